@@ -1,0 +1,87 @@
+# Everything sets itself up: each target brings what it needs, on a machine that has Python 3.11 or newer and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+VENV := .venv
+LOCAL := $(VENV)/.local-installed
+DEV := $(VENV)/.dev-installed
+export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+
+.PHONY: help run demo up down status test test-compose check fix proto verify lock clean
+
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
+
+# --- Set-up: a virtual environment with pinned packages, in layers, so that `make run` installs no test tools. ---
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed; install it, or set PYTHON=/path/to/python3"; exit 1; }
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.%-installed: requirements/%.lock | $(VENV)/bin/python
+	@echo "Installing requirements/$*.lock"
+	@pip install --disable-pip-version-check --no-input --quiet --progress-bar off --require-hashes -r $< \
+		|| { echo "The packages could not be installed: is the network, or your package index, within reach?"; exit 1; }
+	@touch $@ $(if $(filter dev,$*),$(LOCAL)) # the dev layer holds the local one, in the same versions
+
+# --- Running it ---
+
+run: $(LOCAL) ## Start everything on this machine, run the demo, stay until Ctrl-C
+	@exec python -m local_stack run
+
+demo: $(LOCAL) ## The same, but end after the demo; status 0 only if every job came out right
+	@exec python -m local_stack demo
+
+up: $(LOCAL) ## Start everything in the background; returns when all is healthy
+	@exec python -m local_stack up
+
+down: $(LOCAL) ## Stop what `make up` started
+	@exec python -m local_stack down
+
+status: $(LOCAL) ## Say what runs where
+	@exec python -m local_stack status
+
+# --- Checking it ---
+
+test: $(DEV) ## Run all tests, on real MongoDB, Kafka and Envoy
+	@exec pytest
+
+test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
+	@exec deploy/compose_demo.sh
+
+check: $(DEV) verify ## Check style, types, imports, contract, gateway and Compose files
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	python -m tests.check_gateway
+	check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+fix: $(DEV) ## Repair what can be repaired by itself
+	ruff check --fix .
+	ruff format .
+
+# --- The contract ---
+
+proto: $(DEV) ## Generate the stubs under gen/
+	rm -rf gen && mkdir gen
+	python proto/generate.py stubs gen
+
+verify: $(DEV) ## Check the contract, and that gen/ is what it generates
+	python proto/verify.py
+
+lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
+	for layer in dev local runtime; do \
+		uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+			--upgrade --constraint requirements/dev.lock --output-file requirements/$$layer.lock requirements/$$layer.in; \
+	done
+
+clean: ## Remove all that was installed or generated here, running servers first
+	@if [ -e $(LOCAL) ] || [ -e $(DEV) ]; then python -m local_stack down; fi
+	rm -rf $(VENV) .cache .stack .mypy_cache .ruff_cache .pytest_cache .hypothesis

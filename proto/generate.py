@@ -1,0 +1,84 @@
+"""Generates the stubs, and the contract as one image for buf.
+
+    python proto/generate.py stubs OUT_DIR           write the stubs of every proto file
+    python proto/generate.py image PROTO_DIR FILE    write PROTO_DIR as one descriptor set, comments included
+
+buf/validate/validate.proto is not kept here: its descriptor comes from the installed protovalidate package, so that the
+rules in the stubs and the validator that reads them are always of one version.
+"""
+
+import sys
+import sysconfig
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+from google.protobuf import descriptor_pb2
+from grpc_tools import protoc
+from protovalidate._gen.buf.validate import validate_pb
+
+PROTO_DIR = Path(__file__).parent
+# google/api and google/rpc come with googleapis-common-protos, google/protobuf with grpcio-tools.
+INCLUDES = [f"-I{sysconfig.get_path('purelib')}", f"-I{files('grpc_tools') / '_proto'}"]
+VALIDATE_PROTO = "buf/validate/validate.proto"
+
+
+def run_protoc(*arguments: str) -> None:
+    """Run protoc; its messages go to standard error. Raises SystemExit when it fails."""
+    if protoc.main(["protoc", *arguments]) != 0:
+        sys.exit("protoc failed")
+
+
+def write_validate_descriptor(target: Path) -> None:
+    """Write validate.proto and all that it imports as a descriptor set."""
+    validate = validate_pb.desc().proto
+    run_protoc(*INCLUDES, "--include_imports", f"--descriptor_set_out={target}", *validate.dependency)
+    descriptors = descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
+    descriptors.file.add().ParseFromString(validate.to_binary())
+    target.write_bytes(descriptors.SerializeToString())
+
+
+def proto_files(proto_dir: Path, pattern: str = "*.proto") -> list[str]:
+    return sorted(str(path.relative_to(proto_dir)) for path in proto_dir.rglob(pattern))
+
+
+def write_stubs(out_dir: Path, scratch: Path) -> None:
+    """Write the stubs, typed, of every proto file and of validate.proto, which they import."""
+    descriptor = scratch / "validate.binpb"
+    write_validate_descriptor(descriptor)
+    outputs = [f"--python_out={out_dir}", f"--mypy_out=quiet:{out_dir}"]
+    run_protoc(f"--descriptor_set_in={descriptor}", *outputs, VALIDATE_PROTO)
+    ours = [f"--descriptor_set_in={descriptor}", f"-I{PROTO_DIR}", *INCLUDES]
+    run_protoc(*ours, *outputs, *proto_files(PROTO_DIR))
+    grpc_outputs = [f"--grpc_python_out={out_dir}", f"--mypy_grpc_out=quiet:{out_dir}"]
+    run_protoc(*ours, *grpc_outputs, *proto_files(PROTO_DIR, "*_service.proto"))
+
+
+def write_image(proto_dir: Path, target: Path, scratch: Path) -> None:
+    """Write every proto file of `proto_dir`, with comments and imports, as a descriptor set."""
+    descriptor = scratch / "validate.binpb"
+    write_validate_descriptor(descriptor)
+    run_protoc(
+        f"--descriptor_set_in={descriptor}",
+        f"-I{proto_dir}",
+        *INCLUDES,
+        "--include_imports",
+        "--include_source_info",
+        f"--descriptor_set_out={target}",
+        *proto_files(proto_dir),
+    )
+
+
+def main(arguments: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        match arguments:
+            case ["stubs", out_dir]:
+                write_stubs(Path(out_dir), Path(scratch))
+            case ["image", proto_dir, target]:
+                write_image(Path(proto_dir), Path(target), Path(scratch))
+            case _:
+                sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
