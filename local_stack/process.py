@@ -1,0 +1,100 @@
+"""A server's process, known by pid and start time, so that a recycled pid is never mistaken for it."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+STOP_DEADLINE = 30.0
+"""Seconds from SIGTERM to SIGKILL."""
+KILL_DEADLINE = 10.0
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """`started` is the process's start time as psutil gives it."""
+
+    pid: int
+    started: float
+
+    def find(self) -> psutil.Process | None:
+        """The process if it still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            if process.create_time() != self.started or process.status() == psutil.STATUS_ZOMBIE:
+                return None
+        except psutil.NoSuchProcess:
+            return None
+        return process
+
+    @property
+    def state(self) -> str:
+        """`running`, `frozen` or `stopped`."""
+        process = self.find()
+        if process is None:
+            return "stopped"
+        return "frozen" if process.status() == psutil.STATUS_STOPPED else "running"
+
+
+def spawn(command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> ProcessId:
+    """Start a server as the head of a process group of its own, its output appended to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # Whether it still runs is asked by pid and start time, by this process and by later ones alike.
+    child.returncode = 0
+    return ProcessId(child.pid, psutil.Process(child.pid).create_time())
+
+
+def signal_group(process: ProcessId, number: signal.Signals) -> None:
+    """Send a signal to the server and all its children."""
+    if process.find() is not None:
+        os.killpg(process.pid, number)
+
+
+def stop(process: ProcessId) -> None:
+    """SIGTERM to the server, SIGKILL to what is left of its group after STOP_DEADLINE."""
+    found = process.find()
+    if found is not None:
+        found.resume()
+        found.terminate()
+        _wait(found, STOP_DEADLINE)
+    kill(process)
+
+
+def kill(process: ProcessId) -> None:
+    """SIGKILL to the server and all its children, as a machine's crash would."""
+    found = process.find()
+    if found is None and _is_recycled(process.pid):
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if found is not None:
+        _wait(found, KILL_DEADLINE)
+
+
+def _is_recycled(pid: int) -> bool:
+    """Whether the pid of a server that has ended belongs to another process now."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait(process: psutil.Process, seconds: float) -> None:
+    # The caller goes on to harder means.
+    with suppress(psutil.TimeoutExpired):
+        process.wait(seconds)

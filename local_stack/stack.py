@@ -1,0 +1,196 @@
+"""The stack: starts, stops, kills and freezes its parts by name and number.
+
+stack = Stack(StackSettings.with_free_ports(directory))
+stack.up()
+stack.kill("worker", 1)
+stack.start("worker", 1)
+stack.down()
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+
+from local_stack import process, services
+from local_stack.endpoints import Endpoints
+from local_stack.kafka import kafka
+from local_stack.mongodb import mongodb
+from local_stack.part import Part, StackError
+from local_stack.process import ProcessId
+from local_stack.settings import HOST, ROOT, StackSettings
+from local_stack.state import StateFile
+
+READY_DEADLINE = 60.0
+POLL = 0.05
+LOG_LINES = 15
+
+MAKERS: dict[str, Callable[[StackSettings, int], Part]] = {
+    "mongodb": lambda settings, _: mongodb(settings),
+    "kafka": lambda settings, _: kafka(settings),
+    "api_server": services.api_server,
+    "worker": services.worker,
+    "gateway": lambda settings, _: services.gateway(settings),
+}
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """One line of what runs where; `state` is `running`, `frozen` or `stopped`."""
+
+    name: str
+    number: int
+    pid: int
+    ports: tuple[int, ...]
+    state: str
+
+
+class Stack:
+    """`tell` is given a line for each thing that happens."""
+
+    def __init__(self, settings: StackSettings, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.settings = settings
+        self.endpoints = Endpoints(f"{HOST}:{settings.jobs_port}", f"{HOST}:{settings.workers_port}")
+        self._tell = tell
+        self._state = StateFile(settings.data_dir)
+        self._environment: dict[tuple[str, int], dict[str, str]] = {}
+
+    def up(self) -> None:
+        """Start what does not run; returns when a request gets through the gateway. Raises StackError."""
+        self._start_all([("mongodb", 1), ("kafka", 1)])
+        self._start_all([("api_server", number + 1) for number in range(self.settings.api_servers)])
+        workers = [("worker", number + 1) for number in range(self.settings.workers)]
+        self._start_all([*workers, ("gateway", 1)])
+        self._wait_until(self._is_reachable, "the gateway reaches the services")
+
+    def down(self) -> None:
+        """Stop all parts of this data directory, those started by another process too."""
+        order = list(MAKERS)[::-1]
+        for key in sorted(self._state.read(), key=lambda key: order.index(key.rsplit("-", 1)[0])):
+            name, number = key.rsplit("-", 1)
+            self.stop(name, int(number))
+
+    def start(self, name: str, number: int = 1, environment: Mapping[str, str] | None = None) -> None:
+        """Start one part and wait until it is ready. `environment`, if given, is kept for later starts too."""
+        self.spawn(name, number, environment)
+        self.wait_ready(name, number)
+
+    def spawn(self, name: str, number: int = 1, environment: Mapping[str, str] | None = None) -> None:
+        """Start one part unless it runs, without waiting until it is ready. Raises StackError."""
+        if environment is not None:
+            self._environment[name, number] = dict(environment)
+        part = self._part(name, number)
+        running = self._state.read().get(part.key)
+        if running is not None and running.find() is not None:
+            return
+        part.check_ports()
+        part.prepare()
+        log = self.log_file(name, number)
+        started = process.spawn(part.command, part.environment, ROOT, log)
+        self._state.put(part.key, started)
+
+    def wait_ready(self, name: str, number: int = 1) -> None:
+        """Wait until a part is ready. Raises StackError, with the end of its log, if it ends or takes too long."""
+        part = self._part(name, number)
+        begin = time.monotonic()
+
+        def ready_or_dead() -> bool:
+            if part.is_ready():
+                return True
+            if self._process(name, number).find() is None:
+                raise StackError(f"{part.key} ended while starting:\n{self._log_end(name, number)}")
+            return False
+
+        self._wait_until(ready_or_dead, f"{part.key} is ready", lambda: self._log_end(name, number))
+        self._tell(
+            f"  {part.key:<14} ready after {time.monotonic() - begin:4.1f} s, port {self.port(name, number)}"
+        )
+
+    def stop(self, name: str, number: int = 1) -> None:
+        """SIGTERM, and wait until the part has ended."""
+        process.stop(self._process(name, number))
+        self._state.remove(f"{name}-{number}")
+        self._tell(f"  {name}-{number} stopped")
+
+    def kill(self, name: str, number: int = 1) -> None:
+        """SIGKILL the part and its children."""
+        process.kill(self._process(name, number))
+        self._state.remove(f"{name}-{number}")
+
+    def freeze(self, name: str, number: int = 1) -> None:
+        """SIGSTOP the part and its children."""
+        process.signal_group(self._process(name, number), signal.SIGSTOP)
+
+    def thaw(self, name: str, number: int = 1) -> None:
+        """SIGCONT what was frozen."""
+        process.signal_group(self._process(name, number), signal.SIGCONT)
+
+    def status(self) -> list[PartStatus]:
+        """All parts that were started and not stopped."""
+        lines = []
+        for key, process_id in sorted(self._state.read().items()):
+            name, number = key.rsplit("-", 1)
+            ports = tuple(self._part(name, int(number)).ports.values())
+            lines.append(PartStatus(name, int(number), process_id.pid, ports, process_id.state))
+        return lines
+
+    def is_running(self, name: str, number: int = 1) -> bool:
+        found = self._state.read().get(f"{name}-{number}")
+        return found is not None and found.find() is not None
+
+    def pid(self, name: str, number: int = 1) -> int:
+        return self._process(name, number).pid
+
+    def port(self, name: str, number: int = 1) -> int:
+        """The first port of a part, running or not."""
+        return next(iter(self._part(name, number).ports.values()))
+
+    def address(self, name: str, number: int = 1) -> str:
+        return f"{HOST}:{self.port(name, number)}"
+
+    def log_file(self, name: str, number: int = 1) -> Path:
+        return self.settings.data_dir / "logs" / f"{name}-{number}.log"
+
+    def _part(self, name: str, number: int) -> Part:
+        part = MAKERS[name](self.settings, number)
+        added = self._environment.get((name, number), {})
+        return replace(part, environment={**part.environment, **added})
+
+    def _process(self, name: str, number: int) -> ProcessId:
+        try:
+            return self._state.read()[f"{name}-{number}"]
+        except KeyError:
+            raise StackError(f"{name}-{number} is not running") from None
+
+    def _start_all(self, parts: Iterable[tuple[str, int]]) -> None:
+        parts = list(parts)
+        for name, number in parts:
+            self.spawn(name, number)
+        for name, number in parts:
+            self.wait_ready(name, number)
+
+    def _is_reachable(self) -> bool:
+        try:
+            with httpx.Client(timeout=2, trust_env=False) as http:
+                jobs = http.get(f"{self.endpoints.jobs_url}/jobs", params={"pageSize": 1})
+                workers = http.get(f"{self.endpoints.workers_url}/state")
+        except httpx.HTTPError:
+            return False
+        return jobs.is_success and (workers.is_success or not self.settings.workers)
+
+    def _wait_until(
+        self, holds: Callable[[], bool], what: str, explain: Callable[[], str] = lambda: ""
+    ) -> None:
+        deadline = time.monotonic() + READY_DEADLINE
+        while not holds():
+            if time.monotonic() > deadline:
+                raise StackError(f"waited {READY_DEADLINE:g} s in vain until {what}\n{explain()}")
+            time.sleep(POLL)
+
+    def _log_end(self, name: str, number: int) -> str:
+        log = self.log_file(name, number)
+        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        return "\n".join([*lines, f"(end of {log})"])
