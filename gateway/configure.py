@@ -1,0 +1,166 @@
+"""envoy.yaml with other ports, upstream addresses and CORS origins put into it.
+
+    python -m gateway.configure FILE
+
+writes the configuration for containers: envoy.yaml as it stands, with the origins of GATEWAY_CORS_ORIGINS allowed.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+BASE_FILE = Path(__file__).parent / "envoy.yaml"
+CORS_VARIABLE = "GATEWAY_CORS_ORIGINS"
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
+
+Json = dict[str, Any]
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The TCP ports that Envoy listens on."""
+
+    jobs: int
+    workers: int
+    admin: int
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes repeated parts out: nobody reads the result, and everybody can."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class sets the signature
+        return True
+
+
+def render(
+    ports: Ports,
+    api_servers: Sequence[Address],
+    workers: Sequence[Address],
+    descriptor_path: Path,
+    cors_origins: Sequence[str] = (),
+    listen_host: str = "127.0.0.1",
+) -> str:
+    """The text of an Envoy configuration.
+
+    `api_servers` and `workers` are (host, port) pairs, a host being an IP address or a name; a name stands for all
+    addresses it resolves to. `descriptor_path` is where gateway.descriptor put its file. `cors_origins` are origins of
+    web pages that may call, such as `https://example.org`, or `*` for all.
+    Raises ValueError for an empty list of servers or a wrong origin.
+    """
+    config = _base()
+    config["admin"]["address"]["socket_address"]["port_value"] = ports.admin
+    resources = config["static_resources"]
+    for listener in resources["listeners"]:
+        listener["address"]["socket_address"] = {
+            "address": listen_host,
+            "port_value": {"jobs": ports.jobs, "workers": ports.workers}[listener["name"]],
+        }
+        _transcoder(listener)["proto_descriptor"] = str(descriptor_path)
+    for cluster in resources["clusters"]:
+        _set_endpoints(cluster, {"api_server": api_servers, "worker_service": workers}[cluster["name"]])
+    _allow_origins(resources, cors_origins)
+    return _text(config)
+
+
+def render_for_containers(cors_origins: Sequence[str]) -> str:
+    """envoy.yaml with its own ports and names, and with `cors_origins` as in render()."""
+    config = _base()
+    _allow_origins(config["static_resources"], cors_origins)
+    return _text(config)
+
+
+def _base() -> Json:
+    config: Json = yaml.safe_load(BASE_FILE.read_text(encoding="utf-8"))
+    return config
+
+
+def _text(config: Json) -> str:
+    return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False)
+
+
+def _connection_manager(listener: Json) -> Json:
+    manager: Json = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    return manager
+
+
+def _transcoder(listener: Json) -> Json:
+    filters = {each["name"]: each for each in _connection_manager(listener)["http_filters"]}
+    transcoder: Json = filters["envoy.filters.http.grpc_json_transcoder"]["typed_config"]
+    return transcoder
+
+
+def _set_endpoints(cluster: Json, addresses: Sequence[Address]) -> None:
+    if not addresses:
+        raise ValueError(f"cluster {cluster['name']}: at least one server address is needed")
+    if all(_is_ip(host) for host, _ in addresses):
+        del cluster["cluster_type"]
+        cluster["type"] = "STATIC"
+    cluster["load_assignment"]["endpoints"] = [
+        {
+            "lb_endpoints": [
+                {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}}
+                for host, port in addresses
+            ]
+        }
+    ]
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _allow_origins(resources: Json, origins: Sequence[str]) -> None:
+    if not origins:
+        return
+    policy = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [_origin_matcher(origin) for origin in origins],
+        "allow_methods": "GET, POST, PATCH",
+        "allow_headers": "content-type, idempotency-key",
+        "max_age": "600",
+    }
+    for listener in resources["listeners"]:
+        for host in _connection_manager(listener)["route_config"]["virtual_hosts"]:
+            host["typed_per_filter_config"] = {"envoy.filters.http.cors": policy}
+
+
+def _origin_matcher(origin: str) -> Json:
+    if origin == "*":
+        return {"safe_regex": {"regex": ".*"}}
+    if not ORIGIN.fullmatch(origin):
+        raise ValueError(
+            f"{CORS_VARIABLE}: {origin!r} is not allowed: each must be scheme, host and port, such as "
+            "https://example.org or http://localhost:8080, or * for all"
+        )
+    return {"exact": origin}
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; exit status 2 for a wrong call or a wrong setting."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m gateway.configure FILE\n")
+        return 2
+    origins = [part.strip() for part in os.environ.get(CORS_VARIABLE, "").split(",") if part.strip()]
+    try:
+        text = render_for_containers(origins)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    Path(arguments[0]).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""The protobuf descriptor set that Envoy transcodes with, made from the installed stubs."""
+
+import sys
+from pathlib import Path
+
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.rpc import error_details_pb2
+
+from jobs.v1 import job_service_pb2, worker_service_pb2
+
+# error_details is imported by no contract file, but Envoy needs it to print the details of an error: without it the
+# body of every error answer with details is empty.
+ROOTS: tuple[FileDescriptor, ...] = (
+    job_service_pb2.DESCRIPTOR,
+    worker_service_pb2.DESCRIPTOR,
+    error_details_pb2.DESCRIPTOR,
+)
+
+
+def descriptor_set() -> bytes:
+    """A serialized google.protobuf.FileDescriptorSet: both services, all their imports and google.rpc's error details.
+
+    Every file stands once and after the files it imports, as Envoy requires.
+    """
+    files: dict[str, FileDescriptorProto] = {}
+    for root in ROOTS:
+        _add_with_imports(root, files)
+    return FileDescriptorSet(file=files.values()).SerializeToString(deterministic=True)
+
+
+def _add_with_imports(file: FileDescriptor, files: dict[str, FileDescriptorProto]) -> None:
+    if file.name in files:
+        return
+    for dependency in file.dependencies:
+        _add_with_imports(dependency, files)
+    proto = FileDescriptorProto()
+    file.CopyToProto(proto)
+    files[file.name] = proto
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m gateway.descriptor FILE` writes the set to FILE; exit status 2 when FILE is missing from the call."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m gateway.descriptor FILE\n")
+        return 2
+    Path(arguments[0]).write_bytes(descriptor_set())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
