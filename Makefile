@@ -8,7 +8,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 VENV := .venv
 LOCAL := $(VENV)/.local-installed
 DEV := $(VENV)/.dev-installed
-export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
+export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 
@@ -77,10 +77,11 @@ verify: $(DEV) ## Check the contract, and that gen/ is what it generates
 	python proto/verify.py
 
 lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
-	for layer in dev local runtime; do \
-		uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+	for layer in dev local runtime gateway; do \
+		uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
 			--upgrade --constraint requirements/dev.lock --output-file requirements/$$layer.lock requirements/$$layer.in; \
 	done
+	cd local_stack && jgo lock
 
 clean: ## Remove all that was installed or generated here, running servers first
 	@if [ -e $(LOCAL) ] || [ -e $(DEV) ]; then python -m local_stack down; fi

@@ -1,0 +1,78 @@
+"""One place where a call is decoded, checked, timed and, if it fails, turned into a status.
+
+Servicers take valid requests and raise ServiceError; nothing else of theirs reaches a caller. The request arrives here
+as bytes, because gRPC's own decoding would answer broken ones with UNKNOWN.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc.code_pb2 import Code
+from grpc_status import rpc_status
+
+from service_runtime.errors import ServiceError, invalid
+from service_runtime.statuses import error_to_status
+from service_runtime.validation import ContractValidator
+
+log = structlog.get_logger()
+
+
+class DeadlineExceeded(ServiceError):
+    """The server gave the call no more time."""
+
+    code = Code.DEADLINE_EXCEEDED
+    reason = "SERVER_DEADLINE_EXCEEDED"
+
+
+class InternalError(ServiceError):
+    """A fault of the server's own; the log has it."""
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """For unary calls of our own services: decode, check the contract's rules, call, translate failures."""
+
+    def __init__(self, deadline: float, validator: ContractValidator) -> None:
+        """`deadline`: seconds after which a call is given up, for callers that set none of their own."""
+        self._deadline = deadline
+        self._validator = validator
+
+    async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], call_details: Any) -> Any:
+        handler = await continuation(call_details)
+        if handler is None or handler.unary_unary is None or not call_details.method.startswith("/jobs."):
+            return handler
+
+        async def call(raw: bytes, context: Any) -> Any:
+            try:
+                request = self._decode(raw, handler.request_deserializer)
+                return await self._answer(call_details.method, handler.unary_unary(request, context))
+            except ServiceError as error:
+                return await context.abort_with_status(rpc_status.to_status(error_to_status(error)))
+
+        return grpc.unary_unary_rpc_method_handler(call, response_serializer=handler.response_serializer)
+
+    async def _answer(self, method: str, answer: Awaitable[Any]) -> Any:
+        deadline = asyncio.timeout(self._deadline)
+        try:
+            async with deadline:
+                return await answer
+        except ServiceError:
+            raise
+        except Exception as error:
+            if deadline.expired() and isinstance(error, TimeoutError):
+                raise DeadlineExceeded(
+                    f"the call took over {self._deadline:g} s; its outcome is unknown"
+                ) from None
+            log.exception("call_failed", method=method)
+            raise InternalError("the server failed to handle the call") from None
+
+    def _decode(self, raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
+        try:
+            request = deserialize(raw)
+        except DecodeError:
+            raise invalid("", "decode", "the request is not a valid protobuf message of its type") from None
+        self._validator.check(request)
+        return request

@@ -1,0 +1,80 @@
+"""Settings from environment variables, checked once at start."""
+
+import sys
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+WRONG_SETTINGS_STATUS = 2
+"""Exit status of a process whose settings are wrong."""
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _each_once(types: tuple[str, ...]) -> tuple[str, ...]:
+    if not types or len(set(types)) != len(types):
+        raise ValueError("must name at least one job type, each once")
+    return types
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A list in one variable: `a,b,c`."""
+
+JobType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+JobTypes = Annotated[tuple[JobType, ...], NoDecode, BeforeValidator(_split), AfterValidator(_each_once)]
+"""At least one job type, each once, in one variable: `compute,data`."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service here can be told. A field `worker_port` is read from the variable WORKER_PORT."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto: console on a terminal, else JSON"
+    )
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+class WrongSettings(ValueError):
+    """One line for each variable that is wrong: its name, its value, and what is allowed."""
+
+
+def read_settings(settings_class: type[S]) -> S:
+    """Read the environment. Raises WrongSettings."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        raise WrongSettings("\n".join(_describe(dict(item)) for item in error.errors())) from None
+
+
+def load_settings(settings_class: type[S]) -> S:
+    """Read the environment; if it is wrong, say so on standard error and end the process with status 2."""
+    try:
+        return read_settings(settings_class)
+    except WrongSettings as error:
+        exit_with_wrong_settings(str(error))
+
+
+def exit_with_wrong_settings(message: str) -> NoReturn:
+    """End the process with status 2, telling `message`."""
+    sys.stderr.write(f"{message}\n")
+    sys.exit(WRONG_SETTINGS_STATUS)
+
+
+def _describe(item: dict[str, Any]) -> str:
+    variable = "_".join(str(step) for step in item["loc"][:1]).upper() or "settings"
+    rule = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "missing":
+        return f"{variable}: must be set"
+    return f"{variable}: {item['input']!r} is not allowed: {rule}"

@@ -1,0 +1,175 @@
+"""What every service answers, whatever its servicers do: a real server, a real client."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from api_server.domain.errors import StoreUnavailable
+from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from service_runtime.server import MAX_RECEIVE_BYTES, GrpcServer, PortTaken
+from service_runtime.structs import dict_to_struct
+
+JOB_ID = "0198f0a0-0000-7000-8000-000000000001"
+
+
+class Servicer(job_service_pb2_grpc.JobServiceServicer):
+    """Fails in a way that the test chooses by the job type."""
+
+    async def Create(self, request: job_service_pb2.CreateRequest, _context: Any) -> job_pb2.Job:  # noqa: N802 - gRPC's name
+        match request.type:
+            case "bug":
+                raise RuntimeError("secret of the server")
+            case "slow":
+                await asyncio.Event().wait()
+            case "down":
+                raise StoreUnavailable
+            case "own-timeout":
+                raise TimeoutError
+        return job_pb2.Job(type=request.type)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[GrpcServer]:
+    server = GrpcServer("127.0.0.1", free_port(), deadline=0.2)
+    servicer: Any = Servicer  # the other calls are left out on purpose
+    servicer = servicer()
+    server.add(
+        "jobs.v1.JobService",
+        lambda target: job_service_pb2_grpc.add_JobServiceServicer_to_server(servicer, target),
+        (job_service_pb2.CreateRequest,),
+    )
+    await server.start()
+    yield server
+    await server.stop(0)
+
+
+@pytest.fixture
+async def channel(server: GrpcServer) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        yield channel
+
+
+async def send_raw(channel: Any, raw: bytes) -> Any:
+    return await channel.unary_unary("/jobs.v1.JobService/Create")(raw)
+
+
+async def failure(channel: grpc.aio.Channel, job_type: str) -> tuple[grpc.aio.AioRpcError, Any]:
+    stub = job_service_pb2_grpc.JobServiceStub(channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Create(job_service_pb2.CreateRequest(type=job_type, payload=dict_to_struct({})))
+    return caught.value, rpc_status.from_call(caught.value)
+
+
+async def test_a_good_call_is_answered(channel: grpc.aio.Channel) -> None:
+    stub = job_service_pb2_grpc.JobServiceStub(channel)
+    answer = await stub.Create(job_service_pb2.CreateRequest(type="ok", payload=dict_to_struct({})))
+    assert answer.type == "ok"
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xff", b"\x0a\x05ab"])
+async def test_broken_bytes_are_an_invalid_argument(channel: grpc.aio.Channel, raw: bytes) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await send_raw(channel, raw)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_struct_nested_beyond_what_protobuf_decodes_is_an_invalid_argument(
+    channel: grpc.aio.Channel,
+) -> None:
+    def field(number: int, content: bytes) -> bytes:
+        size, prefix = len(content), bytes([number << 3 | 2])
+        while size > 127:
+            prefix += bytes([size & 127 | 128])
+            size >>= 7
+        return prefix + bytes([size]) + content
+
+    value = field(3, b"x")
+    for _ in range(200):
+        value = field(5, field(1, field(1, b"k") + field(2, value)))
+    raw = field(2, b"ok") + field(3, field(1, field(1, b"k") + field(2, value)))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await send_raw(channel, raw)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_rules_that_are_broken_come_as_bad_request(channel: grpc.aio.Channel) -> None:
+    error, status = await failure(channel, "Not A Type")
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    details = error_details_pb2.BadRequest()
+    assert status.details[0].Unpack(details)
+    assert details.field_violations[0].field == "type"
+
+
+async def test_a_bug_is_internal_and_its_text_stays_in_the_server(channel: grpc.aio.Channel) -> None:
+    error, _ = await failure(channel, "bug")
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert "secret" not in str(error)
+
+
+async def test_a_time_out_inside_a_servicer_is_not_taken_for_the_deadline(channel: grpc.aio.Channel) -> None:
+    error, _ = await failure(channel, "own-timeout")
+    assert error.code() is grpc.StatusCode.INTERNAL
+
+
+async def test_a_call_that_takes_too_long_ends_with_deadline_exceeded(channel: grpc.aio.Channel) -> None:
+    error, _ = await failure(channel, "slow")
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_an_unavailable_database_says_when_to_try_again(channel: grpc.aio.Channel) -> None:
+    error, status = await failure(channel, "down")
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    assert status.details[0].Unpack(info)
+    assert status.details[1].Unpack(retry)
+    assert (info.reason, info.domain, retry.retry_delay.seconds) == ("DATABASE_UNAVAILABLE", "jobs.v1", 1)
+
+
+async def test_many_violations_fit_into_the_trailers(channel: grpc.aio.Channel) -> None:
+    request = job_service_pb2.BatchUpdateStatusRequest(
+        requests=[job_service_pb2.UpdateStatusRequest(id="é" * 100, status=job_pb2.Job.cancelled)] * 1000
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await job_service_pb2_grpc.JobServiceStub(channel).BatchUpdateStatus(request)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_message_of_eight_mebibytes_is_received_and_a_larger_one_is_not(
+    channel: grpc.aio.Channel, over: int
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await send_raw(channel, b"\xff" * (MAX_RECEIVE_BYTES + over))
+    expected = grpc.StatusCode.RESOURCE_EXHAUSTED if over else grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.code() is expected
+
+
+async def test_health_says_not_serving_until_told_otherwise(
+    server: GrpcServer, channel: grpc.aio.Channel
+) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    for name in ("", "jobs.v1.JobService"):
+        for serving, expected in ((False, 2), (True, 1)):
+            await server.set_serving(serving)
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == expected
+
+
+async def test_a_port_that_is_taken_is_an_error(server: GrpcServer) -> None:
+    host, port = server.address.rsplit(":", 1)
+    with pytest.raises(PortTaken, match=port):
+        await GrpcServer(host, int(port), deadline=1).start()

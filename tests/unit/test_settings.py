@@ -1,0 +1,58 @@
+"""A wrong setting names its variable, its value and what is allowed, and ends the process with status 2."""
+
+import pytest
+
+from api_server.settings import ApiServerSettings
+from service_runtime.settings import WrongSettings, load_settings, read_settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        (
+            "API_SERVER_PORT",
+            "70000",
+            "API_SERVER_PORT: '70000' is not allowed: Input should be less than or equal to 65535",
+        ),
+        (
+            "API_SERVER_PORT",
+            "http",
+            "API_SERVER_PORT: 'http' is not allowed: Input should be a valid integer",
+        ),
+        ("JOB_TYPES", "compute,Bad Type", "JOB_TYPES: 'Bad Type' is not allowed"),
+        ("JOB_TYPES", "compute,compute", "each once"),
+        (
+            "KAFKA_PARTITIONS",
+            "0",
+            "KAFKA_PARTITIONS: '0' is not allowed: Input should be greater than or equal to 1",
+        ),
+        (
+            "LOG_FORMAT",
+            "xml",
+            "LOG_FORMAT: 'xml' is not allowed: Input should be 'auto', 'json' or 'console'",
+        ),
+        ("JOB_LEASE", "2", "HEARTBEAT_INTERVAL must be at most a third of JOB_LEASE"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(WrongSettings) as caught:
+        read_settings(ApiServerSettings)
+    assert told in str(caught.value)
+
+
+def test_wrong_settings_end_the_process_with_status_two(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("API_SERVER_PORT", "0")
+    with pytest.raises(SystemExit) as caught:
+        load_settings(ApiServerSettings)
+    assert caught.value.code == 2
+    assert "API_SERVER_PORT" in capsys.readouterr().err
+
+
+def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_TYPES", "compute, thumbnail")
+    assert read_settings(ApiServerSettings).job_types == ("compute", "thumbnail")
