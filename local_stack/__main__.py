@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
 def run(stack: Stack) -> int:
     passed = False
     with started(stack):
+        stack.up()
         passed = demo.run(stack.endpoints)
         show_urls(stack)
         print("Ctrl-C stops everything.", flush=True)
@@ -55,8 +56,11 @@ def run(stack: Stack) -> int:
 
 
 def run_demo(stack: Stack) -> int:
+    passed = False
     with started(stack):
-        return 0 if demo.run(stack.endpoints) else 1
+        stack.up()
+        passed = demo.run(stack.endpoints)
+    return 0 if passed else 1
 
 
 def up(stack: Stack) -> int:
@@ -65,7 +69,7 @@ def up(stack: Stack) -> int:
     try:
         stack.up()
     except BaseException:
-        stack.down()
+        stack.down()  # half a system is of no use to anybody
         raise
     print(f"Everything is up after {time.monotonic() - begin:.1f} s.")
     show_urls(stack)
@@ -98,7 +102,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def started(stack: Stack) -> Iterator[None]:
-    """The system, up; stopped again however the block is left."""
+    """The system, coming up; stopped again however the block is left."""
     check_platform()
     if any(part.state != "stopped" for part in stack.status()):
         raise StackError("the system runs already, in the background: `make down` stops it")
@@ -113,7 +117,6 @@ def started(stack: Stack) -> Iterator[None]:
         signal.signal(number, interrupt)
     print("Starting MongoDB, Apache Kafka, Envoy and the services", flush=True)
     try:
-        stack.up()
         yield
     except Interrupted:
         print("\nStopping", flush=True)

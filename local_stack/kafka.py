@@ -5,13 +5,13 @@ import struct
 import subprocess
 from pathlib import Path
 
-from local_stack.kafka_jars import class_path
+from local_stack.kafka_jars import fetch_jars, jars_folder
 from local_stack.part import Part, StackError
 from local_stack.settings import HOST, StackSettings
 
 CLUSTER_ID = "bG9jYWwtc3RhY2stMDAwMQ"
 JVM_OPTIONS = ("-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-API_VERSIONS_KEY = 18
+METADATA_KEY, METADATA_VERSION = 3, 1
 
 
 def bootstrap_servers(settings: StackSettings) -> str:
@@ -21,9 +21,10 @@ def bootstrap_servers(settings: StackSettings) -> str:
 def kafka(settings: StackSettings) -> Part:
     directory = settings.data_dir / "kafka"
     properties = directory / "server.properties"
-    java = (*_java(), "-cp", class_path(settings.cache_dir))
+    java = (*_java(), "-cp", f"{jars_folder(settings.cache_dir)}/*")
 
     def prepare() -> None:
+        fetch_jars(settings.cache_dir)
         directory.mkdir(parents=True, exist_ok=True)
         properties.write_text(_properties(settings, directory / "data"))
         if not (directory / "data/meta.properties").exists():
@@ -77,12 +78,14 @@ def _format(command: list[str]) -> None:
 
 
 def _answers(port: int) -> bool:
-    """Whether the broker answers ApiVersions, the first request of every client."""
-    client_id = b"ready"
-    header = struct.pack(">hhih", API_VERSIONS_KEY, 0, 1, len(client_id)) + client_id
+    """Whether the broker lists itself, which it does once it can be used: a Metadata request that names no topic."""
+    correlation, no_client, no_topics = 1, -1, 0
+    request = struct.pack(">hhihi", METADATA_KEY, METADATA_VERSION, correlation, no_client, no_topics)
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection:
-            connection.sendall(struct.pack(">i", len(header)) + header)
-            return len(connection.recv(4)) == 4
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = connection.recv(12, socket.MSG_WAITALL)
     except OSError:
         return False
+    # Length, correlation, number of brokers.
+    return len(answer) == 12 and struct.unpack(">ii", answer[4:]) == (correlation, 1)

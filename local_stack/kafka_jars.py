@@ -1,57 +1,70 @@
-"""Apache Kafka's jars, from Maven Central by jgo, checked against the hashes in jgo.lock.toml."""
+"""Apache Kafka's jars, as jgo.lock.toml names them, from Maven Central into the cache folder.
+
+`make lock` writes the lock anew from jgo.toml.
+"""
 
 import fcntl
 import hashlib
 import shutil
-import subprocess
-import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from local_stack.part import StackError
 
-HERE = Path(__file__).parent
-LOCK = HERE / "jgo.lock.toml"
+LOCK_FILE = Path(__file__).parent / "jgo.lock.toml"
+CONNECTIONS = 8
+TIMEOUT = 30
+"""Seconds that Maven Central may be silent."""
 
 
-def class_path(cache_dir: Path) -> str:
-    """Java's class path of all jars; fetches them first if need be. Raises StackError."""
-    version = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
-    jars = cache_dir / f"kafka-{version}"
-    if not jars.exists():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with (cache_dir / "kafka.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not jars.exists():
-                _fetch(jars)
-    return ":".join(str(path) for path in sorted(jars.rglob("*.jar")))
+def jars_folder(cache_dir: Path) -> Path:
+    """Where the jars of the lock as it is now are, or will be."""
+    return cache_dir / f"kafka-{hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()[:12]}"
 
 
-def _fetch(target: Path) -> None:
-    scratch = target.with_suffix(".part")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    for name in ("jgo.toml", "jgo.lock.toml"):
-        shutil.copy(HERE / name, scratch)
-    print("Fetching Apache Kafka (43 MB, once)", flush=True)
-    command = [sys.executable, "-m", "jgo", "--quiet", "--cache-dir", str(scratch / "built"), "sync"]
-    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+def fetch_jars(cache_dir: Path) -> None:
+    """Fill jars_folder unless it is there; it appears complete or not at all. Raises StackError."""
+    folder = jars_folder(cache_dir)
+    if folder.exists():
+        return
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with (cache_dir / "kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return
+        print("  Fetching Apache Kafka: 43 MB, this once", flush=True)
+        scratch = folder.with_suffix(".part")
+        shutil.rmtree(scratch, ignore_errors=True)
+        (scratch / "jars").mkdir(parents=True)
+        _download_all(scratch / "repository", scratch / "jars")
+        (scratch / "jars").rename(folder)
+        shutil.rmtree(scratch)
+
+
+def _download_all(repository: Path, target: Path) -> None:
+    from jgo.maven import MavenContext  # noqa: PLC0415 - slow to import, and needed only here
+
+    context = MavenContext(repo_cache=repository, timeout=TIMEOUT)
+    locked: list[dict[str, Any]] = tomllib.loads(LOCK_FILE.read_text())["dependencies"]
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        for path in pool.map(lambda jar: _download(context, jar), locked):
+            shutil.move(path, target / path.name)
+
+
+def _download(context: Any, jar: dict[str, Any]) -> Path:
+    name = f"{jar['groupId']}:{jar['artifactId']}:{jar['version']}"
+    component = context.project(jar["groupId"], jar["artifactId"]).at_version(jar["version"])
+    try:
+        path: Path = component.artifact(packaging=jar["packaging"]).resolve()
+    except (OSError, RuntimeError) as error:
         raise StackError(
-            "Apache Kafka could not be fetched from Maven Central: is the network within reach? "
-            f"Without it, use `docker compose up`.\n{(done.stderr or done.stdout).strip()[-500:]}"
+            f"{name} could not be fetched from Maven Central: is the network within reach? "
+            f"Without it, use `docker compose up -d --wait`. ({error})"
+        ) from error
+    if hashlib.sha256(path.read_bytes()).hexdigest() != jar["sha256"]:
+        raise StackError(
+            f"{name} from Maven Central is not the file that {LOCK_FILE.name} names: its SHA-256 differs"
         )
-    _check_hashes(scratch / "built")
-    (scratch / "built").rename(target)
-    shutil.rmtree(scratch)
-
-
-def _check_hashes(directory: Path) -> None:
-    expected = {
-        f"{item['artifactId']}-{item['version']}.jar": item["sha256"]
-        for item in tomllib.loads(LOCK.read_text())["dependencies"]
-    }
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.rglob("*.jar")}
-    if found != expected:
-        wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
-        raise StackError(f"Kafka's jars are not those of jgo.lock.toml: {', '.join(wrong)}")
+    return path

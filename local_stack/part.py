@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from local_stack.settings import HOST
+from local_stack.settings import HOST, is_free
 
 
 class StackError(Exception):
@@ -34,14 +34,10 @@ class Part:
     def check_ports(self) -> None:
         """Raise StackError if a port is taken."""
         for setting, port in self.ports.items():
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((HOST, port))
-                except OSError:
-                    raise StackError(
-                        f"port {port} ({self.key}) is taken by another program: end that, or set {setting} to a free port"
-                    ) from None
+            if not is_free(port):
+                raise StackError(
+                    f"port {port} ({self.key}, {setting}) is taken: end what uses it, or set another port"
+                )
 
 
 def accepts_connections(port: int) -> bool:

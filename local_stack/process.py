@@ -13,6 +13,8 @@ import psutil
 STOP_DEADLINE = 30.0
 """Seconds from SIGTERM to SIGKILL."""
 KILL_DEADLINE = 10.0
+CLOCK_TOLERANCE = 1.0
+"""Start times are computed from the clock, which may be set meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,10 @@ class ProcessId:
         """The process if it still runs."""
         try:
             process = psutil.Process(self.pid)
-            if process.create_time() != self.started or process.status() == psutil.STATUS_ZOMBIE:
+            if (
+                abs(process.create_time() - self.started) > CLOCK_TOLERANCE
+                or process.status() == psutil.STATUS_ZOMBIE
+            ):
                 return None
         except psutil.NoSuchProcess:
             return None

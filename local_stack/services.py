@@ -1,5 +1,6 @@
 """Our own services, and Envoy in front of them."""
 
+import os
 import sys
 
 import httpx
@@ -11,7 +12,10 @@ from local_stack.part import Part, accepts_connections
 from local_stack.settings import HOST, ROOT, StackSettings
 from service_runtime.health_probe import is_serving
 
-PYTHON_PATH = {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+# What the user has there may be handlers.
+PYTHON_PATH = {
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "gen"), os.environ.get("PYTHONPATH", "")])
+}
 
 
 def api_server(settings: StackSettings, number: int) -> Part:
@@ -66,6 +70,7 @@ def gateway(settings: StackSettings) -> Part:
                 api_servers=_addresses(settings.api_server_port, settings.api_servers),
                 workers=_addresses(settings.worker_port, settings.workers),
                 descriptor_path=descriptor,
+                cors_origins=settings.cors_origins,
             )
         )
 

@@ -60,9 +60,14 @@ class Stack:
 
     def up(self) -> None:
         """Start what does not run; returns when a request gets through the gateway. Raises StackError."""
-        self._start_all([("mongodb", 1), ("kafka", 1)])
-        self._start_all([("api_server", number + 1) for number in range(self.settings.api_servers)])
+        servers = [("mongodb", 1), ("kafka", 1)]
+        api_servers = [("api_server", number + 1) for number in range(self.settings.api_servers)]
         workers = [("worker", number + 1) for number in range(self.settings.workers)]
+        for name, number in [*servers, *api_servers, *workers, ("gateway", 1)]:
+            if not self.is_running(name, number):
+                self._part(name, number).check_ports()
+        self._start_all(servers)
+        self._start_all(api_servers)
         self._start_all([*workers, ("gateway", 1)])
         self._wait_until(self._is_reachable, "the gateway reaches the services")
 
@@ -74,23 +79,26 @@ class Stack:
             self.stop(name, int(number))
 
     def start(self, name: str, number: int = 1, environment: Mapping[str, str] | None = None) -> None:
-        """Start one part and wait until it is ready. `environment`, if given, is kept for later starts too."""
+        """Start one part and wait until it is ready. `environment` as in set_environment, if given."""
         self.spawn(name, number, environment)
         self.wait_ready(name, number)
+
+    def set_environment(self, name: str, number: int, environment: Mapping[str, str]) -> None:
+        """Variables for a part, beside those it always has, at its next starts."""
+        self._environment[name, number] = dict(environment)
 
     def spawn(self, name: str, number: int = 1, environment: Mapping[str, str] | None = None) -> None:
         """Start one part unless it runs, without waiting until it is ready. Raises StackError."""
         if environment is not None:
-            self._environment[name, number] = dict(environment)
+            self.set_environment(name, number, environment)
         part = self._part(name, number)
-        running = self._state.read().get(part.key)
-        if running is not None and running.find() is not None:
-            return
-        part.check_ports()
-        part.prepare()
-        log = self.log_file(name, number)
-        started = process.spawn(part.command, part.environment, ROOT, log)
-        self._state.put(part.key, started)
+        with self._state.starting():
+            if self.is_running(name, number):
+                return
+            part.check_ports()
+            part.prepare()
+            started = process.spawn(part.command, part.environment, ROOT, self.log_file(name, number))
+            self._state.put(part.key, started)
 
     def wait_ready(self, name: str, number: int = 1) -> None:
         """Wait until a part is ready. Raises StackError, with the end of its log, if it ends or takes too long."""

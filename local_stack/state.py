@@ -31,6 +31,14 @@ class StateFile:
             processes.pop(key, None)
 
     @contextmanager
+    def starting(self) -> Iterator[None]:
+        """For one process at a time, so that two do not start the same part."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".starting").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
     def _locked(self) -> Iterator[dict[str, ProcessId]]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.with_suffix(".lock").open("w") as lock:
