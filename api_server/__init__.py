@@ -1,0 +1,1 @@
+"""Stores jobs in MongoDB, dispatches them through Kafka, and answers JobService."""

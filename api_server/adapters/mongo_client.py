@@ -1,0 +1,137 @@
+"""The connection to MongoDB, how long it may take, and which of its failures mean "out of reach".
+
+motor is named here only, and only calls are used that PyMongo's AsyncMongoClient has too, so that replacing motor
+changes this module alone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC
+from typing import Any
+
+import structlog
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
+
+from api_server.domain.errors import StoreUnavailable
+
+OPERATION_SECONDS = 2.0
+"""The driver's limit for one operation, waiting for a server and for a connection included."""
+READ_SECONDS = 2.5
+"""Our limit for one read: the driver's, and a little for waiting in motor's thread pool."""
+
+Document = dict[str, Any]
+Client = Any
+Collection = Any
+"""motor has no types."""
+
+CODEC: CodecOptions[Mapping[str, Any]] = CodecOptions(
+    document_class=dict, tz_aware=True, uuid_representation=UuidRepresentation.STANDARD, tzinfo=UTC
+)
+RAW_CODEC: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
+
+INTERRUPTED = frozenset(
+    {
+        6,  # HostUnreachable
+        7,  # HostNotFound
+        24,  # LockTimeout
+        50,  # MaxTimeMSExpired
+        64,  # WriteConcernFailed
+        89,  # NetworkTimeout
+        91,  # ShutdownInProgress
+        112,  # WriteConflict
+        134,  # ReadConcernMajorityNotAvailableYet
+        175,  # QueryPlanKilled
+        189,  # PrimarySteppedDown
+        237,  # CursorKilled
+        262,  # ExceededTimeLimit
+        9001,  # SocketException
+        10107,  # NotWritablePrimary
+        11600,  # InterruptedAtShutdown
+        11601,  # Interrupted
+        11602,  # InterruptedDueToReplStateChange
+        13435,  # NotPrimaryNoSecondaryOk
+        13436,  # NotPrimaryOrSecondary
+    }
+)
+"""Server error codes after which the same statement may well succeed."""
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def open_client(uri: str) -> AsyncIterator[Client]:
+    """A client for `uri`, not connected yet. What a write or a read promises is set here and stands above options in
+    the URI.
+    """
+    client: Client = AsyncIOMotorClient(
+        uri,
+        timeoutMS=int(OPERATION_SECONDS * 1000),
+        serverSelectionTimeoutMS=int(OPERATION_SECONDS * 1000),
+        connectTimeoutMS=int(OPERATION_SECONDS * 1000),
+        w="majority",
+        journal=True,
+        readConcernLevel="majority",
+        readPreference="primary",
+        retryWrites=True,
+        uuidRepresentation="standard",
+        tz_aware=True,
+        tzinfo=UTC,
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def is_outage(error: PyMongoError) -> bool:
+    """Whether the database did not answer, or could not: of a write, nothing is known then."""
+    if isinstance(error, ConnectionFailure | WriteConcernError) or error.timeout:
+        return True
+    if isinstance(error, BulkWriteError):
+        # Errors of the single writes decide; with none, only the majority's word is missing.
+        return all(e.get("code") in INTERRUPTED for e in error.details.get("writeErrors", []))
+    return isinstance(error, OperationFailure) and error.code in INTERRUPTED
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Turns an outage, and running longer than `seconds`, into StoreUnavailable."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        log.warning("mongo_silent", seconds=seconds)
+        raise StoreUnavailable from error
+    except PyMongoError as error:
+        if not is_outage(error):
+            raise
+        log.warning("mongo_out_of_reach", error=type(error).__name__, detail=str(error)[:300])
+        raise StoreUnavailable from error
+
+
+async def read_up_to(cursor: Any, max_bytes: int) -> tuple[list[RawBSONDocument], bool]:
+    """Documents of a cursor over RawBSONDocument, one at least, until the next would exceed `max_bytes`; whether these
+    are all.
+    """
+    documents: list[RawBSONDocument] = []
+    size = 0
+    try:
+        async for document in cursor:
+            size += len(document.raw)
+            if documents and size > max_bytes:
+                return documents, False
+            documents.append(document)
+    finally:
+        await cursor.close()
+    return documents, True

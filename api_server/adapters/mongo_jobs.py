@@ -1,0 +1,142 @@
+"""Jobs in MongoDB: the JobStore."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from pymongo.errors import DuplicateKeyError
+
+from api_server.adapters.mongo_client import READ_SECONDS, Collection, Document, within
+from api_server.adapters.mongo_documents import to_document, to_job
+from api_server.adapters.mongo_listing import read_page
+from api_server.adapters.mongo_plan import Statement, Step, encode_step, plan
+from api_server.adapters.mongo_writes import Writes, pauses, resend
+from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
+from api_server.domain.job import Job, Status
+from api_server.domain.listing import JobFilter, JobPage
+from api_server.domain.transitions import Transition, Verdict, judge
+from api_server.ports import Outcome, Taken
+from service_runtime.errors import InvalidArgument
+
+Judgement = Verdict | JobNotFound | TransitionRefused
+
+
+class MongoJobStore:
+    """See api_server.ports.JobStore."""
+
+    def __init__(self, jobs: Collection, writes: Writes) -> None:
+        self._jobs = jobs
+        self._writes = writes
+
+    async def insert(self, job: Job, due_time: datetime) -> Job:
+        document = to_document(job, due_time)
+        return await self._writes.run(partial(self._insert, job, document))
+
+    async def get(self, job_id: UUID) -> Job | None:
+        async with within(READ_SECONDS):
+            return await self._read(job_id)
+
+    async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
+        steps: list[Step] = []
+        outcomes: dict[UUID, Outcome] = {}
+        for transition in transitions:
+            try:
+                steps.append(encode_step(transition))
+            except InvalidArgument as error:
+                outcomes[transition.job_id] = error
+        outcomes |= await self._writes.run(partial(self._take_all, steps))
+        return [outcomes[transition.job_id] for transition in transitions]
+
+    async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
+        async with within(READ_SECONDS):
+            return await read_page(self._jobs, wanted, after, size)
+
+    async def move_leases(
+        self, worker_id: str, job_ids: Sequence[UUID], now: datetime, lease_seconds: float
+    ) -> None:
+        lease = timedelta(seconds=lease_seconds)
+        held = {
+            "_id": {"$in": list(job_ids)},
+            "status": Status.PROCESSING.value,
+            "worker_id": worker_id,
+            "due_time": {"$lt": now + lease / 2},
+        }
+        move = {"$set": {"due_time": now + lease}}
+
+        async def write() -> None:
+            await resend(lambda: self._jobs.update_many(held, move, hint=[("_id", 1)]))
+
+        if job_ids:
+            await self._writes.run(write)
+
+    async def _insert(self, job: Job, document: Document) -> Job:
+        for pause in pauses():
+            try:
+                await resend(lambda: self._jobs.insert_one(document))
+            except DuplicateKeyError:
+                stored = await resend(lambda: self._read(job.id))
+            else:
+                return job
+            # None: stored, but not yet by a majority.
+            if stored is not None:
+                if stored.same_request(job):
+                    return stored
+                raise JobIdTaken(job.id)
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    async def _read(self, job_id: UUID) -> Job | None:
+        document = await self._jobs.find_one({"_id": job_id})
+        return to_job(document) if document is not None else None
+
+    async def _take_all(self, steps: Sequence[Step]) -> Mapping[UUID, Outcome]:
+        """Sends what is undecided until nothing is."""
+        outcomes: dict[UUID, Outcome] = {}
+        for pause in pauses():
+            undecided: list[Step] = []
+            for statement, judgements in await self._send_all(plan(steps)):
+                for step in statement.steps:
+                    transition = step.transition
+                    match judgements[transition.job_id]:
+                        case Verdict.ELIGIBLE:
+                            undecided.append(step)
+                        case Verdict.TAKEN:
+                            outcomes[transition.job_id] = Taken(
+                                transition.change.status, transition.attempt_after
+                            )
+                        case error:
+                            outcomes[transition.job_id] = error
+            steps = undecided
+            if not steps:
+                break
+            await asyncio.sleep(pause)
+        return outcomes
+
+    async def _send_all(
+        self, statements: Sequence[Statement]
+    ) -> list[tuple[Statement, Mapping[UUID, Judgement]]]:
+        judgements = await asyncio.gather(*(self._send(statement) for statement in statements))
+        return list(zip(statements, judgements, strict=True))
+
+    async def _send(self, statement: Statement) -> Mapping[UUID, Judgement]:
+        """What became of each step. When all matched, all were taken; else reading tells."""
+        answer = await resend(lambda: self._jobs.bulk_write(statement.writes, ordered=False))
+        if answer.matched_count == len(statement.steps):
+            return dict.fromkeys((step.transition.job_id for step in statement.steps), Verdict.TAKEN)
+        return await resend(lambda: self._read_back([step.transition for step in statement.steps]))
+
+    async def _read_back(self, transitions: Sequence[Transition]) -> Mapping[UUID, Judgement]:
+        by_id = {transition.job_id: transition for transition in transitions}
+        without = {"payload": 0, "labels": 0}
+        if not any(transition.change.status.is_terminal for transition in transitions):
+            # Only a report's fate depends on the stored result, which may be large.
+            without["result"] = 0
+        judgements: dict[UUID, Judgement] = {}
+        async for document in self._jobs.find({"_id": {"$in": list(by_id)}}, without):
+            job = to_job(document)
+            judgements[job.id] = judge(by_id[job.id], job)
+        for transition in transitions:
+            judgements.setdefault(transition.job_id, judge(transition, None))
+        return judgements

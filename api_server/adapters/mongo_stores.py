@@ -1,0 +1,71 @@
+"""Everything the service keeps in MongoDB, opened together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from api_server.adapters.mongo_client import CODEC, READ_SECONDS, Client, open_client, within
+from api_server.adapters.mongo_clock import MongoClock
+from api_server.adapters.mongo_due import MongoDueStore, MongoLeaderLease
+from api_server.adapters.mongo_fleet import MongoFleetStore
+from api_server.adapters.mongo_indexes import create_indexes
+from api_server.adapters.mongo_jobs import MongoJobStore
+from api_server.adapters.mongo_keys import MongoKeyStore
+from api_server.adapters.mongo_writes import Writes
+
+DUE_LEASE = "due"
+"""The lease of the server that looks after due jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class MongoStores:
+    """One adapter per port, over one connection pool."""
+
+    client: Client
+    clock: MongoClock
+    jobs: MongoJobStore
+    due: MongoDueStore
+    due_lease: MongoLeaderLease
+    keys: MongoKeyStore
+    fleet: MongoFleetStore
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable unless the primary answers."""
+        await read_time(self.client)
+
+
+async def read_time(client: Client) -> datetime:
+    """The primary's time, UTC. Raises StoreUnavailable."""
+    async with within(READ_SECONDS):
+        answer = await client.admin.command("hello", codec_options=CODEC)
+    time: datetime = answer["localTime"]
+    return time
+
+
+@asynccontextmanager
+async def connect(uri: str, database: str) -> AsyncIterator[MongoStores]:
+    """The stores in `database`, indexes made and clock running. Raises StoreUnavailable if MongoDB does not answer.
+
+    On leaving, writes under way are awaited (4 s at most) and the connections closed.
+    """
+    writes = Writes()
+    async with open_client(uri) as client:
+        clock = MongoClock(lambda: read_time(client))
+        await clock.start()
+        try:
+            collections = client[database]
+            await create_indexes(collections)
+            jobs = collections["jobs"]
+            yield MongoStores(
+                client=client,
+                clock=clock,
+                jobs=MongoJobStore(jobs, writes),
+                due=MongoDueStore(jobs, writes),
+                due_lease=MongoLeaderLease(collections["leases"], DUE_LEASE, writes),
+                keys=MongoKeyStore(collections["keys"], writes),
+                fleet=MongoFleetStore(collections["fleet"], collections["workers"], writes, clock),
+            )
+        finally:
+            await writes.drain()
+            await clock.stop()

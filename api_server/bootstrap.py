@@ -1,0 +1,138 @@
+"""Wires the API server: the one place that names concrete adapters. Read top to bottom; it closes bottom to top."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from api_server.adapters.kafka_lag import KafkaLag
+from api_server.adapters.kafka_publisher import KafkaPublisher
+from api_server.adapters.kafka_topics import KafkaTopics
+from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.dispatcher import QueuedDispatcher
+from api_server.domain.errors import StoreUnavailable
+from api_server.domain.steps import Leases
+from api_server.due_loop import DueLoop
+from api_server.fleet_service import FleetService, Pace
+from api_server.rpc.job_servicer import REQUEST_TYPES, SERVICE_NAME, JobServicer
+from api_server.service import JobService
+from api_server.settings import ApiServerSettings
+from jobs.v1 import job_service_pb2_grpc
+from service_runtime.server import GrpcServer
+
+log = structlog.get_logger()
+
+HEALTH_INTERVAL = 1.0
+CONNECT_RETRY = 1.0
+
+
+async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then shut down in order. Raises what a part that must not fail has failed with."""
+    async with AsyncExitStack() as opened:
+        stores = await opened.enter_async_context(stores_when_reachable(settings, stop))
+        if stores is None:
+            return
+        topics = KafkaTopics(
+            settings.kafka_bootstrap_servers,
+            settings.job_types,
+            settings.kafka_partitions,
+            settings.kafka_replication_factor,
+        )
+        lag = KafkaLag(settings.kafka_bootstrap_servers, settings.job_types, settings.kafka_group_id)
+        opened.push_async_callback(lag.close)
+        publisher = KafkaPublisher(settings.kafka_bootstrap_servers, topics, lag)
+        opened.push_async_callback(publisher.close)
+
+        dispatcher = QueuedDispatcher(publisher, stores.due, stores.clock)
+        await dispatcher.start()
+        opened.push_async_callback(dispatcher.stop)
+
+        server = make_server(settings, stores, dispatcher)
+        await server.start()
+        opened.push_async_callback(server.stop, settings.shutdown_grace)
+
+        # Started after the server: leases are ended only when heartbeats could have been served.
+        due_loop = DueLoop(
+            stores.due, stores.due_lease, publisher, stores.clock, settings.job_types, settings.job_lease
+        )
+        await due_loop.start()
+        opened.push_async_callback(due_loop.stop)
+
+        for background in (topics.create_until_there(), follow_health(server, stores.ping)):
+            await opened.enter_async_context(running(background))
+        log.info("api_server_started", address=server.address)
+        await stop.wait()
+        log.info("api_server_stopping")
+
+
+@asynccontextmanager
+async def stores_when_reachable(
+    settings: ApiServerSettings, stop: asyncio.Event
+) -> AsyncIterator[MongoStores | None]:
+    """The stores as soon as MongoDB answers; None if `stop` comes first."""
+    async with AsyncExitStack() as opened:
+        stores = None
+        waiting = False
+        while stores is None and not stop.is_set():
+            try:
+                stores = await opened.enter_async_context(
+                    connect(settings.mongodb_uri, settings.mongodb_database)
+                )
+            except StoreUnavailable:
+                if not waiting:
+                    log.warning("waiting_for_mongodb")
+                waiting = True
+                await asyncio.sleep(CONNECT_RETRY)
+        yield stores
+
+
+def make_server(settings: ApiServerSettings, stores: MongoStores, dispatcher: QueuedDispatcher) -> GrpcServer:
+    lease = timedelta(seconds=settings.job_lease)
+    jobs = JobService(
+        stores.jobs,
+        stores.keys,
+        stores.clock,
+        dispatcher,
+        settings.job_types,
+        Leases(worker=lease, unfenced=timedelta(seconds=settings.unfenced_lease)),
+    )
+    pace = Pace(lease, timedelta(seconds=settings.heartbeat_interval))
+    servicer = JobServicer(jobs, FleetService(stores.fleet, stores.jobs, stores.clock, pace))
+    server = GrpcServer(
+        settings.api_server_host, settings.api_server_port, deadline=settings.request_deadline
+    )
+    server.add(
+        SERVICE_NAME,
+        lambda target: job_service_pb2_grpc.add_JobServiceServicer_to_server(servicer, target),
+        REQUEST_TYPES,
+    )
+    return server
+
+
+async def follow_health(server: GrpcServer, ping: Callable[[], Awaitable[None]]) -> None:
+    """Say SERVING while MongoDB answers."""
+    serving = False
+    while True:
+        try:
+            await ping()
+            reachable = True
+        except StoreUnavailable:
+            reachable = False
+        if reachable != serving:
+            serving = reachable
+            await server.set_serving(serving)
+            log.info("health_changed", serving=serving)
+        await asyncio.sleep(HEALTH_INTERVAL)
+
+
+@asynccontextmanager
+async def running(background: Awaitable[None]) -> AsyncIterator[None]:
+    """Run `background` until the block is left."""
+    task = asyncio.ensure_future(background)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

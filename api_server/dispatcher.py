@@ -1,0 +1,154 @@
+"""Publishes jobs right after they were stored, outside the request that stored them.
+
+    offer ──► DispatchQueue ──► publish ──► published ── 2 s later, if nobody claimed it ──► mark_published
+
+Nothing here is needed for a job to be run: what is dropped, fails or is lost with the process stays due in the store,
+and the due loop publishes it.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from api_server.dispatch_queue import DispatchQueue
+from api_server.domain.errors import StoreUnavailable
+from api_server.domain.job import Dispatch
+from api_server.ports import Clock, DueStore, Publisher
+
+log = structlog.get_logger()
+
+MAX_QUEUED_JOBS = 10_000
+MAX_QUEUED_BYTES = 64 * 1024 * 1024
+MAX_BATCH_JOBS = 500
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+MAX_AGE = 5.0
+"""Seconds after which a queued job is dropped: by then it is due, and the due loop publishes it."""
+MARK_AFTER = 2.0
+"""Seconds that a published job is given to be claimed before it costs a write of its own."""
+MARK_INTERVAL = 0.5
+MAX_MARKED_AT_ONCE = 5_000
+
+
+class QueuedDispatcher:
+    """A ports.Dispatcher with one task that publishes and one that marks, between `start` and `stop`."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        store: DueStore,
+        clock: Clock,
+        *,
+        max_jobs: int = MAX_QUEUED_JOBS,
+        max_bytes: int = MAX_QUEUED_BYTES,
+        mark_after: float = MARK_AFTER,
+    ) -> None:
+        self._publisher = publisher
+        self._store = store
+        self._clock = clock
+        self._mark_after = mark_after
+        self._queue = DispatchQueue(max_jobs, max_bytes)
+        self._in_flight: dict[UUID, int] = {}
+        """Attempts of jobs that are being published and are not known to be claimed."""
+        self._published: dict[UUID, tuple[int, float]] = {}
+        """Attempt, and when it was published (monotonic), the earliest first."""
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._full = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.dropped = 0
+        """Jobs that were left to the due loop because the queue was full."""
+
+    def offer(self, dispatch: Dispatch) -> None:
+        """Queue a dispatch; never blocks. See ports.Dispatcher."""
+        if self._queue.put(dispatch, time.monotonic()):
+            self._wake.set()
+            return
+        self.dropped += 1
+        if not self._full:
+            self._full = True
+            log.warning("dispatch_queue_full", jobs=len(self._queue), dropped_total=self.dropped)
+
+    def claimed(self, job_ids: Sequence[UUID]) -> None:
+        """These need neither be published nor marked any more."""
+        for job_id in job_ids:
+            self._queue.discard(job_id)
+            self._in_flight.pop(job_id, None)
+            self._published.pop(job_id, None)
+
+    async def start(self) -> None:
+        """Begin to publish."""
+        self._tasks = [
+            asyncio.create_task(self._publish_until_stopped(), name="dispatcher-publish"),
+            asyncio.create_task(self._mark_for_ever(), name="dispatcher-mark"),
+        ]
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Publish what is queued and mark what was published, in `grace` seconds at most."""
+        self._stopping = True
+        self._wake.set()
+        publishing, marking = self._tasks
+        try:
+            async with asyncio.timeout(grace):
+                await publishing
+                marking.cancel()
+                await self._mark(published_before=time.monotonic())
+        except TimeoutError:
+            log.warning("dispatcher_stopped_early", queued=len(self._queue), unmarked=len(self._published))
+        finally:
+            publishing.cancel()
+            marking.cancel()
+            await asyncio.wait(self._tasks)
+
+    async def _publish_until_stopped(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while batch := self._queue.take(MAX_BATCH_JOBS, MAX_BATCH_BYTES, time.monotonic() - MAX_AGE):
+                try:
+                    await self._publish(batch)
+                except Exception:
+                    # The batch stays due in the store; what comes after it must still go out.
+                    log.exception("dispatch_failed", jobs=len(batch))
+            self._full = False
+            if self._stopping:
+                return
+
+    async def _publish(self, batch: Sequence[Dispatch]) -> None:
+        # A worker may claim a job before the broker's answer has come back, so it is watched for from here on.
+        self._in_flight = {dispatch.job_id: dispatch.attempt for dispatch in batch}
+        written = await self._publisher.publish(batch)
+        now = time.monotonic()
+        for dispatch, is_written in zip(batch, written, strict=True):
+            if is_written and dispatch.job_id in self._in_flight:
+                self._published.pop(dispatch.job_id, None)
+                self._published[dispatch.job_id] = (dispatch.attempt, now)
+        self._in_flight = {}
+
+    async def _mark_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(MARK_INTERVAL)
+            try:
+                await self._mark(published_before=time.monotonic() - self._mark_after)
+            except Exception:
+                # As with a store out of reach: they stay due.
+                log.exception("marking_failed")
+
+    async def _mark(self, published_before: float) -> None:
+        """One statement for all that were published by then and not claimed since."""
+        unclaimed: list[tuple[UUID, int]] = []
+        for job_id, (attempt, published_at) in self._published.items():
+            if published_at > published_before:
+                break
+            unclaimed.append((job_id, attempt))
+        for job_id, _ in unclaimed:
+            del self._published[job_id]
+        for start in range(0, len(unclaimed), MAX_MARKED_AT_ONCE):
+            marked = unclaimed[start : start + MAX_MARKED_AT_ONCE]
+            try:
+                await self._store.mark_published(marked, self._clock.now())
+            except StoreUnavailable:
+                # They stay due: published once more at worst.
+                log.warning("published_jobs_not_marked", count=len(marked))

@@ -1,0 +1,79 @@
+"""Failures of the job service that callers are told about.
+
+ServiceError
+├── JobNotFound
+├── JobIdTaken, IdempotencyKeyReused      another request came first with this name
+├── TransitionRefused                     the job does not allow this step now
+├── WorkerNotRegistered
+├── StoreUnavailable                      the database is out of reach
+└── InvalidArgument                       (service_runtime.errors)
+"""
+
+from uuid import UUID
+
+from google.rpc.code_pb2 import Code
+
+from service_runtime.errors import ServiceError
+
+RETRY_DELAY = 1.0
+"""Seconds after which a caller may try again when the database is out of reach."""
+
+
+class JobNotFound(ServiceError):
+    """There is no job with this id."""
+
+    code = Code.NOT_FOUND
+    reason = "JOB_NOT_FOUND"
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__(f"there is no job {job_id}", {"id": str(job_id)})
+
+
+class JobIdTaken(ServiceError):
+    """The client-chosen id belongs to a job that was asked for with other words."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "JOB_ID_TAKEN"
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__(f"id: job {job_id} exists with another type, payload or labels", {"id": str(job_id)})
+
+
+class IdempotencyKeyReused(ServiceError):
+    """The idempotency key was used with another request."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"idempotency-key: {key!r} was used for another request", {"key": key})
+
+
+class TransitionRefused(ServiceError):
+    """The job does not allow this step now. Metadata: `id`, and the job's current `status` and `attempt`."""
+
+    code = Code.FAILED_PRECONDITION
+
+    def __init__(self, reason: str, message: str, metadata: dict[str, str]) -> None:
+        super().__init__(message, metadata)
+        self.reason = reason
+
+
+class WorkerNotRegistered(ServiceError):
+    """The worker has to register before it may go on."""
+
+    code = Code.NOT_FOUND
+    reason = "WORKER_NOT_REGISTERED"
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(f"worker {worker_id} is not registered", {"worker_id": worker_id})
+
+
+class StoreUnavailable(ServiceError):
+    """The database cannot be reached, or does not answer in time. Nothing acknowledged is lost."""
+
+    code = Code.UNAVAILABLE
+    reason = "DATABASE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("the database is out of reach; try again", retry_delay=RETRY_DELAY)

@@ -1,0 +1,99 @@
+"""The loop that recovers: what was not published, or was taken by a worker that died, is found by its `due_time`.
+
+One server at a time runs it. Keeping the lease, ending leases and publishing are three tasks, so that a broker that
+does not answer holds up nothing but the publishing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import structlog
+
+from api_server.domain.errors import StoreUnavailable
+from api_server.due_scans import DueScan, LapseScan
+from api_server.outage import Outage
+from api_server.ports import Clock, DueStore, LeaderLease, Publisher
+from api_server.tenure import Leadership
+
+log = structlog.get_logger()
+
+TICK = 0.5
+FOLLOWER_TICK = 1.0
+
+
+class DueLoop:
+    """Runs between `start` and `stop`, whenever this server holds the lease."""
+
+    def __init__(
+        self,
+        store: DueStore,
+        lease: LeaderLease,
+        publisher: Publisher,
+        clock: Clock,
+        types: tuple[str, ...],
+        job_lease: float,
+    ) -> None:
+        """`job_lease`: seconds that a worker keeps a job without a heartbeat."""
+        self._clock = clock
+        self._leadership = Leadership(lease, str(uuid4()))
+        self._lapses = LapseScan(store, self._leadership.unbroken_seconds, job_lease)
+        self._due = DueScan(store, publisher, types)
+        self._outage = Outage("mongodb")
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this server holds the lease."""
+        return self._leadership.unbroken_seconds() is not None
+
+    async def start(self) -> None:
+        """Begin. Heartbeats should be served from now on, for leases are ended one lease later."""
+        self._tasks = [
+            asyncio.create_task(self._repeat(step), name=f"due-loop-{step.__name__.strip('_')}")
+            for step in (self._lead, self._lapse, self._publish)
+        ]
+
+    async def stop(self) -> None:
+        """End, and give up the lease. A pass that is cut short is made good by the next leader."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        await self._leadership.release()
+
+    async def _repeat(self, step: Callable[[], Awaitable[float]]) -> None:
+        """Run `step` for ever; it returns the seconds until its next run."""
+        while True:
+            pause = TICK
+            try:
+                pause = await step()
+            except StoreUnavailable as error:
+                log.debug("due_loop_step_without_store", step=step.__name__, reason=error.message)
+            except Exception:
+                # Recovery must go on whatever one pass runs into.
+                log.exception("due_loop_step_failed", step=step.__name__)
+            await asyncio.sleep(pause)
+
+    async def _lead(self) -> float:
+        try:
+            leads = await self._leadership.prolong()
+        except StoreUnavailable as error:
+            self._outage.failed(error.message)
+            return TICK
+        self._outage.succeeded()
+        return TICK if leads else FOLLOWER_TICK
+
+    async def _lapse(self) -> float:
+        if self.is_leader:
+            count = await self._lapses.run_once(self._clock.now())
+            if count:
+                log.info("leases_ended", count=count)
+        return TICK
+
+    async def _publish(self) -> float:
+        if not self.is_leader:
+            return TICK
+        report = await self._due.run_once(self._clock.now())
+        if report.published or report.still_waiting:
+            log.info("due_jobs_published", count=report.published, still_waiting=report.still_waiting)
+        return 0 if report.more else TICK

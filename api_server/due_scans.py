@@ -1,0 +1,150 @@
+"""The two scans over jobs whose `due_time` has passed. Each `run_once` is one bounded pass and says what it did."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from api_server.domain.job import Dispatch
+from api_server.ports import DueJob, DueStore, Publisher
+
+BATCH = 500
+MAX_LAPSE_BATCHES = 10
+"""In one pass."""
+REST = 2.0
+"""Seconds for which a type is left alone after the broker did not take all of its jobs."""
+
+
+class LapseScan:
+    """Puts jobs whose lease has run out back to queued."""
+
+    def __init__(
+        self, store: DueStore, unbroken_seconds: Callable[[], float | None], job_lease: float
+    ) -> None:
+        """`unbroken_seconds`: for how long heartbeats could be served; None: they cannot."""
+        self._store = store
+        self._unbroken_seconds = unbroken_seconds
+        self._job_lease = job_lease
+
+    async def run_once(self, now: datetime) -> int:
+        """End leases, unless their holders may have been kept from prolonging them; how many. Raises StoreUnavailable.
+
+        Only after a whole lease in which heartbeats could be served is silence a worker's own. A new leader does not
+        know what was before, so it waits too.
+        """
+        lapsed = 0
+        for _ in range(MAX_LAPSE_BATCHES):
+            unbroken = self._unbroken_seconds()
+            if unbroken is None or unbroken < self._job_lease:
+                break
+            count = await self._store.lapse(now, BATCH)
+            lapsed += count
+            if count < BATCH:
+                break
+        return lapsed
+
+
+@dataclass(frozen=True, slots=True)
+class DueReport:
+    """One pass: jobs published, jobs whose records still wait in the topic, and whether more is due at once."""
+
+    published: int = 0
+    still_waiting: int = 0
+    more: bool = False
+
+    def __add__(self, other: "DueReport") -> "DueReport":
+        return DueReport(
+            self.published + other.published,
+            self.still_waiting + other.still_waiting,
+            self.more or other.more,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with due jobs: publish, only mark as published, or neither."""
+
+    publish: tuple[Dispatch, ...]
+    still_waiting: tuple[tuple[UUID, int], ...]
+    undecided: int
+
+
+def plan(jobs: Sequence[DueJob], lag: int | None) -> Plan:
+    """Decide from the `lag` of the type's topic (None: not known).
+
+    A job that was published before is published again only when its record is gone, which no lag means: a backlog must
+    not grow by duplicates of itself.
+    """
+    first = tuple(job.dispatch for job in jobs if job.dispatches == 0)
+    again = tuple(job.dispatch for job in jobs if job.dispatches > 0)
+    if lag is None:
+        return Plan(first, (), len(again))
+    if lag > 0:
+        return Plan(first, tuple((dispatch.job_id, dispatch.attempt) for dispatch in again), 0)
+    return Plan(first + again, (), 0)
+
+
+class DueScan:
+    """Publishes waiting jobs that are due, one batch of each type in turn.
+
+    Jobs of a type that is not among `types` stay due until a server is started with that type.
+    """
+
+    def __init__(
+        self,
+        store: DueStore,
+        publisher: Publisher,
+        types: Sequence[str],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._types = tuple(types)
+        self._monotonic = monotonic
+        self._resting_until: dict[str, float] = {}
+
+    async def run_once(self, now: datetime) -> DueReport:
+        """One pass. Raises StoreUnavailable."""
+        report = DueReport()
+        lags = _Lags(self._publisher)
+        for job_type in self._types:
+            if self._monotonic() >= self._resting_until.get(job_type, 0.0):
+                report += await self._publish_type(job_type, lags, now)
+        return report
+
+    async def _publish_type(self, job_type: str, lags: "_Lags", now: datetime) -> DueReport:
+        jobs = await self._store.due(job_type, now, BATCH)
+        if not jobs:
+            return DueReport()
+        lag: int | None = 0
+        if any(job.dispatches for job in jobs):
+            lag = await lags.of(job_type)
+        todo = plan(jobs, lag)
+        written = await self._publisher.publish(todo.publish) if todo.publish else []
+        published = [
+            (dispatch.job_id, dispatch.attempt)
+            for dispatch, is_written in zip(todo.publish, written, strict=True)
+            if is_written
+        ]
+        if published or todo.still_waiting:
+            await self._store.mark_published([*published, *todo.still_waiting], now)
+        done = len(published) + len(todo.still_waiting) == len(jobs)
+        if not done:
+            self._resting_until[job_type] = self._monotonic() + REST
+        return DueReport(len(published), len(todo.still_waiting), more=done)
+
+
+class _Lags:
+    """The lag of each type's topic, asked for once in a pass, if at all."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._asked = False
+        self._lags: Mapping[str, int] | None = None
+
+    async def of(self, job_type: str) -> int | None:
+        if not self._asked:
+            self._asked = True
+            self._lags = await self._publisher.waiting()
+        return None if self._lags is None else self._lags.get(job_type)

@@ -1,0 +1,144 @@
+"""What the service needs from outside: a store, a clock, a way to tell workers. Adapters implement these.
+
+Every store call raises StoreUnavailable when the database is out of reach or silent. A write whose outcome is unknown
+is sent again and read back by the store itself, for a few seconds, before it gives up.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from api_server.domain.errors import JobNotFound, TransitionRefused
+from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
+from api_server.domain.job import Dispatch, Job, Status
+from api_server.domain.listing import JobFilter, JobPage
+from api_server.domain.transitions import Transition
+from service_runtime.errors import InvalidArgument
+
+
+class Clock(Protocol):
+    """The database's time, so that no two processes compare their own clocks."""
+
+    def now(self) -> datetime:
+        """Aware, UTC, cut to milliseconds, never earlier than what it said before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A transition that holds: the job's status and attempt after it. `attempt` None: not known without a read."""
+
+    status: Status
+    attempt: int | None
+
+
+Outcome = Taken | JobNotFound | TransitionRefused | InvalidArgument
+"""What became of one transition."""
+
+
+class JobStore(Protocol):
+    """Jobs by id, changed only by transitions."""
+
+    async def insert(self, job: Job, due_time: datetime) -> Job:
+        """Store `job` with a majority of the database; return the stored one, which is an older one if this very
+        request was stored before. Raises JobIdTaken if the id belongs to a job of other words (Job.same_request).
+        """
+
+    async def get(self, job_id: UUID) -> Job | None:
+        """The job as a majority has it."""
+
+    async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
+        """Take each step whose guard holds, with a majority; outcomes in order. Each job stands there once at most.
+
+        InvalidArgument, field `result` or `error`: what this one step reports cannot be stored.
+        """
+
+    async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
+        """Jobs with ids below `after`, newest first, `size` at most, looking at 10,000 at most."""
+
+    async def move_leases(
+        self, worker_id: str, job_ids: Sequence[UUID], now: datetime, lease_seconds: float
+    ) -> None:
+        """Move the leases of those of `job_ids` that `worker_id` holds and that have under half of their time left."""
+
+
+class DueStore(Protocol):
+    """Jobs that somebody must look at again. Used by the one server that holds the due lease."""
+
+    async def lapse(self, now: datetime, limit: int) -> int:
+        """Put up to `limit` jobs whose lease has run out back to queued, due at once; return how many."""
+
+    async def due(self, job_type: str, now: datetime, limit: int) -> list["DueJob"]:
+        """Up to `limit` queued jobs of a type that are due, the longest due first."""
+
+    async def mark_published(self, published: Sequence[tuple[UUID, int]], now: datetime) -> None:
+        """Move `due_time` of those (id, attempt) that still wait: 60 s ahead, doubling each time up to 1 h, spread out.
+        Jobs claimed meanwhile are left alone.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A waiting job that is due; `dispatches` counts how often it was marked published since it was queued."""
+
+    dispatch: Dispatch
+    dispatches: int
+
+
+class LeaderLease(Protocol):
+    """A lease that one process at a time holds."""
+
+    async def acquire(self, holder: str, seconds: float) -> bool:
+        """Take the lease, or prolong it; whether `holder` has it now."""
+
+    async def release(self, holder: str) -> None:
+        """Give it up, if held."""
+
+
+class KeyStore(Protocol):
+    """Idempotency keys."""
+
+    async def remember(
+        self, key: str, job_id: UUID, request_hash: bytes, now: datetime, expire_time: datetime
+    ) -> tuple[UUID, bytes]:
+        """Store the key unless it is there and not expired; return the job id and hash that are stored under it."""
+
+
+class FleetStore(Protocol):
+    """The workers and the wish for them."""
+
+    async def register(self, identity: WorkerIdentity, now: datetime) -> None:
+        """Make a worker known; again is harmless."""
+
+    async def heartbeat(self, worker_id: str, report: WorkerReport, now: datetime) -> bool:
+        """Store what a worker says; False if it is not registered."""
+
+    async def fleet(self) -> Fleet:
+        """The wish; consuming, revision 0, if none was stored."""
+
+    async def set_consuming(self, consuming: bool) -> Fleet:
+        """Store the wish; the revision goes up only if it differs from the stored one."""
+
+    async def workers(self) -> list[Worker]:
+        """All workers heard of in the last hour, by worker_id."""
+
+
+class Publisher(Protocol):
+    """Tells workers that jobs wait."""
+
+    async def publish(self, dispatches: Sequence[Dispatch]) -> list[bool]:
+        """Write one record each; for each, whether the broker has it (acks=all). Never raises for the broker's sake."""
+
+    async def waiting(self) -> Mapping[str, int] | None:
+        """For each job type, records that the workers' group has not committed yet; None: the broker does not say."""
+
+
+class Dispatcher(Protocol):
+    """Publishes outside the request."""
+
+    def offer(self, dispatch: Dispatch) -> None:
+        """Queue a dispatch; never blocks. What does not fit in the queue is published later by the due loop."""
+
+    def claimed(self, job_ids: Sequence[UUID]) -> None:
+        """These need not be marked as published any more."""

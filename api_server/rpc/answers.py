@@ -1,0 +1,83 @@
+"""What the services return as messages of the contract."""
+
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from api_server.domain.fleet import Fleet, Worker
+from api_server.domain.job import Job
+from api_server.ports import Taken
+from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
+from service_runtime.errors import ServiceError
+from service_runtime.statuses import error_to_status
+from service_runtime.structs import dict_to_struct
+
+
+def job_message(job: Job) -> job_pb2.Job:
+    message = job_pb2.Job(
+        id=str(job.id),
+        type=job.type,
+        status=job_pb2.Job.Status.Value(job.status.value),
+        payload=dict_to_struct(dict(job.payload)),
+        attempt=job.attempt,
+        revision=job.revision,
+        worker_id=job.worker_id,
+        labels=job.labels,
+        create_time=_timestamp(job.create_time),
+        update_time=_timestamp(job.update_time),
+        start_time=_timestamp(job.start_time),
+        end_time=_timestamp(job.end_time),
+    )
+    if job.result is not None:
+        message.result.CopyFrom(dict_to_struct(dict(job.result)))
+    if job.failure is not None:
+        message.error.code = job.failure.code
+        message.error.message = job.failure.message
+        message.error.reason = job.failure.reason
+    return message
+
+
+def outcome_message(outcome: Taken | ServiceError) -> job_service_pb2.UpdateOutcome:
+    if isinstance(outcome, ServiceError):
+        return job_service_pb2.UpdateOutcome(error=error_to_status(outcome))
+    status = job_pb2.Job.Status.Value(outcome.status.value)
+    return job_service_pb2.UpdateOutcome(
+        accepted=job_service_pb2.UpdateAccepted(status=status, attempt=outcome.attempt or 0)
+    )
+
+
+def fleet_message(fleet: Fleet) -> worker_pb2.Fleet:
+    return worker_pb2.Fleet(consuming=fleet.consuming, revision=fleet.revision)
+
+
+def worker_message(worker: Worker) -> worker_pb2.Worker:
+    identity, report = worker.identity, worker.report
+    return worker_pb2.Worker(
+        identity=worker_pb2.WorkerIdentity(
+            worker_id=identity.worker_id,
+            name=identity.name,
+            host=identity.host,
+            pid=identity.pid,
+            types=identity.types,
+        ),
+        report=worker_pb2.WorkerReport(
+            state=worker_pb2.WorkerReport.State.Value(report.state),
+            assignments=[
+                worker_pb2.AssignedPartitions(topic=topic, partitions=partitions)
+                for topic, partitions in report.assignments.items()
+            ],
+            in_flight=report.in_flight,
+            completed_total=report.completed_total,
+            failed_total=report.failed_total,
+            fleet_revision=report.fleet_revision,
+        ),
+        last_heartbeat_time=_timestamp(worker.last_heartbeat_time),
+    )
+
+
+def _timestamp(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp

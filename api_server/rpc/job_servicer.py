@@ -1,0 +1,91 @@
+"""JobService of the contract: decode, serve, encode. Failures are raised; the interceptor turns them into statuses."""
+
+from typing import Any
+
+from api_server.fleet_service import FleetService
+from api_server.rpc import answers, page_token, requests
+from api_server.service import JobService
+from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+
+SERVICE_NAME = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
+REQUEST_TYPES = (
+    job_service_pb2.CreateRequest,
+    job_service_pb2.GetRequest,
+    job_service_pb2.ListRequest,
+    job_service_pb2.UpdateStatusRequest,
+    job_service_pb2.BatchUpdateStatusRequest,
+    job_service_pb2.RegisterWorkerRequest,
+    job_service_pb2.HeartbeatRequest,
+    job_service_pb2.SetFleetRequest,
+    job_service_pb2.GetFleetRequest,
+)
+
+
+class JobServicer(job_service_pb2_grpc.JobServiceServicer):
+    """Each method is documented in proto/jobs/v1/job_service.proto."""
+
+    def __init__(self, jobs: JobService, fleet: FleetService) -> None:
+        self._jobs = jobs
+        self._fleet = fleet
+
+    async def Create(self, request: job_service_pb2.CreateRequest, context: Any) -> job_pb2.Job:
+        key = requests.idempotency_key(context.invocation_metadata(), request)
+        return answers.job_message(await self._jobs.create(requests.new_job(request), key))
+
+    async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
+        return answers.job_message(await self._jobs.get(requests.job_id(request.id)))
+
+    async def List(self, request: job_service_pb2.ListRequest, context: Any) -> job_service_pb2.ListResponse:
+        wanted = requests.job_filter(request)
+        after = page_token.decode(request.page_token, wanted)
+        page = await self._jobs.page(wanted, after, requests.page_size(request))
+        return job_service_pb2.ListResponse(
+            jobs=[answers.job_message(job) for job in page.jobs],
+            next_page_token=page_token.encode(page.next_after, wanted) if page.next_after else "",
+        )
+
+    async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
+        return answers.job_message(await self._jobs.update(requests.step(request)))
+
+    async def BatchUpdateStatus(
+        self, request: job_service_pb2.BatchUpdateStatusRequest, context: Any
+    ) -> job_service_pb2.BatchUpdateStatusResponse:
+        steps = [requests.step_or_error(item) for item in request.requests]
+        outcomes = await self._jobs.update_batch(steps)
+        return job_service_pb2.BatchUpdateStatusResponse(
+            outcomes=[answers.outcome_message(outcome) for outcome in outcomes]
+        )
+
+    async def RegisterWorker(
+        self, request: job_service_pb2.RegisterWorkerRequest, context: Any
+    ) -> job_service_pb2.RegisterWorkerResponse:
+        fleet = await self._fleet.register(requests.worker_identity(request.worker))
+        response = job_service_pb2.RegisterWorkerResponse(fleet=answers.fleet_message(fleet))
+        response.lease.FromTimedelta(self._fleet.pace.lease)
+        response.heartbeat_interval.FromTimedelta(self._fleet.pace.heartbeat_interval)
+        return response
+
+    async def Heartbeat(
+        self, request: job_service_pb2.HeartbeatRequest, context: Any
+    ) -> job_service_pb2.HeartbeatResponse:
+        job_ids = [requests.job_id(text) for text in request.job_ids]
+        report = requests.worker_report(request.report)
+        fleet = await self._fleet.heartbeat(request.worker_id, job_ids, report)
+        return job_service_pb2.HeartbeatResponse(fleet=answers.fleet_message(fleet))
+
+    async def SetFleet(
+        self, request: job_service_pb2.SetFleetRequest, context: Any
+    ) -> job_service_pb2.SetFleetResponse:
+        fleet, pending = await self._fleet.set_consuming(request.consuming)
+        return job_service_pb2.SetFleetResponse(
+            fleet=answers.fleet_message(fleet), pending_worker_ids=pending
+        )
+
+    async def GetFleet(
+        self, request: job_service_pb2.GetFleetRequest, context: Any
+    ) -> job_service_pb2.GetFleetResponse:
+        fleet, workers = await self._fleet.fleet()
+        return job_service_pb2.GetFleetResponse(
+            fleet=answers.fleet_message(fleet),
+            workers=[answers.worker_message(worker) for worker in workers],
+        )

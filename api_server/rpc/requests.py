@@ -1,0 +1,144 @@
+"""Requests of the contract as what the services take. Messages have passed the contract's rules before."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from api_server.domain.fleet import WorkerIdentity, WorkerReport
+from api_server.domain.job import Failure, Status
+from api_server.domain.listing import JobFilter
+from api_server.domain.steps import UNEXPLAINED, Claim, Step, Token
+from api_server.service import IdempotencyKey, NewJob
+from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
+from service_runtime.errors import InvalidArgument, Violation, invalid
+from service_runtime.structs import StructError, struct_to_dict
+
+KEY_HEADER = "idempotency-key"
+MAX_KEY_LENGTH = 255
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
+
+
+def job_id(text: str) -> UUID:
+    """The id, however the caller spelled it: the contract's rule admits upper case."""
+    return UUID(text)
+
+
+def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
+    """Raises InvalidArgument if the payload is beyond its limits."""
+    return NewJob(
+        type=request.type,
+        payload=_object(request.payload, "payload"),
+        labels=dict(request.labels),
+        id=job_id(request.id) if request.id else None,
+    )
+
+
+def idempotency_key(
+    metadata: tuple[tuple[str, str | bytes], ...], request: job_service_pb2.CreateRequest
+) -> IdempotencyKey | None:
+    """The key that came with the call, if any. Raises InvalidArgument."""
+    values = [value for name, value in metadata if name == KEY_HEADER]
+    if not values:
+        return None
+    value = values[0]
+    if len(values) > 1 or not isinstance(value, str):
+        raise invalid(KEY_HEADER, "key.single", "must be sent once, as text")
+    if not (1 <= len(value) <= MAX_KEY_LENGTH and value.isascii() and value.isprintable()):
+        rule = f"must be 1 to {MAX_KEY_LENGTH} printable ASCII characters, has {len(value)} characters"
+        raise invalid(KEY_HEADER, "key.format", rule)
+    return IdempotencyKey(value, hashlib.sha256(request.SerializeToString(deterministic=True)).digest())
+
+
+def job_filter(request: job_service_pb2.ListRequest) -> JobFilter:
+    """Raises InvalidArgument if a time is out of range."""
+    return JobFilter(
+        status=Status(job_pb2.Job.Status.Name(request.status)) if request.status else None,
+        type=request.type or None,
+        labels=_labels(request.labels),
+        created_from=_time(request, "create_time_from"),
+        created_before=_time(request, "create_time_before"),
+    )
+
+
+def page_size(request: job_service_pb2.ListRequest) -> int:
+    return min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+
+
+def step(request: job_service_pb2.UpdateStatusRequest) -> Step:
+    """Raises InvalidArgument if the result is beyond its limits."""
+    ground: Claim | Token | None = None
+    if request.HasField("claim"):
+        ground = Claim(request.claim.worker_id, request.claim.expected_attempt)
+    elif request.HasField("token"):
+        ground = Token(request.token.worker_id, request.token.attempt)
+    return Step(
+        job_id=job_id(request.id),
+        status=Status(job_pb2.Job.Status.Name(request.status)),
+        ground=ground,
+        result=_object(request.result, "result") if request.HasField("result") else None,
+        failure=_failure(request.error) if request.HasField("error") else None,
+    )
+
+
+def step_or_error(request: job_service_pb2.UpdateStatusRequest) -> Step | InvalidArgument:
+    """For a batch, in which one step's fault is not the others'."""
+    try:
+        return step(request)
+    except InvalidArgument as error:
+        return error
+
+
+def worker_identity(identity: worker_pb2.WorkerIdentity) -> WorkerIdentity:
+    return WorkerIdentity(
+        identity.worker_id, identity.name, identity.host, identity.pid, tuple(identity.types)
+    )
+
+
+def worker_report(report: worker_pb2.WorkerReport) -> WorkerReport:
+    return WorkerReport(
+        state=worker_pb2.WorkerReport.State.Name(report.state),
+        assignments={item.topic: tuple(item.partitions) for item in report.assignments},
+        in_flight=report.in_flight,
+        completed_total=report.completed_total,
+        failed_total=report.failed_total,
+        fleet_revision=report.fleet_revision,
+    )
+
+
+def _object(struct: Struct, field: str) -> dict[str, Any]:
+    try:
+        return struct_to_dict(struct)
+    except StructError as error:
+        path = error.inside(field).path
+        raise invalid(path, "struct.json", error.problem) from None
+
+
+def _failure(error: job_pb2.JobError) -> Failure:
+    return Failure(error.code or UNEXPLAINED.code, error.message, error.reason or UNEXPLAINED.reason)
+
+
+def _labels(pairs: Any) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for index, pair in enumerate(pairs):
+        key, _, value = pair.partition("=")
+        if labels.setdefault(key, value) != value:
+            raise InvalidArgument(
+                [Violation(f"labels[{index}]", "labels.agree", f"asks for a second value of {key!r}")]
+            )
+    return labels
+
+
+def _time(
+    request: job_service_pb2.ListRequest, field: Literal["create_time_from", "create_time_before"]
+) -> datetime | None:
+    if not request.HasField(field):
+        return None
+    stamp: Timestamp = getattr(request, field)
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise invalid(field, "timestamp.range", "must lie in the years 1 to 9999") from None

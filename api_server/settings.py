@@ -1,0 +1,34 @@
+"""What the API server can be told, see docs/reference/settings.md."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from service_runtime.settings import CommaSeparated, JobTypes, Port, ServiceSettings
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class ApiServerSettings(ServiceSettings):
+    """Durations are in seconds."""
+
+    api_server_host: str = "127.0.0.1"
+    api_server_port: Port = 50051
+    mongodb_uri: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
+    mongodb_database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = "jobs"
+    kafka_bootstrap_servers: CommaSeparated = ("127.0.0.1:9092",)
+    kafka_group_id: str = "job-workers"
+    kafka_partitions: Annotated[int, Field(ge=1, le=1000)] = 12
+    kafka_replication_factor: Annotated[int, Field(ge=1, le=9)] = 1
+    job_types: JobTypes = ("compute", "file", "blockchain", "data")
+    job_lease: Seconds = 15.0
+    heartbeat_interval: Seconds = 1.0
+    unfenced_lease: Seconds = 3600.0
+    request_deadline: Seconds = 10.0
+    shutdown_grace: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _heartbeats_fit_in_a_lease(self) -> "ApiServerSettings":
+        if self.heartbeat_interval > self.job_lease / 3:
+            raise ValueError("HEARTBEAT_INTERVAL must be at most a third of JOB_LEASE")
+        return self

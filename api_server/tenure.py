@@ -1,0 +1,89 @@
+"""Being the one server that does something: the lease, and how long it has been held without a break."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from api_server.domain.errors import StoreUnavailable
+from api_server.ports import LeaderLease
+
+log = structlog.get_logger()
+
+LEASE_SECONDS = 5.0
+MAX_SILENCE = 2.0
+"""Seconds between two successful prolongations that still count as unbroken; well below LEASE_SECONDS, so that a
+server stops acting before another one may start."""
+
+
+class Tenure:
+    """The time for which a lease has been held. Pure; times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._prolonged_at: float | None = None
+
+    def prolonged(self, asked_at: float) -> None:
+        """The lease was taken or prolonged; `asked_at` is from before the store was asked."""
+        if self.seconds(asked_at) is None:
+            self._since = asked_at
+        self._prolonged_at = asked_at
+
+    def lost(self) -> None:
+        """The lease is another's, or nobody knows."""
+        self._prolonged_at = None
+
+    def seconds(self, now: float) -> float | None:
+        """How long it has been held without a break; None: not held."""
+        if self._prolonged_at is None or now - self._prolonged_at > MAX_SILENCE:
+            return None
+        return now - self._since
+
+
+class Leadership:
+    """Takes the leader's lease and keeps it.
+
+    A lease that was prolonged all the time shows that the store took writes all the time and that this process was not
+    stopped: heartbeats could be served.
+    """
+
+    def __init__(
+        self, lease: LeaderLease, holder: str, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`holder`: a name that no other process has."""
+        self._lease = lease
+        self._holder = holder
+        self._monotonic = monotonic
+        self._tenure = Tenure()
+        self._was_leader = False
+
+    def unbroken_seconds(self) -> float | None:
+        """How long this server has been the leader without a break; None: it is not."""
+        return self._tenure.seconds(self._monotonic())
+
+    async def prolong(self) -> bool:
+        """Take or prolong the lease; whether it is held. Raises StoreUnavailable."""
+        asked_at = self._monotonic()
+        held = False
+        try:
+            held = await self._lease.acquire(self._holder, LEASE_SECONDS)
+        finally:
+            if held:
+                self._tenure.prolonged(asked_at)
+            else:
+                self._tenure.lost()
+            self._log_change(held)
+        return held
+
+    async def release(self) -> None:
+        """Let another server take over at once. Out of reach, the lease runs out by itself."""
+        self._tenure.lost()
+        try:
+            await self._lease.release(self._holder)
+        except StoreUnavailable:
+            log.warning("due_lease_not_released", holder=self._holder)
+
+    def _log_change(self, held: bool) -> None:
+        if held != self._was_leader:
+            self._was_leader = held
+            log.info("due_lease_taken" if held else "due_lease_lost", holder=self._holder)

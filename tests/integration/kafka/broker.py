@@ -1,0 +1,109 @@
+"""A real Kafka as tests see it: our adapters for it, and plain clients to check them with."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from api_server.adapters.kafka_lag import KafkaLag
+from api_server.adapters.kafka_publisher import KafkaPublisher
+from api_server.adapters.kafka_topics import KafkaTopics, topic_of
+from jobs.v1.dispatch_pb2 import DispatchRecord
+
+GROUP = "job-workers"
+PARTITIONS = 4
+DEADLINE = 30.0
+
+
+@dataclass(frozen=True)
+class Broker:
+    servers: Sequence[str]
+
+    def topics(self, job_type: str, partitions: int = PARTITIONS) -> KafkaTopics:
+        return KafkaTopics(self.servers, [job_type], partitions, replication_factor=1, time_limit=2.0)
+
+    @asynccontextmanager
+    async def publisher(self, job_type: str) -> AsyncIterator[KafkaPublisher]:
+        lag = KafkaLag(self.servers, [job_type], GROUP, time_limit=2.0)
+        publisher = KafkaPublisher(self.servers, self.topics(job_type), lag, time_limit=2.0)
+        try:
+            yield publisher
+        finally:
+            await publisher.close()
+            await lag.close()
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=list(self.servers), request_timeout_ms=5000)
+        await admin.start()
+        yield admin
+        await admin.close()
+
+    async def partitions(self, job_type: str) -> list[int]:
+        """Those of the type's topic; none if there is no topic."""
+        async with self.admin() as admin:
+            (described,) = await admin.describe_topics([topic_of(job_type)])
+            return sorted(partition["partition"] for partition in described["partitions"])
+
+    async def partitions_when_made(self, job_type: str) -> list[int]:
+        """Those of a topic that was made just now: the broker learns it from the controller a moment later."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                if found := await self.partitions(job_type):
+                    return found
+                await asyncio.sleep(0.05)
+
+    async def delete_topic(self, job_type: str) -> None:
+        """Returns when it is gone."""
+        async with self.admin() as admin:
+            await admin.delete_topics([topic_of(job_type)])
+        async with asyncio.timeout(DEADLINE):
+            while await self.partitions(job_type):
+                await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def reader(self, job_type: str, group: str | None = None) -> AsyncIterator["Reader"]:
+        """Reads the type's topic from its beginning. With a `group` its offsets can be committed."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=list(self.servers),
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            partitions = await self.partitions_when_made(job_type)
+            consumer.assign([TopicPartition(topic_of(job_type), partition) for partition in partitions])
+            yield Reader(consumer)
+        finally:
+            await consumer.stop()
+
+
+class Reader:
+    """What was read so far, in the order of reading."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self.consumer = consumer
+        self.records: list[DispatchRecord] = []
+        self.partitions: set[int] = set()
+
+    @property
+    def ids(self) -> list[str]:
+        return [record.id for record in self.records]
+
+    async def read_until(self, enough: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not enough():
+                for partition, records in (await self.consumer.getmany(timeout_ms=200)).items():
+                    self.partitions.add(partition.partition)
+                    self.records += [DispatchRecord.FromString(record.value) for record in records]
+
+    async def read_to_end(self) -> None:
+        """All that is in the topic now."""
+        ends = await self.consumer.end_offsets(list(self.consumer.assignment()))
+        starts = await self.consumer.beginning_offsets(list(self.consumer.assignment()))
+        count = sum(ends.values()) - sum(starts.values())
+        await self.read_until(lambda: len(self.records) >= count)

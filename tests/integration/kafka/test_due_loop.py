@@ -1,0 +1,236 @@
+"""The loop that recovers, on a real MongoDB and a real Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from api_server.adapters.kafka_publisher import KafkaPublisher
+from api_server.adapters.mongo_stores import MongoStores
+from api_server.dispatcher import QueuedDispatcher
+from api_server.domain.job import Dispatch, Job, Status
+from api_server.domain.transitions import claim
+from api_server.due_loop import DueLoop
+from api_server.due_scans import DueScan
+from api_server.ports import Taken
+from local_stack.stack import Stack
+from tests.integration.kafka.broker import DEADLINE, GROUP, Broker
+from tests.integration.mongo.jobs import new_job
+
+NO_LEASE_ENDS = 3600.0
+"""A job lease so long that no test reaches it."""
+SHORT_LEASE = 2.0
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def store_job(stores: MongoStores, job_type: str, due_in: float = 0.0) -> Job:
+    """A queued job that is due after so many seconds."""
+    due_time = stores.clock.now() + timedelta(seconds=due_in)
+    return await stores.jobs.insert(new_job(job_type), due_time)
+
+
+async def claim_job(stores: MongoStores, job: Job, worker: str, lease: float) -> None:
+    now = stores.clock.now()
+    (taken,) = await stores.jobs.apply([claim(job.id, worker, job.attempt, now, timedelta(seconds=lease))])
+    assert isinstance(taken, Taken)
+
+
+async def status(stores: MongoStores, job_id: UUID) -> Status:
+    job = await stores.jobs.get(job_id)
+    assert job is not None
+    return job.status
+
+
+def make_loop(
+    stores: MongoStores, publisher: KafkaPublisher, job_type: str, lease: float = NO_LEASE_ENDS
+) -> DueLoop:
+    return DueLoop(stores.due, stores.due_lease, publisher, stores.clock, (job_type,), lease)
+
+
+@asynccontextmanager
+async def running(loop: DueLoop) -> AsyncIterator[DueLoop]:
+    await loop.start()
+    try:
+        yield loop
+    finally:
+        await loop.stop()
+
+
+async def test_a_job_that_nobody_published_is_published_by_the_loop(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    job = await store_job(stores, job_type)
+    async with (
+        broker.publisher(job_type) as publisher,
+        broker.reader(job_type) as reader,
+        running(make_loop(stores, publisher, job_type)),
+    ):
+        await reader.read_until(lambda: reader.ids == [str(job.id)])
+        await until(lambda: _nothing_due(stores, job_type))
+    assert reader.records[0].attempt == 0
+    assert reader.records[0].payload.fields["input"].string_value == "x"
+
+
+async def _nothing_due(stores: MongoStores, job_type: str) -> bool:
+    return not await stores.due.due(job_type, stores.clock.now(), 1)
+
+
+async def test_a_job_published_and_marked_by_the_dispatcher_is_not_due(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    job = await store_job(stores, job_type)
+    async with broker.publisher(job_type) as publisher, broker.reader(job_type) as reader:
+        dispatcher = QueuedDispatcher(publisher, stores.due, stores.clock)
+        await dispatcher.start()
+        dispatcher.offer(Dispatch(job.id, job_type, 0, job.payload))
+        await reader.read_until(lambda: reader.ids == [str(job.id)])
+        await dispatcher.stop()
+        assert await _nothing_due(stores, job_type)
+
+
+async def test_due_again_with_its_record_still_waiting_it_does_not_go_out_and_without_it_does(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    job = await store_job(stores, job_type)
+    later = stores.clock.now() + timedelta(minutes=2)
+    async with broker.publisher(job_type) as publisher, broker.reader(job_type, GROUP) as reader:
+        await until(lambda: _knows_lag(publisher))
+        scan = DueScan(stores.due, publisher, [job_type])
+        first = await scan.run_once(stores.clock.now())
+        with_lag = await scan.run_once(later)
+        await reader.read_to_end()
+        assert reader.ids == [str(job.id)]
+
+        await reader.consumer.commit()
+        without_lag = await scan.run_once(later + timedelta(minutes=4))
+        await reader.read_until(lambda: reader.ids == [str(job.id)] * 2)
+    assert (first.published, first.still_waiting) == (1, 0)
+    assert (with_lag.published, with_lag.still_waiting) == (0, 1)
+    assert (without_lag.published, without_lag.still_waiting) == (1, 0)
+
+
+async def _knows_lag(publisher: KafkaPublisher) -> bool:
+    """A broker that just started needs a moment before it tells."""
+    return await publisher.waiting() is not None
+
+
+async def test_jobs_stored_while_kafka_is_frozen_are_published_afterwards(
+    servers: Stack, stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    async with (
+        broker.publisher(job_type) as publisher,
+        broker.reader(job_type) as reader,
+        running(make_loop(stores, publisher, job_type)) as loop,
+    ):
+        await until(lambda: _leads(loop))
+        servers.freeze("kafka")
+        try:
+            jobs = [await store_job(stores, job_type) for _ in range(20)]
+            assert await publisher.publish([Dispatch(jobs[0].id, job_type, 0, jobs[0].payload)]) == [False]
+            assert loop.is_leader
+        finally:
+            servers.thaw("kafka")
+        await reader.read_until(lambda: {str(job.id) for job in jobs} <= set(reader.ids))
+
+
+async def _leads(loop: DueLoop) -> bool:
+    return loop.is_leader
+
+
+async def test_of_two_loops_one_publishes_and_the_other_takes_over_when_it_dies(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    async with (
+        broker.publisher(job_type) as publisher,
+        broker.reader(job_type) as reader,
+    ):
+        first, second = (make_loop(stores, publisher, job_type) for _ in range(2))
+        await first.start()
+        await until(lambda: _leads(first))
+        async with running(second):
+            jobs = [await store_job(stores, job_type) for _ in range(10)]
+            await reader.read_until(lambda: len(reader.records) >= 10)
+            assert sorted(reader.ids) == sorted(str(job.id) for job in jobs)
+            assert (first.is_leader, second.is_leader) == (True, False)
+            for task in first._tasks:  # as a killed process ends: nothing is released
+                task.cancel()
+            orphan = await store_job(stores, job_type)
+            await reader.read_until(lambda: str(orphan.id) in reader.ids)
+            assert (first.is_leader, second.is_leader) == (False, True)
+
+
+async def test_a_loop_that_stops_hands_over(stores: MongoStores, broker: Broker, job_type: str) -> None:
+    async with broker.publisher(job_type) as publisher:
+        first, second = (make_loop(stores, publisher, job_type) for _ in range(2))
+        async with running(first):
+            await until(lambda: _leads(first))
+        assert await second._leadership.prolong()
+
+
+async def test_a_job_whose_worker_went_silent_is_queued_and_published_again(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    job = await store_job(stores, job_type)
+    await claim_job(stores, job, "w/1", lease=0.1)
+    async with (
+        broker.publisher(job_type) as publisher,
+        broker.reader(job_type) as reader,
+        running(make_loop(stores, publisher, job_type, SHORT_LEASE)),
+    ):
+        await reader.read_until(lambda: reader.ids == [str(job.id)])
+        assert reader.records[0].attempt == 1
+        assert await status(stores, job.id) is Status.QUEUED
+
+
+async def test_an_outage_of_mongodb_longer_than_a_lease_ends_no_lease_that_is_prolonged_after_it(
+    stores: MongoStores, broker: Broker, servers: Stack, job_type: str
+) -> None:
+    kept, silent = await store_job(stores, job_type), await store_job(stores, job_type)
+    async with (
+        broker.publisher(job_type) as publisher,
+        running(make_loop(stores, publisher, job_type, SHORT_LEASE)) as loop,
+    ):
+        await until(lambda: _may_end_leases(loop))
+        await claim_job(stores, kept, "living", SHORT_LEASE)
+        await claim_job(stores, silent, "dead", SHORT_LEASE)
+        lease_end = stores.clock.now() + timedelta(seconds=SHORT_LEASE)
+        servers.freeze("mongodb")
+        try:
+            await until(lambda: _passed(stores, lease_end))
+        finally:
+            servers.thaw("mongodb")
+        # The living worker's heartbeats go on, the dead one's do not.
+        heartbeats = asyncio.create_task(_beat(stores, "living", kept.id))
+        await until(lambda: _is_queued(stores, silent.id))
+        assert await status(stores, kept.id) is Status.PROCESSING
+        heartbeats.cancel()
+
+
+async def _may_end_leases(loop: DueLoop) -> bool:
+    return (loop._leadership.unbroken_seconds() or 0.0) > SHORT_LEASE
+
+
+async def _passed(stores: MongoStores, moment: datetime) -> bool:
+    return stores.clock.now() > moment
+
+
+async def _is_queued(stores: MongoStores, job_id: UUID) -> bool:
+    return await status(stores, job_id) is Status.QUEUED
+
+
+async def _beat(stores: MongoStores, worker: str, job_id: UUID) -> None:
+    while True:
+        await stores.jobs.move_leases(worker, [job_id], stores.clock.now(), SHORT_LEASE)
+        await asyncio.sleep(0.2)

@@ -1,0 +1,82 @@
+"""Jobs for tests, and ways to bring them into a status."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.job import Failure, Job, Status
+from api_server.domain.transitions import Transition, claim, complete, fail, take
+from api_server.ports import Taken
+
+WORKER = "w/1"
+LEASE = timedelta(seconds=15)
+RESULT = {"hash": "abc", "n": 3}
+FAILURE = Failure(code=3, message="no input", reason="INVALID_INPUT")
+
+
+def now() -> datetime:
+    time = datetime.now(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def uuid7(time: datetime) -> UUID:
+    milliseconds = (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | secrets.randbits(62))
+
+
+def new_job(
+    job_type: str = "compute",
+    payload: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
+    create_time: datetime | None = None,
+) -> Job:
+    time = create_time or now()
+    return Job(
+        id=uuid7(time),
+        type=job_type,
+        status=Status.QUEUED,
+        payload={"input": "x"} if payload is None else payload,
+        create_time=time,
+        update_time=time,
+        labels=labels or {},
+    )
+
+
+async def stored(stores: MongoStores, status: str = "queued", **words: Any) -> Job:
+    """A job as it is read back. `status`: the contract's words, and `taken`: processing without a worker's name."""
+    job = await stores.jobs.insert(new_job(**words), now())
+    for step in _path(job.id, status):
+        assert isinstance((await stores.jobs.apply([step]))[0], Taken)
+    if status == "cancelled":
+        await set_fields(stores, job.id, {"$set": {"status": "cancelled"}, "$unset": {"due_time": ""}})
+    return await read(stores, job.id)
+
+
+def _path(job_id: UUID, status: str) -> list[Transition]:
+    claimed = claim(job_id, WORKER, 0, now(), LEASE)
+    paths = {
+        "processing": [claimed],
+        "taken": [take(job_id, "claim-1", now(), LEASE)],
+        "completed": [claimed, complete(job_id, WORKER, 1, RESULT, now())],
+        "failed": [claimed, fail(job_id, WORKER, 1, FAILURE, now())],
+    }
+    return paths.get(status, [])
+
+
+async def read(stores: MongoStores, job_id: UUID) -> Job:
+    job = await stores.jobs.get(job_id)
+    assert job is not None
+    return job
+
+
+async def set_fields(stores: MongoStores, job_id: UUID, update: Mapping[str, Any]) -> None:
+    """Change a document past the store."""
+    await stores.jobs._jobs.update_one({"_id": job_id}, update)
+
+
+async def document(stores: MongoStores, job_id: UUID) -> dict[str, Any]:
+    found: dict[str, Any] = await stores.jobs._jobs.find_one({"_id": job_id})
+    return found

@@ -1,0 +1,133 @@
+"""The service on a real database: what a caller may rely on when its call is sent twice or the server dies within."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.errors import IdempotencyKeyReused, JobIdTaken, TransitionRefused
+from api_server.domain.job import Dispatch, Job, Status
+from api_server.domain.steps import Claim, Leases, Step, Token
+from api_server.ports import JobStore, Taken
+from api_server.service import IdempotencyKey, JobService, NewJob, new_job_id
+
+LEASES = Leases(worker=timedelta(seconds=15), unfenced=timedelta(hours=1))
+
+
+class Offered:
+    """Stands for the dispatcher: keeps what it was offered."""
+
+    def __init__(self) -> None:
+        self.offers: list[Dispatch] = []
+        self.claims: list[UUID] = []
+
+    def offer(self, dispatch: Dispatch) -> None:
+        self.offers.append(dispatch)
+
+    def claimed(self, job_ids: Sequence[UUID]) -> None:
+        self.claims += job_ids
+
+
+class ServerDied(Exception):
+    """The process ended here."""
+
+
+class DiesAtInsert:
+    """Everything as in the real store, but the server dies before a job is stored."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def insert(self, _job: Job, _due_time: datetime) -> Job:
+        raise ServerDied
+
+
+def service(stores: MongoStores, store: Any = None, offered: Offered | None = None) -> JobService:
+    return JobService(
+        store or stores.jobs, stores.keys, stores.clock, offered or Offered(), ("compute",), LEASES
+    )
+
+
+def key(content: str = "same") -> IdempotencyKey:
+    return IdempotencyKey(str(uuid4()), content.encode())
+
+
+WANTED = NewJob("compute", {"input": "x"})
+
+
+async def test_a_key_gives_its_job_once_when_the_server_died_between_its_two_writes(
+    stores: MongoStores,
+) -> None:
+    mine = key()
+    with pytest.raises(ServerDied):
+        await service(stores, DiesAtInsert(stores.jobs)).create(WANTED, mine)
+    jobs = await asyncio.gather(*(service(stores).create(WANTED, mine) for _ in range(10)))
+    assert len({job.id for job in jobs}) == 1
+    assert await service(stores).get(jobs[0].id) == jobs[0]
+
+
+async def test_a_key_with_another_request_is_refused(stores: MongoStores) -> None:
+    mine = key()
+    await service(stores).create(WANTED, mine)
+    with pytest.raises(IdempotencyKeyReused, match=mine.value):
+        await service(stores).create(WANTED, IdempotencyKey(mine.value, b"other"))
+
+
+async def test_a_chosen_id_gives_its_job_in_whatever_status_it_is_by_then(stores: MongoStores) -> None:
+    offered = Offered()
+    jobs = service(stores, offered=offered)
+    wanted = NewJob("compute", {"input": "x"}, id=new_job_id(stores.clock.now()))
+    job = await jobs.create(wanted)
+    await jobs.update(Step(job.id, Status.PROCESSING, Claim("w", 0)))
+    again = await jobs.create(wanted)
+    assert (again.id, again.status, again.attempt) == (job.id, Status.PROCESSING, 1)
+    assert [offer.attempt for offer in offered.offers] == [0]
+    with pytest.raises(JobIdTaken):
+        await jobs.create(NewJob("compute", {"input": "y"}, id=wanted.id))
+
+
+async def test_a_job_is_offered_to_the_workers_only_after_it_is_stored(stores: MongoStores) -> None:
+    offered = Offered()
+    with pytest.raises(ServerDied):
+        await service(stores, DiesAtInsert(stores.jobs), offered).create(WANTED)
+    assert offered.offers == []
+    job = await service(stores, offered=offered).create(WANTED)
+    assert offered.offers == [Dispatch(job.id, "compute", 0, {"input": "x"})]
+
+
+async def test_a_claim_by_this_server_spares_the_job_its_mark(stores: MongoStores) -> None:
+    offered = Offered()
+    jobs = service(stores, offered=offered)
+    won, lost = await jobs.create(WANTED), await jobs.create(WANTED)
+    await jobs.update(Step(lost.id, Status.PROCESSING, Claim("other", 0)))
+    offered.claims.clear()
+    outcomes = await jobs.update_batch(
+        [Step(won.id, Status.PROCESSING, Claim("w", 0)), Step(lost.id, Status.PROCESSING, Claim("w", 0))]
+    )
+    assert outcomes[0] == Taken(Status.PROCESSING, 1)
+    assert isinstance(outcomes[1], TransitionRefused)
+    assert offered.claims == [won.id]
+
+
+async def test_two_reports_of_one_attempt_record_one_result(stores: MongoStores) -> None:
+    jobs = service(stores)
+    job = await jobs.create(WANTED)
+    await jobs.update(Step(job.id, Status.PROCESSING, Claim("w", 0)))
+
+    async def report(number: int) -> Job:
+        step = Step(job.id, Status.COMPLETED, Token("w", 1), result={"number": number})
+        return await jobs.update(step)
+
+    outcomes = await asyncio.gather(*map(report, range(10)), return_exceptions=True)
+    answers = [outcome for outcome in outcomes if isinstance(outcome, Job)]
+    refusals = [outcome.reason for outcome in outcomes if isinstance(outcome, TransitionRefused)]
+    assert (len(answers), refusals) == (1, ["JOB_TERMINAL"] * 9)
+    assert await jobs.get(job.id) == answers[0]
+    assert answers[0].revision == 3

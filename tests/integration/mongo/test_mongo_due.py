@@ -1,0 +1,151 @@
+"""Recovery by due_time, and the lease of whoever does it, on a real mongod."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from api_server.adapters.mongo_due import MAX_PAYLOAD, MongoLeaderLease
+from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo_writes import Writes
+from api_server.domain.job import Dispatch, Status
+from api_server.domain.transitions import claim, hand_back
+from api_server.ports import DueJob
+from tests.integration.mongo.jobs import LEASE, WORKER, document, new_job, now, read, set_fields, stored
+
+SECOND = timedelta(seconds=1)
+
+
+async def test_due_jobs_of_a_type_come_longest_due_first(empty_stores: MongoStores) -> None:
+    time = now()
+    jobs = [new_job("file", {"path": str(i)}) for i in range(4)]
+    for job, age in zip(jobs, [1, 3, 2, -1], strict=True):
+        await empty_stores.jobs.insert(job, time - age * SECOND)
+    await empty_stores.jobs.insert(new_job("data"), time - SECOND)
+    assert await empty_stores.due.due("file", time, 10) == [
+        DueJob(Dispatch(jobs[i].id, "file", 0, jobs[i].payload), 0) for i in (1, 2, 0)
+    ]
+    assert [each.dispatch.job_id for each in await empty_stores.due.due("file", time, 1)] == [jobs[1].id]
+
+
+async def test_claimed_jobs_are_not_due(empty_stores: MongoStores) -> None:
+    await stored(empty_stores, "processing")
+    await stored(empty_stores, "completed")
+    assert await empty_stores.due.due("compute", now() + timedelta(hours=2), 10) == []
+
+
+async def test_too_large_payload_stays_in_the_database(empty_stores: MongoStores) -> None:
+    large, small = {"text": "x" * MAX_PAYLOAD}, {"text": "x" * (MAX_PAYLOAD - 100)}
+    for payload in (large, small):
+        await empty_stores.jobs.insert(new_job(payload=payload), now())
+    due = await empty_stores.due.due("compute", now() + SECOND, 10)
+    assert {each.dispatch.payload is None for each in due} == {True, False}
+
+
+async def test_backlog_of_one_type_costs_another_type_nothing(empty_stores: MongoStores) -> None:
+    time = now()
+    backlog = [{"_id": uuid4(), "status": "queued", "type": "file", "due_time": time} for _ in range(3000)]
+    await empty_stores.jobs._jobs.insert_many(backlog)
+    job = await stored(empty_stores)
+    assert [each.dispatch.job_id for each in await empty_stores.due.due("compute", now(), 10)] == [job.id]
+    where = {"status": "queued", "type": "compute", "due_time": {"$lte": now()}}
+    plan = await empty_stores.jobs._jobs.find(where).sort("due_time", 1).explain()
+    assert plan["executionStats"]["totalDocsExamined"] == 1
+    assert plan["executionStats"]["totalKeysExamined"] <= 2
+
+
+async def test_lapsed_leases_go_back_to_queued_due_at_once(empty_stores: MongoStores) -> None:
+    jobs = [await stored(empty_stores, status) for status in ("processing", "taken")]
+    held, waiting = await stored(empty_stores, "processing"), await stored(empty_stores)
+    time = now() + timedelta(minutes=1)
+    await set_fields(empty_stores, held.id, {"$set": {"due_time": time}})
+    assert await empty_stores.due.lapse(time, 10) == 2
+    for job in jobs:
+        assert await read(empty_stores, job.id) == replace(
+            job,
+            status=Status.QUEUED,
+            worker_id="",
+            claim_id="",
+            revision=job.revision + 1,
+            update_time=time,
+        )
+        assert (await document(empty_stores, job.id))["due_time"] == time
+    assert await read(empty_stores, held.id) == held
+    assert await read(empty_stores, waiting.id) == waiting
+    assert await empty_stores.due.lapse(time, 10) == 0
+
+
+async def test_lapse_takes_no_more_than_its_limit(empty_stores: MongoStores) -> None:
+    for job_type in ("compute", "data", "data"):
+        await stored(empty_stores, "processing", job_type=job_type)
+    time = now() + timedelta(minutes=1)
+    assert [await empty_stores.due.lapse(time, 2) for _ in range(3)] == [2, 1, 0]
+
+
+@pytest.mark.parametrize(("dispatches", "seconds"), [(0, 60), (1, 120), (5, 1920), (6, 3600), (500, 3600)])
+async def test_each_publishing_doubles_the_wait_up_to_an_hour(
+    stores: MongoStores, dispatches: int, seconds: int
+) -> None:
+    time = now()
+    ids = [(await stored(stores)).id for _ in range(8)]
+    for job_id in ids:
+        await set_fields(stores, job_id, {"$set": {"dispatches": dispatches}})
+    await stores.due.mark_published([(job_id, 0) for job_id in ids], time)
+    marked = [await document(stores, job_id) for job_id in ids]
+    waits = [(each["due_time"] - time) / timedelta(seconds=seconds) for each in marked]
+    assert all(0.75 <= wait <= 1.25 for wait in waits)
+    assert len(set(waits)) > 1
+    assert {each["dispatches"] for each in marked} == {dispatches + 1}
+    assert {each["revision"] for each in marked} == {1}
+
+
+async def test_marking_twice_in_a_row_counts_once(stores: MongoStores) -> None:
+    job, time = await stored(stores), now()
+    await stores.due.mark_published([(job.id, 0)], time)
+    once = await document(stores, job.id)
+    await stores.due.mark_published([(job.id, 0)], time)
+    assert await document(stores, job.id) == once
+
+
+async def test_marking_leaves_jobs_that_moved_on_alone(stores: MongoStores) -> None:
+    claimed = await stored(stores, "processing")
+    again = await stored(stores, "processing")
+    await stores.jobs.apply([hand_back(again.id, WORKER, 1, now())])
+    before = [await document(stores, job.id) for job in (claimed, again)]
+    await stores.due.mark_published([(claimed.id, 0), (again.id, 0), (uuid4(), 0)], now())
+    assert [await document(stores, job.id) for job in (claimed, again)] == before
+    await stores.due.mark_published([(claimed.id, 0), (again.id, 1)], now())
+    assert (await document(stores, again.id))["dispatches"] == 1
+
+
+async def test_claim_forgets_the_records_published_before(stores: MongoStores) -> None:
+    job = await stored(stores)
+    await stores.due.mark_published([(job.id, 0)], now())
+    await stores.jobs.apply([claim(job.id, WORKER, 0, now(), LEASE)])
+    assert "dispatches" not in await document(stores, job.id)
+
+
+async def test_one_of_many_gets_the_lease_and_keeps_it(empty_stores: MongoStores) -> None:
+    lease, holders = empty_stores.due_lease, [f"server-{i}" for i in range(10)]
+    got = await asyncio.gather(*(lease.acquire(holder, 30) for holder in holders))
+    assert got.count(True) == 1
+    assert await asyncio.gather(*(lease.acquire(holder, 30) for holder in holders)) == got
+
+
+async def test_lease_that_ran_out_or_was_given_up_goes_to_the_next(empty_stores: MongoStores) -> None:
+    lease = empty_stores.due_lease
+    assert await lease.acquire("a", 0)
+    assert await lease.acquire("b", 30)
+    await lease.release("a")
+    assert not await lease.acquire("a", 30)
+    await lease.release("b")
+    assert await lease.acquire("$name", 30)
+    assert not await lease.acquire("b", 30)
+
+
+async def test_leases_of_different_names_are_apart(empty_stores: MongoStores) -> None:
+    other = MongoLeaderLease(empty_stores.due_lease._leases, "other", Writes())
+    assert await empty_stores.due_lease.acquire("a", 30)
+    assert await other.acquire("b", 30)

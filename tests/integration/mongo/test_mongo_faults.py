@@ -1,0 +1,247 @@
+"""mongod is killed and frozen in the middle of each kind of statement.
+
+Loads run side by side, one for each kind, each sending its batches in turn, each batch once. Whatever was acknowledged
+must be there, exactly once. What ended as "unavailable" is sent again afterwards with the same words: as nobody else
+touches these jobs, it must succeed, and must have been done exactly once too. A refusal is never right here.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from api_server.adapters.mongo_documents import to_document, to_job
+from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.domain.errors import StoreUnavailable
+from api_server.domain.job import Job, Status
+from api_server.domain.transitions import Transition, claim, complete
+from api_server.ports import Taken
+from local_stack.mongodb import uri
+from local_stack.settings import StackSettings
+from local_stack.stack import Stack
+from tests.integration.mongo.jobs import LEASE, WORKER, new_job, now
+
+BATCHES, BATCH = 200, 20
+DEADLINE_SECONDS = 40.0
+
+
+@dataclass
+class Load:
+    """`send` raises AssertionError on a wrong answer. `check` looks at a batch at the end."""
+
+    batches: Sequence[Any]
+    send: Callable[[Any], Awaitable[None]]
+    check: Callable[[Any], Awaitable[None]]
+    acknowledged: list[Any] = field(default_factory=list)
+    unknown: list[Any] = field(default_factory=list)
+    current: Any = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        for batch in self.batches:
+            if stop.is_set():
+                return
+            self.current = batch
+            try:
+                await self.send(batch)
+            except StoreUnavailable:
+                self.unknown.append(batch)
+            else:
+                self.acknowledged.append(batch)
+        raise AssertionError("ran out of batches: the load must go on through the fault")
+
+    async def verify(self) -> None:
+        for batch in self.acknowledged:
+            await self.check(batch)
+        for batch in self.unknown:
+            await self.send(batch)
+            await self.check(batch)
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(StackSettings.with_free_ports(tmp_path_factory.mktemp("victim")))
+    stack.start("mongodb")
+    yield stack
+    stack.down()
+
+
+@pytest_asyncio.fixture
+async def victim_stores(victim: Stack) -> AsyncIterator[MongoStores]:
+    async with connect(uri(victim.settings), f"own_{uuid4().hex}") as opened:
+        yield opened
+
+
+async def eventually(condition: Callable[[], bool], tasks: Sequence[asyncio.Task[None]]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        for task in tasks:
+            if task.done():
+                task.result()
+        assert time.monotonic() < deadline, "not in time"
+        await asyncio.sleep(0.01)
+
+
+async def killed_and_started(
+    victim: Stack, loads: Sequence[Load], tasks: Sequence[asyncio.Task[None]]
+) -> None:
+    for _ in range(2):
+        victim.kill("mongodb")
+        await asyncio.to_thread(victim.start, "mongodb")
+        await further(5, loads, tasks)
+
+
+async def frozen_and_thawed(
+    victim: Stack, loads: Sequence[Load], tasks: Sequence[asyncio.Task[None]]
+) -> None:
+    victim.freeze("mongodb")
+    try:
+        await eventually(lambda: all(load.unknown for load in loads), tasks)
+    finally:
+        victim.thaw("mongodb")
+
+
+async def further(count: int, loads: Sequence[Load], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Until each load has been acknowledged `count` more batches."""
+    goals = [(load, len(load.acknowledged) + count) for load in loads]
+    await eventually(lambda: all(len(load.acknowledged) >= goal for load, goal in goals), tasks)
+
+
+@pytest.mark.parametrize("fault", [killed_and_started, frozen_and_thawed])
+async def test_acknowledged_is_kept_and_unknown_can_be_sent_again(
+    victim: Stack, victim_stores: MongoStores, fault: Callable[..., Awaitable[None]]
+) -> None:
+    stores = victim_stores
+    inserts = insert_load(stores)
+    loads = [
+        inserts,
+        await step_load(stores, Status.QUEUED, BATCH, lambda job_id, at: claim(job_id, WORKER, 0, at, LEASE)),
+        await step_load(stores, Status.QUEUED, 1, lambda job_id, at: claim(job_id, WORKER, 0, at, LEASE)),
+        # Each job its own worker: too many groups, so these go one by one in one bulk_write.
+        await step_load(stores, Status.QUEUED, BATCH, lambda i, at: claim(i, f"w/{i}", 0, at, LEASE)),
+        await step_load(
+            stores, Status.PROCESSING, BATCH, lambda i, at: complete(i, WORKER, 1, {"id": str(i)}, at)
+        ),
+        key_load(stores),
+        await mark_load(stores),
+        await lapse_load(stores),
+    ]
+    stop = asyncio.Event()
+    seen: set[UUID] = set()
+    with capture_logs() as logs:
+        tasks = [asyncio.create_task(load.run(stop)) for load in loads]
+        tasks.append(asyncio.create_task(watch(stores, inserts, seen, stop)))
+        await further(5, loads, tasks)
+        await fault(victim, loads, tasks)
+        await further(5, loads, tasks)
+        stop.set()
+        await asyncio.gather(*tasks)
+    assert any(entry["event"] == "mongo_sent_again" for entry in logs), "the fault met no write under way"
+    for load in loads:
+        await load.verify()
+    for job_id in seen:
+        assert await stores.jobs.get(job_id) is not None
+
+
+async def watch(stores: MongoStores, inserts: Load, seen: set[UUID], stop: asyncio.Event) -> None:
+    """Reads each job while it is being stored."""
+    while not stop.is_set():
+        try:
+            job = await stores.jobs.get(inserts.current.id) if inserts.current else None
+        except StoreUnavailable:
+            continue
+        if job is not None:
+            seen.add(job.id)
+        await asyncio.sleep(0)
+
+
+def insert_load(stores: MongoStores) -> Load:
+    async def send(job: Job) -> None:
+        assert await stores.jobs.insert(job, now()) == job
+
+    async def check(job: Job) -> None:
+        assert await stores.jobs.get(job.id) == job
+
+    return Load([new_job() for _ in range(10 * BATCHES)], send, check)
+
+
+async def step_load(
+    stores: MongoStores, status: Status, size: int, step: Callable[[UUID, Any], Transition]
+) -> Load:
+    at = now()
+
+    async def send(ids: Sequence[UUID]) -> None:
+        transitions = [step(job_id, at) for job_id in ids]
+        expected = [Taken(each.change.status, 1) for each in transitions]
+        assert await stores.jobs.apply(transitions) == expected
+
+    async def check(ids: Sequence[UUID]) -> None:
+        found = await stores.jobs._jobs.find({"_id": {"$in": list(ids)}}).to_list(None)
+        jobs = [to_job(document) for document in found]
+        assert len(jobs) == len(ids)
+        assert all(step(job.id, at).was_taken(job) and job.revision == 2 for job in jobs)
+
+    return Load(await stock(stores, status, size), send, check)
+
+
+def key_load(stores: MongoStores) -> Load:
+    at = now()
+    expire_time = at + timedelta(days=1)
+
+    async def send(batch: tuple[str, UUID]) -> None:
+        key, job_id = batch
+        assert await stores.keys.remember(key, job_id, b"mine", at, expire_time) == (job_id, b"mine")
+
+    async def check(batch: tuple[str, UUID]) -> None:
+        key, job_id = batch
+        assert await stores.keys.remember(key, uuid4(), b"other", at, expire_time) == (job_id, b"mine")
+
+    return Load([(str(uuid4()), uuid4()) for _ in range(10 * BATCHES)], send, check)
+
+
+async def mark_load(stores: MongoStores) -> Load:
+    at = now()
+
+    async def send(ids: Sequence[UUID]) -> None:
+        await stores.due.mark_published([(job_id, 0) for job_id in ids], at)
+
+    async def check(ids: Sequence[UUID]) -> None:
+        found = await stores.jobs._jobs.find({"_id": {"$in": list(ids)}}).to_list(None)
+        assert [document["dispatches"] for document in found] == [1] * len(ids)
+
+    return Load(await stock(stores, Status.QUEUED, BATCH), send, check)
+
+
+async def lapse_load(stores: MongoStores) -> Load:
+    """Its jobs have a lease that ran out long ago; which of them a call takes, it does not say."""
+    at = now() - timedelta(hours=1)
+    batches = await stock(stores, Status.PROCESSING, BATCH, due_time=at - LEASE)
+    ids = [job_id for batch in batches for job_id in batch]
+
+    async def send(_: Sequence[UUID]) -> None:
+        await stores.due.lapse(at, BATCH)
+
+    async def check(_: Sequence[UUID]) -> None:
+        wrong = {
+            "_id": {"$in": ids},
+            "$nor": [{"status": "processing", "revision": 1}, {"status": "queued", "revision": 2}],
+        }
+        assert await stores.jobs._jobs.count_documents(wrong) == 0
+
+    return Load(batches, send, check)
+
+
+async def stock(stores: MongoStores, status: Status, size: int, due_time: Any = None) -> list[list[UUID]]:
+    """Ids of stored jobs in `status`, in batches."""
+    at = now()
+    held = {"status": "processing", "worker_id": WORKER, "attempt": 1} if status is Status.PROCESSING else {}
+    documents = [{**to_document(new_job(), due_time or at + LEASE), **held} for _ in range(BATCHES * size)]
+    await stores.jobs._jobs.insert_many(documents)
+    ids = [document["_id"] for document in documents]
+    return [ids[i : i + size] for i in range(0, len(ids), size)]

@@ -1,0 +1,345 @@
+"""What the JobStore promises, on a real mongod."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
+from api_server.domain.job import Job, Status
+from api_server.domain.transitions import Transition, claim, complete, conclude, fail, hand_back, take
+from api_server.ports import Taken
+from service_runtime.errors import InvalidArgument
+from tests.integration.mongo.jobs import (
+    FAILURE,
+    LEASE,
+    RESULT,
+    WORKER,
+    document,
+    new_job,
+    now,
+    read,
+    set_fields,
+    stored,
+)
+
+OTHER_RESULT = {"hash": "other"}
+
+
+def step(name: str, job_id: UUID) -> Transition:
+    match name:
+        case "claim":
+            return claim(job_id, "w/2", 0, now(), LEASE)
+        case "take":
+            return take(job_id, "claim-2", now(), LEASE)
+        case "complete":
+            return complete(job_id, WORKER, 1, OTHER_RESULT, now())
+        case "fail":
+            return fail(job_id, WORKER, 1, replace(FAILURE, message="other"), now())
+        case "conclude":
+            return conclude(job_id, Status.COMPLETED, OTHER_RESULT, None, now())
+        case "hand_back":
+            return hand_back(job_id, WORKER, 1, now())
+    raise AssertionError(name)
+
+
+EXPECTED = {
+    ("claim", "queued"): Taken(Status.PROCESSING, 1),
+    ("claim", "processing"): "HELD_BY_WORKER",
+    ("claim", "taken"): "ATTEMPT_SUPERSEDED",
+    ("take", "queued"): Taken(Status.PROCESSING, None),
+    ("take", "processing"): "HELD_BY_WORKER",
+    ("take", "taken"): "ILLEGAL_TRANSITION",
+    ("complete", "queued"): "ATTEMPT_SUPERSEDED",
+    ("complete", "processing"): Taken(Status.COMPLETED, 1),
+    ("complete", "taken"): "ATTEMPT_SUPERSEDED",
+    ("fail", "queued"): "ATTEMPT_SUPERSEDED",
+    ("fail", "processing"): Taken(Status.FAILED, 1),
+    ("fail", "taken"): "ATTEMPT_SUPERSEDED",
+    ("conclude", "queued"): "ILLEGAL_TRANSITION",
+    ("conclude", "processing"): "HELD_BY_WORKER",
+    ("conclude", "taken"): Taken(Status.COMPLETED, None),
+    ("hand_back", "queued"): "ATTEMPT_SUPERSEDED",
+    ("hand_back", "processing"): Taken(Status.QUEUED, 1),
+    ("hand_back", "taken"): "ATTEMPT_SUPERSEDED",
+}
+STEPS = ("claim", "take", "complete", "fail", "conclude", "hand_back")
+STATUSES = ("queued", "processing", "taken", "completed", "failed", "cancelled")
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("name", STEPS)
+async def test_each_step_from_each_status_is_taken_or_refused_with_its_reason(
+    stores: MongoStores, name: str, status: str
+) -> None:
+    before = await stored(stores, status)
+    [outcome] = await stores.jobs.apply([step(name, before.id)])
+    after = await read(stores, before.id)
+    expected = EXPECTED.get((name, status), "JOB_TERMINAL")
+    if isinstance(expected, Taken):
+        assert outcome == expected
+        assert (after.status, after.revision) == (expected.status, before.revision + 1)
+    else:
+        assert isinstance(outcome, TransitionRefused)
+        assert outcome.reason == expected
+        assert outcome.metadata == {
+            "id": str(before.id),
+            "status": before.status.value,
+            "attempt": str(before.attempt),
+        }
+        assert after == before
+
+
+async def test_stored_job_reads_back_as_it_was_inserted(stores: MongoStores) -> None:
+    job = new_job(
+        payload={"a.b": {"$x": [1, 2.5, None, True, "", {}]}, "": []}, labels={"team": "a=b", "z": ""}
+    )
+    assert await stores.jobs.insert(job, now()) == job
+    assert await read(stores, job.id) == job
+
+
+async def test_absent_job_reads_as_none_and_is_not_found_by_a_step(stores: MongoStores) -> None:
+    absent = uuid4()
+    assert await stores.jobs.get(absent) is None
+    [outcome] = await stores.jobs.apply([claim(absent, WORKER, 0, now(), LEASE)])
+    assert isinstance(outcome, JobNotFound)
+
+
+async def test_same_request_inserted_again_gives_the_job_as_it_is_by_then(stores: MongoStores) -> None:
+    job = await stored(stores, "completed")
+    again = replace(job, status=Status.QUEUED, result=None, create_time=now(), attempt=0, revision=1)
+    assert await stores.jobs.insert(again, now()) == job
+
+
+async def test_other_words_under_the_same_id_are_refused(stores: MongoStores) -> None:
+    job = await stored(stores)
+    with pytest.raises(JobIdTaken):
+        await stores.jobs.insert(replace(job, payload={"input": "y"}), now())
+    assert await read(stores, job.id) == job
+
+
+async def test_racing_inserts_of_one_request_all_get_the_one_job(stores: MongoStores) -> None:
+    job = new_job()
+    assert set(
+        map(id_and_revision, await asyncio.gather(*(stores.jobs.insert(job, now()) for _ in range(20))))
+    ) == {(job.id, 1)}
+
+
+def id_and_revision(job: Job) -> tuple[UUID, int]:
+    return job.id, job.revision
+
+
+async def test_of_racing_claims_one_wins(stores: MongoStores) -> None:
+    job = await stored(stores)
+    claims = [claim(job.id, f"w/{i}", 0, now(), LEASE) for i in range(20)]
+    outcomes = [outcome for [outcome] in await asyncio.gather(*(stores.jobs.apply([c]) for c in claims))]
+    winners = [c for c, outcome in zip(claims, outcomes, strict=True) if isinstance(outcome, Taken)]
+    assert len(winners) == 1
+    after = await read(stores, job.id)
+    assert (after.worker_id, after.attempt, after.revision) == (winners[0].change.worker_id, 1, 2)
+
+
+async def test_life_of_a_job_leaves_the_fields_of_its_end(stores: MongoStores) -> None:
+    job = await stored(stores)
+    claimed, ended = now(), now() + timedelta(seconds=2)
+    await stores.jobs.apply([claim(job.id, WORKER, 0, claimed, LEASE)])
+    assert (await document(stores, job.id))["due_time"] == claimed + LEASE
+    await stores.jobs.apply([complete(job.id, WORKER, 1, RESULT, ended)])
+    assert await read(stores, job.id) == replace(
+        job,
+        status=Status.COMPLETED,
+        worker_id=WORKER,
+        result=RESULT,
+        attempt=1,
+        revision=3,
+        start_time=claimed,
+        end_time=ended,
+        update_time=ended,
+    )
+    assert "due_time" not in await document(stores, job.id)
+
+
+async def test_handed_back_job_keeps_its_attempt_and_forgets_its_holder(stores: MongoStores) -> None:
+    job = await stored(stores, "processing")
+    await set_fields(stores, job.id, {"$set": {"dispatches": 3}})
+    time = now()
+    await stores.jobs.apply([hand_back(job.id, WORKER, 1, time)])
+    after = await document(stores, job.id)
+    assert after["due_time"] == time
+    assert after["attempt"] == 1
+    assert not {"worker_id", "claim_id", "dispatches"} & set(after)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("size", [1, 3])
+async def test_step_sent_again_is_taken_again_and_changes_nothing(
+    stores: MongoStores, name: str, size: int
+) -> None:
+    status = {"claim": "queued", "take": "queued", "conclude": "taken"}.get(name, "processing")
+    steps = [step(name, (await stored(stores, status)).id) for _ in range(size)]
+    first = await stores.jobs.apply(steps)
+    after = [await read(stores, each.job_id) for each in steps]
+    assert await stores.jobs.apply(steps) == first
+    assert all(isinstance(outcome, Taken) for outcome in first)
+    assert [await read(stores, each.job_id) for each in steps] == after
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 500])
+async def test_batch_of_mixed_fates_tells_each_its_own(stores: MongoStores, size: int) -> None:
+    jobs = [new_job() for _ in range(size)]
+    await asyncio.gather(*(stores.jobs.insert(job, now()) for job in jobs))
+    # Every fifth is claimed by somebody else first; every seventh does not exist.
+    await stores.jobs.apply([claim(job.id, "w/9", 0, now(), LEASE) for job in jobs[::5]])
+    wanted = [
+        uuid4() if i % 7 == 6 else job.id for i, job in enumerate(jobs)
+    ]  # ids in the order of the requests
+    time = now()
+    outcomes = await stores.jobs.apply([claim(job_id, WORKER, 0, time, LEASE) for job_id in wanted])
+    for i, outcome in enumerate(outcomes):
+        if i % 7 == 6:
+            assert isinstance(outcome, JobNotFound)
+        elif i % 5 == 0:
+            assert isinstance(outcome, TransitionRefused)
+            assert outcome.reason == "HELD_BY_WORKER"
+        else:
+            assert outcome == Taken(Status.PROCESSING, 1)
+    own = [job_id for i, job_id in enumerate(wanted) if i % 7 != 6 and i % 5]
+    reports = [complete(job_id, WORKER, 1, {"n": i}, time) for i, job_id in enumerate(own)]
+    assert await stores.jobs.apply(reports) == [Taken(Status.COMPLETED, 1)] * len(own)
+    assert [(await read(stores, job_id)).result for job_id in own] == [{"n": i} for i in range(len(own))]
+
+
+async def test_batch_of_many_kinds_of_steps_is_taken_whole(stores: MongoStores) -> None:
+    steps = []
+    for name in STEPS:
+        status = {"claim": "queued", "take": "queued", "conclude": "taken"}.get(name, "processing")
+        steps += [step(name, (await stored(stores, status)).id) for _ in range(3)]
+    steps.append(claim((await stored(stores)).id, "w/3", 0, now(), LEASE))
+    outcomes = await stores.jobs.apply(steps)
+    assert all(isinstance(outcome, Taken) for outcome in outcomes)
+    for each in steps:
+        job = await read(stores, each.job_id)
+        assert each.was_taken(job)
+
+
+HOSTILE: list[dict[str, Any]] = [
+    {"$set": {"status": "queued"}},
+    {"a.b": {"c.d": 1}},
+    {"x": "$$ROOT", "y": "$payload", "$literal": "$_id"},
+    {"": {"": [[], [[]], {}]}},
+    {"$cond": [True, 1, 2]},
+    {"status": "queued", "_id": 1},
+    {},
+]
+
+
+async def test_hostile_results_are_stored_as_they_are(stores: MongoStores) -> None:
+    ids = [(await stored(stores, "processing")).id for _ in HOSTILE]
+    reports = [
+        complete(job_id, WORKER, 1, result, now()) for job_id, result in zip(ids, HOSTILE, strict=True)
+    ]
+    assert await stores.jobs.apply(reports) == [Taken(Status.COMPLETED, 1)] * len(ids)
+    assert [(await read(stores, job_id)).result for job_id in ids] == HOSTILE
+    assert await stores.jobs.apply(reports) == [Taken(Status.COMPLETED, 1)] * len(ids)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["", "a", "a.b", "$a", "$set", "0"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+RESULTS = st.lists(
+    st.dictionaries(st.sampled_from(["", "a", "a.b", "$literal", "$x"]), JSON, max_size=3),
+    min_size=2,
+    max_size=4,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(results=RESULTS)
+async def test_any_results_go_together_unchanged(stores: MongoStores, results: list[dict[str, Any]]) -> None:
+    ids = [(await stored(stores, "processing")).id for _ in results]
+    await stores.jobs.apply(
+        [complete(job_id, WORKER, 1, r, now()) for job_id, r in zip(ids, results, strict=True)]
+    )
+    assert [(await read(stores, job_id)).result for job_id in ids] == results
+
+
+async def test_workers_with_hostile_names_are_only_names(stores: MongoStores) -> None:
+    jobs = [await stored(stores) for _ in range(2)]
+    time = now()
+    await stores.jobs.apply([claim(job.id, "$payload.input", 0, time, LEASE) for job in jobs])
+    await stores.jobs.apply([complete(job.id, "$payload.input", 1, {}, time) for job in jobs])
+    assert (await read(stores, jobs[0].id)).worker_id == "$payload.input"
+
+
+@pytest.mark.parametrize("bad", [{"n": 2**70}, {"a\0b": 1}, {"s": "\ud800"}])
+async def test_result_that_cannot_be_stored_fails_its_own_step_only(
+    stores: MongoStores, bad: dict[str, Any]
+) -> None:
+    first, second = await stored(stores, "processing"), await stored(stores, "processing")
+    time = now()
+    refused, taken = await stores.jobs.apply(
+        [complete(first.id, WORKER, 1, bad, time), complete(second.id, WORKER, 1, {}, time)]
+    )
+    assert isinstance(refused, InvalidArgument)
+    assert refused.violations[0].field == "result"
+    assert taken == Taken(Status.COMPLETED, 1)
+    with pytest.raises(InvalidArgument, match="payload"):
+        await stores.jobs.insert(new_job(payload=bad), now())
+
+
+async def test_results_too_large_for_one_statement_are_all_stored(stores: MongoStores) -> None:
+    ids = [(await stored(stores, "processing")).id for _ in range(12)]
+    time = now()
+    reports = [complete(job_id, WORKER, 1, {"text": "x" * 3 * 2**20}, time) for job_id in ids]
+    assert await stores.jobs.apply(reports) == [Taken(Status.COMPLETED, 1)] * 12
+
+
+async def test_only_leases_of_the_worker_with_under_half_left_are_moved(stores: MongoStores) -> None:
+    time = now()
+    jobs = [await stored(stores, "processing") for _ in range(3)]
+    other = await stored(stores, "taken")
+    ended = await stored(stores, "completed")
+    for job, left in zip([*jobs, other], [7, 8, 1, 1], strict=True):
+        due_time = time + timedelta(seconds=left)
+        await set_fields(stores, job.id, {"$set": {"due_time": due_time}})
+    ids = [jobs[0].id, jobs[1].id, other.id, ended.id, uuid4()]
+    await stores.jobs.move_leases(WORKER, ids, time, 15.0)
+    due_times = [(await document(stores, job.id))["due_time"] for job in [*jobs, other]]
+    assert [(due_time - time).total_seconds() for due_time in due_times] == [15, 8, 1, 1]
+    assert (await read(stores, jobs[0].id)).revision == jobs[0].revision
+    assert await read(stores, ended.id) == ended
+
+
+async def test_ten_thousand_leases_are_moved_in_one_call(stores: MongoStores) -> None:
+    job = await stored(stores, "processing")
+    time = now() + timedelta(seconds=14)
+    await stores.jobs.move_leases(WORKER, [uuid4() for _ in range(9_999)] + [job.id], time, 15.0)
+    assert (await document(stores, job.id))["due_time"] == time + LEASE
+
+
+async def test_cancelled_caller_does_not_tear_its_write(stores: MongoStores) -> None:
+    jobs = [await stored(stores) for _ in range(50)]
+    caller = asyncio.create_task(stores.jobs.apply([claim(job.id, WORKER, 0, now(), LEASE) for job in jobs]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await stores.jobs._writes.drain()
+    statuses = {(await read(stores, job.id)).status for job in jobs}
+    assert statuses == {Status.PROCESSING}

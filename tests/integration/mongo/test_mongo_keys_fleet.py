@@ -1,0 +1,108 @@
+"""Idempotency keys, workers and the fleet's wish, on a real mongod."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.domain.errors import StoreUnavailable
+from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
+from local_stack.mongodb import uri
+from local_stack.settings import StackSettings
+from local_stack.stack import Stack
+from tests.integration.mongo.jobs import now
+
+DAY = timedelta(days=1)
+
+
+async def test_key_gives_what_it_was_first_stored_with(stores: MongoStores) -> None:
+    key, job_id, time = f"$key.{uuid4()}", uuid4(), now()
+    assert await stores.keys.remember(key, job_id, b"\0hash", time, time + DAY) == (job_id, b"\0hash")
+    assert await stores.keys.remember(key, uuid4(), b"other", time, time + DAY) == (job_id, b"\0hash")
+
+
+async def test_racing_calls_with_one_key_get_one_answer(stores: MongoStores) -> None:
+    key, time = str(uuid4()), now()
+    answers = await asyncio.gather(
+        *(stores.keys.remember(key, uuid4(), bytes([i]), time, time + DAY) for i in range(30))
+    )
+    assert len(set(answers)) == 1
+
+
+async def test_expired_key_that_is_still_stored_counts_as_absent(stores: MongoStores) -> None:
+    key, later = str(uuid4()), uuid4()
+    time = now()
+    await stores.keys.remember(key, uuid4(), b"first", time, time + DAY)
+    assert await stores.keys.remember(key, later, b"second", time + DAY, time + 2 * DAY) == (later, b"second")
+    assert await stores.keys.remember(key, uuid4(), b"third", time + DAY, time + 2 * DAY) == (
+        later,
+        b"second",
+    )
+
+
+async def test_wish_is_consuming_until_another_is_stored(empty_stores: MongoStores) -> None:
+    fleet = empty_stores.fleet
+    assert await fleet.fleet() == Fleet(consuming=True, revision=0)
+    assert await fleet.set_consuming(True) == Fleet(consuming=True, revision=0)
+    assert await fleet.set_consuming(False) == Fleet(consuming=False, revision=1)
+    assert await fleet.set_consuming(False) == Fleet(consuming=False, revision=1)
+    assert await fleet.set_consuming(True) == Fleet(consuming=True, revision=2)
+    assert await fleet.fleet() == Fleet(consuming=True, revision=2)
+
+
+async def test_worker_is_known_from_registering_on_and_keeps_its_last_report(
+    empty_stores: MongoStores,
+) -> None:
+    fleet, time = empty_stores.fleet, now()
+    identity = WorkerIdentity("b/1", "b", "host", 7, ("compute", "data"))
+    report = WorkerReport("consuming", {"jobs.compute": (0, 3)}, 2, 10, 1, 4)
+    assert not await fleet.heartbeat("b/1", report, time)
+    await fleet.register(identity, time)
+    assert await fleet.workers() == [Worker(identity, WorkerReport(), time)]
+    later = time + timedelta(seconds=1)
+    assert await fleet.heartbeat("b/1", report, later)
+    await fleet.register(identity, later)
+    assert await fleet.workers() == [Worker(identity, report, later)]
+
+
+async def test_workers_silent_for_an_hour_are_not_listed(empty_stores: MongoStores) -> None:
+    time = now()
+    for name, age in [("b", 0), ("a", 0), ("old", 61)]:
+        identity = WorkerIdentity(f"{name}/1", name, "host", 1, ())
+        await empty_stores.fleet.register(identity, time - timedelta(minutes=age))
+    assert [worker.identity.name for worker in await empty_stores.fleet.workers()] == ["a", "b"]
+
+
+async def test_clock_shows_the_time_of_the_database(stores: MongoStores) -> None:
+    assert abs(stores.clock.now() - now()) < timedelta(seconds=2)
+    assert stores.clock.now().microsecond % 1000 == 0
+
+
+async def test_indexes_are_those_of_the_budget_and_made_once(empty_stores: MongoStores) -> None:
+    database = empty_stores.jobs._jobs.database
+    assert set(await database.jobs.index_information()) == {
+        "_id_",
+        "status_1_type_1_due_time_1",
+        "status_1__id_1",
+        "labels_1__id_1",
+    }
+    assert (await database["keys"].index_information())["expire_time_1"]["expireAfterSeconds"] == 0
+    assert (await database.workers.index_information())["last_heartbeat_time_1"]["expireAfterSeconds"] == 3600
+
+
+async def test_write_and_read_promises_do_not_depend_on_the_uri(mongod: Stack) -> None:
+    weak = uri(mongod.settings) + "&w=1&readConcernLevel=local&journal=false"
+    async with connect(weak, "shared") as opened:
+        jobs = opened.jobs._jobs
+        assert jobs.write_concern.document == {"w": "majority", "j": True}
+        assert jobs.read_concern.level == "majority"
+
+
+async def test_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    nobody = uri(StackSettings.with_free_ports(tmp_path))
+    with pytest.raises(StoreUnavailable):
+        async with connect(nobody, "none"):
+            pass

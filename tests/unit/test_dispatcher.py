@@ -1,0 +1,148 @@
+"""Publishing outside the request: what is published, what is marked, and what is left to the due loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from api_server.dispatcher import QueuedDispatcher
+from tests.unit.dispatch_fakes import FakeDueStore, FakePublisher, FixedClock, make_dispatch
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(
+    publisher: FakePublisher, store: FakeDueStore, mark_after: float = 2.0, max_jobs: int = 100
+) -> AsyncIterator[QueuedDispatcher]:
+    dispatcher = QueuedDispatcher(publisher, store, FixedClock(), mark_after=mark_after, max_jobs=max_jobs)
+    await dispatcher.start()
+    try:
+        yield dispatcher
+    finally:
+        publisher.gate.set()
+        await dispatcher.stop()
+
+
+async def test_what_waits_while_one_batch_is_published_goes_as_the_next_batch() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store) as dispatcher:
+        publisher.gate.clear()
+        jobs = [make_dispatch() for _ in range(10)]
+        dispatcher.offer(jobs[0])
+        await until(lambda: bool(dispatcher._in_flight))
+        for job in jobs[1:]:
+            dispatcher.offer(job)
+        publisher.gate.set()
+        await until(lambda: publisher.published == jobs)
+    assert publisher.batches == [1, 9]
+
+
+async def test_a_job_claimed_before_it_is_marked_costs_no_write() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store) as dispatcher:
+        job = make_dispatch()
+        dispatcher.offer(job)
+        await until(lambda: job.job_id in dispatcher._published)
+        dispatcher.claimed([job.job_id])
+    assert store.statements == 0
+
+
+async def test_a_job_claimed_before_the_broker_answers_costs_no_write() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store) as dispatcher:
+        publisher.gate.clear()
+        job = make_dispatch()
+        dispatcher.offer(job)
+        await until(lambda: job.job_id in dispatcher._in_flight)
+        dispatcher.claimed([job.job_id])
+        publisher.gate.set()
+        await until(lambda: publisher.published == [job])
+    assert store.statements == 0
+
+
+async def test_unclaimed_jobs_are_marked_with_their_attempt_in_one_statement() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store, mark_after=0.05) as dispatcher:
+        jobs = [make_dispatch(attempt=attempt) for attempt in range(20)]
+        for job in jobs:
+            dispatcher.offer(job)
+        await until(lambda: len(store.marked) == 20)
+    assert store.marked == [(job.job_id, job.attempt) for job in jobs]
+    assert store.statements == 1
+
+
+async def test_a_job_that_was_not_published_is_not_marked() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    refused, taken = make_dispatch(), make_dispatch()
+    publisher.refuses = lambda dispatch: dispatch is refused
+    async with running(publisher, store) as dispatcher:
+        dispatcher.offer(refused)
+        dispatcher.offer(taken)
+    assert store.marked == [(taken.job_id, 0)]
+
+
+async def test_a_publisher_that_hangs_blocks_no_offer_and_the_queue_stays_bounded() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store, max_jobs=5) as dispatcher:
+        publisher.gate.clear()
+        dispatcher.offer(make_dispatch())
+        await until(lambda: bool(dispatcher._in_flight))
+        for _ in range(12):
+            dispatcher.offer(make_dispatch())
+        assert (len(dispatcher._queue), dispatcher.dropped) == (5, 7)
+
+
+async def test_a_store_that_is_away_when_marking_stops_nothing() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    store.reachable = False
+    async with running(publisher, store, mark_after=0.0) as dispatcher:
+        dispatcher.offer(make_dispatch())
+        await until(lambda: store.statements == 1)
+        store.reachable = True
+        job = make_dispatch()
+        dispatcher.offer(job)
+        await until(lambda: store.marked == [(job.job_id, 0)])
+
+
+async def test_a_fault_of_the_publisher_loses_one_batch_only() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    broken, good = make_dispatch(), make_dispatch()
+
+    def refuse(dispatch: object) -> bool:
+        if dispatch is broken:
+            raise RuntimeError("a fault")
+        return False
+
+    publisher.refuses = refuse
+    async with running(publisher, store) as dispatcher:
+        dispatcher.offer(broken)
+        await until(lambda: len(publisher.batches) == 1)
+        dispatcher.offer(good)
+        await until(lambda: publisher.published == [good])
+
+
+async def test_stopping_publishes_what_is_queued_and_marks_what_was_published() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    dispatcher = QueuedDispatcher(publisher, store, FixedClock())
+    await dispatcher.start()
+    jobs = [make_dispatch() for _ in range(1200)]
+    for job in jobs:
+        dispatcher.offer(job)
+    await dispatcher.stop()
+    assert publisher.published == jobs
+    assert store.marked == [(job.job_id, 0) for job in jobs]
+
+
+async def test_stopping_gives_up_on_a_publisher_that_hangs() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    publisher.gate.clear()
+    dispatcher = QueuedDispatcher(publisher, store, FixedClock())
+    await dispatcher.start()
+    dispatcher.offer(make_dispatch())
+    async with asyncio.timeout(10):
+        await dispatcher.stop(grace=0.05)
+    assert store.marked == []

@@ -1,0 +1,210 @@
+"""What one pass of the due loop does, and who may do it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_server.adapters.kafka_lag import lag
+from api_server.domain.errors import StoreUnavailable
+from api_server.due_scans import BATCH, MAX_LAPSE_BATCHES, REST, DueScan, LapseScan, plan
+from api_server.ports import DueJob
+from api_server.tenure import LEASE_SECONDS, MAX_SILENCE, Leadership, Tenure
+from tests.unit.dispatch_fakes import NOW, FakeDueStore, FakeLease, FakePublisher, make_dispatch
+
+
+class Time:
+    """Monotonic seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def due(dispatches: int = 0, job_type: str = "compute") -> DueJob:
+    return DueJob(make_dispatch(job_type=job_type), dispatches)
+
+
+# --- Lapses ---
+
+
+async def test_leases_are_ended_only_after_one_unbroken_lease() -> None:
+    store, unbroken = FakeDueStore(), [None, 0.0, 14.9, 15.0]
+    store.expired = 3
+    scan = LapseScan(store, lambda: unbroken.pop(0), job_lease=15.0)
+    assert [await scan.run_once(NOW) for _ in range(4)] == [0, 0, 0, 3]
+
+
+async def test_one_pass_ends_many_leases_but_not_without_end() -> None:
+    store = FakeDueStore()
+    store.expired = BATCH * MAX_LAPSE_BATCHES + 1
+    scan = LapseScan(store, lambda: 60.0, job_lease=15.0)
+    assert await scan.run_once(NOW) == BATCH * MAX_LAPSE_BATCHES
+    assert await scan.run_once(NOW) == 1
+
+
+# --- Leadership ---
+
+
+def test_a_tenure_counts_from_the_first_prolongation_without_a_gap() -> None:
+    tenure = Tenure()
+    assert tenure.seconds(0.0) is None
+    for second in range(10):
+        tenure.prolonged(float(second))
+    assert tenure.seconds(9.5) == 9.5
+
+
+def test_a_gap_ends_a_tenure_and_the_count_begins_anew() -> None:
+    tenure = Tenure()
+    tenure.prolonged(0.0)
+    tenure.prolonged(MAX_SILENCE)
+    assert tenure.seconds(2 * MAX_SILENCE + 0.1) is None
+    tenure.prolonged(2 * MAX_SILENCE + 0.1)
+    assert tenure.seconds(2 * MAX_SILENCE + 1.1) == 1.0
+
+
+def test_a_lost_lease_ends_a_tenure_at_once() -> None:
+    tenure = Tenure()
+    tenure.prolonged(0.0)
+    tenure.lost()
+    assert tenure.seconds(0.1) is None
+    tenure.prolonged(0.2)
+    assert tenure.seconds(1.2) == 1.0
+
+
+async def test_of_two_servers_one_leads_and_the_other_takes_over_when_it_goes_silent() -> None:
+    time = Time()
+    lease = FakeLease(time)
+    first, second = Leadership(lease, "first", time), Leadership(lease, "second", time)
+    assert await first.prolong()
+    assert not await second.prolong()
+    assert second.unbroken_seconds() is None
+    time.now += LEASE_SECONDS
+    assert await second.prolong()
+    assert first.unbroken_seconds() is None
+    assert not await first.prolong()
+
+
+async def test_a_released_lease_is_free_at_once() -> None:
+    time = Time()
+    lease = FakeLease(time)
+    first, second = Leadership(lease, "first", time), Leadership(lease, "second", time)
+    await first.prolong()
+    await first.release()
+    assert first.unbroken_seconds() is None
+    assert await second.prolong()
+
+
+async def test_a_store_that_did_not_answer_breaks_the_leadership() -> None:
+    time = Time()
+    lease = FakeLease(time)
+    leadership = Leadership(lease, "first", time)
+    await leadership.prolong()
+    time.now += 1.0
+    lease.reachable = False
+    with pytest.raises(StoreUnavailable):
+        await leadership.prolong()
+    assert leadership.unbroken_seconds() is None
+    lease.reachable = True
+    await leadership.prolong()
+    assert leadership.unbroken_seconds() == 0.0
+
+
+# --- Publishing ---
+
+DUE_JOBS = st.lists(st.integers(0, 3).map(due), max_size=20)
+
+
+@given(DUE_JOBS, st.none() | st.integers(0, 5))
+def test_a_plan_covers_each_job_once(jobs: list[DueJob], lag_now: int | None) -> None:
+    todo = plan(jobs, lag_now)
+    ids = [dispatch.job_id for dispatch in todo.publish] + [job_id for job_id, _ in todo.still_waiting]
+    assert len(ids) == len(set(ids))
+    assert len(ids) + todo.undecided == len(jobs)
+
+
+@given(DUE_JOBS, st.none() | st.integers(1, 5))
+def test_unless_there_is_no_lag_only_jobs_never_published_go_out(
+    jobs: list[DueJob], lag_now: int | None
+) -> None:
+    assert list(plan(jobs, lag_now).publish) == [job.dispatch for job in jobs if job.dispatches == 0]
+
+
+async def test_a_job_never_published_goes_out_and_is_marked() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    store.jobs = [due(), due(job_type="file")]
+    publisher.lag = {"compute": 7, "file": 7}
+    report = await DueScan(store, publisher, ["compute", "file"]).run_once(NOW)
+    assert publisher.published == [job.dispatch for job in store.jobs]
+    assert store.marked == [(job.dispatch.job_id, 0) for job in store.jobs]
+    assert (report.published, report.still_waiting) == (2, 0)
+
+
+async def test_a_job_due_again_while_its_topic_has_lag_is_only_marked() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    store.jobs = [due(dispatches=1)]
+    publisher.lag = {"compute": 1}
+    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert publisher.published == []
+    assert store.marked == [(store.jobs[0].dispatch.job_id, 0)]
+    assert (report.published, report.still_waiting) == (0, 1)
+
+
+async def test_a_job_due_again_whose_record_is_gone_goes_out_again() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    store.jobs = [due(dispatches=1)]
+    publisher.lag = {"compute": 0}
+    await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert publisher.published == [store.jobs[0].dispatch]
+
+
+async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_the_lag() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    store.jobs = [due(dispatches=1), due()]
+    publisher.lag = None
+    await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert publisher.published == [store.jobs[1].dispatch]
+    assert store.marked == [(store.jobs[1].dispatch.job_id, 0)]
+
+
+async def test_a_type_the_broker_refuses_rests_and_the_others_go_on() -> None:
+    store, publisher, time = FakeDueStore(), FakePublisher(), Time()
+    store.jobs = [due(), due(job_type="file")]
+    publisher.refuses = lambda dispatch: dispatch.type == "compute"
+    scan = DueScan(store, publisher, ["compute", "file"], time)
+    assert (await scan.run_once(NOW)).published == 1
+    assert store.marked == [(store.jobs[1].dispatch.job_id, 0)]
+    publisher.refuses = lambda _: False
+    assert (await scan.run_once(NOW)).published == 0
+    time.now += REST
+    assert (await scan.run_once(NOW)).published == 1
+
+
+async def test_a_large_type_does_not_keep_the_others_waiting() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    store.jobs = [due() for _ in range(3 * BATCH)] + [due(job_type="file")]
+    report = await DueScan(store, publisher, ["compute", "file"]).run_once(NOW)
+    assert publisher.batches == [BATCH, 1]
+    assert report.more
+
+
+async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert publisher.batches == []
+    assert not report.more
+
+
+# --- Lag ---
+
+
+@given(st.integers(-1, 100), st.integers(0, 100), st.integers(0, 100))
+def test_lag_counts_records_that_exist_and_are_not_committed(committed: int, start: int, length: int) -> None:
+    end = start + length
+    existing = range(start, end)
+    assert lag(committed, start, end) == sum(1 for offset in existing if offset >= committed)
+
+
+def test_a_commit_beyond_the_end_is_of_a_topic_made_again() -> None:
+    assert lag(committed=50, log_start=0, end=3) == 0

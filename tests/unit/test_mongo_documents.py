@@ -1,0 +1,116 @@
+"""Jobs as documents, and the walks that find them."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import bson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymongo.errors import (
+    BulkWriteError,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteError,
+    WTimeoutError,
+)
+
+from api_server.adapters.mongo_client import CODEC, is_outage
+from api_server.adapters.mongo_documents import to_document, to_job
+from api_server.adapters.mongo_listing import BY_ID, BY_LABELS, BY_STATUS, plan_walk
+from api_server.domain.job import Job, Status
+from api_server.domain.listing import JobFilter
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+JOB_ID = UUID("019b7a00-0000-7000-8000-000000000001")
+
+
+def test_document_reads_back_as_the_job() -> None:
+    job = Job(JOB_ID, "data", Status.QUEUED, {"$a": {"b.c": [1, 2.5, None]}}, NOW, NOW, {"k": "a=b", "e": ""})
+    stored = bson.decode(bson.encode(to_document(job, NOW), codec_options=CODEC), codec_options=CODEC)
+    assert to_job(stored) == job
+    assert stored["labels"] == ["e=", "k=a=b"]
+
+
+def test_document_has_no_field_that_says_nothing() -> None:
+    document = to_document(Job(JOB_ID, "data", Status.QUEUED, {}, NOW, NOW), NOW)
+    assert not {"labels", "worker_id", "claim_id", "result", "error", "start_time", "end_time"} & set(
+        document
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index", "within", "besides"),
+    [
+        (JobFilter(), BY_ID, {}, {}),
+        (JobFilter(type="data"), BY_ID, {}, {"type": "data"}),
+        (JobFilter(status=Status.QUEUED), BY_ID, {}, {"status": "queued"}),
+        (JobFilter(status=Status.FAILED), BY_STATUS, {"status": "failed"}, {}),
+        (JobFilter(labels={"b": "2", "a": "1"}), BY_LABELS, {"labels": "a=1"}, {"$and": [{"labels": "b=2"}]}),
+        (
+            JobFilter(status=Status.CANCELLED, labels={"a": "1"}),
+            BY_LABELS,
+            {"labels": "a=1"},
+            {"status": "cancelled"},
+        ),
+    ],
+)
+def test_walk_uses_the_index_that_fits(
+    wanted: JobFilter, index: dict[str, int], within: dict[str, object], besides: dict[str, object]
+) -> None:
+    walk = plan_walk(wanted, None)
+    assert (walk.index, walk.within, walk.besides) == (index, within, besides)
+    assert plan_walk(wanted, JOB_ID).within == {**within, "_id": {"$lt": JOB_ID}}
+
+
+@settings(deadline=None)
+@given(
+    create_time=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - made aware below
+    skew=st.timedeltas(timedelta(hours=-24), timedelta(minutes=5)),
+    margin=st.timedeltas(timedelta(0), timedelta(days=3)),
+)
+def test_walk_by_time_meets_every_id_that_a_client_may_choose(
+    create_time: datetime, skew: timedelta, margin: timedelta
+) -> None:
+    created = create_time.replace(tzinfo=UTC, microsecond=create_time.microsecond // 1000 * 1000)
+    milliseconds = (created + skew - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    wanted = JobFilter(
+        created_from=created - margin, created_before=created + margin + timedelta(milliseconds=1)
+    )
+    ids = plan_walk(wanted, None).within["_id"]
+    assert ids["$gte"] <= UUID(int=milliseconds << 80) < ids["$lt"]
+
+
+def test_times_at_the_ends_of_the_calendar_are_no_error() -> None:
+    wanted = JobFilter(
+        created_from=datetime.min.replace(tzinfo=UTC), created_before=datetime.max.replace(tzinfo=UTC)
+    )
+    assert plan_walk(wanted, None).within["_id"]["$gte"] == UUID(int=0)
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"),
+    [
+        (NetworkTimeout("x"), True),
+        (NotPrimaryError("x"), True),
+        (ServerSelectionTimeoutError("x"), True),
+        (WaitQueueTimeoutError("x"), True),
+        (ExecutionTimeout("x", 50), True),
+        (WTimeoutError("x", 64), True),
+        (WriteError("x", 11600), True),
+        (OperationFailure("x", 189), True),
+        (BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]}), True),
+        (BulkWriteError({"writeErrors": [{"code": 11602}], "writeConcernErrors": []}), True),
+        (BulkWriteError({"writeErrors": [{"code": 121}], "writeConcernErrors": []}), False),
+        (DuplicateKeyError("x", 11000), False),
+        (OperationFailure("unauthorized", 13), False),
+    ],
+)
+def test_only_errors_that_leave_the_outcome_open_are_outages(error: PyMongoError, outage: bool) -> None:
+    assert is_outage(error) is outage

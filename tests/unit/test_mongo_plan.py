@@ -1,0 +1,108 @@
+"""How transitions become statements."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymongo import UpdateMany, UpdateOne
+
+from api_server.adapters.mongo_plan import MAX_BYTES, MAX_STATEMENTS, Statement, encode_step, plan
+from api_server.domain.job import Failure, Status
+from api_server.domain.transitions import Transition, claim, complete, conclude, fail, hand_back, take
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LEASE = timedelta(seconds=15)
+FAILURE = Failure(3, "no", "INVALID_INPUT")
+
+
+def planned(*transitions: Transition) -> list[Statement]:
+    return plan([encode_step(transition) for transition in transitions])
+
+
+def claims(count: int, worker: str = "w/1", attempt: int = 0) -> list[Transition]:
+    return [claim(uuid4(), worker, attempt, NOW, LEASE) for _ in range(count)]
+
+
+def test_jobs_that_take_the_same_step_go_in_one_update() -> None:
+    [statement] = planned(*claims(500))
+    [write] = statement.writes
+    assert isinstance(write, UpdateMany)
+    assert len(statement.steps) == 500
+
+
+def test_single_step_goes_as_an_update_of_one_which_the_driver_can_retry() -> None:
+    [statement] = planned(*claims(1))
+    assert isinstance(statement.writes[0], UpdateOne)
+
+
+def test_claims_that_expect_different_attempts_do_not_go_together() -> None:
+    assert [len(s.steps) for s in planned(*claims(2), *claims(3, attempt=1))] == [3, 2]
+
+
+def test_results_and_failures_do_not_go_together() -> None:
+    reports = [complete(uuid4(), "w/1", 1, {}, NOW), fail(uuid4(), "w/1", 1, FAILURE, NOW)]
+    assert len(planned(*reports)) == 2
+
+
+def test_beyond_four_groups_the_small_ones_go_one_by_one_in_one_statement() -> None:
+    groups = [claims(size, worker=f"w/{size}") for size in (9, 7, 5, 3, 2, 1)]
+    statements = planned(*(step for group in groups for step in group))
+    assert len(statements) == MAX_STATEMENTS
+    assert [len(s.writes) for s in statements] == [1, 1, 1, 6]
+    assert all(isinstance(write, UpdateOne) for write in statements[-1].writes)
+
+
+def test_results_above_the_bound_are_split() -> None:
+    large = {"text": "x" * (MAX_BYTES // 3)}
+    statements = planned(*(complete(uuid4(), "w/1", 1, large, NOW) for _ in range(5)))
+    assert [len(s.steps) for s in statements] == [2, 2, 1]
+
+
+def test_user_data_stands_only_inside_literals() -> None:
+    results = [{"$set": "$$ROOT"}, {"a.b": "$payload"}]
+    [statement] = planned(*(complete(uuid4(), "$worker", 1, result, NOW) for result in results))
+    [write] = statement.writes
+    outside = str(without_literals(write._doc))
+    assert "ROOT" not in outside
+    assert "$worker" not in outside
+    assert "$payload" not in outside
+
+
+def without_literals(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_literals(inner) for key, inner in value.items() if key != "$literal"}
+    if isinstance(value, list):
+        return [without_literals(inner) for inner in value]
+    return value
+
+
+STEPS = st.sampled_from(
+    [
+        lambda i, n: claim(i, f"w/{n}", n, NOW, LEASE),
+        lambda i, n: take(i, f"claim-{n}", NOW, LEASE),
+        lambda i, n: complete(i, "w/1", n + 1, {"n": n}, NOW),
+        lambda i, n: fail(i, "w/1", n + 1, FAILURE, NOW),
+        lambda i, n: conclude(i, Status.COMPLETED, {"n": n}, None, NOW),
+        lambda i, n: hand_back(i, "w/1", n + 1, NOW),
+    ]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(STEPS, st.integers(0, 3)), max_size=40))
+def test_every_step_stands_in_exactly_one_statement(kinds: list[tuple[Any, int]]) -> None:
+    transitions = [make(UUID(int=i), n) for i, (make, n) in enumerate(kinds)]
+    statements = planned(*transitions)
+    sent = [step.transition.job_id for statement in statements for step in statement.steps]
+    assert sorted(sent) == [transition.job_id for transition in transitions]
+    assert len(statements) <= MAX_STATEMENTS
+    for statement in statements:
+        named = [job_id for write in statement.writes for job_id in ids_of(write)]
+        assert named == [step.transition.job_id for step in statement.steps]
+
+
+def ids_of(write: UpdateOne | UpdateMany) -> list[UUID]:
+    where: Any = write._filter["_id"]
+    return list(where["$in"]) if isinstance(where, dict) else [where]

@@ -1,0 +1,188 @@
+"""Requests as they reach the services, and the errors for those that do not."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_server.domain.job import Failure, Status
+from api_server.domain.listing import JobFilter
+from api_server.domain.steps import Claim, Leases, Step, Token, to_transition
+from api_server.rpc import page_token, requests
+from api_server.service import check_client_id, check_each_job_once, new_job_id
+from jobs.v1 import job_pb2, job_service_pb2
+from service_runtime.errors import InvalidArgument
+from service_runtime.structs import dict_to_struct
+from service_runtime.validation import ContractValidator
+
+ID = UUID("0198f0a0-0000-7000-8000-000000000001")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LEASES = Leases(timedelta(seconds=15), timedelta(hours=1))
+validator = ContractValidator()
+
+
+def violations_of(message: Any) -> dict[str, str]:
+    with pytest.raises(InvalidArgument) as caught:
+        validator.check(message)
+    return {violation.field: violation.description for violation in caught.value.violations}
+
+
+def create(**fields: Any) -> job_service_pb2.CreateRequest:
+    return job_service_pb2.CreateRequest(**{"type": "compute", "payload": dict_to_struct({}), **fields})
+
+
+def test_a_rule_that_is_broken_names_field_rule_and_value() -> None:
+    assert violations_of(create(id="abc", type="Compute")) == {
+        "id": "must be a UUIDv7, is 'abc'",
+        "type": "does not match regex pattern `^[a-z][a-z0-9-]*$`, is 'Compute'",
+    }
+
+
+def test_a_rule_broken_inside_a_batch_names_the_item() -> None:
+    request = job_service_pb2.BatchUpdateStatusRequest(
+        requests=[
+            job_service_pb2.UpdateStatusRequest(id=str(ID), status=job_pb2.Job.completed),
+            job_service_pb2.UpdateStatusRequest(id="x", status=job_pb2.Job.cancelled),
+        ]
+    )
+    assert violations_of(request) == {
+        "requests[1].id": "must be a valid UUID, is 'x'",
+        "requests[1].status": "must be queued, processing, completed or failed, is 5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("allowed", "refused"),
+    [
+        (create(type="a" * 63), create(type="a" * 64)),
+        (create(labels={"k" * 63: "v"}), create(labels={"k" * 64: "v"})),
+        (create(labels={"k": "v" * 128}), create(labels={"k": "v" * 129})),
+        (create(labels={f"k{n}": "" for n in range(32)}), create(labels={f"k{n}": "" for n in range(33)})),
+        (create(labels={"team": "café = ü"}), create(labels={"team": "two\nlines"})),
+        (create(labels={"a.b/c_d-1": ""}), create(labels={"a=b": ""})),
+        (
+            create(id="0198F0A0-0000-7000-8000-000000000001"),
+            create(id="0198f0a0-0000-4000-8000-000000000001"),
+        ),
+        (create(), job_service_pb2.CreateRequest(type="compute")),
+        (job_service_pb2.ListRequest(page_size=0), job_service_pb2.ListRequest(page_size=-1)),
+        (job_service_pb2.ListRequest(labels=["k=v"] * 8), job_service_pb2.ListRequest(labels=["k=v"] * 9)),
+        (job_service_pb2.ListRequest(labels=["k="]), job_service_pb2.ListRequest(labels=["k"])),
+    ],
+)
+def test_each_limit_of_the_contract_holds_on_both_sides(allowed: Any, refused: Any) -> None:
+    validator.check(allowed)
+    with pytest.raises(InvalidArgument):
+        validator.check(refused)
+
+
+def test_a_payload_beyond_its_limits_is_refused_with_its_path() -> None:
+    request = create()
+    request.payload.fields["rows"].list_value.values.add()
+    with pytest.raises(InvalidArgument) as caught:
+        requests.new_job(request)
+    assert caught.value.violations[0].field == "payload.rows[0]"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given_size"), [(0, 50), (1, 1), (1000, 1000), (1001, 1000), (2**31 - 1, 1000)]
+)
+def test_page_size_is_fifty_by_default_and_a_thousand_at_most(asked: int, given_size: int) -> None:
+    assert requests.page_size(job_service_pb2.ListRequest(page_size=asked)) == given_size
+
+
+def test_a_time_outside_of_the_calendar_is_refused() -> None:
+    request = job_service_pb2.ListRequest(create_time_from=Timestamp(seconds=10**15))
+    with pytest.raises(InvalidArgument, match="create_time_from"):
+        requests.job_filter(request)
+
+
+@pytest.mark.parametrize("key", ["k", "k" * 255, "a b~!"])
+def test_idempotency_keys_within_the_rules_are_taken(key: str) -> None:
+    taken = requests.idempotency_key((("idempotency-key", key),), create())
+    assert taken is not None
+    assert taken.value == key
+
+
+@pytest.mark.parametrize("metadata", [[""], ["k" * 256], ["tab\t"], ["é"], ["a", "b"]])
+def test_idempotency_keys_beyond_the_rules_are_refused(metadata: list[str]) -> None:
+    with pytest.raises(InvalidArgument, match="idempotency-key"):
+        requests.idempotency_key(tuple(("idempotency-key", value) for value in metadata), create())
+
+
+def test_the_hash_of_a_request_does_not_depend_on_the_order_of_its_keys() -> None:
+    names = [f"k{n}" for n in range(20)]
+    one = create(payload=dict_to_struct(dict.fromkeys(names, 1)))
+    two = create(payload=dict_to_struct(dict.fromkeys(reversed(names), 1)))
+    three = create(payload=dict_to_struct(dict.fromkeys(names, 2)))
+    header = (("idempotency-key", "k"),)
+    first, second, third = (requests.idempotency_key(header, request) for request in (one, two, three))
+    assert first == second != third
+
+
+@given(st.uuids(), st.sampled_from(Status), st.dictionaries(st.text("ab", min_size=1), st.text()))
+def test_a_page_token_comes_back_for_the_same_filters_only(
+    last: UUID, status: Status, labels: dict[str, str]
+) -> None:
+    wanted = JobFilter(status=status, labels=labels)
+    token = page_token.encode(last, wanted)
+    assert page_token.decode(token, wanted) == last
+    with pytest.raises(InvalidArgument, match="other filters"):
+        page_token.decode(token, JobFilter(status=status, labels=labels, type="compute"))
+
+
+@given(st.text(min_size=1))
+def test_a_page_token_from_elsewhere_is_refused(token: str) -> None:
+    with pytest.raises(InvalidArgument, match="page_token"):
+        page_token.decode(token, JobFilter())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "allowed"), [(-86_400, True), (-86_401, False), (300, True), (301, False)]
+)
+def test_a_chosen_id_carries_a_time_near_now(seconds: int, allowed: bool) -> None:
+    job_id = new_job_id(NOW + timedelta(seconds=seconds))
+    if allowed:
+        assert check_client_id(job_id, NOW) == job_id
+    else:
+        with pytest.raises(InvalidArgument, match=r"is [+-]\d+ s off"):
+            check_client_id(job_id, NOW)
+
+
+def test_a_job_stands_in_a_batch_once_however_its_id_is_spelled() -> None:
+    steps = [
+        requests.step(job_service_pb2.UpdateStatusRequest(id=text, status=job_pb2.Job.processing))
+        for text in (str(ID), str(ID).upper())
+    ]
+    with pytest.raises(InvalidArgument, match=r"requests\[1\].id: .* also requests\[0\].id"):
+        check_each_job_once(steps)
+
+
+CLAIM, TOKEN = Claim("w", 0), Token("w", 1)
+
+
+@pytest.mark.parametrize(
+    ("step", "field"),
+    [
+        (Step(ID, Status.QUEUED), "token"),
+        (Step(ID, Status.PROCESSING, TOKEN), "token"),
+        (Step(ID, Status.COMPLETED, CLAIM), "claim"),
+        (Step(ID, Status.QUEUED, CLAIM), "claim"),
+        (Step(ID, Status.PROCESSING, CLAIM, result={}), "result"),
+        (Step(ID, Status.FAILED, TOKEN, result={}), "result"),
+        (Step(ID, Status.COMPLETED, TOKEN, failure=Failure(2, "", "X")), "error"),
+    ],
+)
+def test_status_ground_and_outcome_must_fit_together(step: Step, field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        to_transition(step, NOW, LEASES, "")
+    assert caught.value.violations[0].field == field
+
+
+def test_a_failure_without_a_word_is_unknown() -> None:
+    transition = to_transition(Step(ID, Status.FAILED), NOW, LEASES, "")
+    assert transition.failure == Failure(2, "", "UNKNOWN")
