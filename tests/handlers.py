@@ -1,0 +1,54 @@
+"""Handlers for tests, which decide when a job ends and see who ran it. Named by WORKER_HANDLERS in tests/conftest.py."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from worker_service import Job, handler
+
+POLL = 0.02
+
+
+def note_run(job: Job) -> None:
+    """Append one line for this run to the file that the payload names."""
+    line = f"{job.id} {job.attempt} {os.getpid()}\n"
+    with Path(job.payload["ledger"]).open("a") as ledger:
+        ledger.write(line)
+
+
+def is_open(job: Job) -> bool:
+    return Path(job.payload["gate"]).exists()
+
+
+@handler("gated")
+async def gated(job: Job) -> dict[str, Any]:
+    """Ends when the file `gate` exists."""
+    note_run(job)
+    while not is_open(job):
+        await asyncio.sleep(POLL)  # nobody in this process could set an event
+    return {"attempt": job.attempt}
+
+
+@handler("gated-thread")
+def gated_thread(job: Job) -> dict[str, Any]:
+    """The same in a thread."""
+    note_run(job)
+    while not is_open(job):
+        time.sleep(POLL)
+    return {"attempt": job.attempt}
+
+
+@handler("broken")
+async def broken(job: Job) -> dict[str, Any]:
+    """Raises what the payload says."""
+    raise RuntimeError(job.payload.get("text", "broken"))
+
+
+@handler("suicidal", run_in="process")
+def suicidal(_job: Job) -> dict[str, Any]:
+    """Takes its process down."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}

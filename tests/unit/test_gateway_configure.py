@@ -1,0 +1,180 @@
+"""The configuration made from envoy.yaml, judged by Envoy itself where it can judge."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from gateway import configure, descriptor
+from gateway.configure import BASE_FILE, Ports, render, render_for_containers
+
+PORTS = Ports(jobs=13000, workers=14000, admin=19901)
+API_SERVERS = [("127.0.0.1", 15051), ("127.0.0.1", 15052)]
+WORKERS = [("worker.internal", 15151)]
+CORS = "envoy.filters.http.cors"
+
+
+@pytest.fixture(scope="module")
+def descriptor_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("gateway") / "jobs.binpb"
+    assert descriptor.main([str(path)]) == 0
+    return path
+
+
+def rendered(descriptor_file: Path, **changes: Any) -> dict[str, Any]:
+    text = render(PORTS, API_SERVERS, WORKERS, descriptor_file, **changes)
+    config: dict[str, Any] = yaml.safe_load(text)
+    return config
+
+
+def managers(config: dict[str, Any]) -> list[dict[str, Any]]:
+    listeners = config["static_resources"]["listeners"]
+    return [listener["filter_chains"][0]["filters"][0]["typed_config"] for listener in listeners]
+
+
+def envoy_accepts(path: Path) -> str:
+    """Envoy's complaint, or an empty string."""
+    run = subprocess.run(
+        [Path(sys.executable).parent / "envoy", "--mode", "validate", "--log-level", "warning", "-c", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.stderr if run.returncode or "[warning]" in run.stderr else ""
+
+
+@pytest.mark.parametrize("origins", [(), ("https://example.org",), ("*",)])
+def test_envoy_accepts_what_is_rendered(
+    descriptor_file: Path, tmp_path: Path, origins: tuple[str, ...]
+) -> None:
+    file = tmp_path / "envoy.yaml"
+    file.write_text(render(PORTS, API_SERVERS, WORKERS, descriptor_file, origins))
+
+    assert envoy_accepts(file) == ""
+
+
+def test_envoy_accepts_the_file_for_containers(descriptor_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "envoy.yaml"
+    file.write_text(BASE_FILE.read_text().replace("/etc/envoy/jobs.binpb", str(descriptor_file)))
+
+    assert envoy_accepts(file) == ""
+
+
+def test_ports_and_the_listening_host_are_put_in(descriptor_file: Path) -> None:
+    config = rendered(descriptor_file)
+
+    listeners = config["static_resources"]["listeners"]
+    assert [listener["address"]["socket_address"] for listener in listeners] == [
+        {"address": "127.0.0.1", "port_value": 13000},
+        {"address": "127.0.0.1", "port_value": 14000},
+    ]
+    assert config["admin"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 19901}
+
+
+def test_the_admin_port_stays_on_loopback_whatever_the_listening_host(descriptor_file: Path) -> None:
+    config = rendered(descriptor_file, listen_host="0.0.0.0")
+
+    assert config["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+    assert (
+        yaml.safe_load(BASE_FILE.read_text())["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+    )
+
+
+def test_every_server_becomes_an_endpoint(descriptor_file: Path) -> None:
+    api_server, worker_service = rendered(descriptor_file)["static_resources"]["clusters"]
+
+    endpoints = api_server["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    addresses = [each["endpoint"]["address"]["socket_address"] for each in endpoints]
+    assert addresses == [{"address": host, "port_value": port} for host, port in API_SERVERS]
+    assert (api_server["type"], "cluster_type" in api_server) == ("STATIC", False)
+    assert worker_service["cluster_type"]["name"] == "envoy.clusters.dns"
+
+
+def test_no_server_at_all_is_refused(descriptor_file: Path) -> None:
+    with pytest.raises(ValueError, match="cluster worker_service: at least one server address is needed"):
+        render(PORTS, API_SERVERS, [], descriptor_file)
+
+
+def test_both_listeners_transcode_with_the_given_descriptor(descriptor_file: Path) -> None:
+    transcoders = [
+        each["typed_config"]
+        for manager in managers(rendered(descriptor_file))
+        for each in manager["http_filters"]
+        if each["name"] == "envoy.filters.http.grpc_json_transcoder"
+    ]
+
+    assert [each["services"] for each in transcoders] == [["jobs.v1.JobService"], ["jobs.v1.WorkerService"]]
+    assert {each["proto_descriptor"] for each in transcoders} == {str(descriptor_file)}
+
+
+def test_no_origin_is_allowed_by_default(descriptor_file: Path) -> None:
+    assert "CorsPolicy" not in render(PORTS, API_SERVERS, WORKERS, descriptor_file)
+    assert "CorsPolicy" not in render_for_containers([])
+
+
+def test_listed_origins_are_allowed_on_both_listeners(descriptor_file: Path) -> None:
+    config = rendered(descriptor_file, cors_origins=["https://example.org", "http://localhost:8080"])
+
+    hosts = [host for manager in managers(config) for host in manager["route_config"]["virtual_hosts"]]
+    assert len(hosts) == 2
+    for host in hosts:
+        assert host["typed_per_filter_config"][CORS]["allow_origin_string_match"] == [
+            {"exact": "https://example.org"},
+            {"exact": "http://localhost:8080"},
+        ]
+
+
+@pytest.mark.parametrize(
+    "origin", ["example.org", "https://example.org/", "https://", "https://*.org", "null"]
+)
+def test_a_wrong_origin_is_named(descriptor_file: Path, origin: str) -> None:
+    with pytest.raises(ValueError, match="GATEWAY_CORS_ORIGINS") as error:
+        render(PORTS, API_SERVERS, WORKERS, descriptor_file, [origin])
+    assert repr(origin) in str(error.value)
+
+
+def test_the_command_writes_the_file_for_containers_with_the_origins_of_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_CORS_ORIGINS", "https://a.example, https://b.example")
+    file = tmp_path / "envoy.yaml"
+
+    assert configure.main([str(file)]) == 0
+
+    written = yaml.safe_load(file.read_text())
+    for manager in managers(written):
+        [host] = manager["route_config"]["virtual_hosts"]
+        policy = host.pop("typed_per_filter_config")[CORS]
+        assert [each["exact"] for each in policy["allow_origin_string_match"]] == [
+            "https://a.example",
+            "https://b.example",
+        ]
+    assert written == yaml.safe_load(BASE_FILE.read_text())
+
+
+def test_the_command_ends_with_status_2_on_a_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_CORS_ORIGINS", "nowhere")
+
+    assert configure.main([str(tmp_path / "envoy.yaml")]) == 2
+    assert "GATEWAY_CORS_ORIGINS: 'nowhere' is not allowed" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_descriptor_set_holds_every_file_once_after_its_imports() -> None:
+    files = FileDescriptorSet.FromString(descriptor.descriptor_set()).file
+
+    names = [file.name for file in files]
+    assert len(set(names)) == len(names)
+    for place, file in enumerate(files):
+        assert set(file.dependency) <= set(names[:place]), file.name
+    assert {
+        "jobs/v1/job_service.proto",
+        "jobs/v1/worker_service.proto",
+        "google/rpc/error_details.proto",
+    } <= set(names)

@@ -1,0 +1,131 @@
+"""A lane never holds more than it can run and has lately finished, and says when it is full."""
+
+from collections.abc import Callable
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from worker_service import lanes
+from worker_service.lanes import Lane, Waiting
+from worker_service.offsets import Partition, Ticket
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lane_of(limit: int, clock: Callable[[], float] | None = None, flips: list[bool] | None = None) -> Lane:
+    def note() -> None:
+        if flips is not None:
+            flips.append(lane.full)
+
+    lane = Lane(limit, on_work=lambda: None, on_full_change=note, clock=clock or Clock())
+    return lane
+
+
+def waiting(offset: int, partition: int = 0, size: int = 1) -> Waiting:
+    ticket = Ticket(Partition("jobs.compute", partition), 1, offset)
+    return Waiting(DispatchRecord(id=str(offset)), ticket, size)
+
+
+def test_an_idle_lane_claims_no_more_than_its_limit() -> None:
+    lane = lane_of(3)
+    for _ in range(3):
+        assert lane.room > 0
+        lane.hold()
+
+    assert lane.room == 0
+
+
+def test_a_lane_of_short_jobs_claims_ahead_what_it_ran_in_the_last_moment() -> None:
+    clock = Clock()
+    lane = lane_of(3, clock)
+    for _ in range(3):
+        lane.hold()
+    for _ in range(2):
+        lane.note_run(lanes.RECENT_SECONDS / 10)
+        lane.release()
+
+    assert lane.room == 2 + 2
+
+    clock.now += lanes.RECENT_SECONDS * 1.5
+    assert lane.room == 2
+
+
+def test_a_lane_of_long_jobs_claims_nothing_ahead() -> None:
+    lane = lane_of(3)
+    for _ in range(3):
+        lane.hold()
+    lane.note_run(lanes.RECENT_SECONDS)
+    lane.release()
+
+    assert lane.room == 1
+
+
+def test_refused_claims_let_a_narrow_lane_look_further_but_not_far() -> None:
+    clock = Clock()
+    lane = lane_of(2, clock)
+    lane.note_refusal()
+    assert lane.room == 2 + 1
+
+    for _ in range(lanes.MOST_AHEAD_OF_REFUSALS):
+        lane.note_refusal()
+    assert lane.room == 2 + lanes.MOST_AHEAD_OF_REFUSALS
+
+    clock.now += lanes.RECENT_SECONDS * 1.5
+    assert lane.room == 2
+
+
+def test_claims_ahead_are_bounded() -> None:
+    lane = lane_of(1)
+    for _ in range(lanes.MOST_AHEAD + 50):
+        lane.note_run(0)
+
+    assert lane.room == 1 + lanes.MOST_AHEAD
+
+
+def test_records_come_out_in_the_order_they_came_in() -> None:
+    lane = lane_of(1)
+    for offset in range(3):
+        lane.add(waiting(offset))
+
+    taken = [lane.take(), lane.take(), lane.take(), lane.take()]
+
+    assert [item and item.ticket.offset for item in taken] == [0, 1, 2, None]
+
+
+def test_a_lane_is_full_by_count_until_half_of_it_is_gone() -> None:
+    flips: list[bool] = []
+    lane = lane_of(1, flips=flips)
+    for offset in range(lanes.FULL_RECORDS):
+        lane.add(waiting(offset))
+    assert lane.full
+
+    for _ in range(lanes.FULL_RECORDS // 2):
+        lane.take()
+    assert lane.full
+
+    lane.take()
+    assert not lane.full
+    assert flips == [True, False]
+
+
+def test_a_lane_is_full_by_bytes() -> None:
+    lane = lane_of(1)
+    lane.add(waiting(0, size=lanes.FULL_BYTES))
+
+    assert lane.full
+
+
+def test_dropping_a_partition_forgets_its_records_only() -> None:
+    lane = lane_of(1)
+    for offset in range(4):
+        lane.add(waiting(offset, partition=offset % 2, size=lanes.FULL_BYTES // 4))
+    assert lane.full
+
+    lane.drop({Partition("jobs.compute", 0)})
+
+    assert [lane.take(), lane.take(), lane.take()][:2] != [None, None]
+    assert not lane.full

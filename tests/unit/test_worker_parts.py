@@ -1,0 +1,249 @@
+"""The small pure parts of the worker service, each by itself."""
+
+import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from jobs.v1.job_service_pb2 import UpdateAccepted, UpdateOutcome
+from jobs.v1.worker_pb2 import AssignedPartitions, Fleet
+from service_runtime.settings import WrongSettings, read_settings
+from service_runtime.validation import ContractValidator
+from worker_service.api_client import AVOID_SECONDS, Endpoints
+from worker_service.backoff import Backoff
+from worker_service.fleet import FleetWish
+from worker_service.heartbeat import assigned_partitions
+from worker_service.offsets import Partition
+from worker_service.records import BadRecord, decode_record
+from worker_service.settings import WorkerSettings
+from worker_service.updates import is_final, reason_of
+from worker_service.watchdog import MOST_SECONDS_A_TICK, Silence
+
+JOB_ID = "01938f4e-7c3a-7b2e-9d41-3f5a6b7c8d9e"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TestBackoff:
+    def test_waits_double_up_to_the_most_and_start_again_after_a_reset(self) -> None:
+        backoff = Backoff(first=1, most=5, randomness=lambda: 0.0)
+
+        assert [backoff.next() for _ in range(4)] == [1, 2, 4, 5]
+        backoff.reset()
+        assert backoff.next() == 1
+
+    def test_chance_cuts_a_wait_by_half_at_most(self) -> None:
+        assert Backoff(first=1, randomness=lambda: 1.0).next() == 0.5
+
+
+class TestEndpoints:
+    def test_endpoints_take_turns(self) -> None:
+        endpoints = Endpoints(3, Clock())
+
+        assert [endpoints.pick() for _ in range(4)] == [0, 1, 2, 0]
+
+    def test_a_failed_endpoint_is_left_out_for_a_while(self) -> None:
+        clock = Clock()
+        endpoints = Endpoints(2, clock)
+        endpoints.avoid(0)
+
+        assert [endpoints.pick() for _ in range(3)] == [1, 1, 1]
+
+        clock.now += AVOID_SECONDS
+        assert {endpoints.pick(), endpoints.pick()} == {0, 1}
+
+    def test_the_one_that_failed_first_is_tried_when_all_have_failed(self) -> None:
+        clock = Clock()
+        endpoints = Endpoints(2, clock)
+        endpoints.avoid(1)
+        clock.now += 1
+        endpoints.avoid(0)
+
+        assert endpoints.pick() == 1
+
+    def test_success_ends_the_avoiding(self) -> None:
+        endpoints = Endpoints(2, Clock())
+        endpoints.avoid(0)
+        endpoints.trust(0)
+
+        assert {endpoints.pick(), endpoints.pick()} == {0, 1}
+
+
+class TestFleetWish:
+    def test_nothing_is_consumed_before_the_first_wish_is_heard(self) -> None:
+        assert not FleetWish(lambda: None).consuming
+
+    def test_a_wish_is_not_followed_until_somebody_says_so(self) -> None:
+        wish = FleetWish(lambda: None)
+        wish.hear(Fleet(consuming=True, revision=4))
+
+        assert (wish.consuming, wish.followed, wish.followed_revision) == (True, False, 0)
+        wish.follow()
+        assert (wish.followed, wish.followed_revision) == (True, 4)
+
+    def test_an_older_answer_changes_nothing(self) -> None:
+        wish = FleetWish(lambda: None)
+        wish.hear(Fleet(consuming=False, revision=2))
+        wish.hear(Fleet(consuming=True, revision=1))
+
+        assert not wish.consuming
+
+    def test_registering_anew_overrules_what_was_heard_before(self) -> None:
+        wish = FleetWish(lambda: None)
+        wish.hear(Fleet(consuming=False, revision=2))
+        wish.hear(Fleet(consuming=True, revision=0), anew=True)
+
+        assert wish.consuming
+
+    def test_only_a_change_of_the_wish_is_told(self) -> None:
+        changes: list[None] = []
+        wish = FleetWish(lambda: changes.append(None))
+        wish.hear(Fleet(consuming=True, revision=1))
+        wish.hear(Fleet(consuming=True, revision=2))
+        wish.hear(Fleet(consuming=False, revision=3))
+
+        assert len(changes) == 2
+
+
+class TestSilence:
+    def test_silence_grows_until_the_counter_moves(self) -> None:
+        silence = Silence(0, now=0)
+        silence.tick(0, now=1)
+        silence.tick(0, now=2)
+        assert silence.seconds == 2
+
+        silence.tick(1, now=3)
+        assert silence.seconds == 0
+
+    def test_time_in_which_the_process_was_stopped_hardly_counts(self) -> None:
+        silence = Silence(0, now=0)
+        silence.tick(0, now=1000)
+
+        assert silence.seconds == MOST_SECONDS_A_TICK
+
+
+class TestRecords:
+    validator = ContractValidator()
+
+    def decode(self, value: bytes | None, topic: str = "jobs.compute") -> DispatchRecord:
+        return decode_record(value, topic, self.validator)
+
+    def test_a_record_is_decoded_with_its_id_in_lower_case(self) -> None:
+        sent = DispatchRecord(id=JOB_ID.upper(), type="compute", attempt=2)
+        sent.payload.update({"input": "abc"})
+
+        record = self.decode(sent.SerializeToString())
+
+        assert (record.id, record.attempt, record.payload["input"]) == (JOB_ID, 2, "abc")
+
+    @pytest.mark.parametrize(
+        ("value", "problem"),
+        [
+            (None, "the record has no value"),
+            (b"\xff\xff", "not a DispatchRecord"),
+            (DispatchRecord(id="x", type="compute", payload_omitted=True).SerializeToString(), "id: "),
+            (DispatchRecord(id=JOB_ID, type="compute").SerializeToString(), "content"),
+            (
+                DispatchRecord(
+                    id=JOB_ID, type="compute", attempt=-1, payload_omitted=True
+                ).SerializeToString(),
+                "attempt: ",
+            ),
+            (
+                DispatchRecord(id=JOB_ID, type="file", payload_omitted=True).SerializeToString(),
+                "type: must belong to topic jobs.compute, is 'file'",
+            ),
+        ],
+    )
+    def test_a_record_that_breaks_a_rule_is_refused_with_the_rule(
+        self, value: bytes | None, problem: str
+    ) -> None:
+        with pytest.raises(BadRecord, match=problem):
+            self.decode(value)
+
+
+def packed(message: ErrorInfo | RetryInfo) -> AnyMessage:
+    detail = AnyMessage()
+    detail.Pack(message)
+    return detail
+
+
+class TestOutcomes:
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            UpdateOutcome(accepted=UpdateAccepted()),
+            UpdateOutcome(error=Status(code=Code.FAILED_PRECONDITION)),
+            UpdateOutcome(error=Status(code=Code.NOT_FOUND)),
+            UpdateOutcome(error=Status(code=Code.RESOURCE_EXHAUSTED)),
+        ],
+    )
+    def test_an_answer_that_would_be_the_same_again_is_final(self, outcome: UpdateOutcome) -> None:
+        assert is_final(outcome)
+
+    @pytest.mark.parametrize(
+        "status",
+        [
+            Status(code=Code.UNAVAILABLE),
+            Status(code=Code.INTERNAL),
+            Status(code=Code.DEADLINE_EXCEEDED),
+            Status(code=Code.RESOURCE_EXHAUSTED, details=[packed(RetryInfo())]),
+        ],
+    )
+    def test_trouble_and_a_busy_server_are_not_final(self, status: Status) -> None:
+        assert not is_final(UpdateOutcome(error=status))
+
+    def test_the_reason_is_the_stable_one_or_else_the_code(self) -> None:
+        detail = packed(ErrorInfo(reason="ATTEMPT_SUPERSEDED"))
+
+        assert reason_of(Status(code=9, details=[detail])) == "ATTEMPT_SUPERSEDED"
+        assert reason_of(Status(code=9)) == "FAILED_PRECONDITION"
+
+
+def test_assigned_partitions_are_told_by_topic_in_order() -> None:
+    told = assigned_partitions({Partition("b", 1), Partition("a", 2), Partition("a", 0)})
+
+    assert told == [
+        AssignedPartitions(topic="a", partitions=[0, 2]),
+        AssignedPartitions(topic="b", partitions=[1]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("WORKER_JOB_TYPES", "compute,No", "'No' is not allowed"),
+        ("WORKER_JOB_TYPES", ",", "must name at least one job type"),
+        ("API_SERVER_ADDRESS", "api:50051,nowhere", "'nowhere' is not host:port"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka:0", "'kafka:0' is not host:port with a port from 1 to 65535"),
+        ("WORKER_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("WORKER_DRAIN_TIMEOUT", "nan", "finite"),
+        ("WORKER_NAME", "a/b", "match pattern"),
+    ],
+)
+def test_a_wrong_setting_names_variable_and_rule(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(WrongSettings) as caught:
+        read_settings(WorkerSettings)
+
+    assert str(caught.value).startswith(f"{variable}: ")
+    assert told in str(caught.value)
+
+
+def test_several_addresses_are_read_from_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_SERVER_ADDRESS", "10.0.0.1:50051, [::1]:50052,api-server:50053")
+
+    settings = read_settings(WorkerSettings)
+
+    assert settings.api_server_address == ("10.0.0.1:50051", "[::1]:50052", "api-server:50053")

@@ -1,0 +1,54 @@
+"""`python -m worker_service`: settings, logging, handlers, then the worker until SIGTERM or SIGINT."""
+
+import functools
+import sys
+from collections.abc import Mapping
+
+import structlog
+
+from service_runtime.logging import configure_logging
+from service_runtime.run import run_service
+from service_runtime.server import PortTaken
+from service_runtime.settings import exit_with_wrong_settings, load_settings
+from worker_service.bootstrap import run_worker
+from worker_service.registry import HandlerSpec, WrongHandlers, load_handlers
+from worker_service.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """The exit status: 0 after an orderly end, 1 after a failure. Wrong settings end the process with 2."""
+    settings = load_settings(WorkerSettings)
+    configure_logging(settings)
+    handlers = handlers_for(settings)
+
+    prepare_process = functools.partial(configure_logging, settings)
+
+    try:
+        run_service(lambda stop: run_worker(settings, handlers, prepare_process, stop))
+    except PortTaken as error:
+        exit_with_wrong_settings(f"WORKER_HOST, WORKER_PORT: {error}")
+    except Exception:
+        log.exception("worker_failed")
+        return 1
+    return 0
+
+
+def handlers_for(settings: WorkerSettings) -> Mapping[str, HandlerSpec]:
+    """All handlers by job type. Ends the process with status 2 if they are wrong, or lack one of the worker's types."""
+    try:
+        handlers = load_handlers(settings.worker_handlers, settings.worker_file_root)
+    except WrongHandlers as error:
+        exit_with_wrong_settings(str(error))
+    for job_type in settings.worker_job_types:
+        if job_type not in handlers:
+            exit_with_wrong_settings(
+                f"WORKER_JOB_TYPES: {job_type!r} is not allowed: no handler is known for it; there are "
+                f"{', '.join(sorted(handlers))}, and WORKER_HANDLERS can name modules with more"
+            )
+    return handlers
+
+
+if __name__ == "__main__":
+    sys.exit(main())

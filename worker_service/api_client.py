@@ -1,0 +1,132 @@
+"""The way to the API servers: several endpoints, one at a time avoided while it is out of order."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import (
+    BatchUpdateStatusRequest,
+    BatchUpdateStatusResponse,
+    GetFleetRequest,
+    GetFleetResponse,
+    GetRequest,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    RegisterWorkerRequest,
+    RegisterWorkerResponse,
+    SetFleetRequest,
+    SetFleetResponse,
+)
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+
+if TYPE_CHECKING:
+    from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
+
+AVOID_SECONDS = 5.0
+OPTIONS = (
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.max_send_message_length", 8 * 1024 * 1024),
+    # One name may stand for several servers: use them all.
+    ("grpc.lb_policy_name", "round_robin"),
+    # The server allows a ping every 10 s.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # A server that comes back is found within about a second.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+    # Each client has connections of its own, so that heartbeats do not queue behind batches.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+T = TypeVar("T")
+
+
+class Endpoints:
+    """Numbers 0 to `count` - 1 in turn, leaving out those that failed in the last AVOID_SECONDS."""
+
+    def __init__(self, count: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._avoid_until = [0.0] * count
+        self._clock = clock
+        self._last = -1
+
+    def __len__(self) -> int:
+        return len(self._avoid_until)
+
+    def pick(self) -> int:
+        """The next one in order; if all have failed, the one that failed first."""
+        now = self._clock()
+        count = len(self._avoid_until)
+        turn = [(self._last + 1 + step) % count for step in range(count)]
+        self._last = min(turn, key=lambda index: max(self._avoid_until[index], now))
+        return self._last
+
+    def avoid(self, index: int) -> None:
+        """A call there has just failed."""
+        self._avoid_until[index] = self._clock() + AVOID_SECONDS
+
+    def trust(self, index: int) -> None:
+        """A call there has just succeeded."""
+        self._avoid_until[index] = 0.0
+
+
+class ApiClient:
+    """Calls of JobService, all of them safe to send again. Each raises grpc.aio.AioRpcError; where a server is
+    unavailable the other endpoints are tried first. Time-outs are in seconds, for each try.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        """`addresses`: host:port each; a host may be a name with several addresses."""
+        self._channels = [
+            grpc.aio.insecure_channel(f"dns:///{address}", options=OPTIONS) for address in addresses
+        ]
+        self._stubs = [JobServiceStub(channel) for channel in self._channels]
+        self._endpoints = Endpoints(len(self._stubs))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        for channel in self._channels:
+            await channel.close()
+
+    async def get(self, job_id: str, wait: float) -> Job:
+        request = GetRequest(id=job_id)
+        return await self._call(lambda stub: stub.Get(request, timeout=wait))
+
+    async def batch_update_status(
+        self, request: BatchUpdateStatusRequest, wait: float
+    ) -> BatchUpdateStatusResponse:
+        return await self._call(lambda stub: stub.BatchUpdateStatus(request, timeout=wait))
+
+    async def register_worker(self, request: RegisterWorkerRequest, wait: float) -> RegisterWorkerResponse:
+        return await self._call(lambda stub: stub.RegisterWorker(request, timeout=wait))
+
+    async def heartbeat(self, request: HeartbeatRequest, wait: float) -> HeartbeatResponse:
+        return await self._call(lambda stub: stub.Heartbeat(request, timeout=wait))
+
+    async def set_fleet(self, *, consuming: bool, wait: float) -> SetFleetResponse:
+        request = SetFleetRequest(consuming=consuming)
+        return await self._call(lambda stub: stub.SetFleet(request, timeout=wait))
+
+    async def get_fleet(self, wait: float) -> GetFleetResponse:
+        return await self._call(lambda stub: stub.GetFleet(GetFleetRequest(), timeout=wait))
+
+    async def _call(self, call: "Callable[[JobServiceAsyncStub], Awaitable[T]]") -> T:
+        tries_left = len(self._endpoints)
+        while True:
+            index = self._endpoints.pick()
+            tries_left -= 1
+            try:
+                answer = await call(self._stubs[index])
+            except grpc.aio.AioRpcError as error:
+                if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                    self._endpoints.avoid(index)
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or not tries_left:
+                    raise
+            else:
+                self._endpoints.trust(index)
+                return answer

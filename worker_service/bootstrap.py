@@ -1,0 +1,176 @@
+"""Puts the worker together. The one place that knows which parts there are."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+
+import structlog
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from jobs.v1.worker_pb2 import WorkerIdentity
+from jobs.v1.worker_service_pb2 import DESCRIPTOR, GetStateRequest, StartRequest, StopRequest
+from jobs.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
+from service_runtime.server import GrpcServer
+from service_runtime.validation import ContractValidator
+from worker_service.api_client import ApiClient
+from worker_service.backoff import Backoff
+from worker_service.claims import Claimer
+from worker_service.committer import Committer
+from worker_service.consumer import JobConsumer, KafkaAddress
+from worker_service.control_servicer import CALL_SECONDS, WorkerControl
+from worker_service.executor import Executor
+from worker_service.fleet import FleetWish
+from worker_service.hand import Hand
+from worker_service.heartbeat import Heartbeat
+from worker_service.intake import Intake
+from worker_service.lanes import Lane
+from worker_service.offsets import OffsetTracker
+from worker_service.records import topic_of
+from worker_service.registry import HandlerSpec
+from worker_service.reporter import Reporter
+from worker_service.running import Runner
+from worker_service.settings import WorkerSettings
+from worker_service.totals import Totals
+from worker_service.updates import StatusUpdates
+from worker_service.worker import Worker
+
+log = structlog.get_logger()
+
+
+async def run_worker(
+    settings: WorkerSettings,
+    handlers: Mapping[str, HandlerSpec],
+    prepare_process: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    """Run a worker until `stop` is set. Raises PortTaken; an ExceptionGroup if one of its parts failed.
+
+    `prepare_process` is run in each process that handlers run in, and must be picklable.
+    """
+    identity = new_identity(settings)
+    with structlog.contextvars.bound_contextvars(worker_id=identity.worker_id):
+        async with AsyncExitStack() as stack:
+            api = await stack.enter_async_context(ApiClient(settings.api_server_address))
+            # Heartbeats and control have connections of their own: batches must not hold them up.
+            heartbeat_api = await stack.enter_async_context(ApiClient(settings.api_server_address))
+            server = control_server(settings, WorkerControl(heartbeat_api))
+            await server.start()
+            stack.push_async_callback(server.stop, 1.0)
+            executor = Executor(
+                threads=settings.worker_threads,
+                processes=settings.worker_processes,
+                prepare_process=prepare_process,
+            )
+            stack.push_async_callback(executor.close)
+            worker = build_worker(settings, identity, handlers, executor, api, heartbeat_api, server)
+            # Again, for a worker that ends by a failure: its partitions are free for others at once.
+            stack.push_async_callback(worker.consumer.close)
+            log.info("started", types=list(settings.worker_job_types), port=settings.worker_port)
+            await worker.run(stop)
+
+
+def new_identity(settings: WorkerSettings) -> WorkerIdentity:
+    """Who this process is: the worker's name and a new incarnation."""
+    return WorkerIdentity(
+        worker_id=f"{settings.worker_name}/{secrets.token_hex(4)}",
+        name=settings.worker_name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        types=settings.worker_job_types,
+    )
+
+
+def control_server(settings: WorkerSettings, control: WorkerControl) -> GrpcServer:
+    """The server of WorkerService, not started."""
+    server = GrpcServer(settings.worker_host, settings.worker_port, deadline=CALL_SECONDS)
+    server.add(
+        DESCRIPTOR.services_by_name["WorkerService"].full_name,
+        lambda grpc_server: add_WorkerServiceServicer_to_server(control, grpc_server),
+        [StartRequest, StopRequest, GetStateRequest],
+    )
+    return server
+
+
+def build_worker(
+    settings: WorkerSettings,
+    identity: WorkerIdentity,
+    handlers: Mapping[str, HandlerSpec],
+    executor: Executor,
+    api: ApiClient,
+    heartbeat_api: ApiClient,
+    server: GrpcServer,
+) -> Worker:
+    """All parts, each given what it needs, in the order of a job's way backwards."""
+    claims_wake, pauses_wake = asyncio.Event(), asyncio.Event()
+
+    def wake_both() -> None:
+        claims_wake.set()
+        pauses_wake.set()
+
+    totals, hand, wish, tracker = Totals(), Hand(), FleetWish(wake_both), OffsetTracker()
+    limits = {
+        "loop": settings.worker_concurrency,
+        "thread": settings.worker_threads,
+        "process": settings.worker_processes,
+    }
+    lanes = {
+        mode: Lane(limit, on_work=claims_wake.set, on_full_change=pauses_wake.set)
+        for mode, limit in limits.items()
+    }
+    validator = ContractValidator()
+    validator.warm(DispatchRecord)
+    updates = StatusUpdates(api)
+    reporter = Reporter(identity.worker_id, updates, hand, totals, Backoff())
+    runner = Runner(handlers, executor, api, report=reporter.put, new_backoff=Backoff)
+    committer = Committer(tracker, Backoff())
+    claimer = Claimer(
+        identity.worker_id,
+        updates,
+        list(lanes.values()),
+        hand,
+        wish,
+        totals,
+        wake=claims_wake,
+        backoff=Backoff(),
+        finish=committer.finish,
+        start=runner.start,
+        on_trouble_change=pauses_wake.set,
+    )
+    lanes_by_topic = {
+        topic_of(job_type): lanes[handlers[job_type].run_in] for job_type in settings.worker_job_types
+    }
+    intake = Intake(lanes_by_topic, tracker, wish, claimer, validator, totals, finish=committer.finish)
+    consumer = JobConsumer(
+        KafkaAddress(settings.kafka_bootstrap_servers, settings.kafka_group_id, settings.worker_name),
+        lanes_by_topic,
+        intake,
+        tracker,
+        committer,
+        pauses_wake=pauses_wake,
+        backoff=Backoff(),
+    )
+    heartbeat = Heartbeat(
+        identity,
+        heartbeat_api,
+        hand,
+        wish,
+        totals,
+        claimer,
+        assignment=consumer.assignment,
+        backoff=Backoff(),
+    )
+    return Worker(
+        heartbeat=heartbeat,
+        consumer=consumer,
+        committer=committer,
+        claimer=claimer,
+        runner=runner,
+        reporter=reporter,
+        hand=hand,
+        totals=totals,
+        set_serving=server.set_serving,
+        drain_timeout=settings.worker_drain_timeout,
+    )

@@ -1,0 +1,86 @@
+"""Calls a handler and folds whatever comes of it into an outcome. The same in the loop, a thread or a process."""
+
+import importlib
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from structlog.contextvars import bound_contextvars
+
+from service_runtime.structs import StructError, StructTooLargeError, dict_to_struct
+from worker_service.job import InputError, Job
+from worker_service.outcome import Failed, Reason, Succeeded
+
+MAX_MESSAGE = 1000
+"""Characters of an error's text that a job keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a handler ended. `trace` is for the log, empty if nothing is wrong with the handler."""
+
+    outcome: Succeeded | Failed
+    trace: str = ""
+
+
+def call(function: Callable[[Job], Any], job: Job) -> Ended:
+    """Run a plain handler here and now. Raises nothing, whatever the handler does."""
+    with bound_contextvars(job_id=job.id, type=job.type, attempt=job.attempt):
+        try:
+            return _succeeded(function(job))
+        except BaseException as error:  # noqa: BLE001 - SystemExit in a handler must not end the worker
+            return _failed(error)
+
+
+async def call_async(function: Callable[[Job], Any], job: Job) -> Ended:
+    """Run an async handler in a task of its own. Raises nothing once it has begun, not even when it is cancelled."""
+    with bound_contextvars(job_id=job.id, type=job.type, attempt=job.attempt):
+        try:
+            return _succeeded(await function(job))
+        except BaseException as error:  # noqa: BLE001 - the executor knows whether a cancellation was its own
+            return _failed(error)
+
+
+def call_by_name(module: str, qualified_name: str, job: Job) -> Ended:
+    """Run the plain handler of that name; for another process, which gets names and plain data only."""
+
+    def find_and_call(job: Job) -> Any:
+        return attrgetter(qualified_name)(importlib.import_module(module))(job)
+
+    return call(find_and_call, job)
+
+
+def _succeeded(result: Any) -> Ended:
+    if not isinstance(result, dict):
+        return Ended(
+            Failed(
+                Reason.INVALID_RESULT,
+                f"result: must be a JSON object (dict), is of type {type(result).__name__}",
+            )
+        )
+    try:
+        return Ended(Succeeded(dict_to_struct(result)))
+    except StructTooLargeError as error:
+        return Ended(Failed(Reason.RESULT_TOO_LARGE, _bounded(f"result: {error}")))
+    except StructError as error:
+        return Ended(Failed(Reason.INVALID_RESULT, _bounded(str(error.inside("result")))))
+
+
+def _failed(error: BaseException) -> Ended:
+    if isinstance(error, InputError):
+        return Ended(Failed(Reason.INVALID_INPUT, _bounded(str(error))))
+    name = type(error).__qualname__
+    try:
+        text = str(error)
+    except BaseException as second:  # noqa: BLE001 - this too is the handler's code
+        text = f"(its text cannot be had: {type(second).__qualname__})"
+    message = _bounded(f"{name}: {text}" if text else name)
+    return Ended(Failed(Reason.HANDLER_ERROR, message), "".join(traceback.format_exception(error)).rstrip())
+
+
+def _bounded(text: str) -> str:
+    """`text` cut to MAX_MESSAGE, and fit for protobuf."""
+    short = text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
+    return short.encode(errors="backslashreplace").decode()

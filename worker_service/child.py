@@ -1,0 +1,111 @@
+"""A process that calls one handler after another for its worker.
+
+Why no pool of the standard library or of Pebble: this one must notice every death at once, of an idle process and at exit
+status 0 too, and let no other job feel it. A pipe for each process does that: the kernel closes it.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing import connection, resource_tracker
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from worker_service.calling import Ended, call_by_name
+from worker_service.job import Job
+
+# A fork would share the threads and sockets of gRPC.
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class ProcessDied(Exception):
+    """The process that ran a handler ended before the handler did; says how."""
+
+
+class Child:
+    """The worker's end. The process itself starts with the first call."""
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        """`prepare` is run in the new process and must be picklable."""
+        self._connection, self._far_end = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(
+            target=_serve, args=(self._far_end, prepare), name="job-process", daemon=True
+        )
+        self._starting = threading.Lock()
+        self._killed = False
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def call(self, function: Callable[[Job], Any], job: Job) -> Ended:
+        """Run a handler there and wait for its end. Blocks; `kill` may be called meanwhile. Raises ProcessDied."""
+        try:
+            self._start()
+            self._connection.send((function.__module__, function.__qualname__, job))
+            ended: Ended = self._connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            raise ProcessDied(_how(self._process.exitcode)) from None
+        return ended
+
+    def kill(self) -> None:
+        """End the process at once, whatever it is doing."""
+        with self._starting:
+            self._killed = True
+        if self._process.pid is not None:
+            self._process.kill()
+            self._process.join()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._killed:
+                raise ProcessDied("it was killed before it started")
+            if self._process.pid is None:
+                _start_without_ctrl_c(self._process)
+                # The process's own copy is the last one: the pipe closes when it ends.
+                self._far_end.close()
+
+
+def _start_without_ctrl_c(process: SpawnProcess) -> None:
+    """Ctrl-C goes to the whole process group. The new process has this thread's signal mask, until it ignores SIGINT."""
+    resource_tracker.ensure_running()  # else `start` does it, and that unblocks SIGINT
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _serve(worker: "connection.Connection[Ended, tuple[str, str, Job]]", prepare: Callable[[], None]) -> None:
+    """In the new process, until the worker closes its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+    prepare()
+    while True:
+        try:
+            module, qualified_name, job = worker.recv()
+        except EOFError:
+            return
+        worker.send(call_by_name(module, qualified_name, job))
+
+
+def _end_with_parent() -> None:
+    """A worker killed by SIGKILL cannot end its processes, which may be in the middle of a handler."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "nobody saw how"
+    return (
+        f"exit status {exit_code}"
+        if exit_code >= 0
+        else f"signal {-exit_code}, {signal.strsignal(-exit_code)}"
+    )

@@ -1,0 +1,13 @@
+"""The handlers that come with the worker, one file for each job type."""
+
+from pathlib import Path
+
+from worker_service.declare import HandlerSpec, declared_in
+from worker_service.handlers import blockchain, compute, data
+from worker_service.handlers.file import file_handler
+
+
+def built_in_handlers(file_root: Path) -> tuple[HandlerSpec, ...]:
+    """The built-in handlers; `file_root` is the folder that file jobs may read."""
+    declared = (*declared_in(compute), *declared_in(blockchain), *declared_in(data))
+    return (*declared, file_handler(file_root))

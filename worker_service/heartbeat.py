@@ -1,0 +1,116 @@
+"""Tells the API server that this worker lives and what it holds, and hears what the fleet shall do."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection
+
+import grpc
+import structlog
+
+from jobs.v1.job_service_pb2 import HeartbeatRequest, RegisterWorkerRequest
+from jobs.v1.worker_pb2 import AssignedPartitions, WorkerIdentity, WorkerReport
+from worker_service.api_client import ApiClient
+from worker_service.backoff import Backoff
+from worker_service.claims import Claimer
+from worker_service.fleet import FleetWish
+from worker_service.hand import Hand
+from worker_service.offsets import Partition
+from worker_service.totals import Totals
+
+log = structlog.get_logger()
+
+CALL_SECONDS = 2.0
+"""Short: a heartbeat that is late is worth less than the next one."""
+
+
+class Heartbeat:
+    """Registers the worker, then sends a heartbeat each interval; the API server says how long that is."""
+
+    def __init__(
+        self,
+        identity: WorkerIdentity,
+        api: ApiClient,
+        hand: Hand,
+        wish: FleetWish,
+        totals: Totals,
+        claimer: Claimer,
+        *,
+        assignment: Callable[[], Collection[Partition]],
+        backoff: Backoff,
+    ) -> None:
+        self._identity = identity
+        self._api = api
+        self._hand = hand
+        self._wish = wish
+        self._totals = totals
+        self._claimer = claimer
+        self._assignment = assignment
+        self._backoff = backoff
+        self._interval = 1.0
+        self.registered = asyncio.Event()
+        self.draining = False
+        """Set when the worker shuts down; told with each heartbeat."""
+
+    async def run(self) -> None:
+        """Until cancelled: register, then beat. A heartbeat that fails is followed by the next one."""
+        await self._register()
+        while True:
+            try:
+                await self._beat()
+            except grpc.aio.AioRpcError as error:
+                log.warning("heartbeat_failed", code=error.code().name, message=error.details())
+                if error.code() is grpc.StatusCode.NOT_FOUND:
+                    await self._register()
+            # A wish just heard is confirmed with a heartbeat at once, when no claim made before it is under way.
+            if not self._wish.followed and await self._claimer.quiet(self._interval):
+                self._wish.follow()
+                log.info("fleet_wish_followed", consuming=self._wish.consuming)
+            else:
+                await asyncio.sleep(self._interval)
+
+    async def _register(self) -> None:
+        while True:
+            try:
+                answer = await self._api.register_worker(
+                    RegisterWorkerRequest(worker=self._identity), CALL_SECONDS
+                )
+            except grpc.aio.AioRpcError as error:
+                log.warning("not_registered", code=error.code().name, message=error.details())
+                await asyncio.sleep(self._backoff.next())
+                continue
+            self._backoff.reset()
+            self._interval = max(answer.heartbeat_interval.ToTimedelta().total_seconds(), 0.1)
+            self._wish.hear(answer.fleet, anew=True)
+            log.info("registered", consuming=answer.fleet.consuming, heartbeat_interval=self._interval)
+            self.registered.set()
+            return
+
+    async def _beat(self) -> None:
+        request = HeartbeatRequest(
+            worker_id=self._identity.worker_id, job_ids=list(self._hand.held), report=self._report()
+        )
+        answer = await self._api.heartbeat(request, CALL_SECONDS)
+        self._wish.hear(answer.fleet)
+
+    def _report(self) -> WorkerReport:
+        return WorkerReport(
+            state=self._state(),
+            assignments=assigned_partitions(self._assignment()),
+            in_flight=len(self._hand.held),
+            completed_total=self._totals.completed,
+            failed_total=self._totals.failed,
+            fleet_revision=self._wish.followed_revision,
+        )
+
+    def _state(self) -> "WorkerReport.State.ValueType":
+        if self.draining:
+            return WorkerReport.State.draining
+        return WorkerReport.State.consuming if self._wish.consuming else WorkerReport.State.paused
+
+
+def assigned_partitions(partitions: Collection[Partition]) -> list[AssignedPartitions]:
+    """Partitions by topic, both in order."""
+    by_topic: defaultdict[str, list[int]] = defaultdict(list)
+    for topic, partition in sorted(partitions):
+        by_topic[topic].append(partition)
+    return [AssignedPartitions(topic=topic, partitions=numbers) for topic, numbers in by_topic.items()]

@@ -1,0 +1,35 @@
+"""Kafka records decoded and checked against the contract."""
+
+from google.protobuf.message import DecodeError
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from service_runtime.errors import InvalidArgument
+from service_runtime.validation import ContractValidator
+
+TOPIC_PREFIX = "jobs."
+
+
+class BadRecord(ValueError):
+    """A record that no worker can use; says why."""
+
+
+def topic_of(job_type: str) -> str:
+    """The Kafka topic of a job type."""
+    return f"{TOPIC_PREFIX}{job_type}"
+
+
+def decode_record(value: bytes | None, topic: str, validator: ContractValidator) -> DispatchRecord:
+    """The dispatch record in a Kafka record's value, its id in lower case. Raises BadRecord."""
+    if value is None:
+        raise BadRecord("the record has no value")
+    try:
+        record = DispatchRecord.FromString(value)
+        validator.check(record)
+    except DecodeError:
+        raise BadRecord("the value is not a DispatchRecord") from None
+    except InvalidArgument as error:
+        raise BadRecord(error.message) from None
+    if topic_of(record.type) != topic:
+        raise BadRecord(f"type: must belong to topic {topic}, is {record.type!r}")
+    record.id = record.id.lower()
+    return record

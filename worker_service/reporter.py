@@ -1,0 +1,154 @@
+"""Reports what became of jobs: what waits goes together in one call, until each report is accepted or refused."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
+
+from jobs.v1.job_pb2 import Job, JobError
+from jobs.v1.job_service_pb2 import Token, UpdateOutcome, UpdateStatusRequest
+from worker_service.backoff import Backoff
+from worker_service.hand import Claimed, Hand
+from worker_service.outcome import Failed, Interrupted, Outcome, Succeeded
+from worker_service.totals import Totals
+from worker_service.updates import StatusUpdates, reason_of
+
+log = structlog.get_logger()
+
+MOST_AT_ONCE = 500
+MOST_BYTES = 2 * 1024 * 1024
+MAX_MESSAGE = 4096
+"""Characters; the contract's limit for JobError.message."""
+UNFIT_RESULT = {Code.INVALID_ARGUMENT: "INVALID_RESULT", Code.RESOURCE_EXHAUSTED: "RESULT_TOO_LARGE"}
+"""How the API server refuses a result, and the reason that the job then fails with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is to be said of a job in hand."""
+
+    claimed: Claimed
+    request: UpdateStatusRequest
+
+
+class Reporter:
+    """A job leaves the hand, and its lane, when its report has been accepted or refused; so few can ever wait here."""
+
+    def __init__(
+        self, worker_id: str, updates: StatusUpdates, hand: Hand, totals: Totals, backoff: Backoff
+    ) -> None:
+        self._worker_id = worker_id
+        self._updates = updates
+        self._hand = hand
+        self._totals = totals
+        self._backoff = backoff
+        self._waiting: deque[Report] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def put(self, claimed: Claimed, outcome: Outcome) -> None:
+        """Report the outcome of a job in hand as soon as possible."""
+        self._waiting.append(self._report(claimed, outcome))
+        self._idle.clear()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._send(self._next_batch())
+            self._idle.set()
+
+    async def flush(self, seconds: float) -> bool:
+        """Wait until no report waits or travels, `seconds` at most; whether that came about."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _next_batch(self) -> list[Report]:
+        batch: list[Report] = []
+        size = 0
+        while self._waiting and len(batch) < MOST_AT_ONCE:
+            size += self._waiting[0].request.ByteSize()
+            if batch and size > MOST_BYTES:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _send(self, batch: list[Report]) -> None:
+        outcomes = await self._updates.send([report.request for report in batch])
+        for report, outcome in zip(batch, outcomes, strict=True):
+            if outcome is None:
+                self._waiting.append(report)
+            else:
+                self._settle(report, outcome)
+        if any(outcome is not None for outcome in outcomes):
+            self._backoff.reset()
+        else:
+            await asyncio.sleep(self._backoff.next())
+
+    def _settle(self, report: Report, outcome: UpdateOutcome) -> None:
+        if outcome.WhichOneof("outcome") == "accepted":
+            self._count(report.request.status)
+        elif outcome.error.code in UNFIT_RESULT and report.request.status == Job.Status.completed:
+            reason = UNFIT_RESULT[outcome.error.code]
+            self.put(report.claimed, Failed(reason=reason, message=outcome.error.message))
+            return
+        else:
+            self._note_refusal(report, outcome.error)
+        del self._hand.held[report.claimed.id]
+        report.claimed.lane.release()
+
+    def _count(self, status: "Job.Status.ValueType") -> None:
+        match status:
+            case Job.Status.completed:
+                self._totals.completed += 1
+            case Job.Status.failed:
+                self._totals.failed += 1
+            case _:
+                self._totals.handed_back += 1
+
+    def _note_refusal(self, report: Report, status: Status) -> None:
+        self._totals.superseded += 1
+        # A refused token is ordinary after a long stall; any other refusal points at a fault.
+        tell = log.warning if status.code == Code.FAILED_PRECONDITION else log.error
+        tell(
+            "report_refused",
+            job_id=report.claimed.id,
+            type=report.claimed.type,
+            attempt=report.claimed.attempt,
+            status=Job.Status.Name(report.request.status),
+            reason=reason_of(status),
+            message=status.message,
+        )
+
+    def _report(self, claimed: Claimed, outcome: Outcome) -> Report:
+        token = Token(worker_id=self._worker_id, attempt=claimed.attempt)
+        request = UpdateStatusRequest(id=claimed.id, token=token)
+        match outcome:
+            case Succeeded(result):
+                request.status = Job.Status.completed
+                request.result.CopyFrom(result)
+            case Failed(reason, message):
+                request.status = Job.Status.failed
+                request.error.CopyFrom(_job_error(reason, message))
+            case Interrupted():
+                request.status = Job.Status.queued
+            case _:
+                assert_never(outcome)
+        return Report(claimed, request)
+
+
+def _job_error(reason: str, message: str) -> JobError:
+    code = Code.INVALID_ARGUMENT if reason == "INVALID_INPUT" else Code.INTERNAL
+    return JobError(code=code, message=message[:MAX_MESSAGE], reason=reason)

@@ -1,0 +1,52 @@
+"""What the worker service can be told; see docs/reference/settings.md."""
+
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from service_runtime.settings import CommaSeparated, JobTypes, Port, ServiceSettings
+
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
+
+def _check_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    if not addresses:
+        raise ValueError("at least one host:port")
+    for address in addresses:
+        found = ADDRESS.fullmatch(address)
+        if found is None or not 1 <= int(found[2]) <= 65535:
+            raise ValueError(f"{address!r} is not host:port with a port from 1 to 65535")
+    return tuple(dict.fromkeys(addresses))
+
+
+Addresses = Annotated[CommaSeparated, AfterValidator(_check_addresses)]
+Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+_CPUS = os.cpu_count() or 1
+
+
+class WorkerSettings(ServiceSettings):
+    """Read from WORKER_NAME, WORKER_JOB_TYPES and so on."""
+
+    worker_name: str = Field(
+        default_factory=lambda: socket.gethostname()[:128],
+        pattern=r"^[A-Za-z0-9._-]{1,128}$",
+        description="stays the same over restarts",
+    )
+    worker_job_types: JobTypes = ("compute", "file", "blockchain", "data")
+    worker_handlers: CommaSeparated = Field(default=(), description="modules with handlers of your own")
+    worker_file_root: Path = Field(default=Path("files"), description="the folder that file jobs may read")
+    worker_concurrency: int = Field(default=100, ge=1, le=5000, description="async handlers at a time")
+    worker_threads: int = Field(default=_CPUS, ge=1, le=256, description="sync handlers at a time")
+    worker_processes: int = Field(default=_CPUS, ge=1, le=128, description="CPU-heavy handlers at a time")
+    worker_host: str = Field(default="127.0.0.1", min_length=1)
+    worker_port: Port = 50151
+    worker_drain_timeout: Seconds = Field(
+        default=10.0, description="seconds that jobs in hand get at shutdown"
+    )
+    api_server_address: Addresses = ("127.0.0.1:50051",)
+    kafka_bootstrap_servers: Addresses = ("127.0.0.1:9092",)
+    kafka_group_id: str = Field(default="job-workers", pattern=r"^[A-Za-z0-9._-]{1,200}$")

@@ -1,0 +1,54 @@
+"""Runs plain handlers in threads.
+
+Daemon threads, one for each job: a handler that never returns cannot be stopped, and must not keep the worker from ending.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from worker_service.calling import Ended, call
+from worker_service.job import Job
+
+T = TypeVar("T")
+
+
+class Threads:
+    """At most `size` at a time; a job whose caller has gone away keeps its place until its handler returns."""
+
+    def __init__(self, size: int) -> None:
+        self._places = asyncio.Semaphore(size)
+
+    async def call(self, function: Callable[[Job], Any], job: Job) -> Ended:
+        """Run a handler. When cancelled it stops waiting; the handler runs on."""
+        await self._places.acquire()
+        running = start_thread(lambda: call(function, job), f"job-{job.id}")
+        running.add_done_callback(lambda _: self._places.release())
+        return await asyncio.shield(running)
+
+
+def start_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:
+    """Run `function` in a new daemon thread; the future has its result or its error."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(settle_future: Callable[[Any], None], value: Any) -> None:
+        if not future.done():
+            settle_future(value)
+
+    def tell(settle_future: Callable[[Any], None], value: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
+            loop.call_soon_threadsafe(settle, settle_future, value)
+
+    def work() -> None:
+        try:
+            result = function()
+        except Exception as error:  # noqa: BLE001 - the future carries it on
+            tell(future.set_exception, error)
+        else:
+            tell(future.set_result, result)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return future
