@@ -60,7 +60,7 @@ check: $(DEV) verify ## Check style, types, imports, contract, gateway and Compo
 	ruff format --check .
 	mypy
 	lint-imports
-	python -m tests.check_gateway
+	python -m gateway.validate
 	check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 fix: $(DEV) ## Repair what can be repaired by itself

@@ -60,6 +60,9 @@ def _properties(settings: StackSettings, data: Path) -> str:
         "log.dirs": data,
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": 0,
+        # After a kill the controller must see the old broker gone before the new one is admitted.
+        "broker.session.timeout.ms": 1500,
+        "broker.heartbeat.interval.ms": 300,
         # One node keeps one copy of each of Kafka's own topics.
         "offsets.topic.replication.factor": 1,
         "offsets.topic.num.partitions": 4,

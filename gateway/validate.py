@@ -1,0 +1,32 @@
+"""Has Envoy itself check the configuration and the descriptor, as containers and as the local stack use them."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from gateway.configure import BASE_FILE, Ports, render, render_for_containers
+from gateway.descriptor import descriptor_set
+
+CONTAINER_DESCRIPTOR = "/etc/envoy/jobs.binpb"
+PORTS = Ports(jobs=3000, workers=4000, admin=9901)
+ORIGINS = ("https://example.org",)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as directory:
+        descriptor = Path(directory) / "jobs.binpb"
+        descriptor.write_bytes(descriptor_set())
+        local = render(PORTS, [("127.0.0.1", 50051)], [("127.0.0.1", 50151)], descriptor, ORIGINS)
+        containers = [BASE_FILE.read_text(), render_for_containers(ORIGINS)]
+        for text in [local, *(text.replace(CONTAINER_DESCRIPTOR, str(descriptor)) for text in containers)]:
+            config = Path(directory) / "envoy.yaml"
+            config.write_text(text)
+            command = ["envoy", "--mode", "validate", "-c", str(config), "--log-level", "warning"]
+            if subprocess.run(command, check=False).returncode != 0:
+                return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

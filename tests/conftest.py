@@ -1,0 +1,39 @@
+"""The running system, shared by all tests that need it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local_stack.settings import StackSettings
+from local_stack.stack import Stack
+
+JOB_TYPES = "compute,file,blockchain,data,gated,gated-thread,broken,suicidal"
+"""The built-in ones, and those of tests/handlers.py."""
+API_SERVER = {
+    "JOB_TYPES": JOB_TYPES,
+    # Short, so that tests of recovery take seconds.
+    "JOB_LEASE": "3",
+    "HEARTBEAT_INTERVAL": "0.5",
+}
+WORKER = {"WORKER_JOB_TYPES": JOB_TYPES, "WORKER_HANDLERS": "tests.handlers", "WORKER_DRAIN_TIMEOUT": "3"}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything, up, on free ports. A test that stops, kills or freezes a part sets it right again."""
+    stack = Stack(StackSettings.with_free_ports(tmp_path_factory.mktemp("stack")))
+    for number in (1, 2, 3):
+        stack.set_environment("api_server", number, API_SERVER)
+        stack.set_environment("worker", number, WORKER)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
+
+
+@pytest.fixture
+def file_root(stack: Stack) -> Path:
+    """The folder that file jobs may read."""
+    return stack.settings.file_root

@@ -1,0 +1,63 @@
+"""What end-to-end tests share: calls that must succeed, and waiting for a job."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from local_stack.stack import Stack
+
+DEADLINE = 30.0
+POLL = 0.05
+
+
+@contextmanager
+def jobs_client(stack: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.endpoints.jobs_url, timeout=20, trust_env=False) as client:
+        yield client
+
+
+@contextmanager
+def workers_client(stack: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.endpoints.workers_url, timeout=20, trust_env=False) as client:
+        yield client
+
+
+def create(client: httpx.Client, job_type: str, payload: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    answer = client.post("/jobs", json={"type": job_type, "payload": payload, **fields})
+    assert answer.is_success, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def get(client: httpx.Client, job_id: str) -> dict[str, Any]:
+    answer = client.get(f"/jobs/{job_id}")
+    assert answer.is_success, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def wait_for(holds: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
+    """The first true value of `holds`."""
+    until = time.monotonic() + deadline
+    while not (value := holds()):
+        assert time.monotonic() < until, f"waited {deadline:g} s in vain until {what}"
+        time.sleep(POLL)
+    return value
+
+
+def wait_for_status(client: httpx.Client, job_id: str, *statuses: str) -> dict[str, Any]:
+    """The job, once it is in one of `statuses`."""
+
+    def reached() -> dict[str, Any] | None:
+        job = get(client, job_id)
+        return job if job["status"] in statuses else None
+
+    job: dict[str, Any] = wait_for(reached, f"job {job_id} is {' or '.join(statuses)}")
+    return job
+
+
+def wait_until_ended(client: httpx.Client, job_id: str) -> dict[str, Any]:
+    return wait_for_status(client, job_id, "completed", "failed", "cancelled")

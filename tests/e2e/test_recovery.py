@@ -1,0 +1,204 @@
+"""What the system survives: each fault is one real process killed, stopped or frozen."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local_stack.stack import Stack
+from service_runtime.health_probe import is_serving
+from tests.e2e.jobs_api import (
+    create,
+    get,
+    jobs_client,
+    wait_for,
+    wait_for_status,
+    wait_until_ended,
+    workers_client,
+)
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    with jobs_client(stack) as client:
+        yield client
+
+
+@pytest.fixture
+def control(stack: Stack) -> Iterator[httpx.Client]:
+    with workers_client(stack) as client:
+        yield client
+
+
+class Gate:
+    """Lets jobs of type `gated` end, and knows who ran them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._gate = directory / "gate"
+        self._ledger = directory / "ledger"
+        self.payload = {"gate": str(self._gate), "ledger": str(self._ledger)}
+
+    def open(self) -> None:
+        self._gate.touch()
+
+    def runs(self, job_id: str) -> list[int]:
+        """The attempts that were started, in order."""
+        lines = self._ledger.read_text().splitlines() if self._ledger.exists() else []
+        return [int(line.split()[1]) for line in lines if line.startswith(job_id)]
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    gate = Gate(tmp_path)
+    yield gate
+    gate.open()
+
+
+def test_a_worker_killed_in_mid_job_loses_nothing_and_the_job_ends_once(
+    stack: Stack, client: httpx.Client, gate: Gate
+) -> None:
+    job_id = create(client, "gated", gate.payload)["id"]
+    wait_for(lambda: gate.runs(job_id) == [1], "the job runs")
+    stack.kill("worker", 1)
+    stack.start("worker", 1)
+    wait_for(lambda: gate.runs(job_id) == [1, 2], "the job runs again")
+    gate.open()
+    job = wait_until_ended(client, job_id)
+    assert (job["status"], job["attempt"], job["result"]) == ("completed", 2, {"attempt": 2})
+    assert gate.runs(job_id) == [1, 2]
+
+
+def test_a_worker_that_was_frozen_for_longer_than_its_lease_cannot_report(
+    stack: Stack, client: httpx.Client, gate: Gate
+) -> None:
+    job_id = create(client, "gated", gate.payload)["id"]
+    wait_for(lambda: gate.runs(job_id) == [1], "the job runs")
+    stack.freeze("worker", 1)
+    try:
+        stack.start("worker", 2)
+        try:
+            wait_for(lambda: gate.runs(job_id) == [1, 2], "another worker runs the job")
+            stack.thaw("worker", 1)
+            gate.open()
+            job = wait_until_ended(client, job_id)
+            assert (job["attempt"], job["result"]) == (2, {"attempt": 2})
+            assert job["workerId"].startswith("worker-2/")
+            wait_for(
+                lambda: "superseded" in stack.log_file("worker", 1).read_text().lower(),
+                "the report is refused",
+            )
+            assert get(client, job_id) == job
+        finally:
+            stack.stop("worker", 2)
+    finally:
+        stack.thaw("worker", 1)
+
+
+def test_a_job_outlives_an_api_server_killed_right_after_its_answer(
+    stack: Stack, client: httpx.Client
+) -> None:
+    ids = [create(client, "compute", {"input": str(number)})["id"] for number in range(20)]
+    stack.kill("api_server", 1)
+    stack.start("api_server", 1)
+    assert {wait_until_ended(client, job_id)["status"] for job_id in ids} == {"completed"}
+
+
+def test_an_api_server_that_is_told_to_end_answers_the_calls_in_hand(
+    stack: Stack, client: httpx.Client
+) -> None:
+    def post(number: int) -> httpx.Response:
+        return client.post("/jobs", json={"type": "compute", "payload": {"input": str(number)}})
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(post, number) for number in range(200)]
+        wait_for(lambda: sum(answer.done() for answer in answers) > 50, "the load is under way")
+        stack.stop("api_server", 1)
+        stack.start("api_server", 1)
+        results = [answer.result() for answer in answers]
+    # A call is answered, or was refused before it reached the server: none breaks in the middle.
+    assert {(answer.status_code, answer.json().get("code")) for answer in results} <= {(200, None), (503, 14)}
+    for answer in results:
+        if answer.is_success:
+            assert wait_until_ended(client, answer.json()["id"])["status"] == "completed"
+        else:
+            assert "unknown" not in answer.json()["message"]
+
+
+def test_jobs_created_while_kafka_is_down_run_when_it_is_back(stack: Stack, client: httpx.Client) -> None:
+    stack.kill("kafka", 1)
+    try:
+        ids = [create(client, "compute", {"input": str(number)})["id"] for number in range(20)]
+        assert {get(client, job_id)["status"] for job_id in ids} == {"queued"}
+    finally:
+        stack.start("kafka", 1)
+    assert {wait_until_ended(client, job_id)["status"] for job_id in ids} == {"completed"}
+
+
+def test_without_mongodb_calls_are_unavailable_and_service_resumes_by_itself(
+    stack: Stack, client: httpx.Client, gate: Gate
+) -> None:
+    job_id = create(client, "gated", gate.payload)["id"]
+    wait_for(lambda: gate.runs(job_id) == [1], "the job runs")
+    stack.kill("mongodb", 1)
+    try:
+        answer = client.post("/jobs", json={"type": "compute", "payload": {"input": ""}})
+        assert (answer.status_code, answer.json()["code"]) == (503, 14)
+        wait_for(lambda: not is_serving(stack.address("api_server")), "health says so")
+        gate.open()
+    finally:
+        stack.start("mongodb", 1)
+    job = wait_until_ended(client, job_id)
+    assert (job["status"], job["attempt"]) == ("completed", 1)
+    assert wait_until_ended(client, create(client, "compute", {"input": "x"})["id"])["status"] == "completed"
+
+
+def test_a_worker_that_is_told_to_end_hands_its_jobs_back(
+    stack: Stack, client: httpx.Client, gate: Gate
+) -> None:
+    job_id = create(client, "gated", gate.payload)["id"]
+    wait_for(lambda: gate.runs(job_id) == [1], "the job runs")
+    stack.stop("worker", 1)
+    job = wait_for_status(client, job_id, "queued")
+    assert (job["attempt"], job["workerId"]) == (1, "")
+    stack.start("worker", 1)
+    wait_for(lambda: gate.runs(job_id) == [1, 2], "the job runs again")
+    gate.open()
+    assert wait_until_ended(client, job_id)["result"] == {"attempt": 2}
+
+
+def test_stop_lets_the_job_in_hand_finish_and_holds_for_workers_that_start_later(
+    stack: Stack, client: httpx.Client, control: httpx.Client, gate: Gate
+) -> None:
+    in_hand = create(client, "gated", gate.payload)["id"]
+    wait_for(lambda: gate.runs(in_hand) == [1], "the job runs")
+    assert control.post("/stop").json() == {"consuming": False, "pendingWorkerIds": []}
+    try:
+        waiting = create(client, "compute", {"input": "later"})["id"]
+        stack.start("worker", 2)
+        gate.open()
+        assert wait_until_ended(client, in_hand)["status"] == "completed"
+        state = wait_for(lambda: both_paused(control), "both workers say that they are paused")
+        assert not state["consuming"]
+        assert get(client, waiting)["status"] == "queued"
+    finally:
+        control.post("/start")
+        stack.stop("worker", 2)
+    assert wait_until_ended(client, waiting)["status"] == "completed"
+
+
+def both_paused(control: httpx.Client) -> dict[str, Any] | None:
+    state: dict[str, Any] = control.get("/state").json()
+    live = [worker for worker in state["workers"] if worker["report"]["state"] != "lost"]
+    names = {worker["identity"]["name"] for worker in live if worker["report"]["state"] == "paused"}
+    return state if {"worker-1", "worker-2"} <= names else None
+
+
+def test_every_log_line_of_a_service_is_one_json_object(stack: Stack) -> None:
+    for part in ("api_server", "worker"):
+        lines = stack.log_file(part, 1).read_text().splitlines()
+        assert lines
+        assert [line for line in lines if not re.fullmatch(r"\{.*\}", line)] == []

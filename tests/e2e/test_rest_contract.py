@@ -1,0 +1,100 @@
+"""A plain REST client that knows the five original routes and the words queued, processing and completed."""
+
+import hashlib
+import re
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from local_stack.stack import Stack
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class OriginalClient:
+    """Sends what such a client has always sent, and reads nothing else."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._jobs = stack.endpoints.jobs_url
+        self._workers = stack.endpoints.workers_url
+
+    def create(self, job_type: str, payload: Any) -> dict[str, Any]:
+        return self._call("POST", f"{self._jobs}/jobs", {"type": job_type, "payload": payload})
+
+    def get(self, job_id: str) -> dict[str, Any]:
+        return self._call("GET", f"{self._jobs}/jobs/{job_id}")
+
+    def update(self, job_id: str, **fields: Any) -> dict[str, Any]:
+        return self._call("PATCH", f"{self._jobs}/jobs/{job_id}", fields)
+
+    def start(self) -> None:
+        self._call("POST", f"{self._workers}/start")
+
+    def stop(self) -> None:
+        self._call("POST", f"{self._workers}/stop")
+
+    def _call(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
+        answer = httpx.request(method, url, json=body, timeout=20, trust_env=False)
+        assert answer.is_success, answer.text
+        assert answer.headers["content-type"] == "application/json"
+        content: dict[str, Any] = answer.json()
+        return content
+
+    def wait(self, job_id: str, status: str) -> dict[str, Any]:
+        deadline = time.monotonic() + 30
+        while (job := self.get(job_id))["status"] != status:
+            assert time.monotonic() < deadline, job
+            time.sleep(0.05)
+        return job
+
+
+@pytest.fixture
+def client(stack: Stack) -> OriginalClient:
+    return OriginalClient(stack)
+
+
+def test_a_job_is_created_queued_and_ends_completed_with_its_hash(client: OriginalClient) -> None:
+    job = client.create("compute", {"input": "hello"})
+    assert UUID.fullmatch(job["id"])
+    assert (job["type"], job["status"], job["payload"]) == ("compute", "queued", {"input": "hello"})
+    done = client.wait(job["id"], "completed")
+    assert done["result"] == {"hash": hashlib.sha256(b"hello").hexdigest()}
+    assert (done["id"], done["type"], done["payload"]) == (job["id"], "compute", {"input": "hello"})
+
+
+def test_a_client_can_do_the_work_itself(client: OriginalClient) -> None:
+    client.stop()
+    try:
+        job = client.create("compute", {"input": "by hand"})
+        assert client.update(job["id"], status="processing")["status"] == "processing"
+        done = client.update(job["id"], status="completed", result={"hash": "by hand"})
+        assert (done["status"], done["result"]) == ("completed", {"hash": "by hand"})
+        assert client.get(job["id"]) == done
+    finally:
+        client.start()
+
+
+def test_a_stopped_system_keeps_jobs_queued_and_a_started_one_runs_them(client: OriginalClient) -> None:
+    client.stop()
+    client.stop()
+    try:
+        job = client.create("compute", {"input": "later"})
+        other = client.create("data", {"records": [{"x": 1}]})
+    finally:
+        client.start()
+        client.start()
+    # Nothing ran before the start: both were queued until then, and both end after it.
+    for created in (job, other):
+        done = client.wait(created["id"], "completed")
+        assert done["startTime"] > created["createTime"]
+
+
+def test_payloads_come_back_as_they_went(client: OriginalClient) -> None:
+    payload = {
+        "input": "é ☃ \u0000 \U0001f600",
+        "nested": {"list": [1, 2.5, -0.25, True, None, "x", {}, []], "a.b": 1, "$set": {"$x": 1}, "": 0},
+        "large": 9007199254740992,
+    }
+    assert client.create("compute", payload)["payload"] == payload

@@ -1,0 +1,153 @@
+"""The stack that all other tests stand on: what it starts, kills, freezes and leaves behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pymongo import MongoClient, WriteConcern
+
+from local_stack import mongodb
+from local_stack.part import StackError
+from local_stack.settings import ROOT, StackSettings
+from local_stack.stack import Stack
+
+DEADLINE = 60.0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> StackSettings:
+    return StackSettings.with_free_ports(tmp_path)
+
+
+@pytest.fixture
+def own(settings: StackSettings) -> Iterator[Stack]:
+    """A stack beside the shared one, of which nothing runs."""
+    stack = Stack(settings)
+    yield stack
+    stack.down()
+
+
+def wait_for(holds: Callable[[], Any]) -> None:
+    until = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def documents(settings: StackSettings) -> Any:
+    client: MongoClient[dict[str, Any]] = MongoClient(mongodb.uri(settings), serverSelectionTimeoutMS=5000)
+    return client, client["test"].get_collection("kept", write_concern=WriteConcern("majority"))
+
+
+def test_mongodb_keeps_its_data_across_a_kill_and_a_change_of_port(own: Stack, tmp_path: Path) -> None:
+    own.start("mongodb")
+    client, kept = documents(own.settings)
+    with client:
+        kept.insert_one({"_id": 1})
+    own.kill("mongodb")
+    assert not own.is_running("mongodb")
+    moved = Stack(
+        own.settings.model_copy(update={"mongodb_port": StackSettings.with_free_ports(tmp_path).mongodb_port})
+    )
+    moved.start("mongodb")
+    client, kept = documents(moved.settings)
+    with client:
+        assert kept.count_documents({}) == 1
+    moved.down()
+
+
+def test_a_frozen_part_is_told_from_a_running_one(own: Stack) -> None:
+    own.start("mongodb")
+    pid = own.pid("mongodb")
+    for act, state in ((own.freeze, "frozen"), (own.thaw, "running")):
+        act("mongodb")
+        assert [(part.name, part.pid, part.state) for part in own.status()] == [("mongodb", pid, state)]
+    own.freeze("mongodb")
+    own.stop("mongodb")
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert own.status() == []
+
+
+def test_another_process_can_stop_what_this_one_started(own: Stack) -> None:
+    own.start("mongodb")
+    Stack(own.settings).down()
+    assert not own.is_running("mongodb")
+
+
+def test_a_recycled_pid_is_not_taken_for_the_part(own: Stack, tmp_path: Path) -> None:
+    bystander = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        (tmp_path / "state.json").write_text(f'{{"mongodb-1": {{"pid": {bystander.pid}, "started": 1.0}}}}')
+        assert [part.state for part in own.status()] == ["stopped"]
+        own.down()
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.communicate()
+
+
+def test_a_taken_port_is_named_before_anything_is_started(own: Stack) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", own.settings.jobs_port))
+        taken.listen()
+        with pytest.raises(StackError, match=f"port {own.settings.jobs_port} .*STACK_JOBS_PORT.* is taken"):
+            own.up()
+    assert own.status() == []
+
+
+def test_a_part_that_ends_while_starting_is_shown_with_its_log(own: Stack) -> None:
+    with pytest.raises(StackError, match=r"JOB_TYPES: 'Bad' is not allowed"):
+        own.start("api_server", 1, {"JOB_TYPES": "Bad"})
+
+
+def test_run_shows_the_demo_stays_and_leaves_nothing_behind_on_ctrl_c(settings: StackSettings) -> None:
+    ports = {f"STACK_{name.upper()}": str(value) for name, value in settings if name.endswith("_port")}
+    environment = {**os.environ, **ports, "STACK_DATA_DIR": str(settings.data_dir)}
+    output = settings.data_dir / "output"
+    with output.open("w") as file:
+        command = [sys.executable, "-m", "local_stack", "run"]
+        run = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        wait_for(lambda: "Ctrl-C stops everything" in output.read_text() or run.poll() is not None)
+        assert "Every job came out right." in output.read_text()
+        started = psutil.Process(run.pid).children(recursive=True)
+        assert len(started) >= 5
+        run.send_signal(signal.SIGINT)
+        assert run.wait(DEADLINE) == 0
+    finally:
+        run.kill()
+        run.wait()
+    _, alive = psutil.wait_procs(started, timeout=5)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_ctrl_c_while_starting_ends_what_was_started_and_shows_no_trace(settings: StackSettings) -> None:
+    ports = {f"STACK_{name.upper()}": str(value) for name, value in settings if name.endswith("_port")}
+    environment = {**os.environ, **ports, "STACK_DATA_DIR": str(settings.data_dir)}
+    state = settings.data_dir / "state.json"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "local_stack", "run"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: state.exists() and "mongodb-1" in state.read_text())
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=DEADLINE)
+    assert "Traceback" not in output
+    assert Stack(settings).status() == []
