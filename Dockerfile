@@ -1,0 +1,42 @@
+# One file for all images of this project; `docker compose build` makes them. Each target is one image.
+ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
+ARG ENVOY_IMAGE=envoyproxy/envoy:v1.40.0
+
+FROM ${PYTHON_IMAGE} AS packages
+COPY requirements/runtime.lock /tmp/
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/runtime.lock
+
+FROM ${PYTHON_IMAGE} AS service
+RUN useradd --system --uid 10001 --no-create-home service
+COPY --from=packages /venv /venv
+WORKDIR /app
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app:/app/gen PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY gen gen
+COPY service_runtime service_runtime
+USER service
+
+FROM service AS api-server
+COPY deploy/initiate_replica_set.py deploy/
+COPY api_server api_server
+CMD ["python", "-m", "api_server"]
+
+FROM service AS worker-service
+COPY worker_service worker_service
+CMD ["python", "-m", "worker_service"]
+
+FROM ${PYTHON_IMAGE} AS gateway-configuration
+COPY requirements/gateway.lock /tmp/
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/gateway.lock
+WORKDIR /app
+ENV PYTHONPATH=/app:/app/gen
+COPY gen gen
+COPY gateway gateway
+# Which web pages may call the API: origins separated by commas, or *; none by default.
+ARG GATEWAY_CORS_ORIGINS=
+RUN mkdir /out && python -m gateway.descriptor /out/jobs.binpb && python -m gateway.configure /out/envoy.yaml
+
+FROM ${ENVOY_IMAGE} AS gateway
+COPY --from=gateway-configuration /out/ /etc/envoy/
+USER envoy
+CMD ["envoy", "-c", "/etc/envoy/envoy.yaml", "--disable-hot-restart"]
