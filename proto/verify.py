@@ -21,9 +21,7 @@ def buf(*arguments: str) -> None:
 
 def committed_protos(target: Path) -> Path | None:
     """The contract of the last commit, unpacked below `target`; None if there is none yet."""
-    archive = subprocess.run(
-        ["git", "archive", "HEAD", "proto"], cwd=ROOT, capture_output=True, check=False
-    )
+    archive = subprocess.run(["git", "archive", "HEAD", "proto"], cwd=ROOT, capture_output=True, check=False)
     if archive.returncode != 0:
         return None
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:

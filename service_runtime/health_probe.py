@@ -1,6 +1,6 @@
 """Asks a gRPC server for its health: status 0 if it is serving. For container health checks.
 
-    python -m service_runtime.health_probe HOST:PORT
+python -m service_runtime.health_probe HOST:PORT
 """
 
 import sys
