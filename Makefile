@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
@@ -20,13 +21,14 @@ help: ## List what can be made
 # --- Set-up: a virtual environment with pinned packages, in layers, so that `make run` installs no test tools. ---
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed; install it, or set PYTHON=/path/to/python3"; exit 1; }
+	@$(or $(PYTHON),false) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or newer with venv is needed; install it, or set PYTHON=/path/to/python3"; exit 1; }
 	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.%-installed: requirements/%.lock | $(VENV)/bin/python
 	@echo "Installing requirements/$*.lock"
-	@pip install --disable-pip-version-check --no-input --quiet --progress-bar off --require-hashes -r $< \
+	@pip install --disable-pip-version-check --no-input --quiet --progress-bar off --use-pep517 --require-hashes -r $< \
 		|| { echo "The packages could not be installed: is the network, or your package index, within reach?"; exit 1; }
 	@touch $@ $(if $(filter dev,$*),$(LOCAL)) # the dev layer holds the local one, in the same versions
 
@@ -85,4 +87,5 @@ lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
 
 clean: ## Remove all that was installed or generated here, running servers first
 	@if [ -e $(LOCAL) ] || [ -e $(DEV) ]; then python -m local_stack down; fi
-	rm -rf $(VENV) .cache .stack .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .cache .stack .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -29,7 +29,7 @@ CONNECT_RETRY = 1.0
 
 
 async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then shut down in order. Raises what a part that must not fail has failed with."""
+    """Serve until `stop` is set, then shut down in order. Raises PortTaken."""
     async with AsyncExitStack() as opened:
         stores = await opened.enter_async_context(stores_when_reachable(settings, stop))
         if stores is None:
@@ -55,7 +55,13 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
 
         # Started after the server: leases are ended only when heartbeats could have been served.
         due_loop = DueLoop(
-            stores.due, stores.due_lease, publisher, stores.clock, settings.job_types, settings.job_lease
+            stores.due,
+            stores.due_lease,
+            publisher,
+            stores.clock,
+            settings.job_types,
+            settings.job_lease,
+            settings.heartbeat_interval,
         )
         await due_loop.start()
         opened.push_async_callback(due_loop.stop)
@@ -120,6 +126,9 @@ async def follow_health(server: GrpcServer, ping: Callable[[], Awaitable[None]])
             reachable = True
         except StoreUnavailable:
             reachable = False
+        except Exception:
+            log.exception("health_unknown")
+            reachable = False
         if reachable != serving:
             serving = reachable
             await server.set_serving(serving)
@@ -131,8 +140,14 @@ async def follow_health(server: GrpcServer, ping: Callable[[], Awaitable[None]])
 async def running(background: Awaitable[None]) -> AsyncIterator[None]:
     """Run `background` until the block is left."""
     task = asyncio.ensure_future(background)
+    task.add_done_callback(tell_failure)
     try:
         yield
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def tell_failure(task: asyncio.Future[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("background_task_failed", exc_info=error)

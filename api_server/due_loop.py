@@ -33,10 +33,13 @@ class DueLoop:
         clock: Clock,
         types: tuple[str, ...],
         job_lease: float,
+        heartbeat_interval: float = 0.0,
     ) -> None:
         """`job_lease`: seconds that a worker keeps a job without a heartbeat."""
         self._clock = clock
-        self._leadership = Leadership(lease, str(uuid4()))
+        # A lease is moved when under half is left, so a longer silence of ours may have cost a live worker its lease.
+        margin = job_lease / 2 - heartbeat_interval
+        self._leadership = Leadership(lease, str(uuid4()), max_silence=margin)
         self._lapses = LapseScan(store, self._leadership.unbroken_seconds, job_lease)
         self._due = DueScan(store, publisher, types)
         self._outage = Outage("mongodb")

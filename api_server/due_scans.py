@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import structlog
+
+from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
 from api_server.ports import DueJob, DueStore, Publisher
+
+log = structlog.get_logger()
 
 BATCH = 500
 MAX_LAPSE_BATCHES = 10
@@ -109,8 +114,16 @@ class DueScan:
         report = DueReport()
         lags = _Lags(self._publisher)
         for job_type in self._types:
-            if self._monotonic() >= self._resting_until.get(job_type, 0.0):
+            if self._monotonic() < self._resting_until.get(job_type, 0.0):
+                continue
+            try:
                 report += await self._publish_type(job_type, lags, now)
+            except StoreUnavailable:
+                raise
+            except Exception:
+                # Whatever is wrong with jobs of one type must not hold up the others.
+                log.exception("due_jobs_not_published", type=job_type)
+                self._resting_until[job_type] = self._monotonic() + REST
         return report
 
     async def _publish_type(self, job_type: str, lags: "_Lags", now: datetime) -> DueReport:

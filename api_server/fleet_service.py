@@ -74,12 +74,13 @@ class FleetService:
         ]
 
     async def fleet(self) -> tuple[Fleet, list[Worker]]:
-        """The wish, and all workers, those gone silent marked as lost."""
+        """The wish, and all workers: those gone silent as lost, without those that ended in order."""
         fleet, workers = await self._fleet.fleet(), await self._fleet.workers()
         silent_since = self._clock.now() - MISSED_HEARTBEATS * self.pace.heartbeat_interval
-        return fleet, [
-            replace(worker, report=replace(worker.report, state="lost"))
-            if worker.last_heartbeat_time < silent_since
-            else worker
+        live = [worker for worker in workers if worker.last_heartbeat_time >= silent_since]
+        lost = [
+            replace(worker, report=replace(worker.report, state="lost", assignments={}, in_flight=0))
             for worker in workers
+            if worker.last_heartbeat_time < silent_since and worker.report.state != "draining"
         ]
+        return fleet, sorted(live + lost, key=lambda worker: worker.identity.worker_id)

@@ -92,14 +92,18 @@ class JobService:
         """One page, newest first."""
         return await self._store.page(wanted, after, size)
 
-    async def update(self, step: Step) -> Job:
-        """Take one step; the job as it is afterwards."""
-        (outcome,) = await self.update_batch([step])
+    async def update(self, step: Step, key: str | None = None) -> Job:
+        """Take one step; the job as it is afterwards. `key`: with the same one, a claim without a worker's name may be
+        sent again.
+        """
+        (outcome,) = await self.update_batch([step], key)
         if isinstance(outcome, ServiceError):
             raise outcome
         return await self.get(step.job_id)
 
-    async def update_batch(self, steps: Sequence[Step | InvalidArgument]) -> list[Taken | ServiceError]:
+    async def update_batch(
+        self, steps: Sequence[Step | InvalidArgument], key: str | None = None
+    ) -> list[Taken | ServiceError]:
         """Take each step that is allowed; outcomes in order. A step that is an error already stays that.
 
         Raises InvalidArgument if a job stands there twice.
@@ -112,7 +116,7 @@ class JobService:
             try:
                 if isinstance(step, InvalidArgument):
                     raise step
-                transitions[index] = to_transition(step, now, self._leases, claim_id=uuid4().hex)
+                transitions[index] = to_transition(step, now, self._leases, claim_id=key or uuid4().hex)
             except InvalidArgument as error:
                 outcomes[index] = error
         if transitions:

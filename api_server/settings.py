@@ -24,11 +24,16 @@ class ApiServerSettings(ServiceSettings):
     job_lease: Seconds = 15.0
     heartbeat_interval: Seconds = 1.0
     unfenced_lease: Seconds = 3600.0
-    request_deadline: Seconds = 10.0
+    # SetFleet waits for 5 s.
+    request_deadline: Annotated[float, Field(ge=6, le=86_400)] = 10.0
     shutdown_grace: Seconds = 10.0
 
     @model_validator(mode="after")
     def _heartbeats_fit_in_a_lease(self) -> "ApiServerSettings":
-        if self.heartbeat_interval > self.job_lease / 3:
-            raise ValueError("HEARTBEAT_INTERVAL must be at most a third of JOB_LEASE")
+        # A lease is moved when under half of it is left: this leaves time for a heartbeat that comes late.
+        if self.heartbeat_interval > self.job_lease / 6:
+            raise ValueError(
+                f"HEARTBEAT_INTERVAL: {self.heartbeat_interval:g} is not allowed: "
+                f"must be at most a sixth of JOB_LEASE, which is {self.job_lease:g}"
+            )
         return self

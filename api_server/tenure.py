@@ -19,7 +19,9 @@ server stops acting before another one may start."""
 class Tenure:
     """The time for which a lease has been held. Pure; times are monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_silence: float = MAX_SILENCE) -> None:
+        """`max_silence`: seconds between two prolongations that count as unbroken, if less than MAX_SILENCE."""
+        self._max_silence = min(max_silence, MAX_SILENCE)
         self._since = 0.0
         self._prolonged_at: float | None = None
 
@@ -35,7 +37,7 @@ class Tenure:
 
     def seconds(self, now: float) -> float | None:
         """How long it has been held without a break; None: not held."""
-        if self._prolonged_at is None or now - self._prolonged_at > MAX_SILENCE:
+        if self._prolonged_at is None or now - self._prolonged_at > self._max_silence:
             return None
         return now - self._since
 
@@ -48,13 +50,17 @@ class Leadership:
     """
 
     def __init__(
-        self, lease: LeaderLease, holder: str, monotonic: Callable[[], float] = time.monotonic
+        self,
+        lease: LeaderLease,
+        holder: str,
+        monotonic: Callable[[], float] = time.monotonic,
+        max_silence: float = MAX_SILENCE,
     ) -> None:
-        """`holder`: a name that no other process has."""
+        """`holder`: a name that no other process has. `max_silence`: see Tenure."""
         self._lease = lease
         self._holder = holder
         self._monotonic = monotonic
-        self._tenure = Tenure()
+        self._tenure = Tenure(max_silence)
         self._was_leader = False
 
     def unbroken_seconds(self) -> float | None:

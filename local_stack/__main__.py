@@ -9,6 +9,7 @@
 Ports and folders are settings, see docs/reference/settings.md.
 """
 
+import ctypes
 import platform
 import signal
 import sys
@@ -35,13 +36,16 @@ def main(arguments: list[str]) -> int:
         return commands[arguments[0]](stack)
     except ValidationError as error:
         for item in error.errors():
-            print(
-                f"STACK_{'_'.join(map(str, item['loc'])).upper()}: {item['input']!r} is not allowed: {item['msg']}"
-            )
+            rule = item["msg"].removeprefix("Value error, ")
+            name = f"STACK_{item['loc'][0]}".upper() if item["loc"] else ""
+            print(f"{name}: {item['input']!r} is not allowed: {rule}" if name else rule, file=sys.stderr)
         return 2
     except StackError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except Interrupted:
+        print("\nStopped", flush=True)
+        return 130
 
 
 def run(stack: Stack) -> int:
@@ -51,8 +55,20 @@ def run(stack: Stack) -> int:
         passed = demo.run(stack.endpoints)
         show_urls(stack)
         print("Ctrl-C stops everything.", flush=True)
-        asked_to_stop.wait()
+        wait_while_all_run(stack)
+        passed = False
     return 0 if passed else 1
+
+
+def wait_while_all_run(stack: Stack) -> None:
+    """Return when a part has ended by itself, or was stopped from elsewhere."""
+    parts = {(part.name, part.number) for part in stack.status()}
+    while True:
+        running = {(part.name, part.number) for part in stack.status() if part.state != "stopped"}
+        for name, number in sorted(parts - running):
+            print(f"\n{name}-{number} has ended; stopping the others", flush=True)
+            return
+        asked_to_stop.wait(1)
 
 
 def run_demo(stack: Stack) -> int:
@@ -66,17 +82,24 @@ def run_demo(stack: Stack) -> int:
 def up(stack: Stack) -> int:
     check_platform()
     begin = time.monotonic()
-    try:
-        stack.up()
-    except BaseException:
-        stack.down()  # half a system is of no use to anybody
-        raise
+    before = {(part.name, part.number) for part in stack.status() if part.state != "stopped"}
+    with stopping_on_signals():
+        try:
+            stack.up()
+        except BaseException:
+            # Half a system is of no use to anybody; what ran before is not ours to stop.
+            for part in stack.status():
+                if (part.name, part.number) not in before:
+                    stack.stop(part.name, part.number)
+            raise
     print(f"Everything is up after {time.monotonic() - begin:.1f} s.")
     show_urls(stack)
     return 0
 
 
 def down(stack: Stack) -> int:
+    if not stack.status():
+        print("Nothing runs.")
     stack.down()
     return 0
 
@@ -85,11 +108,12 @@ def status(stack: Stack) -> int:
     parts = stack.status()
     if not parts:
         print("Nothing runs. `make up` starts everything.")
-        return 1
+        return 0
     print(f"{'PART':<14} {'STATE':<8} {'PID':>7}  PORTS")
     for part in parts:
         ports = ", ".join(str(port) for port in part.ports)
         print(f"{part.name + '-' + str(part.number):<14} {part.state:<8} {part.pid:>7}  {ports}")
+    show_urls(stack)
     return 0 if all(part.state == "running" for part in parts) else 1
 
 
@@ -105,24 +129,32 @@ def started(stack: Stack) -> Iterator[None]:
     """The system, coming up; stopped again however the block is left."""
     check_platform()
     if any(part.state != "stopped" for part in stack.status()):
-        raise StackError("the system runs already, in the background: `make down` stops it")
+        raise StackError(
+            "the system runs already: stop it with `make down`, or with Ctrl-C where `make run` runs"
+        )
+    print("Starting MongoDB, Apache Kafka, Envoy and the services", flush=True)
+    with stopping_on_signals():
+        try:
+            yield
+        except Interrupted:
+            print("\nStopping", flush=True)
+        finally:
+            asked_to_stop.set()
+            stack.down()
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM raises Interrupted; further ones do not disturb the clean-up."""
 
     def interrupt(_number: int, _frame: object) -> None:
-        if asked_to_stop.is_set():
-            return
-        asked_to_stop.set()
-        raise Interrupted
+        if not asked_to_stop.is_set():
+            asked_to_stop.set()
+            raise Interrupted
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
-    print("Starting MongoDB, Apache Kafka, Envoy and the services", flush=True)
-    try:
-        yield
-    except Interrupted:
-        print("\nStopping", flush=True)
-    finally:
-        asked_to_stop.set()
-        stack.down()
+    yield
 
 
 def show_urls(stack: Stack) -> None:
@@ -133,12 +165,20 @@ def show_urls(stack: Stack) -> None:
 
 def check_platform() -> None:
     """Raise StackError where the servers' packages do not run."""
+    instead = "use `docker compose up -d --build --wait` instead"
     system, machine, libc = platform.system(), platform.machine(), platform.libc_ver()[0]
     if (system, machine, libc) != ("Linux", "x86_64", "glibc"):
+        libc_words = f" with {libc}" if libc else ""
         raise StackError(
-            f"the servers' packages are for Linux on x86-64 with glibc, this is {system} on {machine}"
-            f"{' with ' + libc if libc else ''}; use `docker compose up -d --build --wait` instead"
+            f"the servers' packages are for Linux on x86-64 with glibc, this is {system} on {machine}{libc_words}; {instead}"
         )
+    for library, package in (("libcrypto.so.3", "libssl3"), ("libcurl.so.4", "libcurl4")):
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            raise StackError(
+                f"MongoDB's package needs {library}, which this system lacks: install {package}, or {instead}"
+            ) from None
 
 
 if __name__ == "__main__":

@@ -1,10 +1,16 @@
 """One server of the stack, described: what to run, and how to know that it is ready."""
 
+import hashlib
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from api_server.settings import ApiServerSettings
 from local_stack.settings import HOST, is_free
+from worker_service.settings import WorkerSettings
+
+SERVICE_VARIABLES = {name.upper() for name in [*ApiServerSettings.model_fields, *WorkerSettings.model_fields]}
 
 
 class StackError(Exception):
@@ -30,6 +36,12 @@ class Part:
     @property
     def key(self) -> str:
         return f"{self.name}-{self.number}"
+
+    def fingerprint(self) -> str:
+        """Of all that the part is started with, the settings in this process's environment included."""
+        inherited = {name: value for name, value in os.environ.items() if name in SERVICE_VARIABLES}
+        told = [self.command, sorted(self.ports.items()), sorted({**inherited, **self.environment}.items())]
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
     def check_ports(self) -> None:
         """Raise StackError if a port is taken."""

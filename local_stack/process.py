@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import psutil
 STOP_DEADLINE = 30.0
 """Seconds from SIGTERM to SIGKILL."""
 KILL_DEADLINE = 10.0
+POLL = 0.02
 CLOCK_TOLERANCE = 1.0
 """Start times are computed from the clock, which may be set meanwhile."""
 
@@ -28,10 +30,7 @@ class ProcessId:
         """The process if it still runs."""
         try:
             process = psutil.Process(self.pid)
-            if (
-                abs(process.create_time() - self.started) > CLOCK_TOLERANCE
-                or process.status() == psutil.STATUS_ZOMBIE
-            ):
+            if abs(process.create_time() - self.started) > CLOCK_TOLERANCE or _has_ended(process):
                 return None
         except psutil.NoSuchProcess:
             return None
@@ -76,7 +75,7 @@ def stop(process: ProcessId) -> None:
     if found is not None:
         found.resume()
         found.terminate()
-        _wait(found, STOP_DEADLINE)
+        _wait(process, STOP_DEADLINE)
     kill(process)
 
 
@@ -88,7 +87,17 @@ def kill(process: ProcessId) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     if found is not None:
-        _wait(found, KILL_DEADLINE)
+        _wait(process, KILL_DEADLINE)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Whether it only waits to be reaped. Its ports are free only when its last thread has ended."""
+    if process.status() != psutil.STATUS_ZOMBIE:
+        return False
+    try:
+        return len(list(Path(f"/proc/{process.pid}/task").iterdir())) <= 1
+    except FileNotFoundError:
+        return True
 
 
 def _is_recycled(pid: int) -> bool:
@@ -99,7 +108,8 @@ def _is_recycled(pid: int) -> bool:
         return False
 
 
-def _wait(process: psutil.Process, seconds: float) -> None:
-    # The caller goes on to harder means.
-    with suppress(psutil.TimeoutExpired):
-        process.wait(seconds)
+def _wait(process: ProcessId, seconds: float) -> None:
+    """Until the process has ended, or the caller goes on to harder means. One that nobody has reaped has ended too."""
+    deadline = time.monotonic() + seconds
+    while process.find() is not None and time.monotonic() < deadline:
+        time.sleep(POLL)

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service_runtime.settings import CommaSeparated, Port
@@ -34,6 +34,17 @@ class StackSettings(BaseSettings):
     cors_origins: CommaSeparated = Field(default=(), validation_alias="GATEWAY_CORS_ORIGINS")
     api_servers: Annotated[NonNegativeInt, Field(le=MAX_REPLICAS)] = 1
     workers: Annotated[NonNegativeInt, Field(le=MAX_REPLICAS)] = 1
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        ports = {name: port for name, port in self if name.endswith("_port")}
+        for name, port in ports.items():
+            others = [other for other in ports if other != name and ports[other] == port]
+            if others:
+                raise ValueError(
+                    f"STACK_{name.upper()} and STACK_{others[0].upper()} are both {port}; they must differ"
+                )
+        return self
 
     @classmethod
     def with_free_ports(cls, data_dir: Path, api_servers: int = 1, workers: int = 1) -> Self:

@@ -22,7 +22,7 @@ from local_stack.mongodb import mongodb
 from local_stack.part import Part, StackError
 from local_stack.process import ProcessId
 from local_stack.settings import HOST, ROOT, StackSettings
-from local_stack.state import StateFile
+from local_stack.state import Started, StateFile
 
 READY_DEADLINE = 60.0
 POLL = 0.05
@@ -57,6 +57,7 @@ class Stack:
         self._tell = tell
         self._state = StateFile(settings.data_dir)
         self._environment: dict[tuple[str, int], dict[str, str]] = {}
+        self._log_starts: dict[str, int] = {}
 
     def up(self) -> None:
         """Start what does not run; returns when a request gets through the gateway. Raises StackError."""
@@ -64,7 +65,9 @@ class Stack:
         api_servers = [("api_server", number + 1) for number in range(self.settings.api_servers)]
         workers = [("worker", number + 1) for number in range(self.settings.workers)]
         for name, number in [*servers, *api_servers, *workers, ("gateway", 1)]:
-            if not self.is_running(name, number):
+            if self.is_running(name, number):
+                self._check_same_settings(name, number)
+            else:
                 self._part(name, number).check_ports()
         self._start_all(servers)
         self._start_all(api_servers)
@@ -97,8 +100,10 @@ class Stack:
                 return
             part.check_ports()
             part.prepare()
-            started = process.spawn(part.command, part.environment, ROOT, self.log_file(name, number))
-            self._state.put(part.key, started)
+            log = self.log_file(name, number)
+            self._log_starts[part.key] = log.stat().st_size if log.exists() else 0
+            started = process.spawn(part.command, part.environment, ROOT, log)
+            self._state.put(part.key, Started(started, tuple(part.ports.values()), part.fingerprint()))
 
     def wait_ready(self, name: str, number: int = 1) -> None:
         """Wait until a part is ready. Raises StackError, with the end of its log, if it ends or takes too long."""
@@ -139,15 +144,14 @@ class Stack:
     def status(self) -> list[PartStatus]:
         """All parts that were started and not stopped."""
         lines = []
-        for key, process_id in sorted(self._state.read().items()):
+        for key, part in sorted(self._state.read().items()):
             name, number = key.rsplit("-", 1)
-            ports = tuple(self._part(name, int(number)).ports.values())
-            lines.append(PartStatus(name, int(number), process_id.pid, ports, process_id.state))
+            lines.append(PartStatus(name, int(number), part.process.pid, part.ports, part.process.state))
         return lines
 
     def is_running(self, name: str, number: int = 1) -> bool:
-        found = self._state.read().get(f"{name}-{number}")
-        return found is not None and found.find() is not None
+        part = self._state.read().get(f"{name}-{number}")
+        return part is not None and part.process.find() is not None
 
     def pid(self, name: str, number: int = 1) -> int:
         return self._process(name, number).pid
@@ -169,9 +173,14 @@ class Stack:
 
     def _process(self, name: str, number: int) -> ProcessId:
         try:
-            return self._state.read()[f"{name}-{number}"]
+            return self._state.read()[f"{name}-{number}"].process
         except KeyError:
             raise StackError(f"{name}-{number} is not running") from None
+
+    def _check_same_settings(self, name: str, number: int) -> None:
+        part = self._part(name, number)
+        if self._state.read()[part.key].fingerprint != part.fingerprint():
+            raise StackError("the system runs already, with other settings: stop it first, with `make down`")
 
     def _start_all(self, parts: Iterable[tuple[str, int]]) -> None:
         parts = list(parts)
@@ -200,5 +209,6 @@ class Stack:
 
     def _log_end(self, name: str, number: int) -> str:
         log = self.log_file(name, number)
-        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        begin = self._log_starts.get(f"{name}-{number}", 0)
+        lines = log.read_bytes()[begin:].decode(errors="replace").splitlines()[-LOG_LINES:]
         return "\n".join([*lines, f"(end of {log})"])

@@ -1,52 +1,66 @@
-"""What runs, in a file, so that another process can stop it."""
+"""What runs, in a file, so that another process can see and stop it."""
 
 import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from local_stack.process import ProcessId
 
 
+@dataclass(frozen=True)
+class Started:
+    """A part that was started: on these ports, with settings of this fingerprint."""
+
+    process: ProcessId
+    ports: tuple[int, ...]
+    fingerprint: str
+
+
 class StateFile:
-    """Processes by key, such as `worker-2`; each change is written at once, atomically."""
+    """Parts by key, such as `worker-2`; each change is written at once, atomically."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "state.json"
 
-    def read(self) -> dict[str, ProcessId]:
+    def read(self) -> dict[str, Started]:
         try:
             stored = json.loads(self._path.read_text())
         except FileNotFoundError:
             return {}
-        return {key: ProcessId(**value) for key, value in stored.items()}
+        return {
+            key: Started(ProcessId(**value["process"]), tuple(value["ports"]), value["fingerprint"])
+            for key, value in stored.items()
+        }
 
-    def put(self, key: str, process: ProcessId) -> None:
-        with self._locked() as processes:
-            processes[key] = process
+    def put(self, key: str, started: Started) -> None:
+        with self._locked() as parts:
+            parts[key] = started
 
     def remove(self, key: str) -> None:
-        with self._locked() as processes:
-            processes.pop(key, None)
+        with self._locked() as parts:
+            parts.pop(key, None)
 
     @contextmanager
     def starting(self) -> Iterator[None]:
         """For one process at a time, so that two do not start the same part."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_suffix(".starting").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._lock("starting"):
             yield
 
     @contextmanager
-    def _locked(self) -> Iterator[dict[str, ProcessId]]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            processes = self.read()
-            yield processes
+    def _locked(self) -> Iterator[dict[str, Started]]:
+        with self._lock("lock"):
+            parts = self.read()
+            yield parts
             scratch = self._path.with_suffix(".new")
-            scratch.write_text(
-                json.dumps({key: vars(process) for key, process in processes.items()}, indent=1)
-            )
+            scratch.write_text(json.dumps({key: asdict(part) for key, part in parts.items()}, indent=1))
             scratch.replace(self._path)
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(f".{name}").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

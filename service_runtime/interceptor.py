@@ -33,7 +33,7 @@ class InternalError(ServiceError):
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """For unary calls of our own services: decode, check the contract's rules, call, translate failures."""
+    """For unary calls: decode, check the contract's rules, call, translate failures."""
 
     def __init__(self, deadline: float, validator: ContractValidator) -> None:
         """`deadline`: seconds after which a call is given up, for callers that set none of their own."""
@@ -42,7 +42,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], call_details: Any) -> Any:
         handler = await continuation(call_details)
-        if handler is None or handler.unary_unary is None or not call_details.method.startswith("/jobs."):
+        if handler is None or handler.unary_unary is None:
             return handler
 
         async def call(raw: bytes, context: Any) -> Any:
@@ -59,7 +59,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         try:
             async with deadline:
                 return await answer
-        except ServiceError:
+        except (ServiceError, grpc.aio.AbortError):
             raise
         except Exception as error:
             if deadline.expired() and isinstance(error, TimeoutError):
@@ -73,6 +73,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         try:
             request = deserialize(raw)
         except DecodeError:
-            raise invalid("", "decode", "the request is not a valid protobuf message of its type") from None
+            rule = "the request is not a valid protobuf message of its type, or is nested too deep"
+            raise invalid("", "decode", rule) from None
         self._validator.check(request)
         return request

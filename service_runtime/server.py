@@ -16,6 +16,10 @@ MAX_SEND_BYTES = 16 * 1024 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
     ("grpc.max_send_message_length", MAX_SEND_BYTES),
+    # Headers: more than the gateway lets through, so that the server's own errors are seen. Between the two limits gRPC
+    # refuses at random.
+    ("grpc.max_metadata_size", 64 * 1024),
+    ("grpc.absolute_max_metadata_size", 128 * 1024),
     # Two servers must not share a port unnoticed.
     ("grpc.so_reuseport", 0),
     # Callers may ping every 10 s, idle ones too; more often is answered with GOAWAY.

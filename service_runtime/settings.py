@@ -1,5 +1,6 @@
 """Settings from environment variables, checked once at start."""
 
+import re
 import sys
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -8,6 +9,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WRONG_SETTINGS_STATUS = 2
 """Exit status of a process whose settings are wrong."""
+JOB_TYPE_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
+"""What the name of a job type looks like, everywhere."""
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
 def _split(value: Any) -> Any:
@@ -22,12 +26,25 @@ def _each_once(types: tuple[str, ...]) -> tuple[str, ...]:
     return types
 
 
+def _check_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    if not addresses:
+        raise ValueError("at least one host:port")
+    for address in addresses:
+        found = _ADDRESS.fullmatch(address)
+        if found is None or not 1 <= int(found[2]) <= 65535:
+            raise ValueError(f"{address!r} is not host:port with a port from 1 to 65535")
+    return tuple(dict.fromkeys(addresses))
+
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list in one variable: `a,b,c`."""
 
-JobType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+JobType = Annotated[str, StringConstraints(pattern=JOB_TYPE_PATTERN)]
 JobTypes = Annotated[tuple[JobType, ...], NoDecode, BeforeValidator(_split), AfterValidator(_each_once)]
 """At least one job type, each once, in one variable: `compute,data`."""
+
+Addresses = Annotated[CommaSeparated, AfterValidator(_check_addresses)]
+"""At least one server in one variable, each host:port: `kafka-1:9092,[::1]:9092`."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -73,8 +90,8 @@ def exit_with_wrong_settings(message: str) -> NoReturn:
 
 
 def _describe(item: dict[str, Any]) -> str:
-    variable = "_".join(str(step) for step in item["loc"][:1]).upper() or "settings"
     rule = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "missing":
-        return f"{variable}: must be set"
-    return f"{variable}: {item['input']!r} is not allowed: {rule}"
+    if not item["loc"]:
+        # A rule about several settings, which names them itself; the input would be all settings, passwords included.
+        return str(rule)
+    return f"{str(item['loc'][0]).upper()}: {item['input']!r} is not allowed: {rule}"

@@ -7,10 +7,13 @@ from google.rpc.status_pb2 import Status
 
 from service_runtime.errors import ERROR_DOMAIN, InvalidArgument, ServiceError
 
-# A status travels in HTTP/2 trailers, of which clients and Envoy accept 8 KiB by default.
+# A status travels in HTTP/2 trailers, of which clients take 8 KiB by default: the message once as text, percent-encoded,
+# and once more with the details in base64.
 MAX_MESSAGE = 1000
+MAX_TEXT = 200
+MAX_DETAILS = 3000
+"""Bytes; a text's bytes are those of its percent-encoded form."""
 MAX_VIOLATIONS = 10
-MAX_DESCRIPTION = 200
 
 
 def error_to_status(error: ServiceError) -> Status:
@@ -27,7 +30,7 @@ def _details(error: ServiceError) -> list[Message]:
     info = error_details_pb2.ErrorInfo(
         reason=error.reason,
         domain=ERROR_DOMAIN,
-        metadata={key: _cut(value, MAX_DESCRIPTION) for key, value in error.metadata.items()},
+        metadata={key: _cut(value, MAX_TEXT) for key, value in error.metadata.items()},
     )
     if error.retry_delay is None:
         return [info]
@@ -36,17 +39,25 @@ def _details(error: ServiceError) -> list[Message]:
 
 
 def _bad_request(error: InvalidArgument) -> error_details_pb2.BadRequest:
-    return error_details_pb2.BadRequest(
-        field_violations=[
-            error_details_pb2.BadRequest.FieldViolation(
-                field=_cut(violation.field, MAX_DESCRIPTION),
-                reason=violation.rule,
-                description=_cut(violation.description, MAX_DESCRIPTION),
-            )
-            for violation in error.violations[:MAX_VIOLATIONS]
-        ]
-    )
+    details = error_details_pb2.BadRequest()
+    for violation in error.violations[:MAX_VIOLATIONS]:
+        told = error_details_pb2.BadRequest.FieldViolation(
+            field=_cut(violation.field, MAX_TEXT),
+            reason=violation.rule,
+            description=_cut(violation.description, MAX_TEXT),
+        )
+        if details.ByteSize() + told.ByteSize() > MAX_DETAILS:
+            break
+        details.field_violations.append(told)
+    return details
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """The text, or its beginning, so that it has at most `limit` bytes when percent-encoded."""
+    size = 0
+    for index, character in enumerate(text):
+        plain = " " <= character <= "~" and character != "%"
+        size += 1 if plain else 3 * len(character.encode())
+        if size > limit:
+            return text[:index] + "…"
+    return text

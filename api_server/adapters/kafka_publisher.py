@@ -147,12 +147,22 @@ class KafkaPublisher:
             )
 
         async def write_share(topic: str, partition: int, share: Sequence[int]) -> None:
-            for batch in _batches(producer, [encode(dispatches[index]) for index in share]):
+            records = {index: value for index in share if (value := _encoded(dispatches[index])) is not None}
+            for batch in _batches(producer, list(records.values())):
                 await (await producer.send_batch(batch, topic, partition=partition))
-            for index in share:
+            for index in records:
                 written[index] = True
 
         await _all(write_type(topic_of(job_type), indices) for job_type, indices in by_type.items())
+
+
+def _encoded(dispatch: Dispatch) -> bytes | None:
+    """The record, or None for a job that has none: it must not hold up the others."""
+    try:
+        return encode(dispatch)
+    except Exception:
+        log.exception("dispatch_not_encoded", job_id=str(dispatch.job_id), type=dispatch.type)
+        return None
 
 
 def _batches(producer: AIOKafkaProducer, values: Sequence[bytes]) -> Iterator[Any]:

@@ -67,3 +67,6 @@ class MongoClock:
                 await self.refresh()
             except StoreUnavailable:
                 log.warning("clock_not_refreshed")
+            except Exception:
+                # The clock goes on by itself meanwhile.
+                log.exception("clock_not_refreshed")

@@ -24,6 +24,9 @@ from api_server.adapters.mongo_client import CODEC, Document
 from api_server.domain.job import Failure, Job, Status
 from service_runtime.errors import invalid
 
+REFERENCE = b"$ref\0"
+"""Stands in the bytes of a document that has such a key, and in few others."""
+
 
 def encode_object(field: str, value: Mapping[str, Any]) -> RawBSONDocument:
     """`value` as BSON, encoded once and by itself, so that it cannot fail a batch. Raises InvalidArgument."""
@@ -75,7 +78,20 @@ def to_job(document: Mapping[str, Any]) -> Job:
 
 def decode_job(raw: RawBSONDocument) -> Job:
     """The job in an undecoded document."""
-    return to_job(bson.decode(raw.raw, codec_options=CODEC))
+    return to_job(decode(raw))
+
+
+def decode(raw: RawBSONDocument) -> Mapping[str, Any]:
+    """A document as plain data. PyMongo would make a DBRef of every object that has the keys $ref and $id."""
+    if REFERENCE not in raw.raw:
+        return bson.decode(raw.raw, codec_options=CODEC)
+    return {key: _plain(value) for key, value in raw.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, RawBSONDocument):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def from_failure(failure: Failure) -> Document:

@@ -6,11 +6,9 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import bson
 from pymongo import ReturnDocument
 
 from api_server.adapters.mongo_client import (
-    CODEC,
     RAW_CODEC,
     READ_SECONDS,
     Collection,
@@ -18,6 +16,7 @@ from api_server.adapters.mongo_client import (
     read_up_to,
     within,
 )
+from api_server.adapters.mongo_documents import decode
 from api_server.adapters.mongo_indexes import BY_DUE_TIME
 from api_server.adapters.mongo_plan import change_update, guard_filter
 from api_server.adapters.mongo_writes import Writes, resend
@@ -73,7 +72,7 @@ class MongoDueStore:
         async with within(READ_SECONDS):
             cursor = jobs.find(waiting, fields).sort("due_time", 1).hint(BY_DUE_TIME).limit(limit)
             documents, _ = await read_up_to(cursor, MAX_BATCH)
-        return [_due_job(bson.decode(document.raw, codec_options=CODEC)) for document in documents]
+        return [_due_job(decode(document)) for document in documents]
 
     async def mark_published(self, published: Sequence[tuple[UUID, int]], now: datetime) -> None:
         by_attempt: dict[int, list[UUID]] = {}

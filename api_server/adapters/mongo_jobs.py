@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pymongo.errors import DuplicateKeyError
 
-from api_server.adapters.mongo_client import READ_SECONDS, Collection, Document, within
-from api_server.adapters.mongo_documents import to_document, to_job
+from api_server.adapters.mongo_client import RAW_CODEC, READ_SECONDS, Collection, Document, within
+from api_server.adapters.mongo_documents import decode_job, to_document
 from api_server.adapters.mongo_listing import read_page
 from api_server.adapters.mongo_plan import Statement, Step, encode_step, plan
 from api_server.adapters.mongo_writes import Writes, pauses, resend
@@ -28,6 +28,7 @@ class MongoJobStore:
 
     def __init__(self, jobs: Collection, writes: Writes) -> None:
         self._jobs = jobs
+        self._undecoded = jobs.with_options(codec_options=RAW_CODEC)
         self._writes = writes
 
     async def insert(self, job: Job, due_time: datetime) -> Job:
@@ -88,8 +89,8 @@ class MongoJobStore:
         raise AssertionError("pauses never end")
 
     async def _read(self, job_id: UUID) -> Job | None:
-        document = await self._jobs.find_one({"_id": job_id})
-        return to_job(document) if document is not None else None
+        document = await self._undecoded.find_one({"_id": job_id})
+        return decode_job(document) if document is not None else None
 
     async def _take_all(self, steps: Sequence[Step]) -> Mapping[UUID, Outcome]:
         """Sends what is undecided until nothing is."""
@@ -134,8 +135,8 @@ class MongoJobStore:
             # Only a report's fate depends on the stored result, which may be large.
             without["result"] = 0
         judgements: dict[UUID, Judgement] = {}
-        async for document in self._jobs.find({"_id": {"$in": list(by_id)}}, without):
-            job = to_job(document)
+        async for document in self._undecoded.find({"_id": {"$in": list(by_id)}}, without):
+            job = decode_job(document)
             judgements[job.id] = judge(by_id[job.id], job)
         for transition in transitions:
             judgements.setdefault(transition.job_id, judge(transition, None))

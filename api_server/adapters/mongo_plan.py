@@ -100,6 +100,8 @@ def _for_all(steps: Sequence[Step]) -> UpdateOne | UpdateMany:
 def guard_filter(guard: Guard) -> Document:
     """The guard as a filter."""
     where: Document = {"status": guard.status.value}
+    if guard.type is not None:
+        where["type"] = guard.type
     if guard.attempt is not None:
         where["attempt"] = guard.attempt
     if guard.worker_id is not None:

@@ -18,6 +18,7 @@ class Claim:
 
     worker_id: str
     expected_attempt: int
+    expected_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ def to_transition(  # noqa: PLR0911 - one line for each row of the table that it
     """
     _check_outcome(step)
     match step.status, step.ground:
-        case Status.PROCESSING, Claim(worker_id, expected_attempt):
-            return transitions.claim(step.job_id, worker_id, expected_attempt, now, leases.worker)
+        case Status.PROCESSING, Claim(worker_id, attempt, job_type):
+            return transitions.claim(step.job_id, worker_id, attempt, now, leases.worker, job_type)
         case Status.PROCESSING, None:
             return transitions.take(step.job_id, claim_id, now, leases.unfenced)
         case Status.COMPLETED, Token(worker_id, attempt):

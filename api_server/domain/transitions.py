@@ -39,12 +39,14 @@ class Guard:
     status: Status
     attempt: int | None = None
     worker_id: str | None = None
+    type: str | None = None
 
     def admits(self, job: Job) -> bool:
         return (
             job.status is self.status
             and self.attempt in (None, job.attempt)
             and self.worker_id in (None, job.worker_id)
+            and self.type in (None, job.type)
         )
 
 
@@ -89,7 +91,8 @@ class Transition:
     def was_taken(self, job: Job) -> bool:
         """Whether `job` is as this step leaves it, so that sending it again changes nothing."""
         return (
-            job.status is self.change.status
+            self.guard.type in (None, job.type)
+            and job.status is self.change.status
             and job.worker_id == self.change.worker_id
             and self.attempt_after in (None, job.attempt)
             and self.claim_id in ("", job.claim_id)
@@ -98,12 +101,20 @@ class Transition:
         )
 
 
-def claim(job_id: UUID, worker_id: str, expected_attempt: int, now: datetime, lease: timedelta) -> Transition:
+def claim(
+    job_id: UUID,
+    worker_id: str,
+    expected_attempt: int,
+    now: datetime,
+    lease: timedelta,
+    expected_type: str | None = None,
+) -> Transition:
     """A worker takes a queued job that had exactly `expected_attempt` claims."""
     change = Change(
         Status.PROCESSING, now, now + lease, worker_id=worker_id, adds_attempt=True, start_time=now
     )
-    return Transition(job_id, Guard(Status.QUEUED, attempt=expected_attempt), change)
+    guard = Guard(Status.QUEUED, attempt=expected_attempt, type=expected_type)
+    return Transition(job_id, guard, change)
 
 
 def take(job_id: UUID, claim_id: str, now: datetime, lease: timedelta) -> Transition:
@@ -172,6 +183,8 @@ def judge(transition: Transition, job: Job | None) -> Verdict | JobNotFound | Tr
 
 def _refusal(transition: Transition, job: Job) -> tuple[str, str]:
     guard, change = transition.guard, transition.change
+    if guard.type not in (None, job.type):
+        return "WRONG_TYPE", f"is of type {job.type}"
     if guard.attempt is not None and job.attempt > (transition.attempt_after or 0):
         return "ATTEMPT_SUPERSEDED", f"is at attempt {job.attempt}, later than the request's"
     if job.status.is_terminal:

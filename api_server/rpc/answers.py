@@ -1,5 +1,6 @@
 """What the services return as messages of the contract."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -35,6 +36,12 @@ def job_message(job: Job) -> job_pb2.Job:
         message.error.message = job.failure.message
         message.error.reason = job.failure.reason
     return message
+
+
+def list_message(jobs: Sequence[Job], next_page_token: str) -> job_service_pb2.ListResponse:
+    return job_service_pb2.ListResponse(
+        jobs=[job_message(job) for job in jobs], next_page_token=next_page_token
+    )
 
 
 def outcome_message(outcome: Taken | ServiceError) -> job_service_pb2.UpdateOutcome:

@@ -1,9 +1,11 @@
 """JobService of the contract: decode, serve, encode. Failures are raised; the interceptor turns them into statuses."""
 
+import asyncio
 from typing import Any
 
 from api_server.fleet_service import FleetService
 from api_server.rpc import answers, page_token, requests
+from api_server.rpc.off_loop import decoded, encoded
 from api_server.service import JobService
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
@@ -30,27 +32,28 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     async def Create(self, request: job_service_pb2.CreateRequest, context: Any) -> job_pb2.Job:
         key = requests.idempotency_key(context.invocation_metadata(), request)
-        return answers.job_message(await self._jobs.create(requests.new_job(request), key))
+        job = await self._jobs.create(await decoded(requests.new_job, request), key)
+        return await encoded(job)
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
-        return answers.job_message(await self._jobs.get(requests.job_id(request.id)))
+        return await encoded(await self._jobs.get(requests.job_id(request.id)))
 
     async def List(self, request: job_service_pb2.ListRequest, context: Any) -> job_service_pb2.ListResponse:
         wanted = requests.job_filter(request)
         after = page_token.decode(request.page_token, wanted)
         page = await self._jobs.page(wanted, after, requests.page_size(request))
-        return job_service_pb2.ListResponse(
-            jobs=[answers.job_message(job) for job in page.jobs],
-            next_page_token=page_token.encode(page.next_after, wanted) if page.next_after else "",
-        )
+        token = page_token.encode(page.next_after, wanted) if page.next_after else ""
+        return await asyncio.to_thread(answers.list_message, page.jobs, token)
 
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
-        return answers.job_message(await self._jobs.update(requests.step(request)))
+        key = requests.key_value(context.invocation_metadata())
+        job = await self._jobs.update(await decoded(requests.step, request), key)
+        return await encoded(job)
 
     async def BatchUpdateStatus(
         self, request: job_service_pb2.BatchUpdateStatusRequest, context: Any
     ) -> job_service_pb2.BatchUpdateStatusResponse:
-        steps = [requests.step_or_error(item) for item in request.requests]
+        steps = await decoded(requests.steps, request)
         outcomes = await self._jobs.update_batch(steps)
         return job_service_pb2.BatchUpdateStatusResponse(
             outcomes=[answers.outcome_message(outcome) for outcome in outcomes]

@@ -17,8 +17,10 @@ from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 from service_runtime.errors import InvalidArgument, Violation, invalid
 from service_runtime.structs import StructError, struct_to_dict
 
+Metadata = tuple[tuple[str, str | bytes], ...]
 KEY_HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
+MAX_PARTITIONS = 10_000
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 
 
@@ -28,7 +30,9 @@ def job_id(text: str) -> UUID:
 
 
 def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
-    """Raises InvalidArgument if the payload is beyond its limits."""
+    """Raises InvalidArgument if there is no payload, or it is beyond its limits."""
+    if not request.HasField("payload"):
+        raise invalid("payload", "required", "value is required")
     return NewJob(
         type=request.type,
         payload=_object(request.payload, "payload"),
@@ -37,9 +41,15 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
     )
 
 
-def idempotency_key(
-    metadata: tuple[tuple[str, str | bytes], ...], request: job_service_pb2.CreateRequest
-) -> IdempotencyKey | None:
+def idempotency_key(metadata: Metadata, request: job_service_pb2.CreateRequest) -> IdempotencyKey | None:
+    """The key that came with the call, if any, and the request's hash. Raises InvalidArgument."""
+    value = key_value(metadata)
+    if value is None:
+        return None
+    return IdempotencyKey(value, hashlib.sha256(request.SerializeToString(deterministic=True)).digest())
+
+
+def key_value(metadata: Metadata) -> str | None:
     """The key that came with the call, if any. Raises InvalidArgument."""
     values = [value for name, value in metadata if name == KEY_HEADER]
     if not values:
@@ -50,7 +60,7 @@ def idempotency_key(
     if not (1 <= len(value) <= MAX_KEY_LENGTH and value.isascii() and value.isprintable()):
         rule = f"must be 1 to {MAX_KEY_LENGTH} printable ASCII characters, has {len(value)} characters"
         raise invalid(KEY_HEADER, "key.format", rule)
-    return IdempotencyKey(value, hashlib.sha256(request.SerializeToString(deterministic=True)).digest())
+    return value
 
 
 def job_filter(request: job_service_pb2.ListRequest) -> JobFilter:
@@ -72,7 +82,9 @@ def step(request: job_service_pb2.UpdateStatusRequest) -> Step:
     """Raises InvalidArgument if the result is beyond its limits."""
     ground: Claim | Token | None = None
     if request.HasField("claim"):
-        ground = Claim(request.claim.worker_id, request.claim.expected_attempt)
+        ground = Claim(
+            request.claim.worker_id, request.claim.expected_attempt, request.claim.expected_type or None
+        )
     elif request.HasField("token"):
         ground = Token(request.token.worker_id, request.token.attempt)
     return Step(
@@ -92,6 +104,11 @@ def step_or_error(request: job_service_pb2.UpdateStatusRequest) -> Step | Invali
         return error
 
 
+def steps(request: job_service_pb2.BatchUpdateStatusRequest) -> list[Step | InvalidArgument]:
+    """Each item's step, or its own error."""
+    return [step_or_error(item) for item in request.requests]
+
+
 def worker_identity(identity: worker_pb2.WorkerIdentity) -> WorkerIdentity:
     return WorkerIdentity(
         identity.worker_id, identity.name, identity.host, identity.pid, tuple(identity.types)
@@ -99,6 +116,11 @@ def worker_identity(identity: worker_pb2.WorkerIdentity) -> WorkerIdentity:
 
 
 def worker_report(report: worker_pb2.WorkerReport) -> WorkerReport:
+    """Raises InvalidArgument if there are too many partitions."""
+    if sum(len(item.partitions) for item in report.assignments) > MAX_PARTITIONS:
+        raise invalid(
+            "report.assignments", "partitions.max", f"must be at most {MAX_PARTITIONS} partitions in all"
+        )
     return WorkerReport(
         state=worker_pb2.WorkerReport.State.Name(report.state),
         assignments={item.topic: tuple(item.partitions) for item in report.assignments},
@@ -141,4 +163,5 @@ def _time(
     try:
         return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise invalid(field, "timestamp.range", "must lie in the years 1 to 9999") from None
+        rule = "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"
+        raise invalid(field, "timestamp.range", rule) from None

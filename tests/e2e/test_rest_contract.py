@@ -95,6 +95,9 @@ def test_payloads_come_back_as_they_went(client: OriginalClient) -> None:
     payload = {
         "input": "é ☃ \u0000 \U0001f600",
         "nested": {"list": [1, 2.5, -0.25, True, None, "x", {}, []], "a.b": 1, "$set": {"$x": 1}, "": 0},
+        "reference": {"$ref": "collection", "$id": {"$ref": "x", "$id": [{"$ref": "y", "$id": 1, "$db": 2}]}},
         "large": 9007199254740992,
     }
-    assert client.create("compute", payload)["payload"] == payload
+    job = client.create("compute", payload)
+    assert job["payload"] == payload
+    assert client.get(job["id"])["payload"] == payload

@@ -63,8 +63,8 @@ async def channel(server: GrpcServer) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
-async def send_raw(channel: Any, raw: bytes) -> Any:
-    return await channel.unary_unary("/jobs.v1.JobService/Create")(raw)
+async def send_raw(channel: Any, raw: bytes, method: str = "/jobs.v1.JobService/Create") -> Any:
+    return await channel.unary_unary(method)(raw)
 
 
 async def failure(channel: grpc.aio.Channel, job_type: str) -> tuple[grpc.aio.AioRpcError, Any]:
@@ -146,6 +146,26 @@ async def test_many_violations_fit_into_the_trailers(channel: grpc.aio.Channel) 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await job_service_pb2_grpc.JobServiceStub(channel).BatchUpdateStatus(request)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_wrong_values_that_are_not_ascii_fit_into_the_trailers_too(channel: grpc.aio.Channel) -> None:
+    labels = {"\U0001f600" * 200 + str(number): "\x01" + "\U0001f600" * 200 for number in range(20)}
+    request = job_service_pb2.CreateRequest(type="\U0001f600" * 2000, labels=labels)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await job_service_pb2_grpc.JobServiceStub(channel).Create(request)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_broken_bytes_to_the_health_service_are_an_invalid_argument(channel: grpc.aio.Channel) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await send_raw(channel, b"\xff\xff", "/grpc.health.v1.Health/Check")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_the_health_of_an_unknown_service_is_not_found(channel: grpc.aio.Channel) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="nope"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 @pytest.mark.parametrize("over", [0, 1])

@@ -1,5 +1,6 @@
 """The stack that all other tests stand on: what it starts, kills, freezes and leaves behind."""
 
+import json
 import os
 import signal
 import socket
@@ -87,7 +88,17 @@ def test_a_recycled_pid_is_not_taken_for_the_part(own: Stack, tmp_path: Path) ->
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
     )
     try:
-        (tmp_path / "state.json").write_text(f'{{"mongodb-1": {{"pid": {bystander.pid}, "started": 1.0}}}}')
+        (tmp_path / "state.json").write_text(
+            json.dumps(
+                {
+                    "mongodb-1": {
+                        "process": {"pid": bystander.pid, "started": 1.0},
+                        "ports": [1],
+                        "fingerprint": "",
+                    }
+                }
+            )
+        )
         assert [part.state for part in own.status()] == ["stopped"]
         own.down()
         assert bystander.poll() is None
@@ -103,6 +114,44 @@ def test_a_taken_port_is_named_before_anything_is_started(own: Stack) -> None:
         with pytest.raises(StackError, match=f"port {own.settings.jobs_port} .*STACK_JOBS_PORT.* is taken"):
             own.up()
     assert own.status() == []
+
+
+def test_a_running_system_is_not_touched_by_a_start_with_other_settings(
+    own: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.start("mongodb")
+    monkeypatch.setenv("JOB_TYPES", "compute")
+    with pytest.raises(StackError, match="runs already, with other settings"):
+        own.up()
+    assert [part.state for part in own.status()] == ["running"]
+
+
+def test_two_parts_on_one_port_are_a_wrong_setting(settings: StackSettings) -> None:
+    with pytest.raises(ValueError, match=r"STACK_\w+_PORT and STACK_\w+_PORT are both"):
+        StackSettings(jobs_port=settings.jobs_port, workers_port=settings.jobs_port)
+
+
+def test_what_one_process_holds_another_can_stop_at_once(settings: StackSettings) -> None:
+    # The one that started it does not reap it.
+    code = f"""
+from pathlib import Path
+from local_stack.settings import StackSettings
+from local_stack.stack import Stack
+
+Stack(StackSettings(data_dir=Path({str(settings.data_dir)!r}), mongodb_port={settings.mongodb_port})).start("mongodb")
+print("up", flush=True)
+input()
+"""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "up\n"
+        Stack(settings).down()
+        assert Stack(settings).status() == []
+    finally:
+        holder.communicate("\n")
 
 
 def test_a_part_that_ends_while_starting_is_shown_with_its_log(own: Stack) -> None:

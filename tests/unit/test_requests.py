@@ -14,7 +14,7 @@ from api_server.domain.listing import JobFilter
 from api_server.domain.steps import Claim, Leases, Step, Token, to_transition
 from api_server.rpc import page_token, requests
 from api_server.service import check_client_id, check_each_job_once, new_job_id
-from jobs.v1 import job_pb2, job_service_pb2
+from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 from service_runtime.errors import InvalidArgument
 from service_runtime.structs import dict_to_struct
 from service_runtime.validation import ContractValidator
@@ -68,7 +68,6 @@ def test_a_rule_broken_inside_a_batch_names_the_item() -> None:
             create(id="0198F0A0-0000-7000-8000-000000000001"),
             create(id="0198f0a0-0000-4000-8000-000000000001"),
         ),
-        (create(), job_service_pb2.CreateRequest(type="compute")),
         (job_service_pb2.ListRequest(page_size=0), job_service_pb2.ListRequest(page_size=-1)),
         (job_service_pb2.ListRequest(labels=["k=v"] * 8), job_service_pb2.ListRequest(labels=["k=v"] * 9)),
         (job_service_pb2.ListRequest(labels=["k="]), job_service_pb2.ListRequest(labels=["k"])),
@@ -78,6 +77,54 @@ def test_each_limit_of_the_contract_holds_on_both_sides(allowed: Any, refused: A
     validator.check(allowed)
     with pytest.raises(InvalidArgument):
         validator.check(refused)
+
+
+def test_a_job_without_a_payload_is_refused_and_an_empty_one_is_not() -> None:
+    assert requests.new_job(create()).payload == {}
+    with pytest.raises(InvalidArgument, match="payload: value is required"):
+        requests.new_job(job_service_pb2.CreateRequest(type="compute"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (job_service_pb2.HeartbeatRequest(job_ids=[""] * 200_000), "job_ids"),
+        (
+            job_service_pb2.BatchUpdateStatusRequest(
+                requests=[job_service_pb2.UpdateStatusRequest()] * 50_000
+            ),
+            "requests",
+        ),
+        (create(labels={f"_{n}": "" for n in range(50_000)}), "labels"),
+        (
+            job_service_pb2.HeartbeatRequest(
+                report=worker_pb2.WorkerReport(
+                    assignments=[worker_pb2.AssignedPartitions(partitions=[1])] * 50_000
+                )
+            ),
+            "report.assignments",
+        ),
+    ],
+)
+def test_a_list_that_is_too_long_is_refused_without_a_look_at_its_items(request_: Any, field: str) -> None:
+    # To judge each of the items, all of them wrong, would take seconds and block the server meanwhile.
+    violations = violations_of(request_)
+    assert list(violations) == [field]
+    assert "must have at most" in violations[field]
+
+
+def test_of_many_broken_rules_in_a_large_message_the_first_is_told() -> None:
+    assert len(violations_of(job_service_pb2.HeartbeatRequest(job_ids=["x" * 10] * 9_000))) == 1
+
+
+def test_a_report_has_ten_thousand_partitions_at_most() -> None:
+    def report(count: int) -> worker_pb2.WorkerReport:
+        one = worker_pb2.AssignedPartitions(topic="jobs.compute", partitions=range(count // 2))
+        return worker_pb2.WorkerReport(assignments=[one, one])
+
+    requests.worker_report(report(10_000))
+    with pytest.raises(InvalidArgument, match="10000 partitions"):
+        requests.worker_report(report(10_002))
 
 
 def test_a_payload_beyond_its_limits_is_refused_with_its_path() -> None:

@@ -31,7 +31,11 @@ from service_runtime.settings import WrongSettings, load_settings, read_settings
             "xml",
             "LOG_FORMAT: 'xml' is not allowed: Input should be 'auto', 'json' or 'console'",
         ),
-        ("JOB_LEASE", "2", "HEARTBEAT_INTERVAL must be at most a third of JOB_LEASE"),
+        (
+            "JOB_LEASE",
+            "2",
+            "HEARTBEAT_INTERVAL: 1 is not allowed: must be at most a sixth of JOB_LEASE, which is 2",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(

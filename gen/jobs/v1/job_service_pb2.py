@@ -32,7 +32,7 @@ from jobs.v1 import job_pb2 as jobs_dot_v1_dot_job__pb2
 from jobs.v1 import worker_pb2 as jobs_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jobs/v1/job_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x11jobs/v1/job.proto\x1a\x14jobs/v1/worker.proto\"\xbd\x03\n\rCreateRequest\x12\xa2\x01\n\x02id\x18\x01 \x01(\tB\x95\x01\xbaH\x91\x01\xba\x01\x8a\x01\n\x0estring.uuid_v7\x12\x10must be a UUIDv7\x1a\x66this.matches(\'^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\')\xd8\x01\x01\x12*\n\x04type\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18?2\x11^[a-z][a-z0-9-]*$\x12\x30\n\x07payload\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xc8\x01\x01\x12z\n\x06labels\x18\x04 \x03(\x0b\x32\".jobs.v1.CreateRequest.LabelsEntryBF\xbaHC\x9a\x01@\x10 \" r\x1e\x32\x1c^[a-z0-9][a-z0-9._/-]{0,62}$*\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\"\n\nGetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xcc\x02\n\x0bListRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x15\n\x04type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12O\n\x06labels\x18\x05 \x03(\tB?\xbaH<\x92\x01\x39\x10\x08\"5r3\x18\xc0\x01\x32.^[a-z0-9][a-z0-9._/-]{0,62}=[^\\x00-\\x1f\\x7f]*$\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x0cListResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc7\x02\n\x13UpdateStatusRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x83\x01\n\x06status\x18\x02 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB^\xbaH[\xba\x01X\n\x0fstatus.settable\x12/must be queued, processing, completed or failed\x1a\x14this in [1, 2, 3, 4]\x12\'\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12 \n\x05\x65rror\x18\x04 \x01(\x0b\x32\x11.jobs.v1.JobError\x12\x1f\n\x05\x63laim\x18\x05 \x01(\x0b\x32\x0e.jobs.v1.ClaimH\x00\x12\x1f\n\x05token\x18\x06 \x01(\x0b\x32\x0e.jobs.v1.TokenH\x00\x42\x07\n\x05guard\"I\n\x05\x43laim\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x10\x65xpected_attempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"@\n\x05Token\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\"W\n\x18\x42\x61tchUpdateStatusRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.jobs.v1.UpdateStatusRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"E\n\x19\x42\x61tchUpdateStatusResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.UpdateOutcome\"l\n\rUpdateOutcome\x12+\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x17.jobs.v1.UpdateAcceptedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"F\n\x0eUpdateAccepted\x12#\n\x06status\x18\x01 \x01(\x0e\x32\x13.jobs.v1.Job.Status\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"H\n\x15RegisterWorkerRequest\x12/\n\x06worker\x18\x01 \x01(\x0b\x32\x17.jobs.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\"\x98\x01\n\x16RegisterWorkerResponse\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1d\n\x05\x66leet\x18\x03 \x01(\x0b\x32\x0e.jobs.v1.Fleet\"\x83\x01\n\x10HeartbeatRequest\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x07job_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x90N\"\x05r\x03\xb0\x01\x01\x12-\n\x06report\x18\x03 \x01(\x0b\x32\x15.jobs.v1.WorkerReportB\x06\xbaH\x03\xc8\x01\x01\"2\n\x11HeartbeatResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\"$\n\x0fSetFleetRequest\x12\x11\n\tconsuming\x18\x01 \x01(\x08\"M\n\x10SetFleetResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\"\x11\n\x0fGetFleetRequest\"S\n\x10GetFleetResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12 \n\x07workers\x18\x02 \x03(\x0b\x32\x0f.jobs.v1.Worker2\xa3\x05\n\nJobService\x12@\n\x06\x43reate\x12\x16.jobs.v1.CreateRequest\x1a\x0c.jobs.v1.Job\"\x10\x82\xd3\xe4\x93\x02\n\"\x05/jobs:\x01*\x12?\n\x03Get\x12\x13.jobs.v1.GetRequest\x1a\x0c.jobs.v1.Job\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/jobs/{id}\x12\x45\n\x04List\x12\x14.jobs.v1.ListRequest\x1a\x15.jobs.v1.ListResponse\"\x10\x90\x02\x01\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12Q\n\x0cUpdateStatus\x12\x1c.jobs.v1.UpdateStatusRequest\x1a\x0c.jobs.v1.Job\"\x15\x82\xd3\xe4\x93\x02\x0f\x32\n/jobs/{id}:\x01*\x12Z\n\x11\x42\x61tchUpdateStatus\x12!.jobs.v1.BatchUpdateStatusRequest\x1a\".jobs.v1.BatchUpdateStatusResponse\x12Q\n\x0eRegisterWorker\x12\x1e.jobs.v1.RegisterWorkerRequest\x1a\x1f.jobs.v1.RegisterWorkerResponse\x12\x42\n\tHeartbeat\x12\x19.jobs.v1.HeartbeatRequest\x1a\x1a.jobs.v1.HeartbeatResponse\x12?\n\x08SetFleet\x12\x18.jobs.v1.SetFleetRequest\x1a\x19.jobs.v1.SetFleetResponse\x12\x44\n\x08GetFleet\x12\x18.jobs.v1.GetFleetRequest\x1a\x19.jobs.v1.GetFleetResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jobs/v1/job_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x11jobs/v1/job.proto\x1a\x14jobs/v1/worker.proto\"\xbd\x03\n\rCreateRequest\x12\xa2\x01\n\x02id\x18\x01 \x01(\tB\x95\x01\xbaH\x91\x01\xba\x01\x8a\x01\n\x0estring.uuid_v7\x12\x10must be a UUIDv7\x1a\x66this.matches(\'^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\')\xd8\x01\x01\x12*\n\x04type\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18?2\x11^[a-z][a-z0-9-]*$\x12\x30\n\x07payload\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12z\n\x06labels\x18\x04 \x03(\x0b\x32\".jobs.v1.CreateRequest.LabelsEntryBF\xbaHC\x9a\x01@\x10 \" r\x1e\x32\x1c^[a-z0-9][a-z0-9._/-]{0,62}$*\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\"\n\nGetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xcc\x02\n\x0bListRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x15\n\x04type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12O\n\x06labels\x18\x05 \x03(\tB?\xbaH<\x92\x01\x39\x10\x08\"5r3\x18\xc0\x01\x32.^[a-z0-9][a-z0-9._/-]{0,62}=[^\\x00-\\x1f\\x7f]*$\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x0cListResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcf\x02\n\x13UpdateStatusRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x83\x01\n\x06status\x18\x02 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB^\xbaH[\xba\x01X\n\x0fstatus.settable\x12/must be queued, processing, completed or failed\x1a\x14this in [1, 2, 3, 4]\x12/\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12 \n\x05\x65rror\x18\x04 \x01(\x0b\x32\x11.jobs.v1.JobError\x12\x1f\n\x05\x63laim\x18\x05 \x01(\x0b\x32\x0e.jobs.v1.ClaimH\x00\x12\x1f\n\x05token\x18\x06 \x01(\x0b\x32\x0e.jobs.v1.TokenH\x00\x42\x07\n\x05guard\"i\n\x05\x43laim\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x10\x65xpected_attempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1e\n\rexpected_type\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?\"@\n\x05Token\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\"W\n\x18\x42\x61tchUpdateStatusRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.jobs.v1.UpdateStatusRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"E\n\x19\x42\x61tchUpdateStatusResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.UpdateOutcome\"l\n\rUpdateOutcome\x12+\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x17.jobs.v1.UpdateAcceptedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"F\n\x0eUpdateAccepted\x12#\n\x06status\x18\x01 \x01(\x0e\x32\x13.jobs.v1.Job.Status\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"H\n\x15RegisterWorkerRequest\x12/\n\x06worker\x18\x01 \x01(\x0b\x32\x17.jobs.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\"\x98\x01\n\x16RegisterWorkerResponse\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1d\n\x05\x66leet\x18\x03 \x01(\x0b\x32\x0e.jobs.v1.Fleet\"\x83\x01\n\x10HeartbeatRequest\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x07job_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x90N\"\x05r\x03\xb0\x01\x01\x12-\n\x06report\x18\x03 \x01(\x0b\x32\x15.jobs.v1.WorkerReportB\x06\xbaH\x03\xc8\x01\x01\"2\n\x11HeartbeatResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\"$\n\x0fSetFleetRequest\x12\x11\n\tconsuming\x18\x01 \x01(\x08\"M\n\x10SetFleetResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\"\x11\n\x0fGetFleetRequest\"S\n\x10GetFleetResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12 \n\x07workers\x18\x02 \x03(\x0b\x32\x0f.jobs.v1.Worker2\xa3\x05\n\nJobService\x12@\n\x06\x43reate\x12\x16.jobs.v1.CreateRequest\x1a\x0c.jobs.v1.Job\"\x10\x82\xd3\xe4\x93\x02\n\"\x05/jobs:\x01*\x12?\n\x03Get\x12\x13.jobs.v1.GetRequest\x1a\x0c.jobs.v1.Job\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/jobs/{id}\x12\x45\n\x04List\x12\x14.jobs.v1.ListRequest\x1a\x15.jobs.v1.ListResponse\"\x10\x90\x02\x01\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12Q\n\x0cUpdateStatus\x12\x1c.jobs.v1.UpdateStatusRequest\x1a\x0c.jobs.v1.Job\"\x15\x82\xd3\xe4\x93\x02\x0f\x32\n/jobs/{id}:\x01*\x12Z\n\x11\x42\x61tchUpdateStatus\x12!.jobs.v1.BatchUpdateStatusRequest\x1a\".jobs.v1.BatchUpdateStatusResponse\x12Q\n\x0eRegisterWorker\x12\x1e.jobs.v1.RegisterWorkerRequest\x1a\x1f.jobs.v1.RegisterWorkerResponse\x12\x42\n\tHeartbeat\x12\x19.jobs.v1.HeartbeatRequest\x1a\x1a.jobs.v1.HeartbeatResponse\x12?\n\x08SetFleet\x12\x18.jobs.v1.SetFleetRequest\x1a\x19.jobs.v1.SetFleetResponse\x12\x44\n\x08GetFleet\x12\x18.jobs.v1.GetFleetRequest\x1a\x19.jobs.v1.GetFleetResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEREQUEST'].fields_by_name['type']._loaded_options = None
   _globals['_CREATEREQUEST'].fields_by_name['type']._serialized_options = b'\272H\031r\027\020\001\030?2\021^[a-z][a-z0-9-]*$'
   _globals['_CREATEREQUEST'].fields_by_name['payload']._loaded_options = None
-  _globals['_CREATEREQUEST'].fields_by_name['payload']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_CREATEREQUEST'].fields_by_name['payload']._serialized_options = b'\272H\003\330\001\003'
   _globals['_CREATEREQUEST'].fields_by_name['labels']._loaded_options = None
   _globals['_CREATEREQUEST'].fields_by_name['labels']._serialized_options = b'\272HC\232\001@\020 \" r\0362\034^[a-z0-9][a-z0-9._/-]{0,62}$*\032r\030\030\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_GETREQUEST'].fields_by_name['id']._loaded_options = None
@@ -65,10 +65,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATESTATUSREQUEST'].fields_by_name['id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_UPDATESTATUSREQUEST'].fields_by_name['status']._loaded_options = None
   _globals['_UPDATESTATUSREQUEST'].fields_by_name['status']._serialized_options = b'\272H[\272\001X\n\017status.settable\022/must be queued, processing, completed or failed\032\024this in [1, 2, 3, 4]'
+  _globals['_UPDATESTATUSREQUEST'].fields_by_name['result']._loaded_options = None
+  _globals['_UPDATESTATUSREQUEST'].fields_by_name['result']._serialized_options = b'\272H\003\330\001\003'
   _globals['_CLAIM'].fields_by_name['worker_id']._loaded_options = None
   _globals['_CLAIM'].fields_by_name['worker_id']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_CLAIM'].fields_by_name['expected_attempt']._loaded_options = None
   _globals['_CLAIM'].fields_by_name['expected_attempt']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_CLAIM'].fields_by_name['expected_type']._loaded_options = None
+  _globals['_CLAIM'].fields_by_name['expected_type']._serialized_options = b'\272H\004r\002\030?'
   _globals['_TOKEN'].fields_by_name['worker_id']._loaded_options = None
   _globals['_TOKEN'].fields_by_name['worker_id']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_TOKEN'].fields_by_name['attempt']._loaded_options = None
@@ -104,35 +108,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRESPONSE']._serialized_start=1077
   _globals['_LISTRESPONSE']._serialized_end=1144
   _globals['_UPDATESTATUSREQUEST']._serialized_start=1147
-  _globals['_UPDATESTATUSREQUEST']._serialized_end=1474
-  _globals['_CLAIM']._serialized_start=1476
-  _globals['_CLAIM']._serialized_end=1549
-  _globals['_TOKEN']._serialized_start=1551
-  _globals['_TOKEN']._serialized_end=1615
-  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_start=1617
-  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_end=1704
-  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_start=1706
-  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_end=1775
-  _globals['_UPDATEOUTCOME']._serialized_start=1777
-  _globals['_UPDATEOUTCOME']._serialized_end=1885
-  _globals['_UPDATEACCEPTED']._serialized_start=1887
-  _globals['_UPDATEACCEPTED']._serialized_end=1957
-  _globals['_REGISTERWORKERREQUEST']._serialized_start=1959
-  _globals['_REGISTERWORKERREQUEST']._serialized_end=2031
-  _globals['_REGISTERWORKERRESPONSE']._serialized_start=2034
-  _globals['_REGISTERWORKERRESPONSE']._serialized_end=2186
-  _globals['_HEARTBEATREQUEST']._serialized_start=2189
-  _globals['_HEARTBEATREQUEST']._serialized_end=2320
-  _globals['_HEARTBEATRESPONSE']._serialized_start=2322
-  _globals['_HEARTBEATRESPONSE']._serialized_end=2372
-  _globals['_SETFLEETREQUEST']._serialized_start=2374
-  _globals['_SETFLEETREQUEST']._serialized_end=2410
-  _globals['_SETFLEETRESPONSE']._serialized_start=2412
-  _globals['_SETFLEETRESPONSE']._serialized_end=2489
-  _globals['_GETFLEETREQUEST']._serialized_start=2491
-  _globals['_GETFLEETREQUEST']._serialized_end=2508
-  _globals['_GETFLEETRESPONSE']._serialized_start=2510
-  _globals['_GETFLEETRESPONSE']._serialized_end=2593
-  _globals['_JOBSERVICE']._serialized_start=2596
-  _globals['_JOBSERVICE']._serialized_end=3271
+  _globals['_UPDATESTATUSREQUEST']._serialized_end=1482
+  _globals['_CLAIM']._serialized_start=1484
+  _globals['_CLAIM']._serialized_end=1589
+  _globals['_TOKEN']._serialized_start=1591
+  _globals['_TOKEN']._serialized_end=1655
+  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_start=1657
+  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_end=1744
+  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_start=1746
+  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_end=1815
+  _globals['_UPDATEOUTCOME']._serialized_start=1817
+  _globals['_UPDATEOUTCOME']._serialized_end=1925
+  _globals['_UPDATEACCEPTED']._serialized_start=1927
+  _globals['_UPDATEACCEPTED']._serialized_end=1997
+  _globals['_REGISTERWORKERREQUEST']._serialized_start=1999
+  _globals['_REGISTERWORKERREQUEST']._serialized_end=2071
+  _globals['_REGISTERWORKERRESPONSE']._serialized_start=2074
+  _globals['_REGISTERWORKERRESPONSE']._serialized_end=2226
+  _globals['_HEARTBEATREQUEST']._serialized_start=2229
+  _globals['_HEARTBEATREQUEST']._serialized_end=2360
+  _globals['_HEARTBEATRESPONSE']._serialized_start=2362
+  _globals['_HEARTBEATRESPONSE']._serialized_end=2412
+  _globals['_SETFLEETREQUEST']._serialized_start=2414
+  _globals['_SETFLEETREQUEST']._serialized_end=2450
+  _globals['_SETFLEETRESPONSE']._serialized_start=2452
+  _globals['_SETFLEETRESPONSE']._serialized_end=2529
+  _globals['_GETFLEETREQUEST']._serialized_start=2531
+  _globals['_GETFLEETREQUEST']._serialized_end=2548
+  _globals['_GETFLEETRESPONSE']._serialized_start=2550
+  _globals['_GETFLEETRESPONSE']._serialized_end=2633
+  _globals['_JOBSERVICE']._serialized_start=2636
+  _globals['_JOBSERVICE']._serialized_end=3311
 # @@protoc_insertion_point(module_scope)

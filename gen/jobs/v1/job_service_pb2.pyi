@@ -62,7 +62,9 @@ class CreateRequest(_message.Message):
     """One of the server's job types (setting JOB_TYPES)."""
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
-        """The handler's input: an object, at most 1 MiB as protobuf bytes, at most 32 levels deep."""
+        """The handler's input: an object, at most 1 MiB as protobuf bytes, at most 32 levels deep.
+        Required, and checked by the server itself: the rules here know nothing of its content.
+        """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -248,19 +250,25 @@ class Claim(_message.Message):
 
     WORKER_ID_FIELD_NUMBER: _builtins.int
     EXPECTED_ATTEMPT_FIELD_NUMBER: _builtins.int
+    EXPECTED_TYPE_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Who takes it, as registered."""
     expected_attempt: _builtins.int
     """The job's attempt as the dispatch record has it."""
+    expected_type: _builtins.str
+    """The job's type as the dispatch record has it: a claim of a job of another type is refused (reason WRONG_TYPE).
+    Empty: not checked.
+    """
     def __init__(
         self,
         *,
         worker_id: _builtins.str = ...,
         expected_attempt: _builtins.int = ...,
+        expected_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_attempt", b"expected_attempt", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_attempt", b"expected_attempt", "expected_type", b"expected_type", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -33,7 +33,7 @@ class JobServiceStub:
     stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
     UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
     caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own.
+    the server's own. Sending again is safe where the call says so.
     """
 
     def __init__(self, channel):
@@ -96,7 +96,7 @@ class JobServiceServicer:
     stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
     UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
     caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own.
+    the server's own. Sending again is safe where the call says so.
     """
 
     def Create(self, request, context):
@@ -147,7 +147,8 @@ class JobServiceServicer:
         `status` and `guard` together say what is meant:
         processing + claim    a worker takes the job: it was queued, and had exactly claim.expected_attempt claims. The
         attempt goes up by one; the worker gets a lease. Claiming again with the same words succeeds.
-        processing, no guard  anybody takes the job, for one hour, without a worker's name.
+        processing, no guard  anybody takes the job, for one hour, without a worker's name. Only with an `idempotency-key`
+        header (metadata) may this be sent again: another key, or none, is another taker.
         completed | failed + token   the holder reports the outcome. Reporting the same again succeeds.
         queued + token        the holder hands the job back; it is dispatched again at once.
         completed | failed, no guard  an outcome for a job that was claimed without a worker's name.
@@ -155,7 +156,7 @@ class JobServiceServicer:
         INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
         NOT_FOUND: there is no such job.
         FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
-        ATTEMPT_SUPERSEDED (another claim came after the token's) or HELD_BY_WORKER; its metadata has `status` and `attempt`.
+        ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER or WRONG_TYPE; its metadata has `status` and `attempt`.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -270,7 +271,7 @@ class JobService:
     stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
     UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
     caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own.
+    the server's own. Sending again is safe where the call says so.
     """
 
     @staticmethod

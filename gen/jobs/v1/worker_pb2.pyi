@@ -179,7 +179,7 @@ class AssignedPartitions(_message.Message):
     """The Kafka topic."""
     @_builtins.property
     def partitions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Its partitions, ascending."""
+        """Its partitions, ascending. At most 10,000 in all assignments of a report."""
 
     def __init__(
         self,
