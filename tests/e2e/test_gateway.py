@@ -137,6 +137,8 @@ def test_calls_for_workers_are_not_offered_as_rest(jobs: httpx.Client) -> None:
         ("PUT", "/jobs", "GET, POST"),
         ("DELETE", "/jobs/0", "GET, PATCH"),
         ("POST", "/jobs/0", "GET, PATCH"),
+        ("OPTIONS", "/jobs", "GET, POST"),
+        ("OPTIONS", "/jobs/0", "GET, PATCH"),
     ],
 )
 def test_a_wrong_method_on_jobs_is_405(jobs: httpx.Client, method: str, path: str, allowed: str) -> None:
@@ -148,7 +150,12 @@ def test_a_wrong_method_on_jobs_is_405(jobs: httpx.Client, method: str, path: st
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/start", "POST"), ("DELETE", "/stop", "POST"), ("POST", "/state", "GET")],
+    [
+        ("GET", "/start", "POST"),
+        ("DELETE", "/stop", "POST"),
+        ("OPTIONS", "/stop", "POST"),
+        ("POST", "/state", "GET"),
+    ],
 )
 def test_a_wrong_method_on_workers_is_405(
     workers: httpx.Client, method: str, path: str, allowed: str
