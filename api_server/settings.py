@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from service_runtime.settings import CommaSeparated, JobTypes, Port, ServiceSettings
+from service_runtime.settings import Addresses, JobTypes, Port, ServiceSettings
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -16,7 +16,7 @@ class ApiServerSettings(ServiceSettings):
     api_server_port: Port = 50051
     mongodb_uri: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
     mongodb_database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = "jobs"
-    kafka_bootstrap_servers: CommaSeparated = ("127.0.0.1:9092",)
+    kafka_bootstrap_servers: Addresses = ("127.0.0.1:9092",)
     kafka_group_id: str = "job-workers"
     kafka_partitions: Annotated[int, Field(ge=1, le=1000)] = 12
     kafka_replication_factor: Annotated[int, Field(ge=1, le=9)] = 1

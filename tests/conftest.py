@@ -7,8 +7,9 @@ import pytest
 
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
+from tests.gate import Gate
 
-JOB_TYPES = "compute,file,blockchain,data,gated,gated-thread,broken,suicidal"
+JOB_TYPES = "compute,file,blockchain,data,gated,gated-thread,stubborn,broken,suicidal"
 """The built-in ones, and those of tests/handlers.py."""
 API_SERVER = {
     "JOB_TYPES": JOB_TYPES,
@@ -31,6 +32,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
     finally:
         stack.down()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    gate = Gate(tmp_path)
+    yield gate
+    gate.open()
 
 
 @pytest.fixture

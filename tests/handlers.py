@@ -1,6 +1,7 @@
 """Handlers for tests, which decide when a job ends and see who ran it. Named by WORKER_HANDLERS in tests/conftest.py."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -38,6 +39,16 @@ def gated_thread(job: Job) -> dict[str, Any]:
     note_run(job)
     while not is_open(job):
         time.sleep(POLL)
+    return {"attempt": job.attempt}
+
+
+@handler("stubborn")
+async def stubborn(job: Job) -> dict[str, Any]:
+    """The same in the loop, whoever cancels it."""
+    note_run(job)
+    while not is_open(job):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(POLL)
     return {"attempt": job.attempt}
 
 

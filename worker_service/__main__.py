@@ -1,5 +1,6 @@
 """`python -m worker_service`: settings, logging, handlers, then the worker until SIGTERM or SIGINT."""
 
+import asyncio
 import functools
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from service_runtime.run import run_service
 from service_runtime.server import PortTaken
 from service_runtime.settings import exit_with_wrong_settings, load_settings
 from worker_service.bootstrap import run_worker
+from worker_service.ending import run_to_the_end
 from worker_service.registry import HandlerSpec, WrongHandlers, load_handlers
 from worker_service.settings import WorkerSettings
 
@@ -19,20 +21,32 @@ log = structlog.get_logger()
 
 def main() -> int:
     """The exit status: 0 after an orderly end, 1 after a failure. Wrong settings end the process with 2."""
+    status = 0
     settings = load_settings(WorkerSettings)
     configure_logging(settings)
     handlers = handlers_for(settings)
 
     prepare_process = functools.partial(configure_logging, settings)
 
+    async def work(stop: asyncio.Event) -> int:
+        try:
+            await run_worker(settings, handlers, prepare_process, stop)
+        except PortTaken:
+            raise
+        except Exception:
+            log.exception("worker_failed")
+            return 1
+        return 0
+
+    async def work_to_the_end(stop: asyncio.Event) -> None:
+        nonlocal status
+        status = await run_to_the_end(work(stop))
+
     try:
-        run_service(lambda stop: run_worker(settings, handlers, prepare_process, stop))
+        run_service(work_to_the_end)
     except PortTaken as error:
         exit_with_wrong_settings(f"WORKER_HOST, WORKER_PORT: {error}")
-    except Exception:
-        log.exception("worker_failed")
-        return 1
-    return 0
+    return status
 
 
 def handlers_for(settings: WorkerSettings) -> Mapping[str, HandlerSpec]:

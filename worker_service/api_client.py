@@ -31,8 +31,8 @@ OPTIONS = (
     ("grpc.max_send_message_length", 8 * 1024 * 1024),
     # One name may stand for several servers: use them all.
     ("grpc.lb_policy_name", "round_robin"),
-    # The server allows a ping every 10 s.
-    ("grpc.keepalive_time_ms", 30_000),
+    # A frozen server is found out in 15 s. The server allows no more than a ping every 10 s.
+    ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     # A server that comes back is found within about a second.
     ("grpc.initial_reconnect_backoff_ms", 100),

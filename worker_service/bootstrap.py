@@ -1,6 +1,7 @@
 """Puts the worker together. The one place that knows which parts there are."""
 
 import asyncio
+import functools
 import os
 import secrets
 import socket
@@ -39,6 +40,8 @@ from worker_service.worker import Worker
 
 log = structlog.get_logger()
 
+SERVER_GRACE_SECONDS = 1.0
+
 
 async def run_worker(
     settings: WorkerSettings,
@@ -46,7 +49,7 @@ async def run_worker(
     prepare_process: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
-    """Run a worker until `stop` is set. Raises PortTaken; an ExceptionGroup if one of its parts failed.
+    """Run a worker until `stop` is set. Raises PortTaken, or what one of its parts failed of.
 
     `prepare_process` is run in each process that handlers run in, and must be picklable.
     """
@@ -58,7 +61,7 @@ async def run_worker(
             heartbeat_api = await stack.enter_async_context(ApiClient(settings.api_server_address))
             server = control_server(settings, WorkerControl(heartbeat_api))
             await server.start()
-            stack.push_async_callback(server.stop, 1.0)
+            stack.push_async_callback(server.stop, SERVER_GRACE_SECONDS)
             executor = Executor(
                 threads=settings.worker_threads,
                 processes=settings.worker_processes,
@@ -124,7 +127,7 @@ def build_worker(
     validator.warm(DispatchRecord)
     updates = StatusUpdates(api)
     reporter = Reporter(identity.worker_id, updates, hand, totals, Backoff())
-    runner = Runner(handlers, executor, api, report=reporter.put, new_backoff=Backoff)
+    runner = Runner(handlers, executor, api, report=reporter.put, leave=hand.leave, new_backoff=Backoff)
     committer = Committer(tracker, Backoff())
     claimer = Claimer(
         identity.worker_id,
@@ -137,12 +140,13 @@ def build_worker(
         backoff=Backoff(),
         finish=committer.finish,
         start=runner.start,
+        give_up=runner.give_up,
         on_trouble_change=pauses_wake.set,
     )
     lanes_by_topic = {
         topic_of(job_type): lanes[handlers[job_type].run_in] for job_type in settings.worker_job_types
     }
-    intake = Intake(lanes_by_topic, tracker, wish, claimer, validator, totals, finish=committer.finish)
+    intake = Intake(lanes_by_topic, tracker, wish, claimer, hand, validator, totals, finish=committer.finish)
     consumer = JobConsumer(
         KafkaAddress(settings.kafka_bootstrap_servers, settings.kafka_group_id, settings.worker_name),
         lanes_by_topic,
@@ -172,5 +176,6 @@ def build_worker(
         hand=hand,
         totals=totals,
         set_serving=server.set_serving,
+        stop_serving=functools.partial(server.stop, SERVER_GRACE_SECONDS),
         drain_timeout=settings.worker_drain_timeout,
     )

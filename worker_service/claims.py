@@ -37,10 +37,12 @@ class Claimer:
         backoff: Backoff,
         finish: Callable[[Ticket], None],
         start: Callable[[Claimed], None],
+        give_up: Callable[[Claimed], None],
         on_trouble_change: Callable[[], None],
     ) -> None:
         """`wake` is set when there may be something to claim. `finish` is told each record that was claimed durably
-        or refused, `start` each job that was claimed. `on_trouble_change` is called when `in_trouble` changes.
+        or refused, `start` each job that was claimed, `give_up` each one whose claim turns out to be lost.
+        `on_trouble_change` is called when `in_trouble` changes.
         """
         self._worker_id = worker_id
         self._updates = updates
@@ -52,6 +54,7 @@ class Claimer:
         self._backoff = backoff
         self._finish = finish
         self._start = start
+        self._give_up = give_up
         self._on_trouble_change = on_trouble_change
         self._closed = False
         self._quiet = asyncio.Event()
@@ -92,15 +95,27 @@ class Claimer:
         return bool(self._hand.claiming)
 
     def _note(self, waiting: Waiting, lane: Lane) -> None:
-        job_id = waiting.record.id
+        job_id, attempt = waiting.record.id, waiting.record.attempt
         if (claiming := self._hand.claiming.get(job_id)) is not None:
-            # A double: it is done with when the claim that is under way is.
-            claiming.tickets.append(waiting.ticket)
-        elif job_id in self._hand.held:
-            self._refuse([waiting.ticket])
+            if attempt > claiming.record.attempt:
+                self._hand.add_successor(waiting)
+            else:
+                # A double: it is done with when the claim that is under way is.
+                claiming.tickets.append(waiting.ticket)
+        elif (held := self._hand.held.get(job_id)) is not None:
+            if attempt >= held.attempt:
+                # Published after our claim, so that claim has ended: this process was stopped for too long, say.
+                self._hand.add_successor(waiting)
+                self._lose(held)
+            else:
+                self._refuse([waiting.ticket])
         else:
             lane.hold()
             self._hand.claiming[job_id] = Claiming(waiting.record, lane, [waiting.ticket])
+
+    def _lose(self, held: Claimed) -> None:
+        log.warning("claim_lost", job_id=held.id, type=held.type, attempt=held.attempt)
+        self._give_up(held)
 
     async def _claim(self) -> None:
         batch = list(self._hand.claiming.values())
@@ -116,7 +131,7 @@ class Claimer:
 
     def _request(self, claiming: Claiming) -> UpdateStatusRequest:
         record = claiming.record
-        claim = Claim(worker_id=self._worker_id, expected_attempt=record.attempt)
+        claim = Claim(worker_id=self._worker_id, expected_attempt=record.attempt, expected_type=record.type)
         return UpdateStatusRequest(id=record.id, status=Job.Status.processing, claim=claim)
 
     def _settle(self, claiming: Claiming, outcome: UpdateOutcome) -> None:
@@ -126,11 +141,14 @@ class Claimer:
             self._hand.move_to_held(claimed)
             for ticket in claiming.tickets:
                 self._finish(ticket)
-            self._start(claimed)
+            if self._hand.has_successor(record.id):
+                log.warning("claim_lost", job_id=record.id, type=record.type, attempt=claimed.attempt)
+                self._hand.leave(claimed)
+            else:
+                self._start(claimed)
             return
-        del self._hand.claiming[record.id]
         claiming.lane.note_refusal()
-        claiming.lane.release()
+        self._hand.leave(claiming)
         self._refuse(claiming.tickets)
         # A stale or doubled record is ordinary; any other refusal points at a fault.
         tell = log.debug if outcome.error.code == Code.FAILED_PRECONDITION else log.warning

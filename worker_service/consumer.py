@@ -111,7 +111,7 @@ class JobConsumer:
                     return
             finally:
                 if self._consumer is None:
-                    await consumer.stop()
+                    await _stop(consumer)
             await asyncio.sleep(self._backoff.next())
 
     async def _is_ready(self, consumer: AIOKafkaConsumer) -> bool:
@@ -172,11 +172,7 @@ class JobConsumer:
         if self._consumer is None:
             return
         consumer, self._consumer = self._consumer, None
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await consumer.stop()
-        except (KafkaError, TimeoutError) as error:
-            log.warning("consumer_not_closed", problem=repr(error))
+        await _stop(consumer)
 
     async def revoked(self, partitions: AbstractSet[Partition]) -> None:
         """Before a rebalance: jobs in hand run on, their leases guard them; all else is let go."""
@@ -227,6 +223,19 @@ class JobConsumer:
         if self._consumer is None:
             raise RuntimeError("the consumer has not been started")
         return self._consumer
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Within CLOSE_SECONDS. In a task of its own: without Kafka, aiokafka's cancellations of its own tasks leak out."""
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait([stopping], timeout=CLOSE_SECONDS)
+    if not stopping.done():
+        stopping.cancel()
+        log.warning("consumer_not_closed", problem=f"not within {CLOSE_SECONDS:g} s")
+    elif stopping.cancelled():
+        log.warning("consumer_not_closed", problem="aiokafka cancelled it")
+    elif (error := stopping.exception()) is not None:
+        log.warning("consumer_not_closed", problem=repr(error))
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # - aiokafka has no types

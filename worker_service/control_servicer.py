@@ -33,6 +33,13 @@ class ApiServerUnreachable(ServiceError):
     reason = "API_SERVER_UNREACHABLE"
 
 
+class FleetTooLarge(ServiceError):
+    """All that the workers say of themselves is more than one message can carry."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "FLEET_TOO_LARGE"
+
+
 class WorkerControl(WorkerServiceServicer):
     """See proto/jobs/v1/worker_service.proto."""
 
@@ -58,4 +65,8 @@ async def _reach(call: Awaitable[T]) -> T:
     except grpc.aio.AioRpcError as error:
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             raise ApiServerUnreachable(f"no API server is within reach: {error.details()}") from None
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise FleetTooLarge(
+                "the workers do not fit into one answer; ask JobService for what you need"
+            ) from None
         raise

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any, Literal, TypeVar, get_args
 
-JOB_TYPE = re.compile(r"[a-z][a-z0-9-]{0,62}")
+from service_runtime.settings import JOB_TYPE_PATTERN
+
 DECLARATIONS = "__job_handlers__"
 """Name of the list in a module's namespace."""
 
@@ -52,7 +53,7 @@ def handler(job_type: str, *, run_in: RunIn | None = None) -> Callable[[F], F]:
     """
     if not isinstance(job_type, str):
         raise WrongHandlers('write @handler("a-job-type")')
-    if JOB_TYPE.fullmatch(job_type) is None:
+    if re.fullmatch(JOB_TYPE_PATTERN, job_type) is None:
         raise WrongHandlers(
             f"handler type {job_type!r}: must be 1 to 63 characters a-z, 0-9, '-', the first one a letter"
         )

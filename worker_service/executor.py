@@ -16,8 +16,8 @@ from worker_service.threads import Threads
 
 log = structlog.get_logger()
 
-STOP_SECONDS = 5.0
-"""How long `close` waits for handlers that do not want to stop."""
+STOP_SECONDS = 1.0
+"""How long `close` waits for handlers that do not want to stop; by then they have been told so once."""
 
 
 def prepare_nothing() -> None:

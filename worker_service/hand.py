@@ -1,10 +1,12 @@
 """The table of jobs that this worker is claiming or has in hand: none of them is ever claimed a second time."""
 
+from collections import defaultdict
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service.lanes import Lane
-from worker_service.offsets import Ticket
+from worker_service.lanes import Lane, Waiting
+from worker_service.offsets import Partition, Ticket
 
 
 @dataclass(slots=True)
@@ -16,7 +18,7 @@ class Claiming:
     tickets: list[Ticket] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Claimed:
     """A job in hand. `attempt` is the fencing token's."""
 
@@ -34,13 +36,43 @@ class Claimed:
 
 
 class Hand:
-    """Jobs by id. A job is in at most one of the two."""
+    """Jobs by id. A job is in at most one of `claiming` and `held`.
+
+    A record that was published after their claim is a successor: the claim has ended, whatever the worker thinks. It
+    goes back into its lane when the job leaves the hand.
+    """
 
     def __init__(self) -> None:
         self.claiming: dict[str, Claiming] = {}
         self.held: dict[str, Claimed] = {}
+        self._successors: defaultdict[str, list[Waiting]] = defaultdict(list)
 
     def move_to_held(self, claimed: Claimed) -> None:
         """The claim of a job was accepted."""
         del self.claiming[claimed.id]
         self.held[claimed.id] = claimed
+
+    def add_successor(self, waiting: Waiting) -> None:
+        """Keep a record until its job leaves the hand."""
+        self._successors[waiting.record.id].append(waiting)
+
+    def has_successor(self, job_id: str) -> bool:
+        """Whether a job was published again after its claim."""
+        return job_id in self._successors
+
+    def drop_successors(self, partitions: AbstractSet[Partition]) -> None:
+        """Forget the records of `partitions`: Kafka gives them to whoever has the partition next."""
+        for job_id, successors in list(self._successors.items()):
+            kept = [waiting for waiting in successors if waiting.ticket.partition not in partitions]
+            if kept:
+                self._successors[job_id] = kept
+            else:
+                del self._successors[job_id]
+
+    def leave(self, job: Claiming | Claimed) -> None:
+        """A job is in hand no more: its claim was refused or lost, or its outcome has been reported."""
+        table = self.claiming if isinstance(job, Claiming) else self.held
+        del table[job.record.id]
+        job.lane.release()
+        for waiting in self._successors.pop(job.record.id, ()):
+            job.lane.add(waiting)

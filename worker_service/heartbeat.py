@@ -20,7 +20,9 @@ from worker_service.totals import Totals
 log = structlog.get_logger()
 
 CALL_SECONDS = 2.0
-"""Short: a heartbeat that is late is worth less than the next one."""
+"""Short: a heartbeat that is late is worth less than the next one. Shorter still where leases are short."""
+TRIES_A_LEASE = 4
+MOST_INT32 = 2**31 - 1
 
 
 class Heartbeat:
@@ -47,12 +49,13 @@ class Heartbeat:
         self._assignment = assignment
         self._backoff = backoff
         self._interval = 1.0
+        self._call_seconds = CALL_SECONDS
         self.registered = asyncio.Event()
         self.draining = False
         """Set when the worker shuts down; told with each heartbeat."""
 
     async def run(self) -> None:
-        """Until cancelled: register, then beat. A heartbeat that fails is followed by the next one."""
+        """Until cancelled: register, then beat. A heartbeat that fails is followed by the next one, soon."""
         await self._register()
         while True:
             try:
@@ -61,12 +64,23 @@ class Heartbeat:
                 log.warning("heartbeat_failed", code=error.code().name, message=error.details())
                 if error.code() is grpc.StatusCode.NOT_FOUND:
                     await self._register()
+                await self._pause()
+                continue
+            except Exception:
+                # Without heartbeats all jobs in hand are lost, whatever the fault.
+                log.exception("heartbeat_failed")
+                await self._pause()
+                continue
+            self._backoff.reset()
             # A wish just heard is confirmed with a heartbeat at once, when no claim made before it is under way.
             if not self._wish.followed and await self._claimer.quiet(self._interval):
                 self._wish.follow()
                 log.info("fleet_wish_followed", consuming=self._wish.consuming)
             else:
                 await asyncio.sleep(self._interval)
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(min(self._backoff.next(), self._interval))
 
     async def _register(self) -> None:
         while True:
@@ -79,6 +93,8 @@ class Heartbeat:
                 await asyncio.sleep(self._backoff.next())
                 continue
             self._backoff.reset()
+            lease = answer.lease.ToTimedelta().total_seconds()
+            self._call_seconds = min(CALL_SECONDS, max(lease / TRIES_A_LEASE, 0.1))
             self._interval = max(answer.heartbeat_interval.ToTimedelta().total_seconds(), 0.1)
             self._wish.hear(answer.fleet, anew=True)
             log.info("registered", consuming=answer.fleet.consuming, heartbeat_interval=self._interval)
@@ -87,9 +103,12 @@ class Heartbeat:
 
     async def _beat(self) -> None:
         request = HeartbeatRequest(
-            worker_id=self._identity.worker_id, job_ids=list(self._hand.held), report=self._report()
+            worker_id=self._identity.worker_id,
+            # A claim whose answer is on its way may be ours already.
+            job_ids=[*self._hand.held, *self._hand.claiming],
+            report=self._report(),
         )
-        answer = await self._api.heartbeat(request, CALL_SECONDS)
+        answer = await self._api.heartbeat(request, self._call_seconds)
         self._wish.hear(answer.fleet)
 
     def _report(self) -> WorkerReport:
@@ -97,8 +116,8 @@ class Heartbeat:
             state=self._state(),
             assignments=assigned_partitions(self._assignment()),
             in_flight=len(self._hand.held),
-            completed_total=self._totals.completed,
-            failed_total=self._totals.failed,
+            completed_total=min(self._totals.completed, MOST_INT32),
+            failed_total=min(self._totals.failed, MOST_INT32),
             fleet_revision=self._wish.followed_revision,
         )
 

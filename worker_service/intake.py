@@ -8,6 +8,7 @@ import structlog
 from service_runtime.validation import ContractValidator
 from worker_service.claims import Claimer
 from worker_service.fleet import FleetWish
+from worker_service.hand import Hand
 from worker_service.lanes import Lane, Waiting
 from worker_service.offsets import OffsetTracker, Partition, Ticket
 from worker_service.records import BadRecord, decode_record
@@ -28,6 +29,7 @@ class Intake:
         tracker: OffsetTracker,
         wish: FleetWish,
         claimer: Claimer,
+        hand: Hand,
         validator: ContractValidator,
         totals: Totals,
         *,
@@ -38,6 +40,7 @@ class Intake:
         self._tracker = tracker
         self._wish = wish
         self._claimer = claimer
+        self._hand = hand
         self._validator = validator
         self._totals = totals
         self._finish = finish
@@ -72,4 +75,5 @@ class Intake:
         """Forget what waits of `partitions`, and give claims under way a moment, so that their offsets count."""
         for lane in set(self._lanes.values()):
             lane.drop(partitions)
+        self._hand.drop_successors(partitions)
         await self._claimer.quiet(REVOKE_SECONDS)

@@ -41,6 +41,7 @@ class _Progress:
     """Offsets handed out, ascending, from the first unfinished one on."""
     finished: set[int] = field(default_factory=set)
     """Those of `begun` that are finished."""
+    last_begun: int = -1
     next_offset: int = -1
     """The offset after the longest finished run; -1: nothing finished yet."""
     committed: int = -1
@@ -70,13 +71,18 @@ class OffsetTracker:
                 del self._assigned[commit.partition]
 
     def begin(self, partition: Partition, offset: int) -> Ticket | None:
-        """Note that a record was handed out; None if its partition is not assigned. Offsets must ascend."""
+        """Note that a record was handed out; None if its partition is not assigned.
+
+        Offsets ascend. One that does not shows that the log was made anew: what was before it counts no more.
+        """
         progress = self._assigned.get(partition)
         if progress is None:
             return None
-        if progress.begun and offset <= progress.begun[-1]:
-            raise ValueError(f"{partition}: offset {offset} does not come after {progress.begun[-1]}")
+        if offset <= progress.last_begun:
+            self.assign(partition)
+            progress = self._assigned[partition]
         progress.begun.append(offset)
+        progress.last_begun = offset
         return Ticket(partition, progress.epoch, offset)
 
     def finish(self, ticket: Ticket) -> None:

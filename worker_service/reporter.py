@@ -106,8 +106,7 @@ class Reporter:
             return
         else:
             self._note_refusal(report, outcome.error)
-        del self._hand.held[report.claimed.id]
-        report.claimed.lane.release()
+        self._hand.leave(report.claimed)
 
     def _count(self, status: "Job.Status.ValueType") -> None:
         match status:

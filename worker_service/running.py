@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import structlog
@@ -11,15 +13,31 @@ from google.protobuf.struct_pb2 import Struct
 from service_runtime.structs import StructError, struct_to_dict
 from worker_service.api_client import ApiClient
 from worker_service.backoff import Backoff
+from worker_service.declare import RunIn
 from worker_service.executor import Executor
 from worker_service.hand import Claimed
 from worker_service.job import Job
-from worker_service.outcome import Failed, Interrupted, Outcome
+from worker_service.outcome import Failed, Interrupted, Outcome, Reason
 from worker_service.registry import HandlerSpec
 
 log = structlog.get_logger()
 
 GET_SECONDS = 8.0
+INTERRUPT_SECONDS = 5.0
+"""How long a handler may take to stop when it is told to."""
+
+
+class JobGone(Exception):
+    """A job in hand has vanished from the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A job whose outcome is still to come."""
+
+    claimed: Claimed
+    run_in: RunIn
+    task: asyncio.Task[None]
 
 
 class Runner:
@@ -32,20 +50,22 @@ class Runner:
         api: ApiClient,
         *,
         report: Callable[[Claimed, Outcome], None],
+        leave: Callable[[Claimed], None],
         new_backoff: Callable[[], Backoff],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`handlers` by job type. `report` takes each job's outcome."""
+        """`handlers` by job type. `report` takes each job's outcome, `leave` each job that shall have none."""
         self._handlers = handlers
         self._executor = executor
         self._api = api
         self._report = report
+        self._leave = leave
         self._new_backoff = new_backoff
         self._clock = clock
         self._group = asyncio.TaskGroup()
-        self._running: dict[str, tuple[asyncio.Task[None], str]] = {}
-        """The task of each job by id, and how its handler is run."""
-        self._interrupted: set[str] = set()
+        self._running: dict[str, _Run] = {}
+        """By job id."""
+        self._interrupted: set[Claimed] = set()
 
     async def run(self) -> None:
         """Keep the jobs' tasks until cancelled; a fault in one of them, other than the handler's, ends all."""
@@ -55,23 +75,52 @@ class Runner:
     def start(self, claimed: Claimed) -> None:
         """Run a job that was claimed."""
         task = self._group.create_task(self._run(claimed))
-        self._running[claimed.id] = (task, self._handlers[claimed.type].run_in)
-        task.add_done_callback(lambda _task: self._running.pop(claimed.id))
+        self._running[claimed.id] = _Run(claimed, self._handlers[claimed.type].run_in, task)
+
+    def give_up(self, claimed: Claimed) -> None:
+        """The claim of a job is lost: stop its handler, and let nobody hear of it. A job whose outcome is being reported
+        leaves the hand by that.
+        """
+        run = self._running.get(claimed.id)
+        if run is None:
+            return
+        del self._running[claimed.id]
+        self._cancel(run)
+        self._leave(claimed)
 
     async def idle(self, seconds: float) -> bool:
         """Wait until no job is running, `seconds` at most; whether that came about."""
         if self._running:
-            await asyncio.wait([task for task, _ in self._running.values()], timeout=seconds)
+            await asyncio.wait([run.task for run in self._running.values()], timeout=seconds)
         return not self._running
 
-    async def interrupt(self, modes: Collection[str]) -> None:
-        """Hand back the jobs that run in these ways. A thread cannot be stopped: its job runs on, for nothing."""
-        tasks = {job_id: task for job_id, (task, mode) in self._running.items() if mode in modes}
-        self._interrupted.update(tasks)
-        for task in tasks.values():
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks.values())
+    async def interrupt(self, modes: Collection[RunIn]) -> None:
+        """Hand back the jobs that run in these ways. A thread cannot be stopped: its job runs on, for nothing. So does a
+        handler that does not stop within INTERRUPT_SECONDS.
+        """
+        runs = [run for run in self._running.values() if run.run_in in modes]
+        for run in runs:
+            self._cancel(run)
+        if runs:
+            await asyncio.wait([run.task for run in runs], timeout=INTERRUPT_SECONDS)
+        for run in runs:
+            if not run.task.done():
+                job = run.claimed
+                log.warning("handler_not_stopped", job_id=job.id, type=job.type, attempt=job.attempt)
+            # Also for a task that was cancelled before it began.
+            self._end(run.claimed, Interrupted())
+
+    def _cancel(self, run: _Run) -> None:
+        self._interrupted.add(run.claimed)
+        run.task.add_done_callback(lambda _task: self._interrupted.discard(run.claimed))
+        run.task.cancel()
+
+    def _end(self, claimed: Claimed, outcome: Outcome) -> None:
+        """Report a job, unless it was given up or reported already."""
+        run = self._running.get(claimed.id)
+        if run is not None and run.claimed is claimed:
+            del self._running[claimed.id]
+            self._report(claimed, outcome)
 
     async def _run(self, claimed: Claimed) -> None:
         try:
@@ -80,28 +129,39 @@ class Runner:
                 outcome = await self._outcome(claimed)
                 claimed.lane.note_run(self._clock() - started)
         except asyncio.CancelledError:
-            if claimed.id not in self._interrupted:
+            if claimed not in self._interrupted:
                 raise
             outcome = Interrupted()
-        self._report(claimed, outcome)
+        self._end(claimed, outcome)
 
     async def _outcome(self, claimed: Claimed) -> Outcome:
-        record = claimed.record
-        struct = await self._fetch_payload(claimed) if record.payload_omitted else record.payload
         try:
-            payload = struct_to_dict(struct)
-        except StructError as error:
-            return Failed(reason="INVALID_INPUT", message=f"payload: {error}")
+            payload = await self._payload(claimed)
+        except JobGone:
+            return Failed(reason=Reason.HANDLER_ERROR, message="the job does not exist any more")
         job = Job(id=claimed.id, type=claimed.type, attempt=claimed.attempt, payload=payload)
         return await self._executor.run(self._handlers[claimed.type], job)
 
+    async def _payload(self, claimed: Claimed) -> dict[str, Any]:
+        """From the record, or from the API server, which alone knows for certain. Raises JobGone."""
+        if not claimed.record.payload_omitted:
+            try:
+                return struct_to_dict(claimed.record.payload)
+            except StructError as error:
+                log.warning(
+                    "record_with_a_bad_payload", job_id=claimed.id, type=claimed.type, problem=str(error)
+                )
+        return struct_to_dict(await self._fetch_payload(claimed))
+
     async def _fetch_payload(self, claimed: Claimed) -> Struct:
-        """The payload of a job whose record was too small for it; asked for until it comes."""
+        """Asked for until it comes. Raises JobGone."""
         backoff = self._new_backoff()
         while True:
             try:
                 return (await self._api.get(claimed.id, GET_SECONDS)).payload
             except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.NOT_FOUND:
+                    raise JobGone from None
                 log.warning(
                     "payload_not_read",
                     job_id=claimed.id,

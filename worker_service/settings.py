@@ -1,30 +1,18 @@
 """What the worker service can be told; see docs/reference/settings.md."""
 
 import os
-import re
 import socket
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from service_runtime.settings import CommaSeparated, JobTypes, Port, ServiceSettings
+from service_runtime.settings import Addresses, CommaSeparated, JobTypes, Port, ServiceSettings
 
-ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
-
-
-def _check_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    if not addresses:
-        raise ValueError("at least one host:port")
-    for address in addresses:
-        found = ADDRESS.fullmatch(address)
-        if found is None or not 1 <= int(found[2]) <= 65535:
-            raise ValueError(f"{address!r} is not host:port with a port from 1 to 65535")
-    return tuple(dict.fromkeys(addresses))
-
-
-Addresses = Annotated[CommaSeparated, AfterValidator(_check_addresses)]
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+MOST_JOB_TYPES = 256
+"""As many as the contract lets a worker register."""
+WorkerJobTypes = Annotated[JobTypes, Field(max_length=MOST_JOB_TYPES)]
 _CPUS = os.cpu_count() or 1
 
 
@@ -36,7 +24,7 @@ class WorkerSettings(ServiceSettings):
         pattern=r"^[A-Za-z0-9._-]{1,128}$",
         description="stays the same over restarts",
     )
-    worker_job_types: JobTypes = ("compute", "file", "blockchain", "data")
+    worker_job_types: WorkerJobTypes = ("compute", "file", "blockchain", "data")
     worker_handlers: CommaSeparated = Field(default=(), description="modules with handlers of your own")
     worker_file_root: Path = Field(default=Path("files"), description="the folder that file jobs may read")
     worker_concurrency: int = Field(default=100, ge=1, le=5000, description="async handlers at a time")

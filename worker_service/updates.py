@@ -1,5 +1,6 @@
 """Sends steps of many jobs in one call, and tells for each whether it was taken, refused, or is not known yet."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import grpc
@@ -17,7 +18,16 @@ log = structlog.get_logger()
 CALL_SECONDS = 8.0
 """Longer than the API server takes to give up by itself, so that its own answer is heard."""
 FINAL_CODES = {Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.RESOURCE_EXHAUSTED}
-CONTENT_CODES = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
+FAULT_CODES = {Code.INTERNAL, Code.UNKNOWN}
+"""The server failed in a way that it does not understand; another try may help, or not."""
+MOST_FAULTS = 10
+CONTENT_CODES = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+}
+"""What is in the call may be why it failed."""
 
 
 class StatusUpdates:
@@ -25,11 +35,14 @@ class StatusUpdates:
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api
+        self._faults: Counter[str] = Counter()
+        """How often a job's step, by itself, has met with one of FAULT_CODES."""
 
     async def send(self, requests: Sequence[UpdateStatusRequest]) -> list[UpdateOutcome | None]:
         """One outcome for each request, in order. None: not known, or not now; send the request again.
 
-        A call that fails because of what is in it is halved until the culprit stands alone.
+        A call that fails because of what is in it is halved until the culprit stands alone. A step that the server fails
+        at MOST_FAULTS times counts as refused.
         """
         try:
             response = await self._api.batch_update_status(
@@ -40,7 +53,10 @@ class StatusUpdates:
         if len(response.outcomes) != len(requests):
             log.error("outcomes_do_not_match", sent=len(requests), received=len(response.outcomes))
             return [None] * len(requests)
-        return [outcome if is_final(outcome) else None for outcome in response.outcomes]
+        return [
+            self._judge(request, outcome)
+            for request, outcome in zip(requests, response.outcomes, strict=True)
+        ]
 
     async def _after_failure(
         self, requests: Sequence[UpdateStatusRequest], error: grpc.aio.AioRpcError
@@ -52,9 +68,26 @@ class StatusUpdates:
             )
             return [None] * len(requests)
         if len(requests) == 1:
-            return [UpdateOutcome(error=status)]
+            return [self._judge(requests[0], UpdateOutcome(error=status))]
         half = len(requests) // 2
         return [*await self.send(requests[:half]), *await self.send(requests[half:])]
+
+    def _judge(self, request: UpdateStatusRequest, outcome: UpdateOutcome) -> UpdateOutcome | None:
+        if outcome.error.code in FAULT_CODES:
+            self._faults[request.id] += 1
+            log.warning(
+                "status_update_failed",
+                job_id=request.id,
+                code=Code.Name(outcome.error.code),
+                message=outcome.error.message,
+                times=self._faults[request.id],
+            )
+            if self._faults[request.id] < MOST_FAULTS:
+                return None
+        elif not is_final(outcome):
+            return None
+        self._faults.pop(request.id, None)
+        return outcome
 
 
 def is_final(outcome: UpdateOutcome) -> bool:

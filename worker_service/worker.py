@@ -1,8 +1,9 @@
 """A worker's life: everything runs side by side until the worker is asked to stop, then it ends in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import structlog
 
@@ -21,6 +22,13 @@ log = structlog.get_logger()
 CLAIM_SECONDS = 3.0
 REPORT_SECONDS = 5.0
 COMMIT_SECONDS = 2.0
+END_SECONDS = 6.0
+"""How long a part may take to end when it is cancelled; longer than the consumer takes to close."""
+OTHERS_END_SECONDS = 1.0
+
+
+class PartEnded(Exception):
+    """A part that works until it is cancelled has ended without being told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +44,43 @@ class Worker:
     hand: Hand
     totals: Totals
     set_serving: Callable[[bool], Awaitable[None]]
+    stop_serving: Callable[[], Awaitable[None]]
     drain_timeout: float
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then shut down. A part that fails ends all others, without a drain."""
-        async with asyncio.TaskGroup() as group:
-            consuming = group.create_task(self._consume())
-            claiming = group.create_task(self.claimer.run())
-            committing = group.create_task(self.committer.run(self.consumer))
-            others = [
-                group.create_task(part)
-                for part in (self.heartbeat.run(), self.runner.run(), self.reporter.run())
-            ]
-            await stop.wait()
-            log.info("draining", in_hand=len(self.hand.held), drain_timeout=self.drain_timeout)
-            self.heartbeat.draining = True
-            await self.set_serving(False)
-            await _end(consuming)
-            self.claimer.close()
-            await self.claimer.quiet(CLAIM_SECONDS)
-            await _end(claiming)
-            await self._empty_hand()
-            await self.committer.flush(self.consumer, COMMIT_SECONDS)
-            await _end(committing)
-            await self.consumer.close()
-            # A thread cannot be stopped. Its job is handed back last, just before the process ends.
-            await self.runner.interrupt({"thread"})
-            await self._flush_reports()
-            for task in others:
-                await _end(task)
-        log.info("drained", completed=self.totals.completed, failed=self.totals.failed)
+        """Work until `stop` is set or a part fails, then shut down in order. Raises what the part failed of."""
+        consuming = asyncio.create_task(self._consume())
+        claiming = asyncio.create_task(self.claimer.run())
+        committing = asyncio.create_task(self.committer.run(self.consumer))
+        others = [
+            asyncio.create_task(part)
+            for part in (self.heartbeat.run(), self.runner.run(), self.reporter.run())
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        parts = [consuming, claiming, committing, *others]
+        await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
+        failure = next((_failure(task) for task in parts if task.done()), None)
+        if failure is not None:
+            log.error("part_failed", problem=repr(failure))
+        log.info("draining", in_hand=len(self.hand.held), drain_timeout=self.drain_timeout)
+        self.heartbeat.draining = True
+        await self.set_serving(False)
+        await _end([consuming], END_SECONDS)
+        self.claimer.close()
+        await self.claimer.quiet(CLAIM_SECONDS)
+        await _end([claiming], END_SECONDS)
+        await self._empty_hand()
+        await self.committer.flush(self.consumer, COMMIT_SECONDS)
+        await _end([committing], END_SECONDS)
+        await self.stop_serving()
+        # A thread cannot be stopped. Its job is handed back late, but before the consumer closes, which can take long.
+        await self.runner.interrupt({"thread"})
+        await self._flush_reports()
+        await self.consumer.close()
+        await _end([stopping, *others], OTHERS_END_SECONDS)
+        log.info("drained", **asdict(self.totals))
+        if failure is not None:
+            raise failure
 
     async def _consume(self) -> None:
         await self.heartbeat.registered.wait()
@@ -86,6 +101,13 @@ class Worker:
             log.error("reports_not_sent", job_ids=list(self.hand.held))
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+def _failure(part: asyncio.Task[None]) -> BaseException:
+    """Why a part that should never end has ended."""
+    error = None if part.cancelled() else part.exception()
+    return error or PartEnded("a part of the worker ended by itself")
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]], seconds: float) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=seconds)

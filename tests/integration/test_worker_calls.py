@@ -11,20 +11,25 @@ from google.rpc.code_pb2 import Code
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import Claim, UpdateStatusRequest
+from jobs.v1.job_service_pb2 import Claim, Token, UpdateStatusRequest
+from jobs.v1.worker_pb2 import Fleet
 from local_stack.stack import Stack
 from service_runtime.structs import dict_to_struct
 from tests.e2e.jobs_api import create, get, jobs_client, workers_client
 from worker_service.api_client import ApiClient
 from worker_service.backoff import Backoff
+from worker_service.claims import Claimer
+from worker_service.fleet import FleetWish
 from worker_service.hand import Claimed, Hand
-from worker_service.lanes import Lane
+from worker_service.lanes import Lane, Waiting
+from worker_service.offsets import OffsetTracker, Partition, Ticket
 from worker_service.outcome import Failed, Interrupted, Outcome, Succeeded
 from worker_service.reporter import Reporter
 from worker_service.totals import Totals
 from worker_service.updates import StatusUpdates
 
 WORKER_ID = "test/1"
+PARTITION = Partition("jobs.compute", 0)
 DEAD = "127.0.0.1:1"
 
 
@@ -179,3 +184,119 @@ async def test_a_superseded_report_is_dropped_and_counted(reports: Reports, clie
     assert await reports.reporter.flush(10)
     assert (reports.totals.superseded, reports.totals.completed) == (1, 0)
     assert get(client, job_id)["status"] == "processing"
+
+
+class Claims:
+    """A claimer at work on one lane, and what it says of records and jobs."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._tracker = OffsetTracker()
+        self._tracker.assign(PARTITION)
+        self._offset = -1
+        wake = asyncio.Event()
+        wish = FleetWish(wake.set)
+        wish.hear(Fleet(consuming=True, revision=1))
+        self.hand, self.finished = Hand(), list[int]()
+        self.started, self.given_up = list[Claimed](), list[Claimed]()
+        self.lane = Lane(10, on_work=wake.set, on_full_change=lambda: None)
+        self.claimer = Claimer(
+            WORKER_ID,
+            StatusUpdates(api),
+            [self.lane],
+            self.hand,
+            wish,
+            Totals(),
+            wake=wake,
+            backoff=Backoff(),
+            finish=lambda ticket: self.finished.append(ticket.offset),
+            start=self.started.append,
+            give_up=self._give_up,
+            on_trouble_change=lambda: None,
+        )
+
+    def _give_up(self, claimed: Claimed) -> None:
+        self.given_up.append(claimed)
+        self.hand.leave(claimed)
+
+    async def poll(self, job_id: str, *attempts: int) -> None:
+        """Records of a job come in, the first one at offset 0; returns when they are done with, as far as they can be."""
+        for attempt in attempts:
+            self._offset += 1
+            ticket = self._tracker.begin(PARTITION, self._offset)
+            assert ticket is not None
+            record = DispatchRecord(id=job_id, type="compute", attempt=attempt)
+            self.lane.add(Waiting(record, ticket, 1))
+        await asyncio.sleep(0)  # the claimer wakes up
+        assert await self.claimer.quiet(10)
+
+
+@pytest.fixture
+async def claims(api: ApiClient) -> AsyncIterator[Claims]:
+    claims = Claims(api)
+    running = asyncio.create_task(claims.claimer.run())
+    yield claims
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def hand_back(api: ApiClient, job_id: str) -> None:
+    """As a lease that runs out would."""
+    token = Token(worker_id=WORKER_ID, attempt=1)
+    request = UpdateStatusRequest(id=job_id, status=Job.Status.queued, token=token)
+    [outcome] = await StatusUpdates(api).send([request])
+    assert outcome is not None
+    assert outcome.WhichOneof("outcome") == "accepted"
+
+
+async def test_a_record_published_after_the_claim_in_hand_has_its_job_claimed_again(
+    api: ApiClient, claims: Claims, client: httpx.Client
+) -> None:
+    job_id = new_job(client)
+    await claims.poll(job_id, 0)
+    await hand_back(api, job_id)
+
+    await claims.poll(job_id, 1)
+
+    assert [claimed.attempt for claimed in claims.started] == [1, 2]
+    assert claims.given_up == claims.started[:1]
+    assert claims.finished == [0, 1]
+    assert get(client, job_id)["attempt"] == 2
+
+
+async def test_a_record_published_before_the_claim_in_hand_is_refused(
+    claims: Claims, client: httpx.Client
+) -> None:
+    job_id = new_job(client)
+    await claims.poll(job_id, 0)
+
+    await claims.poll(job_id, 0)
+
+    assert (len(claims.started), claims.given_up, claims.finished) == (1, [], [0, 1])
+
+
+async def test_a_later_record_outlives_the_refusal_of_an_earlier_one(
+    api: ApiClient, claims: Claims, client: httpx.Client
+) -> None:
+    job_id = new_job(client)
+    [outcome] = await StatusUpdates(api).send([claim(job_id)])
+    assert outcome is not None
+    await hand_back(api, job_id)
+
+    await claims.poll(job_id, 0, 1)
+
+    assert [claimed.attempt for claimed in claims.started] == [2]
+    assert sorted(claims.finished) == [0, 1]
+
+
+async def test_a_later_record_whose_partition_is_taken_away_is_left_to_others(
+    claims: Claims, client: httpx.Client
+) -> None:
+    job_id = new_job(client)
+    await claims.poll(job_id, 0)
+    ticket = Ticket(PARTITION, 1, 1)
+    claims.hand.add_successor(Waiting(DispatchRecord(id=job_id, type="compute", attempt=1), ticket, 1))
+
+    claims.hand.drop_successors({PARTITION})
+    claims.hand.leave(claims.started[0])
+
+    assert claims.lane.take() is None

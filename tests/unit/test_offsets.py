@@ -160,10 +160,47 @@ def test_a_commit_that_was_not_confirmed_stays_due() -> None:
     assert first == [Commit(P, first[0].epoch, 1)]
 
 
-def test_offsets_that_do_not_ascend_are_refused() -> None:
+@given(
+    st.lists(st.tuples(offset_lists.filter(bool), st.booleans()), min_size=1, max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_a_log_that_starts_again_lower_counts_from_there(
+    logs: list[tuple[list[int], bool]], random: Random
+) -> None:
+    """Each log after the first starts at or below the last offset of the one before; some were committed."""
     tracker = OffsetTracker()
     tracker.assign(P)
-    begin_all(tracker, P, [4])
+    tickets: list[Ticket] = []
+    last = -1
+    for offsets, is_committed in logs:
+        lower = [offset - max(0, offsets[0] - last) for offset in offsets] if last >= 0 else offsets
+        tickets += begin_all(tracker, P, lower)
+        last = lower[-1]
+        if is_committed:
+            for ticket in tickets:
+                tracker.finish(ticket)
+            tracker.committed(tracker.due())
 
-    with pytest.raises(ValueError, match="offset 4 does not come after 4"):
-        tracker.begin(P, 4)
+    random.shuffle(tickets)
+    for ticket in tickets:
+        tracker.finish(ticket)
+
+    committed_last = logs[-1][1]
+    assert next_offset(tracker, P) == (None if committed_last else last + 1)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_offset_that_comes_again_starts_a_new_epoch(finished: bool) -> None:
+    tracker = OffsetTracker()
+    tracker.assign(P)
+    [before] = begin_all(tracker, P, [4])
+    if finished:
+        tracker.finish(before)
+        tracker.committed(tracker.due())
+
+    [again] = begin_all(tracker, P, [3])
+    tracker.finish(before)
+
+    assert tracker.due() == []
+    tracker.finish(again)
+    assert tracker.due() == [Commit(P, again.epoch, 4)]

@@ -26,6 +26,7 @@ from service_runtime.settings import WrongSettings, load_settings, read_settings
             "0",
             "KAFKA_PARTITIONS: '0' is not allowed: Input should be greater than or equal to 1",
         ),
+        ("KAFKA_BOOTSTRAP_SERVERS", "nonsense", "KAFKA_BOOTSTRAP_SERVERS: 'nonsense' is not allowed"),
         (
             "LOG_FORMAT",
             "xml",

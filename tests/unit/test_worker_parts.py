@@ -221,6 +221,7 @@ def test_assigned_partitions_are_told_by_topic_in_order() -> None:
     ("variable", "value", "told"),
     [
         ("WORKER_JOB_TYPES", "compute,No", "'No' is not allowed"),
+        ("WORKER_JOB_TYPES", ",".join(f"type-{number}" for number in range(257)), "at most 256 items"),
         ("WORKER_JOB_TYPES", ",", "must name at least one job type"),
         ("API_SERVER_ADDRESS", "api:50051,nowhere", "'nowhere' is not host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "kafka:0", "'kafka:0' is not host:port with a port from 1 to 65535"),

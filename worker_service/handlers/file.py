@@ -17,6 +17,8 @@ from worker_service.job import InputError, Job
 
 BLOCK = 1024 * 1024
 """Bytes read at a time."""
+MAX_PATH = 4096
+"""Bytes; Linux opens no longer ones, and to resolve one costs the square of its length."""
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 """O_NONBLOCK: to open a named pipe would wait for its writer."""
@@ -44,6 +46,9 @@ def open_inside(root: Path, path: str) -> int:
     The path is resolved first, and then walked from the root without following links: a link that is put into its way
     in between is refused.
     """
+    length = len(os.fsencode(path))
+    if length > MAX_PATH:
+        raise InputError("path", f"must be at most {MAX_PATH} bytes, has {length}")
     if "\0" in path:
         raise InputError("path", "must not have a NUL character")
     try:

@@ -257,7 +257,9 @@ JSON = st.recursive(
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["", "a", "a.b", "$a", "$set", "0", "$ref", "$id", "$db"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["", "a", "a.b", "$a", "$set", "0", "$ref", "$id", "$db"]), inner, max_size=3
+        )
     ),
     max_leaves=6,
 )

@@ -1,0 +1,138 @@
+"""How a real worker process ends: whatever is in its way, its jobs are handed back, once, and its exit status tells."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local_stack import services
+from local_stack.settings import ROOT
+from local_stack.stack import Stack
+from tests.conftest import WORKER
+from tests.e2e.jobs_api import create, jobs_client, wait_for, wait_for_status
+from tests.gate import Gate
+
+NUMBER = 3
+END_DEADLINE = 60.0
+SOON_HOPELESS = """
+import sys
+from worker_service import watchdog
+watchdog.HOPELESS_SECONDS = 6.0
+from worker_service.__main__ import main
+sys.exit(main())
+"""
+"""A worker that loses patience with Kafka sooner than others."""
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """A worker that is a child of this process, so that its exit status is seen."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def names(self) -> set[str]:
+        return {line["event"] for line in self.events()}
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    with jobs_client(stack) as client:
+        yield client
+
+
+@pytest.fixture
+def start_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+    """Starts the only worker that there is then, given Python's arguments; returns when it serves."""
+    part = services.worker(stack.settings, NUMBER)
+    log = tmp_path / "worker.log"
+
+    def start(*arguments: str) -> WorkerProcess:
+        output = cleanup.enter_context(log.open("wb"))
+        environment = {**os.environ, **part.environment, **WORKER}
+        command = [sys.executable, *(arguments or ("-m", "worker_service"))]
+        process = cleanup.enter_context(
+            subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=output)
+        )
+        cleanup.callback(process.kill)
+        wait_for(part.is_ready, "the worker serves")
+        return WorkerProcess(process, log)
+
+    with ExitStack() as cleanup:
+        stack.stop("worker", 1)
+        cleanup.callback(stack.start, "worker", 1)
+        yield start
+
+
+def run_one_of_each(client: httpx.Client, gate: Gate, *job_types: str) -> list[str]:
+    """The ids of jobs of these types, all of which are running."""
+    ids = [create(client, job_type, gate.payload)["id"] for job_type in job_types]
+    wait_for(lambda: all(gate.runs(job_id) for job_id in ids), "the jobs run")
+    return ids
+
+
+def assert_handed_back(client: httpx.Client, ids: list[str]) -> None:
+    for job_id in ids:
+        job = wait_for_status(client, job_id, "queued")
+        assert (job["attempt"], job["workerId"]) == (1, "")
+
+
+@pytest.mark.parametrize("fault", ["freeze", "kill"])
+def test_a_worker_that_is_told_to_end_while_kafka_is_away_hands_all_its_jobs_back(
+    stack: Stack,
+    client: httpx.Client,
+    gate: Gate,
+    start_worker: Callable[..., WorkerProcess],
+    fault: str,
+) -> None:
+    worker = start_worker()
+    ids = run_one_of_each(client, gate, "gated", "gated-thread")
+    getattr(stack, fault)("kafka")
+    try:
+        worker.process.terminate()
+        assert worker.process.wait(END_DEADLINE) == 0
+        assert_handed_back(client, ids)
+    finally:
+        {"freeze": stack.thaw, "kill": stack.start}[fault]("kafka")
+    [drained] = [event for event in worker.events() if event["event"] == "drained"]
+    assert drained["handed_back"] == 2
+
+
+def test_a_handler_that_will_not_stop_is_handed_back_once_and_the_worker_ends(
+    client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    worker = start_worker()
+    ids = run_one_of_each(client, gate, "stubborn")
+
+    worker.process.terminate()
+
+    assert worker.process.wait(END_DEADLINE) == 0
+    assert_handed_back(client, ids)
+    [drained] = [event for event in worker.events() if event["event"] == "drained"]
+    assert (drained["handed_back"], drained["superseded"]) == (1, 0)
+    assert "ended_with_tasks_left" in worker.names()
+
+
+def test_a_worker_that_has_lost_kafka_for_good_hands_its_jobs_back_before_it_fails(
+    stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    worker = start_worker("-c", SOON_HOPELESS)
+    ids = run_one_of_each(client, gate, "gated", "gated-thread")
+    stack.freeze("kafka")
+    try:
+        assert worker.process.wait(END_DEADLINE) == 1
+        assert_handed_back(client, ids)
+    finally:
+        stack.thaw("kafka")
+    assert {"part_failed", "drained", "worker_failed"} <= worker.names()

@@ -1,0 +1,39 @@
+"""A gRPC server whose answers a test writes, for what a real API server does only when it is at fault."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from jobs.v1.job_service_pb2 import DESCRIPTOR
+from worker_service.api_client import ApiClient
+
+SERVICE = DESCRIPTOR.services_by_name["JobService"]
+Call = Callable[[Any, Any], Awaitable[Message]]
+
+
+@asynccontextmanager
+async def api_of(calls: Mapping[str, Call]) -> AsyncIterator[ApiClient]:
+    """A client of a server that has these calls of JobService, each a function of a request and a context."""
+    server = grpc.aio.server()
+    handlers = {name: _handler(name, call) for name, call in calls.items()}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with ApiClient([f"127.0.0.1:{port}"]) as api:
+            yield api
+    finally:
+        await server.stop(None)
+
+
+def _handler(name: str, call: Call) -> Any:
+    request_type = GetMessageClass(SERVICE.methods_by_name[name].input_type)
+    return grpc.unary_unary_rpc_method_handler(
+        call,
+        request_deserializer=request_type.FromString,
+        response_serializer=lambda answer: answer.SerializeToString(),
+    )

@@ -1,0 +1,128 @@
+"""A job ends once: by its outcome, by being handed back, or, when its claim is lost, without anybody hearing of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from tests.unit import sample_handlers
+from worker_service import Job, running
+from worker_service.api_client import ApiClient
+from worker_service.backoff import Backoff
+from worker_service.declare import HandlerSpec, declared_in
+from worker_service.executor import Executor
+from worker_service.hand import Claimed
+from worker_service.lanes import Lane
+from worker_service.outcome import Interrupted, Outcome, Succeeded
+from worker_service.running import Runner
+
+DEADLINE = 20.0
+ENDLESS = {"act-async": "forever", "act-thread": "hang", "act-process": "hang"}
+"""For each way of running, what the payload says to have it touch a file and never end."""
+
+
+class Jobs:
+    """A runner at work in a lane of one, and what became of its jobs. `release` lets stubborn handlers end."""
+
+    def __init__(self, executor: Executor, api: ApiClient) -> None:
+        self.reports: list[tuple[Claimed, Outcome]] = []
+        self.left: list[Claimed] = []
+        self.begun, self.release = asyncio.Event(), asyncio.Event()
+        specs = [*declared_in(sample_handlers), HandlerSpec("stubborn", self._stubborn, "loop")]
+        self.runner = Runner(
+            {spec.type: spec for spec in specs},
+            executor,
+            api,
+            report=lambda claimed, outcome: self.reports.append((claimed, outcome)),
+            leave=self.left.append,
+            new_backoff=Backoff,
+        )
+        self._lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
+
+    def start(self, job_type: str, attempt: int, payload: dict[str, Any]) -> Claimed:
+        record = DispatchRecord(id="job", type=job_type, attempt=attempt - 1)
+        record.payload.update(payload)
+        claimed = Claimed(record, self._lane, attempt)
+        self.runner.start(claimed)
+        return claimed
+
+    async def _stubborn(self, _job: Job) -> dict[str, Any]:
+        self.begun.set()
+        while not self.release.is_set():
+            try:
+                await self.release.wait()
+            except asyncio.CancelledError:
+                continue
+        return {}
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def jobs() -> AsyncIterator[Jobs]:
+    executor = Executor(threads=2, processes=1)
+    async with ApiClient(["127.0.0.1:1"]) as api:
+        jobs = Jobs(executor, api)
+        working = asyncio.create_task(jobs.runner.run())
+        yield jobs
+        jobs.release.set()
+        working.cancel()
+        await asyncio.wait([working])
+        await executor.close()
+
+
+@pytest.mark.parametrize("way", ENDLESS)
+async def test_a_job_whose_claim_is_lost_leaves_unheard_and_makes_room_for_the_next(
+    jobs: Jobs, tmp_path: Path, way: str
+) -> None:
+    begun = tmp_path / "begun"
+    lost = jobs.start(way, 1, {ENDLESS[way]: str(begun)})
+    await until(begun.exists)
+
+    jobs.runner.give_up(lost)
+    assert jobs.left == [lost]
+    following = jobs.start(way, 2, {})
+    await until(lambda: bool(jobs.reports))
+
+    assert await jobs.runner.idle(DEADLINE)
+    assert [(claimed, type(outcome)) for claimed, outcome in jobs.reports] == [(following, Succeeded)]
+
+
+async def test_a_job_whose_outcome_is_being_reported_is_not_given_up(jobs: Jobs) -> None:
+    claimed = jobs.start("act-async", 1, {})
+    await until(lambda: bool(jobs.reports))
+
+    jobs.runner.give_up(claimed)
+
+    assert jobs.left == []
+
+
+async def test_a_handler_that_will_not_stop_is_handed_back_and_not_reported_again(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "INTERRUPT_SECONDS", 0.05)
+    claimed = jobs.start("stubborn", 1, {})
+    await jobs.begun.wait()
+
+    await jobs.runner.interrupt({"loop"})
+    assert jobs.reports == [(claimed, Interrupted())]
+    jobs.release.set()
+    jobs.start("act-async", 2, {})
+    await until(lambda: len(jobs.reports) > 1)
+
+    assert [reported.attempt for reported, _ in jobs.reports] == [1, 2]
+
+
+async def test_a_job_that_had_not_begun_is_handed_back(jobs: Jobs) -> None:
+    claimed = jobs.start("act-async", 1, {})
+
+    await jobs.runner.interrupt({"loop"})
+
+    assert jobs.reports == [(claimed, Interrupted())]
