@@ -63,10 +63,24 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], directory: Pat
     return ProcessId(child.pid, psutil.Process(child.pid).create_time())
 
 
-def signal_group(process: ProcessId, number: signal.Signals) -> None:
-    """Send a signal to the server and all its children."""
+def freeze(process: ProcessId) -> None:
+    """SIGSTOP to the server and all its children; returns when it has stopped, which takes its threads a moment."""
     if process.find() is not None:
-        os.killpg(process.pid, number)
+        os.killpg(process.pid, signal.SIGSTOP)
+        _wait_for_state(process, "frozen")
+
+
+def thaw(process: ProcessId) -> None:
+    """SIGCONT to what was frozen."""
+    if process.find() is not None:
+        os.killpg(process.pid, signal.SIGCONT)
+        _wait_for_state(process, "running")
+
+
+def _wait_for_state(process: ProcessId, state: str) -> None:
+    deadline = time.monotonic() + KILL_DEADLINE
+    while process.state != state and time.monotonic() < deadline:
+        time.sleep(POLL)
 
 
 def stop(process: ProcessId) -> None:

@@ -7,7 +7,6 @@ stack.start("worker", 1)
 stack.down()
 """
 
-import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -135,11 +134,11 @@ class Stack:
 
     def freeze(self, name: str, number: int = 1) -> None:
         """SIGSTOP the part and its children."""
-        process.signal_group(self._process(name, number), signal.SIGSTOP)
+        process.freeze(self._process(name, number))
 
     def thaw(self, name: str, number: int = 1) -> None:
         """SIGCONT what was frozen."""
-        process.signal_group(self._process(name, number), signal.SIGCONT)
+        process.thaw(self._process(name, number))
 
     def status(self) -> list[PartStatus]:
         """All parts that were started and not stopped."""
