@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jobs/v1/dispatch.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xc3\x01\n\x0e\x44ispatchRecord\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x32\n\x07payload\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03H\x00\x12\"\n\x0fpayload_omitted\x18\x05 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jobs/v1/dispatch.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x92\x02\n\x0e\x44ispatchRecord\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x32\n\x07payload\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03H\x00\x12\"\n\x0fpayload_omitted\x18\x05 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x12\x34\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00\x12\x17\n\x06losses\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +46,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISPATCHRECORD'].fields_by_name['payload']._serialized_options = b'\272H\003\330\001\003'
   _globals['_DISPATCHRECORD'].fields_by_name['payload_omitted']._loaded_options = None
   _globals['_DISPATCHRECORD'].fields_by_name['payload_omitted']._serialized_options = b'\272H\004j\002\010\001'
-  _globals['_DISPATCHRECORD']._serialized_start=95
-  _globals['_DISPATCHRECORD']._serialized_end=290
+  _globals['_DISPATCHRECORD'].fields_by_name['timeout']._loaded_options = None
+  _globals['_DISPATCHRECORD'].fields_by_name['timeout']._serialized_options = b'\272H\005\252\001\002*\000'
+  _globals['_DISPATCHRECORD'].fields_by_name['losses']._loaded_options = None
+  _globals['_DISPATCHRECORD'].fields_by_name['losses']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_DISPATCHRECORD']._serialized_start=127
+  _globals['_DISPATCHRECORD']._serialized_end=401
 # @@protoc_insertion_point(module_scope)

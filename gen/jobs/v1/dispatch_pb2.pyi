@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 import builtins as _builtins
@@ -30,6 +31,8 @@ class DispatchRecord(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     PAYLOAD_OMITTED_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    LOSSES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The job's id, a UUID."""
     type: _builtins.str
@@ -38,9 +41,17 @@ class DispatchRecord(_message.Message):
     """The job's attempt when the record was made: Claim.expected_attempt."""
     payload_omitted: _builtins.bool
     """True: the payload is above 128 KiB; Get has it."""
+    losses: _builtins.int
+    """Job.losses when the record was made. From 2 on the job may be what takes workers down: a worker runs one such job
+    at a time.
+    """
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
         """The payload."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """Job.timeout."""
 
     def __init__(
         self,
@@ -50,10 +61,12 @@ class DispatchRecord(_message.Message):
         attempt: _builtins.int = ...,
         payload: _struct_pb2.Struct | None = ...,
         payload_omitted: _builtins.bool = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        losses: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "payload", b"payload", "payload_omitted", b"payload_omitted"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "payload", b"payload", "payload_omitted", b"payload_omitted", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "content", b"content", "id", b"id", "payload", b"payload", "payload_omitted", b"payload_omitted", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "content", b"content", "id", b"id", "losses", b"losses", "payload", b"payload", "payload_omitted", b"payload_omitted", "timeout", b"timeout", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["payload", "payload_omitted"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015

@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import code_pb2 as google_dot_rpc_dot_code__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11jobs/v1/job.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15google/rpc/code.proto\"\xe9\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12#\n\x06status\x18\x03 \x01(\x0e\x32\x13.jobs.v1.Job.Status\x12(\n\x07payload\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\x06result\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12 \n\x05\x65rror\x18\x06 \x01(\x0b\x32\x11.jobs.v1.JobError\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12\x10\n\x08revision\x18\x08 \x01(\x05\x12\x11\n\tworker_id\x18\t \x01(\t\x12(\n\x06labels\x18\n \x03(\x0b\x32\x18.jobs.v1.Job.LabelsEntry\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\x06Status\x12\x0f\n\x0bunspecified\x10\x00\x12\n\n\x06queued\x10\x01\x12\x0e\n\nprocessing\x10\x02\x12\r\n\tcompleted\x10\x03\x12\n\n\x06\x66\x61iled\x10\x04\x12\r\n\tcancelled\x10\x05\"~\n\x08JobError\x12(\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x10.google.rpc.CodeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x07message\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12-\n\x06reason\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x15\x18?2\x11^[A-Z][A-Z0-9_]*$\xd8\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11jobs/v1/job.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15google/rpc/code.proto\"\xc6\x07\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12#\n\x06status\x18\x03 \x01(\x0e\x32\x13.jobs.v1.Job.Status\x12(\n\x07payload\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\x06result\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12 \n\x05\x65rror\x18\x06 \x01(\x0b\x32\x11.jobs.v1.JobError\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12\x10\n\x08revision\x18\x08 \x01(\x05\x12\x11\n\tworker_id\x18\t \x01(\t\x12(\n\x06labels\x18\n \x03(\x0b\x32\x18.jobs.v1.Job.LabelsEntry\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0cretry_policy\x18\x0f \x01(\x0b\x32\x14.jobs.v1.RetryPolicy\x12\x10\n\x08\x66\x61ilures\x18\x10 \x01(\x05\x12\x0e\n\x06losses\x18\x11 \x01(\x05\x12!\n\x07history\x18\x12 \x03(\x0b\x32\x10.jobs.v1.Attempt\x12\x31\n\rschedule_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07timeout\x18\x15 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x11next_attempt_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x08progress\x18\x17 \x01(\x0b\x32\x11.jobs.v1.Progress\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"_\n\x06Status\x12\x0f\n\x0bunspecified\x10\x00\x12\n\n\x06queued\x10\x01\x12\x0e\n\nprocessing\x10\x02\x12\r\n\tcompleted\x10\x03\x12\n\n\x06\x66\x61iled\x10\x04\x12\r\n\tcancelled\x10\x05\"\xb0\x02\n\x0bRetryPolicy\x12\x1f\n\x0cmax_attempts\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x42\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xf5$2\x00\x12>\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xf5$2\x00\x12\x32\n\nmultiplier\x18\x04 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\xf0?@\x01H\x00\x88\x01\x01\x12.\n\x06jitter\x18\x05 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\x42\r\n\x0b_multiplierB\t\n\x07_jitter\"\xc7\x02\n\x07\x41ttempt\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07outcome\x18\x05 \x01(\x0e\x32\x18.jobs.v1.Attempt.Outcome\x12 \n\x05\x65rror\x18\x06 \x01(\x0b\x32\x11.jobs.v1.JobError\"m\n\x07Outcome\x12\x0f\n\x0bunspecified\x10\x00\x12\x0b\n\x07running\x10\x01\x12\r\n\tsucceeded\x10\x02\x12\x0b\n\x07\x65rrored\x10\x03\x12\x08\n\x04lost\x10\x04\x12\x0f\n\x0bhanded_back\x10\x05\x12\r\n\tcancelled\x10\x06\"Q\n\x08Progress\x12*\n\x07percent\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x19\n\x07message\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"~\n\x08JobError\x12(\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x10.google.rpc.CodeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x07message\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12-\n\x06reason\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x15\x18?2\x11^[A-Z][A-Z0-9_]*$\xd8\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,18 +38,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOB_LABELSENTRY']._loaded_options = None
   _globals['_JOB_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_RETRYPOLICY'].fields_by_name['max_attempts']._loaded_options = None
+  _globals['_RETRYPOLICY'].fields_by_name['max_attempts']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_RETRYPOLICY'].fields_by_name['initial_backoff']._loaded_options = None
+  _globals['_RETRYPOLICY'].fields_by_name['initial_backoff']._serialized_options = b'\272H\013\252\001\010\"\004\010\200\365$2\000'
+  _globals['_RETRYPOLICY'].fields_by_name['max_backoff']._loaded_options = None
+  _globals['_RETRYPOLICY'].fields_by_name['max_backoff']._serialized_options = b'\272H\013\252\001\010\"\004\010\200\365$2\000'
+  _globals['_RETRYPOLICY'].fields_by_name['multiplier']._loaded_options = None
+  _globals['_RETRYPOLICY'].fields_by_name['multiplier']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000Y@)\000\000\000\000\000\000\360?@\001'
+  _globals['_RETRYPOLICY'].fields_by_name['jitter']._loaded_options = None
+  _globals['_RETRYPOLICY'].fields_by_name['jitter']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
+  _globals['_PROGRESS'].fields_by_name['percent']._loaded_options = None
+  _globals['_PROGRESS'].fields_by_name['percent']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000Y@)\000\000\000\000\000\000\000\000@\001'
+  _globals['_PROGRESS'].fields_by_name['message']._loaded_options = None
+  _globals['_PROGRESS'].fields_by_name['message']._serialized_options = b'\272H\005r\003\030\200\004'
   _globals['_JOBERROR'].fields_by_name['code']._loaded_options = None
   _globals['_JOBERROR'].fields_by_name['code']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_JOBERROR'].fields_by_name['message']._loaded_options = None
   _globals['_JOBERROR'].fields_by_name['message']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_JOBERROR'].fields_by_name['reason']._loaded_options = None
   _globals['_JOBERROR'].fields_by_name['reason']._serialized_options = b'\272H\032r\025\030?2\021^[A-Z][A-Z0-9_]*$\330\001\001'
-  _globals['_JOB']._serialized_start=146
-  _globals['_JOB']._serialized_end=763
-  _globals['_JOB_LABELSENTRY']._serialized_start=621
-  _globals['_JOB_LABELSENTRY']._serialized_end=666
-  _globals['_JOB_STATUS']._serialized_start=668
-  _globals['_JOB_STATUS']._serialized_end=763
-  _globals['_JOBERROR']._serialized_start=765
-  _globals['_JOBERROR']._serialized_end=891
+  _globals['_JOB']._serialized_start=178
+  _globals['_JOB']._serialized_end=1144
+  _globals['_JOB_LABELSENTRY']._serialized_start=1002
+  _globals['_JOB_LABELSENTRY']._serialized_end=1047
+  _globals['_JOB_STATUS']._serialized_start=1049
+  _globals['_JOB_STATUS']._serialized_end=1144
+  _globals['_RETRYPOLICY']._serialized_start=1147
+  _globals['_RETRYPOLICY']._serialized_end=1451
+  _globals['_ATTEMPT']._serialized_start=1454
+  _globals['_ATTEMPT']._serialized_end=1781
+  _globals['_ATTEMPT_OUTCOME']._serialized_start=1672
+  _globals['_ATTEMPT_OUTCOME']._serialized_end=1781
+  _globals['_PROGRESS']._serialized_start=1783
+  _globals['_PROGRESS']._serialized_end=1864
+  _globals['_JOBERROR']._serialized_start=1866
+  _globals['_JOBERROR']._serialized_end=1992
 # @@protoc_insertion_point(module_scope)

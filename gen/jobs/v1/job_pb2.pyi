@@ -5,6 +5,7 @@ The job system's contract: what a job is, how it is submitted, read and reported
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -61,7 +62,7 @@ class Job(_message.Message):
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the REST API uses lower-case words
         """
         cancelled: Job._Status.ValueType  # 5
-        """Called off. Final. No call sets it yet.
+        """Called off by Cancel. Final.
         buf:lint:ignore ENUM_VALUE_PREFIX - the REST API uses the bare word
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the REST API uses lower-case words
         """
@@ -98,7 +99,7 @@ class Job(_message.Message):
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the REST API uses lower-case words
     """
     cancelled: Job.Status.ValueType  # 5
-    """Called off. Final. No call sets it yet.
+    """Called off by Cancel. Final.
     buf:lint:ignore ENUM_VALUE_PREFIX - the REST API uses the bare word
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the REST API uses lower-case words
     """
@@ -137,6 +138,15 @@ class Job(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    RETRY_POLICY_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    LOSSES_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID in lower case with hyphens. Version 7, so that ids sort by creation time."""
     type: _builtins.str
@@ -149,6 +159,10 @@ class Job(_message.Message):
     """Goes up by one with every change that a reader can see."""
     worker_id: _builtins.str
     """Who holds the job, or held it when it ended. Empty while queued, and after a claim that named no worker."""
+    failures: _builtins.int
+    """Failures of the handler so far; at retry_policy.max_attempts the job has failed. Retry sets it to 0."""
+    losses: _builtins.int
+    """Workers that were lost with the job in hand; at 5 the job has failed with reason POISON. Retry sets it to 0."""
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
         """The handler's input, as submitted. At most 1 MiB as protobuf bytes, at most 32 levels deep."""
@@ -181,6 +195,36 @@ class Job(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the job reached a final status."""
 
+    @_builtins.property
+    def retry_policy(self) -> Global___RetryPolicy:
+        """How failures of the handler are retried, defaults filled in."""
+
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
+        """The attempts, oldest first, the one under way included: the latest 20."""
+
+    @_builtins.property
+    def schedule_time(self) -> _timestamp_pb2.Timestamp:
+        """Not to be started before this time. Unset: no such time was given."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Never to be started at or after this time. Unset: no such time was given."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long one attempt may run. Unset: as long as it takes."""
+
+    @_builtins.property
+    def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
+        """When a queued job is started at the earliest: its schedule_time, or the end of the wait after a failure. Unset once
+        that is over, and in other statuses.
+        """
+
+    @_builtins.property
+    def progress(self) -> Global___Progress:
+        """What the handler said last of how far it is; unset until it says something, and again with each new attempt."""
+
     def __init__(
         self,
         *,
@@ -198,14 +242,231 @@ class Job(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        retry_policy: Global___RetryPolicy | None = ...,
+        failures: _builtins.int = ...,
+        losses: _builtins.int = ...,
+        history: _abc.Iterable[Global___Attempt] | None = ...,
+        schedule_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        progress: Global___Progress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "payload", b"payload", "result", b"result", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "expire_time", b"expire_time", "next_attempt_time", b"next_attempt_time", "payload", b"payload", "progress", b"progress", "result", b"result", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "start_time", b"start_time", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "labels", b"labels", "payload", b"payload", "result", b"result", "revision", b"revision", "start_time", b"start_time", "status", b"status", "type", b"type", "update_time", b"update_time", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "expire_time", b"expire_time", "failures", b"failures", "history", b"history", "id", b"id", "labels", b"labels", "losses", b"losses", "next_attempt_time", b"next_attempt_time", "payload", b"payload", "progress", b"progress", "result", b"result", "retry_policy", b"retry_policy", "revision", b"revision", "schedule_time", b"schedule_time", "start_time", b"start_time", "status", b"status", "timeout", b"timeout", "type", b"type", "update_time", b"update_time", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class RetryPolicy(_message.Message):
+    """When a job is tried again after its handler failed. After the n-th failure it waits
+    min(max_backoff, initial_backoff * multiplier^(n-1)), taken times a random factor from 1 - jitter to 1 + jitter.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    INITIAL_BACKOFF_FIELD_NUMBER: _builtins.int
+    MAX_BACKOFF_FIELD_NUMBER: _builtins.int
+    MULTIPLIER_FIELD_NUMBER: _builtins.int
+    JITTER_FIELD_NUMBER: _builtins.int
+    max_attempts: _builtins.int
+    """Failures after which the job has failed for good. 1: no retry. 3 if 0 or absent."""
+    multiplier: _builtins.float
+    """How much longer each wait is than the one before, 1 to 100. 2 if absent."""
+    jitter: _builtins.float
+    """How far waits are spread, 0 to 1. 0.2 if absent."""
+    @_builtins.property
+    def initial_backoff(self) -> _duration_pb2.Duration:
+        """The wait after the first failure, 0 s to 7 days. 1 s if absent."""
+
+    @_builtins.property
+    def max_backoff(self) -> _duration_pb2.Duration:
+        """The longest wait, 0 s to 7 days; it goes before initial_backoff. 5 min if absent."""
+
+    def __init__(
+        self,
+        *,
+        max_attempts: _builtins.int = ...,
+        initial_backoff: _duration_pb2.Duration | None = ...,
+        max_backoff: _duration_pb2.Duration | None = ...,
+        multiplier: _builtins.float | None = ...,
+        jitter: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_jitter", b"_jitter", "_multiplier", b"_multiplier", "initial_backoff", b"initial_backoff", "jitter", b"jitter", "max_backoff", b"max_backoff", "multiplier", b"multiplier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_jitter", b"_jitter", "_multiplier", b"_multiplier", "initial_backoff", b"initial_backoff", "jitter", b"jitter", "max_attempts", b"max_attempts", "max_backoff", b"max_backoff", "multiplier", b"multiplier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__jitter: _TypeAlias = _typing.Literal["jitter"]  # noqa: Y015
+    _WhichOneofArgType__jitter: _TypeAlias = _typing.Literal["_jitter", b"_jitter"]  # noqa: Y015
+    _WhichOneofReturnType__multiplier: _TypeAlias = _typing.Literal["multiplier"]  # noqa: Y015
+    _WhichOneofArgType__multiplier: _TypeAlias = _typing.Literal["_multiplier", b"_multiplier"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__jitter) -> _WhichOneofReturnType__jitter | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__multiplier) -> _WhichOneofReturnType__multiplier | None: ...
+
+Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
+
+@_typing.final
+class Attempt(_message.Message):
+    """One claim of a job and what came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Attempt._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        unspecified: Attempt._Outcome.ValueType  # 0
+        """Not said.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - the same
+        """
+        running: Attempt._Outcome.ValueType  # 1
+        """Under way.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        succeeded: Attempt._Outcome.ValueType  # 2
+        """The handler returned a result.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        errored: Attempt._Outcome.ValueType  # 3
+        """The handler failed, or ran into the job's timeout; `error` says why.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        lost: Attempt._Outcome.ValueType  # 4
+        """The worker was not heard of for a whole lease, or another one took its name over.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        handed_back: Attempt._Outcome.ValueType  # 5
+        """The worker gave the job back unfinished, because it was shutting down.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        cancelled: Attempt._Outcome.ValueType  # 6
+        """The job was cancelled meanwhile.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+        """How an attempt ended."""
+
+    unspecified: Attempt.Outcome.ValueType  # 0
+    """Not said.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - the same
+    """
+    running: Attempt.Outcome.ValueType  # 1
+    """Under way.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    succeeded: Attempt.Outcome.ValueType  # 2
+    """The handler returned a result.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    errored: Attempt.Outcome.ValueType  # 3
+    """The handler failed, or ran into the job's timeout; `error` says why.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    lost: Attempt.Outcome.ValueType  # 4
+    """The worker was not heard of for a whole lease, or another one took its name over.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    handed_back: Attempt.Outcome.ValueType  # 5
+    """The worker gave the job back unfinished, because it was shutting down.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    cancelled: Attempt.Outcome.ValueType  # 6
+    """The job was cancelled meanwhile.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.int
+    """The number: Job.attempt while it ran."""
+    worker_id: _builtins.str
+    """Who ran it; empty for a claim that named no worker."""
+    outcome: Global___Attempt.Outcome.ValueType
+    """How it ended."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was claimed."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset while it runs."""
+
+    @_builtins.property
+    def error(self) -> Global___JobError:
+        """Why it failed, with outcome errored; its message is cut to 512 characters except for the latest attempt's."""
+
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.int = ...,
+        worker_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        outcome: Global___Attempt.Outcome.ValueType = ...,
+        error: Global___JobError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "error", b"error", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "end_time", b"end_time", "error", b"error", "outcome", b"outcome", "start_time", b"start_time", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
+
+@_typing.final
+class Progress(_message.Message):
+    """How far a handler is, in its own words."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERCENT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    percent: _builtins.float
+    """0 to 100."""
+    message: _builtins.str
+    """For people; at most 512 characters."""
+    def __init__(
+        self,
+        *,
+        percent: _builtins.float = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "percent", b"percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class JobError(_message.Message):
@@ -218,7 +479,7 @@ class JobError(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     code: _code_pb2.Code.ValueType
     """The kind of failure, in gRPC's words: INVALID_ARGUMENT when the payload was at fault, INTERNAL when the handler was,
-    UNKNOWN when the reporter did not say.
+    DEADLINE_EXCEEDED when a time was up, CANCELLED after Cancel, UNKNOWN when the reporter did not say.
     """
     message: _builtins.str
     """For people: what went wrong, without a stack trace. At most 4096 characters."""

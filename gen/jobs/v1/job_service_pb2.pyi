@@ -54,6 +54,10 @@ class CreateRequest(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    RETRY_POLICY_FIELD_NUMBER: _builtins.int
+    SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Optional: the job's id, chosen by the client so that a retry is safe. A UUIDv7 whose time lies between 24 hours ago
     and 5 minutes from now.
@@ -72,6 +76,26 @@ class CreateRequest(_message.Message):
         control characters.
         """
 
+    @_builtins.property
+    def retry_policy(self) -> _job_pb2.RetryPolicy:
+        """How failures of the handler are retried. Absent: three tries, see RetryPolicy."""
+
+    @_builtins.property
+    def schedule_time(self) -> _timestamp_pb2.Timestamp:
+        """Not to be started before this time, 366 days ahead at most. Absent or past: at once."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Never to be started at or after this time: a job that still waits then fails with reason EXPIRED. After
+        schedule_time, if that is given.
+        """
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long one attempt may run, 10 ms to 7 days; what runs longer is stopped and counts as failed, with reason TIMEOUT.
+        Absent: as long as it takes.
+        """
+
     def __init__(
         self,
         *,
@@ -79,10 +103,14 @@ class CreateRequest(_message.Message):
         type: _builtins.str = ...,
         payload: _struct_pb2.Struct | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        retry_policy: _job_pb2.RetryPolicy | None = ...,
+        schedule_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "labels", b"labels", "payload", b"payload", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "labels", b"labels", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -202,6 +230,7 @@ class UpdateStatusRequest(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     CLAIM_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
+    FAILURE_HINT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The job's id, a UUID."""
     status: _job_pb2.Job.Status.ValueType
@@ -222,6 +251,10 @@ class UpdateStatusRequest(_message.Message):
     def token(self) -> Global___Token:
         """With status completed, failed or queued: the holder reports."""
 
+    @_builtins.property
+    def failure_hint(self) -> Global___FailureHint:
+        """With status failed and a token: what the handler says of trying again."""
+
     def __init__(
         self,
         *,
@@ -231,16 +264,99 @@ class UpdateStatusRequest(_message.Message):
         error: _job_pb2.JobError | None = ...,
         claim: Global___Claim | None = ...,
         token: Global___Token | None = ...,
+        failure_hint: Global___FailureHint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "error", b"error", "guard", b"guard", "result", b"result", "token", b"token"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "error", b"error", "failure_hint", b"failure_hint", "guard", b"guard", "result", b"result", "token", b"token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "error", b"error", "guard", b"guard", "id", b"id", "result", b"result", "status", b"status", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "error", b"error", "failure_hint", b"failure_hint", "guard", b"guard", "id", b"id", "result", b"result", "status", b"status", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_guard: _TypeAlias = _typing.Literal["claim", "token"]  # noqa: Y015
     _WhichOneofArgType_guard: _TypeAlias = _typing.Literal["guard", b"guard"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_guard) -> _WhichOneofReturnType_guard | None: ...
 
 Global___UpdateStatusRequest: _TypeAlias = UpdateStatusRequest  # noqa: Y015
+
+@_typing.final
+class FailureHint(_message.Message):
+    """What a handler says of trying again after its failure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERMANENT_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    permanent: _builtins.bool
+    """True: another try cannot help; the job has failed for good."""
+    @_builtins.property
+    def retry_after(self) -> _duration_pb2.Duration:
+        """How long to wait before the next try, in place of what the retry_policy says. 0 s to 7 days. It gives no try more."""
+
+    def __init__(
+        self,
+        *,
+        permanent: _builtins.bool = ...,
+        retry_after: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["permanent", b"permanent", "retry_after", b"retry_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FailureHint: _TypeAlias = FailureHint  # noqa: Y015
+
+@_typing.final
+class CancelRequest(_message.Message):
+    """Which job to call off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The job's id, a UUID."""
+    reason: _builtins.str
+    """Why, for people: it becomes the job's error.message. At most 512 characters."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelRequest: _TypeAlias = CancelRequest  # noqa: Y015
+
+@_typing.final
+class RetryRequest(_message.Message):
+    """Which job to queue once more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The job's id, a UUID."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The job's new expire_time. Absent: it keeps the one it has."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryRequest: _TypeAlias = RetryRequest  # noqa: Y015
 
 @_typing.final
 class Claim(_message.Message):
@@ -477,6 +593,7 @@ class HeartbeatRequest(_message.Message):
     WORKER_ID_FIELD_NUMBER: _builtins.int
     JOB_IDS_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Who lives, as registered."""
     @_builtins.property
@@ -487,20 +604,59 @@ class HeartbeatRequest(_message.Message):
     def report(self) -> _worker_pb2.WorkerReport:
         """What it is doing."""
 
+    @_builtins.property
+    def progress(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobProgress]:
+        """What handlers have said of their progress since the last heartbeat, the latest word of each job. At most 1000; only
+        of jobs that the worker holds is it stored.
+        """
+
     def __init__(
         self,
         *,
         worker_id: _builtins.str = ...,
         job_ids: _abc.Iterable[_builtins.str] | None = ...,
         report: _worker_pb2.WorkerReport | None = ...,
+        progress: _abc.Iterable[Global___JobProgress] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_ids", b"job_ids", "report", b"report", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_ids", b"job_ids", "progress", b"progress", "report", b"report", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeartbeatRequest: _TypeAlias = HeartbeatRequest  # noqa: Y015
+
+@_typing.final
+class JobProgress(_message.Message):
+    """How far one job is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job's id, a UUID."""
+    attempt: _builtins.int
+    """The attempt that says so."""
+    @_builtins.property
+    def progress(self) -> _job_pb2.Progress:
+        """How far it is."""
+
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        progress: _job_pb2.Progress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "job_id", b"job_id", "progress", b"progress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobProgress: _TypeAlias = JobProgress  # noqa: Y015
 
 @_typing.final
 class HeartbeatResponse(_message.Message):
@@ -509,18 +665,26 @@ class HeartbeatResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FLEET_FIELD_NUMBER: _builtins.int
+    STOP_JOB_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def fleet(self) -> _worker_pb2.Fleet:
         """What the fleet shall do now."""
+
+    @_builtins.property
+    def stop_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of the request's job_ids that the worker does not hold, or holds no more: cancelled, or superseded. A job that
+        the worker was claiming when it asked may be among them.
+        """
 
     def __init__(
         self,
         *,
         fleet: _worker_pb2.Fleet | None = ...,
+        stop_job_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fleet", b"fleet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fleet", b"fleet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fleet", b"fleet", "stop_job_ids", b"stop_job_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -533,16 +697,22 @@ class SetFleetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CONSUMING_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
     """True: consume. False: pause; jobs in hand finish."""
+    @_builtins.property
+    def part(self) -> _worker_pb2.FleetPart:
+        """Who. Absent: the whole fleet; to let it consume clears the stops of all parts, too."""
+
     def __init__(
         self,
         *,
         consuming: _builtins.bool = ...,
+        part: _worker_pb2.FleetPart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "part", b"part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -67,6 +67,16 @@ class JobServiceStub:
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.BatchUpdateStatusRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__service__pb2.BatchUpdateStatusResponse.FromString,
                 _registered_method=True)
+        self.Cancel = channel.unary_unary(
+                '/jobs.v1.JobService/Cancel',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.CancelRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.Retry = channel.unary_unary(
+                '/jobs.v1.JobService/Retry',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.RetryRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
         self.RegisterWorker = channel.unary_unary(
                 '/jobs.v1.JobService/RegisterWorker',
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.RegisterWorkerRequest.SerializeToString,
@@ -107,8 +117,8 @@ class JobServiceServicer:
         remembered for 24 hours. Both give the job that is there, in whatever status it is by then.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job with another type,
-        payload or labels.
+        ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that was asked for
+        with other words. Of an id, expire_time does not count: Retry may have changed it.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs has always answered the job itself, as AIP-133 has it
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -149,14 +159,18 @@ class JobServiceServicer:
         attempt goes up by one; the worker gets a lease. Claiming again with the same words succeeds.
         processing, no guard  anybody takes the job, for one hour, without a worker's name. Only with an `idempotency-key`
         header (metadata) may this be sent again: another key, or none, is another taker.
-        completed | failed + token   the holder reports the outcome. Reporting the same again succeeds.
-        queued + token        the holder hands the job back; it is dispatched again at once.
-        completed | failed, no guard  an outcome for a job that was claimed without a worker's name.
+        completed + token     the holder reports the result. Reporting the same again succeeds.
+        failed + token        the holder reports a failure: the job is queued again, after the wait of its retry_policy,
+        unless this was its last try or failure_hint.permanent is set. The same again succeeds.
+        queued + token        the holder hands the job back; it is dispatched again at once, and no try is used up.
+        completed | failed, no guard  an outcome for a job that was claimed without a worker's name. Final.
 
         INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
         NOT_FOUND: there is no such job.
         FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
-        ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER or WRONG_TYPE; its metadata has `status` and `attempt`.
+        ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
+        over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
+        `attempt`.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -175,17 +189,50 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RegisterWorker(self, request, context):
-        """Makes a worker process known before it claims jobs. Registering again is harmless.
+    def Cancel(self, request, context):
+        """Calls a job off, durably and at once. A queued job never runs; a running one is stopped with its worker's next
+        heartbeat, and whatever it still reports is refused.
 
         INVALID_ARGUMENT: a field breaks its rule.
+        NOT_FOUND: there is no such job.
+        FAILED_PRECONDITION: the job has ended already, in whatever way (reason JOB_TERMINAL).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Retry(self, request, context):
+        """Queues a job that has failed or was cancelled once more, at once, with all of its tries. Its attempt and its history
+        go on.
+
+        INVALID_ARGUMENT: a field breaks its rule.
+        NOT_FOUND: there is no such job.
+        FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL if it is
+        completed), or its expire_time is over and the request has no new one (EXPIRED).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegisterWorker(self, request, context):
+        """Makes a worker process known before it claims jobs. Registering again is harmless. A worker takes over the name of
+        one that has gone: what that one had in hand is queued again at once.
+
+        INVALID_ARGUMENT: a field breaks its rule.
+        ALREADY_EXISTS: another process has the name and was heard of lately (reason WORKER_NAME_TAKEN; metadata
+        `worker_id`, `host`, `pid`, `last_heartbeat_time`). Asking again succeeds once it has been silent for two heartbeats.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Heartbeat(self, request, context):
-        """Tells that a worker lives, moves the leases of the jobs it has in hand, and brings back the fleet's wish.
+        """Tells that a worker lives, moves the leases of the jobs it has in hand, stores what their handlers say of their
+        progress, and brings back the fleet's wish and the jobs that it must stop.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED); register, then go on.
@@ -195,7 +242,11 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetFleet(self, request, context):
-        """Stores whether the fleet shall consume, and waits until every live worker has confirmed, 5 seconds at most.
+        """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
+        at most.
+
+        INVALID_ARGUMENT: the type is none of the server's.
+        NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,6 +286,16 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.BatchUpdateStatus,
                     request_deserializer=jobs_dot_v1_dot_job__service__pb2.BatchUpdateStatusRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__service__pb2.BatchUpdateStatusResponse.SerializeToString,
+            ),
+            'Cancel': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cancel,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.CancelRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'Retry': grpc.unary_unary_rpc_method_handler(
+                    servicer.Retry,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.RetryRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'RegisterWorker': grpc.unary_unary_rpc_method_handler(
                     servicer.RegisterWorker,
@@ -399,6 +460,60 @@ class JobService:
             '/jobs.v1.JobService/BatchUpdateStatus',
             jobs_dot_v1_dot_job__service__pb2.BatchUpdateStatusRequest.SerializeToString,
             jobs_dot_v1_dot_job__service__pb2.BatchUpdateStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cancel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/Cancel',
+            jobs_dot_v1_dot_job__service__pb2.CancelRequest.SerializeToString,
+            jobs_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Retry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/Retry',
+            jobs_dot_v1_dot_job__service__pb2.RetryRequest.SerializeToString,
+            jobs_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,8 +49,8 @@ class JobServiceStub:
     remembered for 24 hours. Both give the job that is there, in whatever status it is by then.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job with another type,
-    payload or labels.
+    ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that was asked for
+    with other words. Of an id, expire_time does not count: Retry may have changed it.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs has always answered the job itself, as AIP-133 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -79,14 +79,18 @@ class JobServiceStub:
                             attempt goes up by one; the worker gets a lease. Claiming again with the same words succeeds.
       processing, no guard  anybody takes the job, for one hour, without a worker's name. Only with an `idempotency-key`
                             header (metadata) may this be sent again: another key, or none, is another taker.
-      completed | failed + token   the holder reports the outcome. Reporting the same again succeeds.
-      queued + token        the holder hands the job back; it is dispatched again at once.
-      completed | failed, no guard  an outcome for a job that was claimed without a worker's name.
+      completed + token     the holder reports the result. Reporting the same again succeeds.
+      failed + token        the holder reports a failure: the job is queued again, after the wait of its retry_policy,
+                            unless this was its last try or failure_hint.permanent is set. The same again succeeds.
+      queued + token        the holder hands the job back; it is dispatched again at once, and no try is used up.
+      completed | failed, no guard  an outcome for a job that was claimed without a worker's name. Final.
 
     INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
     NOT_FOUND: there is no such job.
     FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
-    ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER or WRONG_TYPE; its metadata has `status` and `attempt`.
+    ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
+    over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
+    `attempt`.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -97,19 +101,49 @@ class JobServiceStub:
     INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks its rule; nothing
     was applied.
     """
-    RegisterWorker: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RegisterWorkerRequest, _job_service_pb2.RegisterWorkerResponse]
-    """Makes a worker process known before it claims jobs. Registering again is harmless.
+    Cancel: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]
+    """Calls a job off, durably and at once. A queued job never runs; a running one is stopped with its worker's next
+    heartbeat, and whatever it still reports is refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    NOT_FOUND: there is no such job.
+    FAILED_PRECONDITION: the job has ended already, in whatever way (reason JOB_TERMINAL).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    Retry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_pb2.Job]
+    """Queues a job that has failed or was cancelled once more, at once, with all of its tries. Its attempt and its history
+    go on.
+
+    INVALID_ARGUMENT: a field breaks its rule.
+    NOT_FOUND: there is no such job.
+    FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL if it is
+    completed), or its expire_time is over and the request has no new one (EXPIRED).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    RegisterWorker: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RegisterWorkerRequest, _job_service_pb2.RegisterWorkerResponse]
+    """Makes a worker process known before it claims jobs. Registering again is harmless. A worker takes over the name of
+    one that has gone: what that one had in hand is queued again at once.
+
+    INVALID_ARGUMENT: a field breaks its rule.
+    ALREADY_EXISTS: another process has the name and was heard of lately (reason WORKER_NAME_TAKEN; metadata
+    `worker_id`, `host`, `pid`, `last_heartbeat_time`). Asking again succeeds once it has been silent for two heartbeats.
     """
     Heartbeat: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.HeartbeatRequest, _job_service_pb2.HeartbeatResponse]
-    """Tells that a worker lives, moves the leases of the jobs it has in hand, and brings back the fleet's wish.
+    """Tells that a worker lives, moves the leases of the jobs it has in hand, stores what their handlers say of their
+    progress, and brings back the fleet's wish and the jobs that it must stop.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED); register, then go on.
     """
     SetFleet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.SetFleetRequest, _job_service_pb2.SetFleetResponse]
-    """Stores whether the fleet shall consume, and waits until every live worker has confirmed, 5 seconds at most."""
+    """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
+    at most.
+
+    INVALID_ARGUMENT: the type is none of the server's.
+    NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
+    """
     GetFleet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetFleetRequest, _job_service_pb2.GetFleetResponse]
     """Reads the fleet's wish and all known workers."""
 
@@ -133,8 +167,8 @@ class JobServiceAsyncStub(JobServiceStub):
     remembered for 24 hours. Both give the job that is there, in whatever status it is by then.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job with another type,
-    payload or labels.
+    ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that was asked for
+    with other words. Of an id, expire_time does not count: Retry may have changed it.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs has always answered the job itself, as AIP-133 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -163,14 +197,18 @@ class JobServiceAsyncStub(JobServiceStub):
                             attempt goes up by one; the worker gets a lease. Claiming again with the same words succeeds.
       processing, no guard  anybody takes the job, for one hour, without a worker's name. Only with an `idempotency-key`
                             header (metadata) may this be sent again: another key, or none, is another taker.
-      completed | failed + token   the holder reports the outcome. Reporting the same again succeeds.
-      queued + token        the holder hands the job back; it is dispatched again at once.
-      completed | failed, no guard  an outcome for a job that was claimed without a worker's name.
+      completed + token     the holder reports the result. Reporting the same again succeeds.
+      failed + token        the holder reports a failure: the job is queued again, after the wait of its retry_policy,
+                            unless this was its last try or failure_hint.permanent is set. The same again succeeds.
+      queued + token        the holder hands the job back; it is dispatched again at once, and no try is used up.
+      completed | failed, no guard  an outcome for a job that was claimed without a worker's name. Final.
 
     INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
     NOT_FOUND: there is no such job.
     FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
-    ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER or WRONG_TYPE; its metadata has `status` and `attempt`.
+    ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
+    over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
+    `attempt`.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -181,19 +219,49 @@ class JobServiceAsyncStub(JobServiceStub):
     INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks its rule; nothing
     was applied.
     """
-    RegisterWorker: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RegisterWorkerRequest, _job_service_pb2.RegisterWorkerResponse]  # type: ignore[assignment]
-    """Makes a worker process known before it claims jobs. Registering again is harmless.
+    Cancel: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]  # type: ignore[assignment]
+    """Calls a job off, durably and at once. A queued job never runs; a running one is stopped with its worker's next
+    heartbeat, and whatever it still reports is refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    NOT_FOUND: there is no such job.
+    FAILED_PRECONDITION: the job has ended already, in whatever way (reason JOB_TERMINAL).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    Retry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_pb2.Job]  # type: ignore[assignment]
+    """Queues a job that has failed or was cancelled once more, at once, with all of its tries. Its attempt and its history
+    go on.
+
+    INVALID_ARGUMENT: a field breaks its rule.
+    NOT_FOUND: there is no such job.
+    FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL if it is
+    completed), or its expire_time is over and the request has no new one (EXPIRED).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    RegisterWorker: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RegisterWorkerRequest, _job_service_pb2.RegisterWorkerResponse]  # type: ignore[assignment]
+    """Makes a worker process known before it claims jobs. Registering again is harmless. A worker takes over the name of
+    one that has gone: what that one had in hand is queued again at once.
+
+    INVALID_ARGUMENT: a field breaks its rule.
+    ALREADY_EXISTS: another process has the name and was heard of lately (reason WORKER_NAME_TAKEN; metadata
+    `worker_id`, `host`, `pid`, `last_heartbeat_time`). Asking again succeeds once it has been silent for two heartbeats.
     """
     Heartbeat: _aio.UnaryUnaryMultiCallable[_job_service_pb2.HeartbeatRequest, _job_service_pb2.HeartbeatResponse]  # type: ignore[assignment]
-    """Tells that a worker lives, moves the leases of the jobs it has in hand, and brings back the fleet's wish.
+    """Tells that a worker lives, moves the leases of the jobs it has in hand, stores what their handlers say of their
+    progress, and brings back the fleet's wish and the jobs that it must stop.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED); register, then go on.
     """
     SetFleet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.SetFleetRequest, _job_service_pb2.SetFleetResponse]  # type: ignore[assignment]
-    """Stores whether the fleet shall consume, and waits until every live worker has confirmed, 5 seconds at most."""
+    """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
+    at most.
+
+    INVALID_ARGUMENT: the type is none of the server's.
+    NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
+    """
     GetFleet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetFleetRequest, _job_service_pb2.GetFleetResponse]  # type: ignore[assignment]
     """Reads the fleet's wish and all known workers."""
 
@@ -220,8 +288,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         remembered for 24 hours. Both give the job that is there, in whatever status it is by then.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job with another type,
-        payload or labels.
+        ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that was asked for
+        with other words. Of an id, expire_time does not count: Retry may have changed it.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs has always answered the job itself, as AIP-133 has it
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -268,14 +336,18 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
                                 attempt goes up by one; the worker gets a lease. Claiming again with the same words succeeds.
           processing, no guard  anybody takes the job, for one hour, without a worker's name. Only with an `idempotency-key`
                                 header (metadata) may this be sent again: another key, or none, is another taker.
-          completed | failed + token   the holder reports the outcome. Reporting the same again succeeds.
-          queued + token        the holder hands the job back; it is dispatched again at once.
-          completed | failed, no guard  an outcome for a job that was claimed without a worker's name.
+          completed + token     the holder reports the result. Reporting the same again succeeds.
+          failed + token        the holder reports a failure: the job is queued again, after the wait of its retry_policy,
+                                unless this was its last try or failure_hint.permanent is set. The same again succeeds.
+          queued + token        the holder hands the job back; it is dispatched again at once, and no try is used up.
+          completed | failed, no guard  an outcome for a job that was claimed without a worker's name. Final.
 
         INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
         NOT_FOUND: there is no such job.
         FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
-        ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER or WRONG_TYPE; its metadata has `status` and `attempt`.
+        ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
+        over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
+        `attempt`.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -294,14 +366,50 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def Cancel(
+        self,
+        request: _job_service_pb2.CancelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
+        """Calls a job off, durably and at once. A queued job never runs; a running one is stopped with its worker's next
+        heartbeat, and whatever it still reports is refused.
+
+        INVALID_ARGUMENT: a field breaks its rule.
+        NOT_FOUND: there is no such job.
+        FAILED_PRECONDITION: the job has ended already, in whatever way (reason JOB_TERMINAL).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+
+    @_abc_1.abstractmethod
+    def Retry(
+        self,
+        request: _job_service_pb2.RetryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
+        """Queues a job that has failed or was cancelled once more, at once, with all of its tries. Its attempt and its history
+        go on.
+
+        INVALID_ARGUMENT: a field breaks its rule.
+        NOT_FOUND: there is no such job.
+        FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL if it is
+        completed), or its expire_time is over and the request has no new one (EXPIRED).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+
+    @_abc_1.abstractmethod
     def RegisterWorker(
         self,
         request: _job_service_pb2.RegisterWorkerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.RegisterWorkerResponse, _abc.Awaitable[_job_service_pb2.RegisterWorkerResponse]]:
-        """Makes a worker process known before it claims jobs. Registering again is harmless.
+        """Makes a worker process known before it claims jobs. Registering again is harmless. A worker takes over the name of
+        one that has gone: what that one had in hand is queued again at once.
 
         INVALID_ARGUMENT: a field breaks its rule.
+        ALREADY_EXISTS: another process has the name and was heard of lately (reason WORKER_NAME_TAKEN; metadata
+        `worker_id`, `host`, `pid`, `last_heartbeat_time`). Asking again succeeds once it has been silent for two heartbeats.
         """
 
     @_abc_1.abstractmethod
@@ -310,7 +418,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.HeartbeatRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.HeartbeatResponse, _abc.Awaitable[_job_service_pb2.HeartbeatResponse]]:
-        """Tells that a worker lives, moves the leases of the jobs it has in hand, and brings back the fleet's wish.
+        """Tells that a worker lives, moves the leases of the jobs it has in hand, stores what their handlers say of their
+        progress, and brings back the fleet's wish and the jobs that it must stop.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED); register, then go on.
@@ -322,7 +431,12 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.SetFleetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.SetFleetResponse, _abc.Awaitable[_job_service_pb2.SetFleetResponse]]:
-        """Stores whether the fleet shall consume, and waits until every live worker has confirmed, 5 seconds at most."""
+        """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
+        at most.
+
+        INVALID_ARGUMENT: the type is none of the server's.
+        NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
+        """
 
     @_abc_1.abstractmethod
     def GetFleet(

@@ -84,7 +84,7 @@ class WorkerReport(_message.Message):
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
         """
         paused: WorkerReport._State.ValueType  # 2
-        """Taking none, by the fleet's wish; jobs in hand finish.
+        """Taking none of any type, by the fleet's wish; jobs in hand finish.
         buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
         """
@@ -114,7 +114,7 @@ class WorkerReport(_message.Message):
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
     """
     paused: WorkerReport.State.ValueType  # 2
-    """Taking none, by the fleet's wish; jobs in hand finish.
+    """Taking none of any type, by the fleet's wish; jobs in hand finish.
     buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
     """
@@ -197,29 +197,71 @@ Global___AssignedPartitions: _TypeAlias = AssignedPartitions  # noqa: Y015
 
 @_typing.final
 class Fleet(_message.Message):
-    """What all workers together shall do."""
+    """What all workers together shall do. A worker takes new jobs of a type unless the fleet, the worker or the type is
+    stopped.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONSUMING_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    STOPPED_WORKERS_FIELD_NUMBER: _builtins.int
+    STOPPED_TYPES_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
-    """Whether to take new jobs."""
+    """Whether to take new jobs at all."""
     revision: _builtins.int
     """Goes up by one with every change of the wish; 0 until the first."""
+    @_builtins.property
+    def stopped_workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of workers that shall take no new jobs, ascending."""
+
+    @_builtins.property
+    def stopped_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Job types of which nobody shall take new jobs, ascending."""
+
     def __init__(
         self,
         *,
         consuming: _builtins.bool = ...,
         revision: _builtins.int = ...,
+        stopped_workers: _abc.Iterable[_builtins.str] | None = ...,
+        stopped_types: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "revision", b"revision", "stopped_types", b"stopped_types", "stopped_workers", b"stopped_workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Fleet: _TypeAlias = Fleet  # noqa: Y015
+
+@_typing.final
+class FleetPart(_message.Message):
+    """A part of the fleet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    worker: _builtins.str
+    """The worker of this name, now and after restarts."""
+    type: _builtins.str
+    """All workers, for jobs of this type."""
+    def __init__(
+        self,
+        *,
+        worker: _builtins.str = ...,
+        type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "type", b"type", "worker", b"worker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "type", b"type", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["worker", "type"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___FleetPart: _TypeAlias = FleetPart  # noqa: Y015
 
 @_typing.final
 class Worker(_message.Message):

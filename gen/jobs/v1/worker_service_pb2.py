@@ -22,35 +22,44 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from jobs.v1 import worker_pb2 as jobs_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cjobs/v1/worker_service.proto\x12\x07jobs.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x14jobs/v1/worker.proto\"\x0e\n\x0cStartRequest\">\n\rStartResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\"\r\n\x0bStopRequest\"=\n\x0cStopResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\"\x11\n\x0fGetStateRequest\"G\n\x10GetStateResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12 \n\x07workers\x18\x02 \x03(\x0b\x32\x0f.jobs.v1.Worker2\xfb\x01\n\rWorkerService\x12L\n\x05Start\x12\x15.jobs.v1.StartRequest\x1a\x16.jobs.v1.StartResponse\"\x14\x90\x02\x02\x82\xd3\xe4\x93\x02\x0b\"\x06/start:\x01*\x12H\n\x04Stop\x12\x14.jobs.v1.StopRequest\x1a\x15.jobs.v1.StopResponse\"\x13\x90\x02\x02\x82\xd3\xe4\x93\x02\n\"\x05/stop:\x01*\x12R\n\x08GetState\x12\x18.jobs.v1.GetStateRequest\x1a\x19.jobs.v1.GetStateResponse\"\x11\x90\x02\x01\x82\xd3\xe4\x93\x02\x08\x12\x06/stateb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cjobs/v1/worker_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x14jobs/v1/worker.proto\"O\n\x0cStartRequest\x12\x1c\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x19\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x00\x42\x06\n\x04part\"n\n\rStartResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"N\n\x0bStopRequest\x12\x1c\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x19\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x00\x42\x06\n\x04part\"m\n\x0cStopResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"\x11\n\x0fGetStateRequest\"w\n\x10GetStateResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12 \n\x07workers\x18\x02 \x03(\x0b\x32\x0f.jobs.v1.Worker\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t2\xfb\x01\n\rWorkerService\x12L\n\x05Start\x12\x15.jobs.v1.StartRequest\x1a\x16.jobs.v1.StartResponse\"\x14\x90\x02\x02\x82\xd3\xe4\x93\x02\x0b\"\x06/start:\x01*\x12H\n\x04Stop\x12\x14.jobs.v1.StopRequest\x1a\x15.jobs.v1.StopResponse\"\x13\x90\x02\x02\x82\xd3\xe4\x93\x02\n\"\x05/stop:\x01*\x12R\n\x08GetState\x12\x18.jobs.v1.GetStateRequest\x1a\x19.jobs.v1.GetStateResponse\"\x11\x90\x02\x01\x82\xd3\xe4\x93\x02\x08\x12\x06/stateb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobs.v1.worker_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_STARTREQUEST'].fields_by_name['worker']._loaded_options = None
+  _globals['_STARTREQUEST'].fields_by_name['worker']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_STARTREQUEST'].fields_by_name['type']._loaded_options = None
+  _globals['_STARTREQUEST'].fields_by_name['type']._serialized_options = b'\272H\006r\004\020\001\030?'
+  _globals['_STOPREQUEST'].fields_by_name['worker']._loaded_options = None
+  _globals['_STOPREQUEST'].fields_by_name['worker']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_STOPREQUEST'].fields_by_name['type']._loaded_options = None
+  _globals['_STOPREQUEST'].fields_by_name['type']._serialized_options = b'\272H\006r\004\020\001\030?'
   _globals['_WORKERSERVICE'].methods_by_name['Start']._loaded_options = None
   _globals['_WORKERSERVICE'].methods_by_name['Start']._serialized_options = b'\220\002\002\202\323\344\223\002\013\"\006/start:\001*'
   _globals['_WORKERSERVICE'].methods_by_name['Stop']._loaded_options = None
   _globals['_WORKERSERVICE'].methods_by_name['Stop']._serialized_options = b'\220\002\002\202\323\344\223\002\n\"\005/stop:\001*'
   _globals['_WORKERSERVICE'].methods_by_name['GetState']._loaded_options = None
   _globals['_WORKERSERVICE'].methods_by_name['GetState']._serialized_options = b'\220\002\001\202\323\344\223\002\010\022\006/state'
-  _globals['_STARTREQUEST']._serialized_start=93
-  _globals['_STARTREQUEST']._serialized_end=107
-  _globals['_STARTRESPONSE']._serialized_start=109
-  _globals['_STARTRESPONSE']._serialized_end=171
-  _globals['_STOPREQUEST']._serialized_start=173
-  _globals['_STOPREQUEST']._serialized_end=186
-  _globals['_STOPRESPONSE']._serialized_start=188
-  _globals['_STOPRESPONSE']._serialized_end=249
-  _globals['_GETSTATEREQUEST']._serialized_start=251
-  _globals['_GETSTATEREQUEST']._serialized_end=268
-  _globals['_GETSTATERESPONSE']._serialized_start=270
-  _globals['_GETSTATERESPONSE']._serialized_end=341
-  _globals['_WORKERSERVICE']._serialized_start=344
-  _globals['_WORKERSERVICE']._serialized_end=595
+  _globals['_STARTREQUEST']._serialized_start=122
+  _globals['_STARTREQUEST']._serialized_end=201
+  _globals['_STARTRESPONSE']._serialized_start=203
+  _globals['_STARTRESPONSE']._serialized_end=313
+  _globals['_STOPREQUEST']._serialized_start=315
+  _globals['_STOPREQUEST']._serialized_end=393
+  _globals['_STOPRESPONSE']._serialized_start=395
+  _globals['_STOPRESPONSE']._serialized_end=504
+  _globals['_GETSTATEREQUEST']._serialized_start=506
+  _globals['_GETSTATEREQUEST']._serialized_end=523
+  _globals['_GETSTATERESPONSE']._serialized_start=525
+  _globals['_GETSTATERESPONSE']._serialized_end=644
+  _globals['_WORKERSERVICE']._serialized_start=647
+  _globals['_WORKERSERVICE']._serialized_end=898
 # @@protoc_insertion_point(module_scope)

@@ -21,18 +21,29 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class StartRequest(_message.Message):
-    """Nothing to choose."""
+    """Who shall go on."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    WORKER_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    worker: _builtins.str
+    """Only the worker of this name."""
+    type: _builtins.str
+    """Only jobs of this type."""
     def __init__(
         self,
+        *,
+        worker: _builtins.str = ...,
+        type: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["worker", "type"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___StartRequest: _TypeAlias = StartRequest  # noqa: Y015
 
@@ -44,21 +55,33 @@ class StartResponse(_message.Message):
 
     CONSUMING_FIELD_NUMBER: _builtins.int
     PENDING_WORKER_IDS_FIELD_NUMBER: _builtins.int
+    STOPPED_WORKERS_FIELD_NUMBER: _builtins.int
+    STOPPED_TYPES_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
-    """True: the fleet shall consume."""
+    """Whether the fleet shall consume; stops of single workers and types stand below."""
     @_builtins.property
     def pending_worker_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Live workers that had not confirmed within 5 seconds."""
+
+    @_builtins.property
+    def stopped_workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of workers that are stopped."""
+
+    @_builtins.property
+    def stopped_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Job types that are stopped."""
 
     def __init__(
         self,
         *,
         consuming: _builtins.bool = ...,
         pending_worker_ids: _abc.Iterable[_builtins.str] | None = ...,
+        stopped_workers: _abc.Iterable[_builtins.str] | None = ...,
+        stopped_types: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "pending_worker_ids", b"pending_worker_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "pending_worker_ids", b"pending_worker_ids", "stopped_types", b"stopped_types", "stopped_workers", b"stopped_workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -66,18 +89,29 @@ Global___StartResponse: _TypeAlias = StartResponse  # noqa: Y015
 
 @_typing.final
 class StopRequest(_message.Message):
-    """Nothing to choose."""
+    """Who shall stop."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    WORKER_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    worker: _builtins.str
+    """Only the worker of this name."""
+    type: _builtins.str
+    """Only jobs of this type."""
     def __init__(
         self,
+        *,
+        worker: _builtins.str = ...,
+        type: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["worker", "type"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___StopRequest: _TypeAlias = StopRequest  # noqa: Y015
 
@@ -89,21 +123,33 @@ class StopResponse(_message.Message):
 
     CONSUMING_FIELD_NUMBER: _builtins.int
     PENDING_WORKER_IDS_FIELD_NUMBER: _builtins.int
+    STOPPED_WORKERS_FIELD_NUMBER: _builtins.int
+    STOPPED_TYPES_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
-    """False: the fleet shall not consume."""
+    """Whether the fleet shall consume; stops of single workers and types stand below."""
     @_builtins.property
     def pending_worker_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Live workers that had not confirmed within 5 seconds."""
+
+    @_builtins.property
+    def stopped_workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of workers that are stopped."""
+
+    @_builtins.property
+    def stopped_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Job types that are stopped."""
 
     def __init__(
         self,
         *,
         consuming: _builtins.bool = ...,
         pending_worker_ids: _abc.Iterable[_builtins.str] | None = ...,
+        stopped_workers: _abc.Iterable[_builtins.str] | None = ...,
+        stopped_types: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "pending_worker_ids", b"pending_worker_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "pending_worker_ids", b"pending_worker_ids", "stopped_types", b"stopped_types", "stopped_workers", b"stopped_workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -134,21 +180,33 @@ class GetStateResponse(_message.Message):
 
     CONSUMING_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
+    STOPPED_WORKERS_FIELD_NUMBER: _builtins.int
+    STOPPED_TYPES_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
     """Whether the fleet shall consume."""
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[_worker_pb2.Worker]:
         """All workers heard of in the last hour, by worker_id."""
 
+    @_builtins.property
+    def stopped_workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of workers that are stopped."""
+
+    @_builtins.property
+    def stopped_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Job types that are stopped."""
+
     def __init__(
         self,
         *,
         consuming: _builtins.bool = ...,
         workers: _abc.Iterable[_worker_pb2.Worker] | None = ...,
+        stopped_workers: _abc.Iterable[_builtins.str] | None = ...,
+        stopped_types: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "stopped_types", b"stopped_types", "stopped_workers", b"stopped_workers", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,14 +63,22 @@ class WorkerServiceServicer:
     """
 
     def Start(self, request, context):
-        """Lets all workers take new jobs again. Harmless when they do already.
+        """Lets workers take new jobs again: those of one name, jobs of one type, or, with neither named, all, whatever was
+        stopped before. A worker takes new jobs of a type once no stop holds for the fleet, for itself or for the type.
+        Harmless when they do already.
+
+        INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Stop(self, request, context):
-        """Keeps all workers from taking new jobs; jobs in hand finish. Harmless when they are stopped already.
+        """Keeps workers from taking new jobs: those of one name, now and after restarts, jobs of one type, or, with neither
+        named, all. Jobs in hand finish. Harmless when they are stopped already.
+
+        INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+        NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

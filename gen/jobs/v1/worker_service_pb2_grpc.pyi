@@ -38,9 +38,19 @@ class WorkerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkerServiceAsyncStub: ...
     Start: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.StartRequest, _worker_service_pb2.StartResponse]
-    """Lets all workers take new jobs again. Harmless when they do already."""
+    """Lets workers take new jobs again: those of one name, jobs of one type, or, with neither named, all, whatever was
+    stopped before. A worker takes new jobs of a type once no stop holds for the fleet, for itself or for the type.
+    Harmless when they do already.
+
+    INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+    """
     Stop: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.StopRequest, _worker_service_pb2.StopResponse]
-    """Keeps all workers from taking new jobs; jobs in hand finish. Harmless when they are stopped already."""
+    """Keeps workers from taking new jobs: those of one name, now and after restarts, jobs of one type, or, with neither
+    named, all. Jobs in hand finish. Harmless when they are stopped already.
+
+    INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+    NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
+    """
     GetState: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]
     """Lists all workers and what each is doing."""
 
@@ -54,9 +64,19 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Start: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.StartRequest, _worker_service_pb2.StartResponse]  # type: ignore[assignment]
-    """Lets all workers take new jobs again. Harmless when they do already."""
+    """Lets workers take new jobs again: those of one name, jobs of one type, or, with neither named, all, whatever was
+    stopped before. A worker takes new jobs of a type once no stop holds for the fleet, for itself or for the type.
+    Harmless when they do already.
+
+    INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+    """
     Stop: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.StopRequest, _worker_service_pb2.StopResponse]  # type: ignore[assignment]
-    """Keeps all workers from taking new jobs; jobs in hand finish. Harmless when they are stopped already."""
+    """Keeps workers from taking new jobs: those of one name, now and after restarts, jobs of one type, or, with neither
+    named, all. Jobs in hand finish. Harmless when they are stopped already.
+
+    INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+    NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
+    """
     GetState: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]  # type: ignore[assignment]
     """Lists all workers and what each is doing."""
 
@@ -73,7 +93,12 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_service_pb2.StartRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.StartResponse, _abc.Awaitable[_worker_service_pb2.StartResponse]]:
-        """Lets all workers take new jobs again. Harmless when they do already."""
+        """Lets workers take new jobs again: those of one name, jobs of one type, or, with neither named, all, whatever was
+        stopped before. A worker takes new jobs of a type once no stop holds for the fleet, for itself or for the type.
+        Harmless when they do already.
+
+        INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+        """
 
     @_abc_1.abstractmethod
     def Stop(
@@ -81,7 +106,12 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_service_pb2.StopRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.StopResponse, _abc.Awaitable[_worker_service_pb2.StopResponse]]:
-        """Keeps all workers from taking new jobs; jobs in hand finish. Harmless when they are stopped already."""
+        """Keeps workers from taking new jobs: those of one name, now and after restarts, jobs of one type, or, with neither
+        named, all. Jobs in hand finish. Harmless when they are stopped already.
+
+        INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+        NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
+        """
 
     @_abc_1.abstractmethod
     def GetState(
