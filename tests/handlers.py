@@ -58,6 +58,14 @@ async def broken(job: Job) -> dict[str, Any]:
     raise RuntimeError(job.payload.get("text", "broken"))
 
 
+@handler("flaky")
+async def flaky(job: Job) -> dict[str, Any]:
+    """Fails in its first attempts, as many as the payload says."""
+    if job.attempt <= job.payload["failures"]:
+        raise RuntimeError(f"attempt {job.attempt} fails")
+    return {"attempt": job.attempt}
+
+
 @handler("suicidal", run_in="process")
 def suicidal(_job: Job) -> dict[str, Any]:
     """Takes its process down."""

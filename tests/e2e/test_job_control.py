@@ -1,0 +1,236 @@
+"""Retries, schedules, expiry, Cancel and Retry, as a REST client sees them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from local_stack.stack import Stack
+from tests.e2e.jobs_api import (
+    create,
+    get,
+    jobs_client,
+    wait_for,
+    wait_for_status,
+    wait_until_ended,
+    workers_client,
+)
+from tests.e2e.rest import COMPUTE, error_of
+from tests.gate import Gate
+
+SOON = {"initialBackoff": "0.2s", "jitter": 0}
+
+
+@pytest.fixture
+def jobs(stack: Stack) -> Iterator[httpx.Client]:
+    with jobs_client(stack) as client:
+        yield client
+
+
+@pytest.fixture
+def stopped(stack: Stack) -> Iterator[httpx.Client]:
+    """The fleet is stopped; the client can start it."""
+    with workers_client(stack) as client:
+        assert client.post("/stop").is_success
+        try:
+            yield client
+        finally:
+            assert client.post("/start").is_success
+
+
+def ahead(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+def time_of(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def call(client: httpx.Client, job: dict[str, Any], verb: str, **body: Any) -> httpx.Response:
+    return client.post(f"/jobs/{job['id']}:{verb}", json=body)
+
+
+def reason_of(answer: httpx.Response) -> str:
+    reason: str = error_of(answer, 400, 9)["details"][0]["reason"]
+    return reason
+
+
+def test_a_new_job_shows_the_policy_that_holds_for_it(jobs: httpx.Client) -> None:
+    plain = create(jobs, "compute", COMPUTE["payload"])
+    assert plain["retryPolicy"] == {
+        "maxAttempts": 3,
+        "initialBackoff": "1s",
+        "maxBackoff": "300s",
+        "multiplier": 2,
+        "jitter": 0.2,
+    }
+    own = create(jobs, "compute", COMPUTE["payload"], retryPolicy={"maxAttempts": 7, **SOON}, timeout="1.5s")
+    assert own["retryPolicy"]["maxAttempts"] == 7
+    assert own["retryPolicy"]["initialBackoff"] == "0.200s"
+    assert own["retryPolicy"]["jitter"] == 0
+    assert own["timeout"] == "1.500s"
+
+
+def test_a_failing_job_is_tried_again_until_it_succeeds(jobs: httpx.Client) -> None:
+    job = create(jobs, "flaky", {"failures": 2}, retryPolicy=SOON)
+    done = wait_until_ended(jobs, job["id"])
+    assert (done["status"], done["attempt"], done["failures"]) == ("completed", 3, 2)
+    assert done["result"] == {"attempt": 3}
+    first, second, third = done["history"]
+    assert [each["outcome"] for each in done["history"]] == ["errored", "errored", "succeeded"]
+    assert [each["attempt"] for each in done["history"]] == [1, 2, 3]
+    assert first["error"]["reason"] == "HANDLER_ERROR"
+    # Waits of 0.2 s and 0.4 s.
+    assert time_of(second["startTime"]) - time_of(first["endTime"]) >= timedelta(seconds=0.2)
+    assert time_of(third["startTime"]) - time_of(second["endTime"]) >= timedelta(seconds=0.4)
+    assert third["endTime"] == done["endTime"]
+
+
+def test_a_job_without_tries_left_has_failed_and_retry_gives_it_all_of_them_again(
+    jobs: httpx.Client,
+) -> None:
+    job = create(jobs, "flaky", {"failures": 3}, retryPolicy={"maxAttempts": 2, **SOON})
+    failed = wait_until_ended(jobs, job["id"])
+    assert (failed["status"], failed["attempt"], failed["failures"]) == ("failed", 2, 2)
+    assert failed["error"]["reason"] == "HANDLER_ERROR"
+    listed = jobs.get("/jobs", params={"status": "failed", "type": "flaky"}).json()["jobs"]
+    assert job["id"] in [each["id"] for each in listed]
+
+    again = call(jobs, job, "retry")
+    assert again.is_success, again.text
+    assert (again.json()["status"], again.json()["failures"]) == ("queued", 0)
+    assert "error" not in again.json()
+    done = wait_until_ended(jobs, job["id"])
+    assert (done["status"], done["attempt"], done["failures"]) == ("completed", 4, 1)
+    assert [each["outcome"] for each in done["history"]] == ["errored"] * 3 + ["succeeded"]
+
+
+def test_a_scheduled_job_waits_for_its_time(jobs: httpx.Client) -> None:
+    job = create(jobs, "compute", COMPUTE["payload"], scheduleTime=ahead(2))
+    assert job["status"] == "queued"
+    assert job["nextAttemptTime"] == job["scheduleTime"]
+    taken = jobs.patch(f"/jobs/{job['id']}", json={"status": "processing"})
+    assert reason_of(taken) == "NOT_DUE"
+    done = wait_until_ended(jobs, job["id"])
+    assert done["status"] == "completed"
+    assert done["attempt"] == 1
+    assert time_of(done["startTime"]) >= time_of(done["scheduleTime"])
+    assert "nextAttemptTime" not in done
+
+
+@pytest.mark.usefixtures("stopped")
+def test_an_expired_job_is_not_started_and_retry_wants_a_new_time(
+    jobs: httpx.Client, stopped: httpx.Client
+) -> None:
+    job = create(jobs, "compute", COMPUTE["payload"], expireTime=ahead(1))
+    expired = wait_until_ended(jobs, job["id"])
+    assert (expired["status"], expired["attempt"]) == ("failed", 0)
+    assert expired["error"]["reason"] == "EXPIRED"
+    assert expired["history"] == []
+    assert time_of(expired["endTime"]) >= time_of(expired["expireTime"])
+
+    assert reason_of(call(jobs, job, "retry")) == "EXPIRED"
+    again = call(jobs, job, "retry", expireTime=ahead(60))
+    assert again.json()["status"] == "queued"
+    stopped.post("/start")
+    assert wait_until_ended(jobs, job["id"])["status"] == "completed"
+
+
+def test_a_request_with_a_key_gives_the_same_job_after_it_has_expired(jobs: httpx.Client) -> None:
+    body = {**COMPUTE, "expireTime": ahead(-5)}
+    headers = {"Idempotency-Key": str(uuid4())}
+    first = jobs.post("/jobs", json=body, headers=headers).json()
+    assert wait_until_ended(jobs, first["id"])["error"]["reason"] == "EXPIRED"
+    second = jobs.post("/jobs", json=body, headers=headers)
+    assert second.is_success, second.text
+    assert (second.json()["id"], second.json()["status"]) == (first["id"], "failed")
+
+
+def test_a_queued_job_that_is_cancelled_never_runs(jobs: httpx.Client, stopped: httpx.Client) -> None:
+    job = create(jobs, "compute", COMPUTE["payload"])
+    cancelled = call(jobs, job, "cancel", reason="withdrawn").json()
+    assert cancelled["status"] == "cancelled"
+    assert cancelled["error"] == {"code": "CANCELLED", "message": "withdrawn", "reason": "CANCELLED"}
+    stopped.post("/start")
+    # Another job of the same topic comes after it.
+    wait_until_ended(jobs, create(jobs, "compute", COMPUTE["payload"])["id"])
+    assert get(jobs, job["id"]) == cancelled
+    assert reason_of(call(jobs, job, "cancel")) == "JOB_TERMINAL"
+
+
+def test_a_running_job_is_cancelled_at_once_and_its_handler_is_stopped(
+    jobs: httpx.Client, gate: Gate
+) -> None:
+    job = create(jobs, "gated", gate.payload)
+    wait_for(lambda: gate.runs(job["id"]), "the handler runs")
+    cancelled = call(jobs, job, "cancel").json()
+    assert cancelled["status"] == "cancelled"
+    assert cancelled["history"][-1]["outcome"] == "cancelled"
+
+    def in_flight() -> int:
+        state = jobs.get("/jobs", params={"status": "processing"}).json()["jobs"]
+        return len([each for each in state if each["id"] == job["id"]])
+
+    assert in_flight() == 0
+    gate.open()
+    assert get(jobs, job["id"]) == cancelled
+
+
+def test_a_cancelled_job_can_be_retried(jobs: httpx.Client) -> None:
+    job = create(jobs, "compute", COMPUTE["payload"], scheduleTime=ahead(3600))
+    assert call(jobs, job, "cancel").is_success
+    assert call(jobs, job, "retry").json()["status"] == "queued"
+    assert wait_until_ended(jobs, job["id"])["status"] == "completed"
+    assert reason_of(call(jobs, job, "retry")) == "JOB_TERMINAL"
+
+
+def test_only_a_failed_or_cancelled_job_is_retried(jobs: httpx.Client, stopped: httpx.Client) -> None:
+    job = create(jobs, "compute", COMPUTE["payload"])
+    assert reason_of(call(jobs, job, "retry")) == "ILLEGAL_TRANSITION"
+    stopped.post("/start")
+    wait_for_status(jobs, job["id"], "completed")
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+def test_a_job_that_is_not_there_is_not_found(jobs: httpx.Client, verb: str) -> None:
+    error_of(call(jobs, {"id": str(uuid4())}, verb), 404, 5)
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("retryPolicy.maxAttempts", {"retryPolicy": {"maxAttempts": 101}}),
+        ("retryPolicy.initialBackoff", {"retryPolicy": {"initialBackoff": "-1s"}}),
+        ("retryPolicy.maxBackoff", {"retryPolicy": {"maxBackoff": "604801s"}}),
+        ("retryPolicy.multiplier", {"retryPolicy": {"multiplier": 0.5}}),
+        ("retryPolicy.jitter", {"retryPolicy": {"jitter": 1.1}}),
+        ("timeout", {"timeout": "0.009s"}),
+        ("timeout", {"timeout": "604801s"}),
+        ("scheduleTime", {"scheduleTime": ahead(367 * 86400)}),
+        ("expireTime", {"scheduleTime": "2026-01-01T00:00:01Z", "expireTime": "2026-01-01T00:00:01Z"}),
+    ],
+)
+def test_a_bad_field_is_named(jobs: httpx.Client, field: str, fields: dict[str, Any]) -> None:
+    body = error_of(jobs.post("/jobs", json={**COMPUTE, **fields}), 400, 3)
+    violations = body["details"][0]["fieldViolations"]
+    assert [each["field"].replace("_", "").lower() for each in violations] == [field.lower()]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"retryPolicy": {"maxAttempts": 100, "multiplier": 100, "jitter": 1, "maxBackoff": "604800s"}},
+        {"retryPolicy": {"initialBackoff": "0s"}},
+        {"timeout": "0.010s"},
+        {"timeout": "604800s"},
+        {"scheduleTime": ahead(365 * 86400)},
+        {"scheduleTime": "2026-01-01T00:00:01Z", "expireTime": "2026-01-01T00:00:01.001Z"},
+    ],
+)
+def test_a_field_at_its_limit_is_taken(jobs: httpx.Client, fields: dict[str, Any]) -> None:
+    job = create(jobs, "compute", COMPUTE["payload"], **fields)
+    if job["status"] == "queued":
+        call(jobs, job, "cancel")
