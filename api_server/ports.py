@@ -12,7 +12,7 @@ from uuid import UUID
 
 from api_server.domain.errors import JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
-from api_server.domain.job import Dispatch, Job, Status
+from api_server.domain.job import Dispatch, Job, ProgressNote, Status
 from api_server.domain.listing import JobFilter, JobPage
 from api_server.domain.transitions import Transition
 from service_runtime.errors import InvalidArgument
@@ -62,6 +62,15 @@ class JobStore(Protocol):
     ) -> None:
         """Move the leases of those of `job_ids` that `worker_id` holds and that have under half of their time left."""
 
+    async def still_held(self, worker_id: str, job_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of `job_ids` that `worker_id` holds."""
+
+    async def note_progress(self, worker_id: str, notes: Sequence[ProgressNote], now: datetime) -> None:
+        """Store the notes of attempts that `worker_id` holds; others are dropped. Each job stands there once at most."""
+
+    async def lose_all(self, worker_id: str, now: datetime) -> int:
+        """End the leases of all jobs that `worker_id` holds, as if they had run out: how many."""
+
 
 class DueStore(Protocol):
     """Jobs that somebody must look at again. Used by the one server that holds the due lease."""
@@ -80,10 +89,14 @@ class DueStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DueJob:
-    """A waiting job that is due; `dispatches` counts how often it was marked published since it was queued."""
+    """A waiting job that is due; `dispatches` counts how often it was marked published since it was queued.
+
+    `is_expired`: its expire_time is over, so that nobody may start it.
+    """
 
     dispatch: Dispatch
     dispatches: int
+    is_expired: bool = False
 
 
 class LeaderLease(Protocol):

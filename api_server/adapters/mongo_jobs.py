@@ -6,17 +6,20 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 
 from api_server.adapters.mongo_client import RAW_CODEC, READ_SECONDS, Collection, Document, within
 from api_server.adapters.mongo_documents import decode_job, to_document
+from api_server.adapters.mongo_indexes import BY_DUE_TIME
 from api_server.adapters.mongo_listing import read_page
-from api_server.adapters.mongo_plan import Statement, Step, encode_step, plan
+from api_server.adapters.mongo_plan import Statement, Step, change_update, encode_step, guard_filter, plan
 from api_server.adapters.mongo_writes import Writes, pauses, resend
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
-from api_server.domain.job import Job, Status
+from api_server.domain.job import Job, ProgressNote, Status
 from api_server.domain.listing import JobFilter, JobPage
-from api_server.domain.transitions import Transition, Verdict, judge
+from api_server.domain.transitions import Transition, Verdict, judge, lapse
 from api_server.ports import Outcome, Taken
 from service_runtime.errors import InvalidArgument
 
@@ -29,6 +32,8 @@ class MongoJobStore:
     def __init__(self, jobs: Collection, writes: Writes) -> None:
         self._jobs = jobs
         self._undecoded = jobs.with_options(codec_options=RAW_CODEC)
+        # A majority read on a primary just elected may be older than a claim that was acknowledged.
+        self._latest = jobs.with_options(read_concern=ReadConcern("local"))
         self._writes = writes
 
     async def insert(self, job: Job, due_time: datetime) -> Job:
@@ -71,6 +76,56 @@ class MongoJobStore:
 
         if job_ids:
             await self._writes.run(write)
+
+    async def still_held(self, worker_id: str, job_ids: Sequence[UUID]) -> set[UUID]:
+        held = {
+            "_id": {"$in": list(job_ids)},
+            "status": Status.PROCESSING.value,
+            "worker_id": worker_id,
+        }
+        async with within(READ_SECONDS):
+            cursor = self._latest.find(held, {"_id": 1}).hint([("_id", 1)])
+            return {document["_id"] async for document in cursor}
+
+    async def note_progress(self, worker_id: str, notes: Sequence[ProgressNote], now: datetime) -> None:
+        updates = [
+            UpdateOne(
+                {
+                    "_id": note.job_id,
+                    "status": Status.PROCESSING.value,
+                    "worker_id": worker_id,
+                    "attempt": note.attempt,
+                    # Sent again, or overtaken by a later heartbeat, it changes nothing.
+                    "progress.time": {"$not": {"$gte": now}},
+                },
+                {
+                    "$set": {
+                        "progress": {"percent": note.percent, "message": note.message, "time": now},
+                        "update_time": now,
+                    },
+                    "$inc": {"revision": 1},
+                },
+            )
+            for note in notes
+        ]
+
+        async def write() -> None:
+            await resend(lambda: self._jobs.bulk_write(updates, ordered=False))
+
+        if updates:
+            await self._writes.run(write)
+
+    async def lose_all(self, worker_id: str, now: datetime) -> int:
+        guard, change = lapse(now)
+        held = {**guard_filter(guard), "worker_id": worker_id, "due_time": {"$exists": True}}
+
+        async def write() -> int:
+            answer = await resend(
+                lambda: self._jobs.update_many(held, change_update(change), hint=BY_DUE_TIME)
+            )
+            return int(answer.matched_count)
+
+        return await self._writes.run(write)
 
     async def _insert(self, job: Job, document: Document) -> Job:
         for pause in pauses():

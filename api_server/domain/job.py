@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -33,6 +33,15 @@ class Failure:
     code: int
     message: str
     reason: str
+
+
+class ProgressNote(NamedTuple):
+    """What the handler of one attempt says of how far it is: `percent` 0 to 100, and words for people."""
+
+    job_id: UUID
+    attempt: int
+    percent: float
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +84,5 @@ class Dispatch:
     type: str
     attempt: int
     payload: Mapping[str, Any] | None
+    timeout: timedelta | None = None
+    losses: int = 0
