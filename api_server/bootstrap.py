@@ -84,7 +84,7 @@ async def stores_when_reachable(
         while stores is None and not stop.is_set():
             try:
                 stores = await opened.enter_async_context(
-                    connect(settings.mongodb_uri, settings.mongodb_database)
+                    connect(settings.mongodb_uri, settings.mongodb_database, settings.job_retention)
                 )
             except StoreUnavailable:
                 if not waiting:

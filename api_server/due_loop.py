@@ -99,4 +99,6 @@ class DueLoop:
         report = await self._due.run_once(self._clock.now())
         if report.published or report.still_waiting:
             log.info("due_jobs_published", count=report.published, still_waiting=report.still_waiting)
+        if report.expired:
+            log.info("jobs_expired", count=report.expired)
         return 0 if report.more else TICK

@@ -52,16 +52,20 @@ class LapseScan:
 
 @dataclass(frozen=True, slots=True)
 class DueReport:
-    """One pass: jobs published, jobs whose records still wait in the topic, and whether more is due at once."""
+    """One pass: jobs published, jobs whose records still wait in the topic, jobs that expired, and whether more is due at
+    once.
+    """
 
     published: int = 0
     still_waiting: int = 0
+    expired: int = 0
     more: bool = False
 
     def __add__(self, other: "DueReport") -> "DueReport":
         return DueReport(
             self.published + other.published,
             self.still_waiting + other.still_waiting,
+            self.expired + other.expired,
             self.more or other.more,
         )
 
@@ -91,7 +95,7 @@ def plan(jobs: Sequence[DueJob], lag: int | None) -> Plan:
 
 
 class DueScan:
-    """Publishes waiting jobs that are due, one batch of each type in turn.
+    """Publishes waiting jobs that are due, and fails those that have expired, one batch of each type in turn.
 
     Jobs of a type that is not among `types` stay due until a server is started with that type.
     """
@@ -127,9 +131,13 @@ class DueScan:
         return report
 
     async def _publish_type(self, job_type: str, lags: "_Lags", now: datetime) -> DueReport:
-        jobs = await self._store.due(job_type, now, BATCH)
+        found = await self._store.due(job_type, now, BATCH)
+        jobs = [job for job in found if not job.is_expired]
+        expired = 0
+        if len(jobs) < len(found):
+            expired = await self._store.expire([job.dispatch.job_id for job in found if job.is_expired], now)
         if not jobs:
-            return DueReport()
+            return DueReport(expired=expired, more=bool(found))
         lag: int | None = 0
         if any(job.dispatches for job in jobs):
             lag = await lags.of(job_type)
@@ -145,7 +153,7 @@ class DueScan:
         done = len(published) + len(todo.still_waiting) == len(jobs)
         if not done:
             self._resting_until[job_type] = self._monotonic() + REST
-        return DueReport(len(published), len(todo.still_waiting), more=done)
+        return DueReport(len(published), len(todo.still_waiting), expired, more=done)
 
 
 class _Lags:

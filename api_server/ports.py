@@ -12,9 +12,11 @@ from uuid import UUID
 
 from api_server.domain.errors import JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
-from api_server.domain.job import Dispatch, Job, ProgressNote, Status
+from api_server.domain.job import Dispatch, Job, ProgressNote
+from api_server.domain.judgement import Taken
 from api_server.domain.listing import JobFilter, JobPage
-from api_server.domain.transitions import Transition
+from api_server.domain.retry import Tries
+from api_server.domain.transition import Transition
 from service_runtime.errors import InvalidArgument
 
 
@@ -23,14 +25,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Aware, UTC, cut to milliseconds, never earlier than what it said before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A transition that holds: the job's status and attempt after it. `attempt` None: not known without a read."""
-
-    status: Status
-    attempt: int | None
 
 
 Outcome = Taken | JobNotFound | TransitionRefused | InvalidArgument
@@ -54,6 +48,9 @@ class JobStore(Protocol):
         InvalidArgument, field `result` or `error`: what this one step reports cannot be stored.
         """
 
+    async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
+        """How often these have failed and how they may go on; without those that are not there."""
+
     async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
         """Jobs with ids below `after`, newest first, `size` at most, looking at 10,000 at most."""
 
@@ -76,7 +73,12 @@ class DueStore(Protocol):
     """Jobs that somebody must look at again. Used by the one server that holds the due lease."""
 
     async def lapse(self, now: datetime, limit: int) -> int:
-        """Put up to `limit` jobs whose lease has run out back to queued, due at once; return how many."""
+        """End up to `limit` leases that have run out: the job is queued again, due at once, or has failed as POISON;
+        return how many.
+        """
+
+    async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
+        """Fail those of `job_ids` that wait and whose expire_time is over; return how many."""
 
     async def due(self, job_type: str, now: datetime, limit: int) -> list["DueJob"]:
         """Up to `limit` queued jobs of a type that are due, the longest due first."""

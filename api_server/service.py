@@ -1,39 +1,29 @@
 """Creates, reads and moves jobs: what JobService does, apart from how it is called and where jobs are kept."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from uuid_utils.compat import uuid7
 
+from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
 from api_server.domain.errors import IdempotencyKeyReused, JobNotFound
 from api_server.domain.job import Dispatch, Job, Status
+from api_server.domain.judgement import Taken
 from api_server.domain.listing import JobFilter, JobPage
-from api_server.domain.steps import Leases, Step, to_transition
-from api_server.ports import Clock, Dispatcher, JobStore, KeyStore, Taken
+from api_server.domain.retry import UNTRIED, Tries
+from api_server.domain.steps import Circumstances, Leases, Step, to_transition
+from api_server.domain.transition import Transition
+from api_server.domain.transitions import cancel, retry
+from api_server.ports import Clock, Dispatcher, JobStore, KeyStore
 from service_runtime.errors import InvalidArgument, ServiceError, Violation, invalid
 
 log = structlog.get_logger()
 
-DISPATCH_GRACE = timedelta(seconds=5)
-"""A job that nobody has claimed or marked as published by then is published by the due loop."""
 KEY_LIFETIME = timedelta(hours=24)
 """How long an idempotency key is remembered."""
-ID_TIME_BEFORE, ID_TIME_AFTER = timedelta(hours=24), timedelta(minutes=5)
-"""A client-chosen id may carry a time as far before and after now; List relies on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """What Create is asked for."""
-
-    type: str
-    payload: dict[str, Any]
-    labels: dict[str, str] = field(default_factory=dict)
-    id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +45,22 @@ class JobService:
         dispatcher: Dispatcher,
         job_types: Collection[str],
         leases: Leases,
+        chance: Callable[[], float] = random.random,
     ) -> None:
+        """`chance`: a number from 0 to 1, which spreads the next tries of jobs."""
         self._store = store
         self._keys = keys
         self._clock = clock
         self._dispatcher = dispatcher
         self._job_types = tuple(job_types)
         self._leases = leases
+        self._chance = chance
 
     async def create(self, wanted: NewJob, key: IdempotencyKey | None = None) -> Job:
         """Store a job; it is durable when this returns, and dispatched afterwards."""
         now = self._clock.now()
         self._check_type(wanted.type)
+        wanted.check_times(now)
         job_id = new_job_id(now) if wanted.id is None else check_client_id(wanted.id, now)
         if key is not None:
             job_id, known_hash = await self._keys.remember(
@@ -74,23 +68,38 @@ class JobService:
             )
             if known_hash != key.request_hash:
                 raise IdempotencyKeyReused(key.value)
-        job = Job(job_id, wanted.type, Status.QUEUED, wanted.payload, now, now, labels=wanted.labels)
-        stored = await self._store.insert(job, now + DISPATCH_GRACE)
-        if stored.status is Status.QUEUED:
-            self._dispatcher.offer(Dispatch(stored.id, stored.type, stored.attempt, stored.payload))
+        job = wanted.to_job(job_id, now)
+        stored = await self._store.insert(job, first_due_time(job))
+        self._offer(stored, now)
         log.info("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
-        return stored
+        return self._shown(stored)
 
     async def get(self, job_id: UUID) -> Job:
         """Raises JobNotFound."""
         job = await self._store.get(job_id)
         if job is None:
             raise JobNotFound(job_id)
-        return job
+        return self._shown(job)
 
     async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
         """One page, newest first."""
-        return await self._store.page(wanted, after, size)
+        page = await self._store.page(wanted, after, size)
+        return replace(page, jobs=[self._shown(job) for job in page.jobs])
+
+    async def cancel(self, job_id: UUID, reason: str) -> Job:
+        """Call a job off; the job as it is afterwards."""
+        await self._apply_one(cancel(job_id, uuid4().hex, reason, self._clock.now()))
+        self._dispatcher.claimed([job_id])
+        log.info("job_cancelled", job_id=str(job_id))
+        return await self.get(job_id)
+
+    async def retry(self, job_id: UUID, expire_time: datetime | None = None) -> Job:
+        """Queue a failed or cancelled job once more; the job as it is afterwards. `expire_time`: its new one, if any."""
+        await self._apply_one(retry(job_id, uuid4().hex, self._clock.now(), expire_time))
+        job = await self.get(job_id)
+        self._offer(job, self._clock.now())
+        log.info("job_retried", job_id=str(job_id), attempt=job.attempt)
+        return job
 
     async def update(self, step: Step, key: str | None = None) -> Job:
         """Take one step; the job as it is afterwards. `key`: with the same one, a claim without a worker's name may be
@@ -110,13 +119,17 @@ class JobService:
         """
         check_each_job_once(steps)
         now = self._clock.now()
+        tries = await self._tries(steps)
         outcomes: dict[int, Taken | ServiceError] = {}
-        transitions = {}
+        transitions: dict[int, Transition] = {}
         for index, step in enumerate(steps):
             try:
                 if isinstance(step, InvalidArgument):
                     raise step
-                transitions[index] = to_transition(step, now, self._leases, claim_id=key or uuid4().hex)
+                given = Circumstances(
+                    now, self._leases, key or uuid4().hex, tries.get(step.job_id, UNTRIED), self._chance()
+                )
+                transitions[index] = to_transition(step, given)
             except InvalidArgument as error:
                 outcomes[index] = error
         if transitions:
@@ -131,31 +144,31 @@ class JobService:
         )
         return [outcomes[index] for index in range(len(steps))]
 
+    async def _tries(self, steps: Sequence[Step | InvalidArgument]) -> Mapping[UUID, Tries]:
+        """Of jobs whose failures may not be their last. Others cost no read."""
+        failing = [step.job_id for step in steps if isinstance(step, Step) and step.may_be_tried_again]
+        return await self._store.tries(failing) if failing else {}
+
+    async def _apply_one(self, transition: Transition) -> None:
+        (outcome,) = await self._store.apply([transition])
+        if isinstance(outcome, ServiceError):
+            raise outcome
+
+    def _offer(self, job: Job, now: datetime) -> None:
+        """Have a job published that may be started now."""
+        if job.status is Status.QUEUED and not job.is_waiting(now) and not job.is_expired(now):
+            self._dispatcher.offer(Dispatch.of(job))
+
+    def _shown(self, job: Job) -> Job:
+        """Without a time to start that is over."""
+        if job.next_attempt_time is None or job.is_waiting(self._clock.now()):
+            return job
+        return replace(job, next_attempt_time=None)
+
     def _check_type(self, job_type: str) -> None:
         if job_type not in self._job_types:
             allowed = ", ".join(self._job_types)
             raise invalid("type", "type.known", f"must be one of {allowed}, is {job_type!r}")
-
-
-def new_job_id(now: datetime) -> UUID:
-    """A UUIDv7 of the database's time."""
-    return uuid7(nanoseconds=round(now.timestamp() * 1000) * 1_000_000)
-
-
-def check_client_id(job_id: UUID, now: datetime) -> UUID:
-    """The id, if the time in it is near enough. Raises InvalidArgument."""
-    milliseconds = job_id.int >> 80
-    now_milliseconds = round(now.timestamp() * 1000)
-    earliest = now_milliseconds - ID_TIME_BEFORE // timedelta(milliseconds=1)
-    latest = now_milliseconds + ID_TIME_AFTER // timedelta(milliseconds=1)
-    if not earliest <= milliseconds <= latest:
-        off = (milliseconds - now_milliseconds) / 1000
-        raise invalid(
-            "id",
-            "id.time",
-            f"must carry a time between 24 hours ago and 5 minutes from now, is {off:+.0f} s off",
-        )
-    return job_id
 
 
 def check_each_job_once(steps: Sequence[Step | InvalidArgument]) -> None:

@@ -24,6 +24,7 @@ class ApiServerSettings(ServiceSettings):
     job_lease: Seconds = 15.0
     heartbeat_interval: Seconds = 1.0
     unfenced_lease: Seconds = 3600.0
+    job_retention: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     # SetFleet waits for 5 s.
     request_deadline: Annotated[float, Field(ge=6, le=86_400)] = 10.0
     shutdown_grace: Seconds = 10.0

@@ -2,18 +2,34 @@
 
 The fields of a document in `jobs`:
 
-_id          UUID (BSON binary, subtype 4)        worker_id    string, absent when nobody holds the job
-type         string                               claim_id     string, of a claim without a worker's name
-status       string, the contract's word          labels       sorted list of "key=value", absent when empty
-payload      object                               create_time, update_time, start_time, end_time
-result       object, absent until completed       due_time     absent once the job has ended
-error        {code, message, reason}              dispatches   records published since the status last changed;
-attempt      int                                               absent: 0
-revision     int
+_id               UUID (BSON binary, subtype 4)
+type              string
+status            string, the contract's word
+payload           object
+result            object, absent until completed
+error             {code, message, reason}, once it has failed or was cancelled
+attempt           int
+revision          int
+worker_id         string, absent when nobody holds the job, or held it when it ended
+claim_id          string, of a claim without a worker's name
+cancel_id         string, of the latest Cancel
+retry_id          string, of the latest Retry
+labels            sorted list of "key=value", absent when empty
+create_time, update_time, start_time, end_time, schedule_time, expire_time
+timeout           seconds (double)
+retry_policy      {max_attempts, initial_backoff, max_backoff, multiplier, jitter}, waits in seconds (double);
+                  absent: the defaults
+failures, losses  int, absent: 0
+history           list of {attempt, worker_id, start_time, end_time, outcome, error}, of past attempts, oldest first
+progress          {percent, message, time}
+next_attempt_time of a job that was scheduled, or waits after a failure
+due_time          absent once the job has ended; of a queued job never after expire_time
+dispatches        records published since the status last changed; absent: 0
+record            where the last of them is
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import bson
@@ -21,7 +37,9 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from api_server.adapters.mongo_client import CODEC, Document
-from api_server.domain.job import Failure, Job, Status
+from api_server.domain.attempt import Attempt, Failure, Outcome
+from api_server.domain.job import Job, Progress, Status
+from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy, Tries
 from service_runtime.errors import invalid
 
 REFERENCE = b"$ref\0"
@@ -51,12 +69,21 @@ def to_document(job: Job, due_time: datetime) -> Document:
     }
     if job.labels:
         document["labels"] = sorted(label(key, value) for key, value in job.labels.items())
-    return document
+    if job.retry_policy != DEFAULT_POLICY:
+        document["retry_policy"] = _from_policy(job.retry_policy)
+    if job.timeout is not None:
+        document["timeout"] = job.timeout.total_seconds()
+    times = {
+        "schedule_time": job.schedule_time,
+        "expire_time": job.expire_time,
+        "next_attempt_time": job.next_attempt_time,
+    }
+    return document | {name: time for name, time in times.items() if time is not None}
 
 
 def to_job(document: Mapping[str, Any]) -> Job:
     """The job in a document; a payload that was not read along counts as {}."""
-    error = document.get("error")
+    error, progress, tries = document.get("error"), document.get("progress"), to_tries(document)
     return Job(
         id=document["_id"],
         type=document["type"],
@@ -72,7 +99,59 @@ def to_job(document: Mapping[str, Any]) -> Job:
         failure=to_failure(error) if error is not None else None,
         start_time=document.get("start_time"),
         end_time=document.get("end_time"),
+        retry_policy=tries.policy,
+        failures=tries.failures,
+        losses=document.get("losses", 0),
+        past=tuple(_to_attempt(entry) for entry in document.get("history", ())),
+        schedule_time=document.get("schedule_time"),
+        expire_time=document.get("expire_time"),
+        timeout=to_timeout(document),
+        next_attempt_time=document.get("next_attempt_time"),
+        progress=Progress(progress["percent"], progress["message"]) if progress is not None else None,
         claim_id=document.get("claim_id", ""),
+        cancel_id=document.get("cancel_id", ""),
+        retry_id=document.get("retry_id", ""),
+    )
+
+
+def to_tries(document: Mapping[str, Any]) -> Tries:
+    policy = document.get("retry_policy")
+    return Tries(document.get("failures", 0), DEFAULT_POLICY if policy is None else _to_policy(policy))
+
+
+def to_timeout(document: Mapping[str, Any]) -> timedelta | None:
+    return timedelta(seconds=document["timeout"]) if "timeout" in document else None
+
+
+def _to_attempt(entry: Mapping[str, Any]) -> Attempt:
+    error = entry.get("error")
+    return Attempt(
+        entry["attempt"],
+        entry.get("worker_id", ""),
+        entry["start_time"],
+        entry["end_time"],
+        Outcome(entry["outcome"]),
+        to_failure(error) if error is not None else None,
+    )
+
+
+def _from_policy(policy: RetryPolicy) -> Document:
+    return {
+        "max_attempts": policy.max_attempts,
+        "initial_backoff": policy.initial_backoff.total_seconds(),
+        "max_backoff": policy.max_backoff.total_seconds(),
+        "multiplier": policy.multiplier,
+        "jitter": policy.jitter,
+    }
+
+
+def _to_policy(document: Mapping[str, Any]) -> RetryPolicy:
+    return RetryPolicy(
+        document["max_attempts"],
+        timedelta(seconds=document["initial_backoff"]),
+        timedelta(seconds=document["max_backoff"]),
+        document["multiplier"],
+        document["jitter"],
     )
 
 

@@ -16,12 +16,11 @@ from api_server.adapters.mongo_client import (
     read_up_to,
     within,
 )
-from api_server.adapters.mongo_documents import decode
+from api_server.adapters.mongo_documents import decode, to_timeout
 from api_server.adapters.mongo_indexes import BY_DUE_TIME
-from api_server.adapters.mongo_plan import change_update, guard_filter
+from api_server.adapters.mongo_lapses import expire_all, lapse_due
 from api_server.adapters.mongo_writes import Writes, resend
 from api_server.domain.job import Dispatch, Status
-from api_server.domain.transitions import lapse
 from api_server.ports import DueJob
 
 MAX_PAYLOAD = 128 * 1024
@@ -46,17 +45,10 @@ class MongoDueStore:
         self._writes = writes
 
     async def lapse(self, now: datetime, limit: int) -> int:
-        """See the port. Of a statement that had to be sent again, only what the last sending did is counted."""
-        guard, change = lapse(now)
-        expired = {**guard_filter(guard), "due_time": {"$lt": now}}
-        async with within(READ_SECONDS):
-            found = await self._jobs.find(expired, {"_id": 1}).hint(BY_DUE_TIME).limit(limit).to_list(limit)
-        if not found:
-            return 0
-        ids = [document["_id"] for document in found]
-        # The condition stands in the write again: a heartbeat may have moved the lease meanwhile.
-        where = {"_id": {"$in": ids}, **expired}
-        return await self._writes.run(partial(self._update, where, change_update(change)))
+        return await lapse_due(self._jobs, self._writes, now, limit)
+
+    async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
+        return await expire_all(self._jobs, self._writes, job_ids, now)
 
     async def due(self, job_type: str, now: datetime, limit: int) -> list[DueJob]:
         """See the port. Stops at MAX_BATCH bytes; a payload above MAX_PAYLOAD does not leave the database."""
@@ -66,13 +58,16 @@ class MongoDueStore:
             "type": 1,
             "attempt": 1,
             "dispatches": 1,
+            "timeout": 1,
+            "losses": 1,
+            "expire_time": 1,
             "payload": {"$cond": [too_large, "$$REMOVE", "$payload"]},
         }
         jobs = self._jobs.with_options(codec_options=RAW_CODEC)
         async with within(READ_SECONDS):
             cursor = jobs.find(waiting, fields).sort("due_time", 1).hint(BY_DUE_TIME).limit(limit)
             documents, _ = await read_up_to(cursor, MAX_BATCH)
-        return [_due_job(decode(document)) for document in documents]
+        return [_due_job(decode(document), now) for document in documents]
 
     async def mark_published(self, published: Sequence[tuple[UUID, int]], now: datetime) -> None:
         by_attempt: dict[int, list[UUID]] = {}
@@ -94,9 +89,17 @@ class MongoDueStore:
         return int(answer.matched_count)
 
 
-def _due_job(document: Mapping[str, Any]) -> DueJob:
-    dispatch = Dispatch(document["_id"], document["type"], document["attempt"], document.get("payload"))
-    return DueJob(dispatch, document.get("dispatches", 0))
+def _due_job(document: Mapping[str, Any], now: datetime) -> DueJob:
+    dispatch = Dispatch(
+        document["_id"],
+        document["type"],
+        document["attempt"],
+        document.get("payload"),
+        to_timeout(document),
+        document.get("losses", 0),
+    )
+    is_expired = "expire_time" in document and document["expire_time"] <= now
+    return DueJob(dispatch, document.get("dispatches", 0), is_expired)
 
 
 def _mark(now: datetime) -> list[Document]:
@@ -105,6 +108,8 @@ def _mark(now: datetime) -> list[Document]:
     wait = {"$min": [LONGEST_WAIT, {"$multiply": [FIRST_WAIT, {"$pow": [2, dispatches]}]}]}
     spread = {"$add": [LEAST_SPREAD, {"$multiply": [SPREAD, {"$rand": {}}]}]}
     due_time = {"$add": [now, {"$toLong": {"$multiply": [wait, spread]}}]}
+    # $min takes no notice of a field that is not there.
+    due_time = {"$min": [due_time, "$expire_time"]}
     return [{"$set": {"due_time": due_time, "dispatches": {"$add": [dispatches, 1]}}}]
 
 

@@ -1,9 +1,11 @@
 """The indexes, made at start if missing. Each costs every insert and every change: no other without a measurement."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 import pymongo
 from pymongo import IndexModel
+from pymongo.errors import OperationFailure
 
 from api_server.adapters.mongo_client import within
 
@@ -30,9 +32,45 @@ INDEXES = {
 }
 
 
+BY_END_TIME = [("end_time", 1)]
+"""Only where a retention is set: MongoDB deletes the jobs by this index. Retry takes a job out of it."""
+NAMESPACE_NOT_FOUND, INDEX_NOT_FOUND = 26, 27
+
+
 async def create_indexes(database: Any) -> None:
     """Harmless when they are there. Raises StoreUnavailable, or OperationFailure if one is there with other options."""
     with pymongo.timeout(BUILD_SECONDS):
         async with within(BUILD_SECONDS):
             for collection, indexes in INDEXES.items():
                 await database[collection].create_indexes(indexes)
+
+
+async def set_retention(database: Any, seconds: int | None) -> None:
+    """Have jobs deleted `seconds` after their end, within a minute or so; None: never. Raises StoreUnavailable.
+
+    Servers that are told different times each set their own: the one that starts last decides.
+    """
+    jobs = database["jobs"]
+    with pymongo.timeout(BUILD_SECONDS):
+        async with within(BUILD_SECONDS):
+            if seconds is None:
+                await _if_there(jobs.drop_index(BY_END_TIME))
+                return
+            index = {"keyPattern": dict(BY_END_TIME), "expireAfterSeconds": seconds}
+            if not await _if_there(database.command("collMod", jobs.name, index=index)):
+                await jobs.create_index(
+                    BY_END_TIME,
+                    expireAfterSeconds=seconds,
+                    partialFilterExpression={"end_time": {"$exists": True}},
+                )
+
+
+async def _if_there(change: Awaitable[Any]) -> bool:
+    """Whether the index that `change` is for was there."""
+    try:
+        await change
+    except OperationFailure as error:
+        if error.code in (NAMESPACE_NOT_FOUND, INDEX_NOT_FOUND):
+            return False
+        raise
+    return True

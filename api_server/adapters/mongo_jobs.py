@@ -11,19 +11,19 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from api_server.adapters.mongo_client import RAW_CODEC, READ_SECONDS, Collection, Document, within
-from api_server.adapters.mongo_documents import decode_job, to_document
-from api_server.adapters.mongo_indexes import BY_DUE_TIME
+from api_server.adapters.mongo_documents import decode_job, to_document, to_tries
+from api_server.adapters.mongo_lapses import lose_all
 from api_server.adapters.mongo_listing import read_page
-from api_server.adapters.mongo_plan import Statement, Step, change_update, encode_step, guard_filter, plan
+from api_server.adapters.mongo_plan import Statement, Step, encode_step, plan
 from api_server.adapters.mongo_writes import Writes, pauses, resend
-from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
+from api_server.domain.errors import JobIdTaken
 from api_server.domain.job import Job, ProgressNote, Status
+from api_server.domain.judgement import Eligible, Judgement, Taken, judge
 from api_server.domain.listing import JobFilter, JobPage
-from api_server.domain.transitions import Transition, Verdict, judge, lapse
-from api_server.ports import Outcome, Taken
+from api_server.domain.retry import Tries
+from api_server.domain.transition import Transition
+from api_server.ports import Outcome
 from service_runtime.errors import InvalidArgument
-
-Judgement = Verdict | JobNotFound | TransitionRefused
 
 
 class MongoJobStore:
@@ -32,7 +32,7 @@ class MongoJobStore:
     def __init__(self, jobs: Collection, writes: Writes) -> None:
         self._jobs = jobs
         self._undecoded = jobs.with_options(codec_options=RAW_CODEC)
-        # A majority read on a primary just elected may be older than a claim that was acknowledged.
+        # On a primary just elected a majority read may be older than a claim that was acknowledged.
         self._latest = jobs.with_options(read_concern=ReadConcern("local"))
         self._writes = writes
 
@@ -54,6 +54,12 @@ class MongoJobStore:
                 outcomes[transition.job_id] = error
         outcomes |= await self._writes.run(partial(self._take_all, steps))
         return [outcomes[transition.job_id] for transition in transitions]
+
+    async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
+        wanted = {"failures": 1, "retry_policy": 1}
+        async with within(READ_SECONDS):
+            cursor = self._latest.find({"_id": {"$in": list(job_ids)}}, wanted)
+            return {document["_id"]: to_tries(document) async for document in cursor}
 
     async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
         async with within(READ_SECONDS):
@@ -116,16 +122,7 @@ class MongoJobStore:
             await self._writes.run(write)
 
     async def lose_all(self, worker_id: str, now: datetime) -> int:
-        guard, change = lapse(now)
-        held = {**guard_filter(guard), "worker_id": worker_id, "due_time": {"$exists": True}}
-
-        async def write() -> int:
-            answer = await resend(
-                lambda: self._jobs.update_many(held, change_update(change), hint=BY_DUE_TIME)
-            )
-            return int(answer.matched_count)
-
-        return await self._writes.run(write)
+        return await lose_all(self._jobs, self._writes, worker_id, now)
 
     async def _insert(self, job: Job, document: Document) -> Job:
         for pause in pauses():
@@ -154,16 +151,11 @@ class MongoJobStore:
             undecided: list[Step] = []
             for statement, judgements in await self._send_all(plan(steps)):
                 for step in statement.steps:
-                    transition = step.transition
-                    match judgements[transition.job_id]:
-                        case Verdict.ELIGIBLE:
+                    match judgements[step.transition.job_id]:
+                        case Eligible():
                             undecided.append(step)
-                        case Verdict.TAKEN:
-                            outcomes[transition.job_id] = Taken(
-                                transition.change.status, transition.attempt_after
-                            )
-                        case error:
-                            outcomes[transition.job_id] = error
+                        case outcome:
+                            outcomes[step.transition.job_id] = outcome
             steps = undecided
             if not steps:
                 break
@@ -179,16 +171,19 @@ class MongoJobStore:
     async def _send(self, statement: Statement) -> Mapping[UUID, Judgement]:
         """What became of each step. When all matched, all were taken; else reading tells."""
         answer = await resend(lambda: self._jobs.bulk_write(statement.writes, ordered=False))
-        if answer.matched_count == len(statement.steps):
-            return dict.fromkeys((step.transition.job_id for step in statement.steps), Verdict.TAKEN)
-        return await resend(lambda: self._read_back([step.transition for step in statement.steps]))
+        transitions = [step.transition for step in statement.steps]
+        if answer.matched_count == len(transitions):
+            return {each.job_id: Taken(each.change.status, each.attempt_after) for each in transitions}
+        return await resend(lambda: self._read_back(transitions))
 
     async def _read_back(self, transitions: Sequence[Transition]) -> Mapping[UUID, Judgement]:
         by_id = {transition.job_id: transition for transition in transitions}
         without = {"payload": 0, "labels": 0}
+        # What only some fates depend on may be large.
         if not any(transition.change.status.is_terminal for transition in transitions):
-            # Only a report's fate depends on the stored result, which may be large.
             without["result"] = 0
+        if not any(transition.reports_failure for transition in transitions):
+            without["history"] = 0
         judgements: dict[UUID, Judgement] = {}
         async for document in self._undecoded.find({"_id": {"$in": list(by_id)}}, without):
             job = decode_job(document)

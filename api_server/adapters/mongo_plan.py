@@ -8,14 +8,15 @@ and beyond MAX_STATEMENTS groups the small ones go one by one, in one bulk_write
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateMany, UpdateOne
 
 from api_server.adapters.mongo_client import Document
 from api_server.adapters.mongo_documents import encode_object, from_failure
+from api_server.adapters.mongo_updates import guard_filter, update_many, update_one
 from api_server.domain.job import Status
-from api_server.domain.transitions import Change, Guard, Transition
+from api_server.domain.transition import Guard, Transition
 
 MAX_STATEMENTS = 4
 MAX_BYTES = 12 * 1024 * 1024
@@ -44,11 +45,16 @@ def encode_step(transition: Transition) -> Step:
     own: Document = {}
     if transition.result is not None:
         own["result"] = encode_object("result", transition.result)
-    if transition.failure is not None:
-        own["error"] = encode_object("error", from_failure(transition.failure))
+    if (failure := transition.failure) is not None:
+        is_past = transition.change.status is Status.QUEUED
+        own["error"] = encode_object("error", from_failure(failure.shortened() if is_past else failure))
     if transition.claim_id:
         own["claim_id"] = transition.claim_id
-    return Step(transition, own, sum(len(v) if isinstance(v, str) else len(v.raw) for v in own.values()))
+    if (call := transition.guard.call) is not None:
+        own[call.name] = call.id
+    if transition.next_attempt_time is not None:
+        own["next_attempt_time"] = transition.next_attempt_time
+    return Step(transition, own, sum(len(v.raw) for v in own.values() if isinstance(v, RawBSONDocument)))
 
 
 def plan(steps: Iterable[Step]) -> list[Statement]:
@@ -80,9 +86,9 @@ def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
 
 
 def _for_one(step: Step) -> UpdateOne:
-    transition = step.transition
-    where = {"_id": transition.job_id, **guard_filter(transition.guard)}
-    return UpdateOne(where, change_update(transition.change, step.own))
+    guard = step.transition.guard
+    where = {"_id": step.transition.job_id, **guard_filter(guard)}
+    return UpdateOne(where, update_one(step.transition.change, step.own), hint=_hint(guard))
 
 
 def _for_all(steps: Sequence[Step]) -> UpdateOne | UpdateMany:
@@ -90,61 +96,12 @@ def _for_all(steps: Sequence[Step]) -> UpdateOne | UpdateMany:
     if len(steps) == 1:
         return _for_one(first)
     ids = [step.transition.job_id for step in steps]
-    where = {"_id": {"$in": ids}, **guard_filter(first.transition.guard)}
-    if not first.own:
-        return UpdateMany(where, change_update(first.transition.change))
+    guard = first.transition.guard
+    where = {"_id": {"$in": ids}, **guard_filter(guard)}
     own = {name: [step.own[name] for step in steps] for name in first.own}
-    return UpdateMany(where, _change_pipeline(first.transition.change, ids, own))
+    return UpdateMany(where, update_many(first.transition.change, ids, own), hint=_hint(guard))
 
 
-def guard_filter(guard: Guard) -> Document:
-    """The guard as a filter."""
-    where: Document = {"status": guard.status.value}
-    if guard.type is not None:
-        where["type"] = guard.type
-    if guard.attempt is not None:
-        where["attempt"] = guard.attempt
-    if guard.worker_id is not None:
-        where["worker_id"] = guard.worker_id or {"$exists": False}
-    return where
-
-
-def change_update(change: Change, own: Mapping[str, Any] | None = None) -> Document:
-    """The change as an update document."""
-    fields, absent, added = _change_fields(change)
-    return {"$set": {**fields, **(own or {})}, "$unset": dict.fromkeys(absent, ""), "$inc": added}
-
-
-def _change_pipeline(change: Change, ids: Sequence[UUID], own: Mapping[str, Sequence[Any]]) -> list[Document]:
-    """The change as a pipeline that finds each job's own fields by the position of its id.
-
-    Whatever users write stands inside $literal, where "$" and "." mean nothing.
-    """
-    fields, absent, added = _change_fields(change)
-    position = {"$indexOfArray": [{"$literal": list(ids)}, "$_id"]}
-    values: Document = {name: {"$literal": value} for name, value in fields.items()}
-    values |= {name: {"$add": [f"${name}", number]} for name, number in added.items()}
-    values |= {name: {"$arrayElemAt": [{"$literal": list(each)}, position]} for name, each in own.items()}
-    return [{"$set": values}, {"$unset": absent}]
-
-
-def _change_fields(change: Change) -> tuple[Document, list[str], dict[str, int]]:
-    """Fields to set, to remove and to add to."""
-    wanted = {
-        "status": change.status.value,
-        "update_time": change.update_time,
-        "due_time": change.due_time,
-        "worker_id": change.worker_id or None,
-    }
-    fields = {name: value for name, value in wanted.items() if value is not None}
-    absent = [name for name, value in wanted.items() if value is None]
-    if change.start_time is not None:
-        fields["start_time"] = change.start_time
-    if change.end_time is not None:
-        fields["end_time"] = change.end_time
-    # Records published for the status that ends here say nothing about the next one.
-    absent.append("dispatches")
-    if change.status is Status.QUEUED:
-        absent.append("claim_id")
-    added = {"revision": 1, "attempt": 1} if change.adds_attempt else {"revision": 1}
-    return fields, absent, added
+def _hint(guard: Guard) -> Any:
+    """By id: of a filter that has a due_time too, MongoDB might think otherwise."""
+    return None if guard.lease_over_at is None else [("_id", 1)]

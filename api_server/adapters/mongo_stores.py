@@ -9,7 +9,7 @@ from api_server.adapters.mongo_client import CODEC, READ_SECONDS, Client, open_c
 from api_server.adapters.mongo_clock import MongoClock
 from api_server.adapters.mongo_due import MongoDueStore, MongoLeaderLease
 from api_server.adapters.mongo_fleet import MongoFleetStore
-from api_server.adapters.mongo_indexes import create_indexes
+from api_server.adapters.mongo_indexes import create_indexes, set_retention
 from api_server.adapters.mongo_jobs import MongoJobStore
 from api_server.adapters.mongo_keys import MongoKeyStore
 from api_server.adapters.mongo_writes import Writes
@@ -44,8 +44,10 @@ async def read_time(client: Client) -> datetime:
 
 
 @asynccontextmanager
-async def connect(uri: str, database: str) -> AsyncIterator[MongoStores]:
+async def connect(uri: str, database: str, retention: int | None = None) -> AsyncIterator[MongoStores]:
     """The stores in `database`, indexes made and clock running. Raises StoreUnavailable if MongoDB does not answer.
+
+    `retention`: seconds after its end for which a job is kept; None: for ever.
 
     On leaving, writes under way are awaited (4 s at most) and the connections closed.
     """
@@ -56,6 +58,7 @@ async def connect(uri: str, database: str) -> AsyncIterator[MongoStores]:
         try:
             collections = client[database]
             await create_indexes(collections)
+            await set_retention(collections, retention)
             jobs = collections["jobs"]
             yield MongoStores(
                 client=client,

@@ -36,7 +36,7 @@ class JobIdTaken(ServiceError):
     reason = "JOB_ID_TAKEN"
 
     def __init__(self, job_id: UUID) -> None:
-        super().__init__(f"id: job {job_id} exists with another type, payload or labels", {"id": str(job_id)})
+        super().__init__(f"id: job {job_id} was asked for with other words", {"id": str(job_id)})
 
 
 class IdempotencyKeyReused(ServiceError):

@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from api_server.domain import transitions
-from api_server.domain.job import Failure, Status
-from api_server.domain.transitions import Transition
+from api_server.domain.attempt import Failure
+from api_server.domain.job import Status
+from api_server.domain.retry import UNTRIED, FailureHint, Tries, wait_before_next_try
+from api_server.domain.transition import Transition
 from service_runtime.errors import invalid
 
 
@@ -38,6 +40,13 @@ class Step:
     ground: Claim | Token | None = None
     result: Mapping[str, Any] | None = None
     failure: Failure | None = None
+    hint: FailureHint | None = None
+
+    @property
+    def may_be_tried_again(self) -> bool:
+        """Whether what comes of it depends on how often the job has failed."""
+        is_report = self.status is Status.FAILED and isinstance(self.ground, Token)
+        return is_report and not (self.hint and self.hint.permanent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +57,37 @@ class Leases:
     unfenced: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What else a transition depends on. `claim_id` tells a claim without a worker's name from others; `tries` are those
+    of a job whose holder reports a failure; `chance`, 0 to 1, spreads its next try.
+    """
+
+    now: datetime
+    leases: Leases
+    claim_id: str = ""
+    tries: Tries = UNTRIED
+    chance: float = 0.5
+
+
 def to_transition(  # noqa: PLR0911 - one line for each row of the table that it is
-    step: Step, now: datetime, leases: Leases, claim_id: str
+    step: Step, given: Circumstances
 ) -> Transition:
-    """The transition that `step` asks for; `claim_id` tells this claim from others if it names no worker.
+    """The transition that `step` asks for.
 
     Raises InvalidArgument if the status, the ground and the outcome do not fit together.
     """
+    now, leases = given.now, given.leases
     _check_outcome(step)
     match step.status, step.ground:
         case Status.PROCESSING, Claim(worker_id, attempt, job_type):
             return transitions.claim(step.job_id, worker_id, attempt, now, leases.worker, job_type)
         case Status.PROCESSING, None:
-            return transitions.take(step.job_id, claim_id, now, leases.unfenced)
+            return transitions.take(step.job_id, given.claim_id, now, leases.unfenced)
         case Status.COMPLETED, Token(worker_id, attempt):
             return transitions.complete(step.job_id, worker_id, attempt, step.result or {}, now)
         case Status.FAILED, Token(worker_id, attempt):
-            return transitions.fail(step.job_id, worker_id, attempt, step.failure or UNEXPLAINED, now)
+            return _failure(step, worker_id, attempt, given)
         case Status.QUEUED, Token(worker_id, attempt):
             return transitions.hand_back(step.job_id, worker_id, attempt, now)
         case Status.COMPLETED, None:
@@ -85,8 +108,21 @@ UNEXPLAINED = Failure(code=2, message="", reason="UNKNOWN")
 """For a failure that was reported without a word; 2 is google.rpc.Code.UNKNOWN."""
 
 
+def _failure(step: Step, worker_id: str, attempt: int, given: Circumstances) -> Transition:
+    """The last one, or one after which the job is tried again."""
+    failure, failures = step.failure or UNEXPLAINED, given.tries.failures
+    if not step.may_be_tried_again:
+        return transitions.fail(step.job_id, worker_id, attempt, failure, given.now)
+    wait = wait_before_next_try(given.tries, step.hint or FailureHint(), given.chance)
+    if wait is None:
+        return transitions.fail(step.job_id, worker_id, attempt, failure, given.now, failures)
+    return transitions.try_again(step.job_id, worker_id, attempt, failure, given.now, failures, wait)
+
+
 def _check_outcome(step: Step) -> None:
     if step.result is not None and step.status is not Status.COMPLETED:
         raise invalid("result", "result.fits_status", f"goes with status completed, not {step.status.value}")
     if step.failure is not None and step.status is not Status.FAILED:
         raise invalid("error", "error.fits_status", f"goes with status failed, not {step.status.value}")
+    if step.hint is not None and not (step.status is Status.FAILED and isinstance(step.ground, Token)):
+        raise invalid("failure_hint", "failure_hint.fits_status", "goes with status failed and a token")

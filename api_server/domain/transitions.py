@@ -1,104 +1,39 @@
 """The rules by which a job changes, each change a named constructor.
 
-                 claim, take                complete, fail, conclude
-      queued ─────────────────► processing ──────────────────────────► completed | failed
-         ▲                          │
-         └── hand_back, lapse ──────┘
+           claim, take                complete, fail, conclude
+queued ─────────────────► processing ──────────────────────────► completed | failed
+   ▲   ▲                      │  │                                           │
+   │   └── hand_back, lapse ──┘  │ poisoned                                  │
+   │       try_again             └─────────► failed                          │
+   └───────────────────── retry (failed, cancelled) ─────────────────────────┘
 
-A Transition says when it may happen (its guard) and what it changes. The guard goes into the database write itself, so
-two callers can never both succeed with the same step. `judge` says afterwards, from a job that was read, why a write
-did not match.
+queued ── expire ──► failed            queued, processing ── cancel ──► cancelled
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from api_server.domain.errors import JobNotFound, TransitionRefused
-from api_server.domain.job import Failure, Job, Status
+from google.rpc.code_pb2 import Code
+
+from api_server.domain.attempt import MAX_LOSSES, Failure, Outcome
+from api_server.domain.job import Status
+from api_server.domain.transition import NO_WORKER, Call, Change, Guard, Transition
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.PROCESSING}),
-    Status.PROCESSING: frozenset({Status.QUEUED, Status.COMPLETED, Status.FAILED}),
+    Status.QUEUED: frozenset({Status.PROCESSING, Status.FAILED, Status.CANCELLED}),
+    Status.PROCESSING: frozenset({Status.QUEUED, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
     Status.COMPLETED: frozenset(),
-    Status.FAILED: frozenset(),
-    Status.CANCELLED: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.CANCELLED: frozenset({Status.QUEUED}),
 }
 """From each status, those that some transition leads to."""
 
-NO_WORKER = ""
+WAITING, HELD = (Status.QUEUED,), (Status.PROCESSING,)
 
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """What must be true of the job at the moment of the write. None: does not matter."""
-
-    status: Status
-    attempt: int | None = None
-    worker_id: str | None = None
-    type: str | None = None
-
-    def admits(self, job: Job) -> bool:
-        return (
-            job.status is self.status
-            and self.attempt in (None, job.attempt)
-            and self.worker_id in (None, job.worker_id)
-            and self.type in (None, job.type)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a transition writes, besides adding one to `revision`. None: left as it is.
-
-    `due_time` is when somebody must look at the job again; None: never, the job has ended.
-    """
-
-    status: Status
-    update_time: datetime
-    due_time: datetime | None
-    worker_id: str = NO_WORKER
-    adds_attempt: bool = False
-    start_time: datetime | None = None
-    end_time: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One step of one job.
-
-    `guard` and `change` are equal for all jobs that take the same step together; `result`, `failure` and `claim_id` are
-    the job's own.
-    """
-
-    job_id: UUID
-    guard: Guard
-    change: Change
-    result: Mapping[str, Any] | None = field(default=None, hash=False)
-    failure: Failure | None = None
-    claim_id: str = ""
-
-    @property
-    def attempt_after(self) -> int | None:
-        """The job's attempt after the step, where the guard knows it."""
-        if self.guard.attempt is None:
-            return None
-        return self.guard.attempt + int(self.change.adds_attempt)
-
-    def was_taken(self, job: Job) -> bool:
-        """Whether `job` is as this step leaves it, so that sending it again changes nothing."""
-        return (
-            self.guard.type in (None, job.type)
-            and job.status is self.change.status
-            and job.worker_id == self.change.worker_id
-            and self.attempt_after in (None, job.attempt)
-            and self.claim_id in ("", job.claim_id)
-            and job.result == self.result
-            and job.failure == self.failure
-        )
+EXPIRED = Failure(Code.DEADLINE_EXCEEDED, "its expire_time was over before it was started", "EXPIRED")
+POISON = Failure(Code.ABORTED, f"{MAX_LOSSES} workers were lost with it in hand", "POISON")
 
 
 def claim(
@@ -109,91 +44,125 @@ def claim(
     lease: timedelta,
     expected_type: str | None = None,
 ) -> Transition:
-    """A worker takes a queued job that had exactly `expected_attempt` claims."""
+    """A worker takes a queued job that had exactly `expected_attempt` claims. It does not look at the time to start: its
+    record was published because that had come.
+    """
+    guard = Guard(WAITING, attempt=expected_attempt, type=expected_type, unexpired_at=now)
     change = Change(
         Status.PROCESSING, now, now + lease, worker_id=worker_id, adds_attempt=True, start_time=now
     )
-    guard = Guard(Status.QUEUED, attempt=expected_attempt, type=expected_type)
     return Transition(job_id, guard, change)
 
 
 def take(job_id: UUID, claim_id: str, now: datetime, lease: timedelta) -> Transition:
     """Somebody takes a queued job without a worker's name."""
-    change = Change(Status.PROCESSING, now, now + lease, adds_attempt=True, start_time=now)
-    return Transition(job_id, Guard(Status.QUEUED), change, claim_id=claim_id)
+    guard = Guard(WAITING, unexpired_at=now, startable_at=now)
+    change = Change(
+        Status.PROCESSING, now, now + lease, worker_id=NO_WORKER, adds_attempt=True, start_time=now
+    )
+    return Transition(job_id, guard, change, claim_id=claim_id)
 
 
 def complete(
     job_id: UUID, worker_id: str, attempt: int, result: Mapping[str, Any], now: datetime
 ) -> Transition:
     """The holder reports a result."""
-    guard, change = _report(Status.COMPLETED, worker_id, attempt, now)
-    return Transition(job_id, guard, change, result=result)
+    guard = Guard(HELD, attempt=attempt, worker_id=worker_id)
+    return Transition(job_id, guard, _end(Status.COMPLETED, now), result=result)
 
 
-def fail(job_id: UUID, worker_id: str, attempt: int, failure: Failure, now: datetime) -> Transition:
-    """The holder reports a failure."""
-    guard, change = _report(Status.FAILED, worker_id, attempt, now)
-    return Transition(job_id, guard, change, failure=failure)
+def fail(
+    job_id: UUID, worker_id: str, attempt: int, failure: Failure, now: datetime, failures: int | None = None
+) -> Transition:
+    """The holder reports a failure that is the last one, as decided from `failures` (None: whatever they are)."""
+    guard = Guard(HELD, attempt=attempt, worker_id=worker_id, failures=failures)
+    return Transition(job_id, guard, _end(Status.FAILED, now, adds_failure=True), failure=failure)
+
+
+def try_again(
+    job_id: UUID,
+    worker_id: str,
+    attempt: int,
+    failure: Failure,
+    now: datetime,
+    failures: int,
+    wait: timedelta,
+) -> Transition:
+    """The holder reports a failure after which the job waits for `wait` and is tried again."""
+    guard = Guard(HELD, attempt=attempt, worker_id=worker_id, failures=failures)
+    change = _queue(now, Outcome.ERRORED, adds_failure=True)
+    return Transition(job_id, guard, change, failure=failure, next_attempt_time=now + wait)
 
 
 def conclude(
     job_id: UUID, status: Status, result: Mapping[str, Any] | None, failure: Failure | None, now: datetime
 ) -> Transition:
     """Somebody reports the outcome of a job that was taken without a worker's name."""
-    guard, change = _report(status, NO_WORKER, None, now)
-    return Transition(job_id, guard, change, result=result, failure=failure)
+    change = _end(status, now, adds_failure=status is Status.FAILED)
+    return Transition(job_id, Guard(HELD, worker_id=NO_WORKER), change, result=result, failure=failure)
 
 
 def hand_back(job_id: UUID, worker_id: str, attempt: int, now: datetime) -> Transition:
     """The holder gives the job back unfinished; it is due for dispatch at once."""
-    guard = Guard(Status.PROCESSING, attempt=attempt, worker_id=worker_id)
-    return Transition(job_id, guard, Change(Status.QUEUED, now, due_time=now))
+    guard = Guard(HELD, attempt=attempt, worker_id=worker_id)
+    return Transition(job_id, guard, _queue(now, Outcome.HANDED_BACK))
 
 
-def _report(status: Status, worker_id: str, attempt: int | None, now: datetime) -> tuple[Guard, Change]:
-    guard = Guard(Status.PROCESSING, attempt=attempt, worker_id=worker_id)
-    return guard, Change(status, now, due_time=None, worker_id=worker_id, end_time=now)
+def lapse(
+    job_id: UUID, worker_id: str, attempt: int, losses: int, now: datetime, *, is_lease_over: bool = True
+) -> Transition:
+    """The holder is lost: the job waits again, due for dispatch at once, or has failed if that was one loss too many. A
+    holder without a worker's name (`worker_id` "") is no loss.
+
+    `losses`: those before, which do not move while the attempt runs. `is_lease_over`: only if it is.
+    """
+    guard = Guard(HELD, attempt=attempt, worker_id=worker_id, lease_over_at=now if is_lease_over else None)
+    is_loss = worker_id != NO_WORKER
+    if is_loss and losses + 1 >= MAX_LOSSES:
+        return Transition(job_id, guard, _end(Status.FAILED, now, adds_loss=True), failure=POISON)
+    return Transition(job_id, guard, _queue(now, Outcome.LOST, adds_loss=is_loss))
 
 
-def lapse(now: datetime) -> tuple[Guard, Change]:
-    """A lease has run out: the job waits again, due for dispatch at once. For all such jobs, whoever held them."""
-    return Guard(Status.PROCESSING), Change(Status.QUEUED, now, due_time=now)
+def expire(job_id: UUID, now: datetime) -> Transition:
+    """The job has waited until its expire_time."""
+    return Transition(job_id, Guard(WAITING, expired_at=now), _end(Status.FAILED, now), failure=EXPIRED)
 
 
-class Verdict(Enum):
-    """What a job, read after a write that did not match it, says of that write."""
-
-    TAKEN = "taken"  # an earlier sending of the same step did it
-    ELIGIBLE = "eligible"  # nothing is decided: send it again
-
-
-def judge(transition: Transition, job: Job | None) -> Verdict | JobNotFound | TransitionRefused:
-    """What became of `transition`, given the job as read after a write that did not match; an error says why not."""
-    if job is None:
-        return JobNotFound(transition.job_id)
-    if transition.was_taken(job):
-        return Verdict.TAKEN
-    if transition.guard.admits(job):
-        return Verdict.ELIGIBLE
-    reason, message = _refusal(transition, job)
-    metadata = {"id": str(job.id), "status": job.status.value, "attempt": str(job.attempt)}
-    return TransitionRefused(reason, f"job {job.id} {message}", metadata)
+def cancel(job_id: UUID, call_id: str, reason: str, now: datetime) -> Transition:
+    """Somebody calls the job off. `call_id` tells this call from others."""
+    guard = Guard((Status.QUEUED, Status.PROCESSING), call=Call("cancel_id", call_id))
+    failure = Failure(Code.CANCELLED, reason, "CANCELLED")
+    return Transition(job_id, guard, _end(Status.CANCELLED, now), failure=failure)
 
 
-def _refusal(transition: Transition, job: Job) -> tuple[str, str]:
-    guard, change = transition.guard, transition.change
-    if guard.type not in (None, job.type):
-        return "WRONG_TYPE", f"is of type {job.type}"
-    if guard.attempt is not None and job.attempt > (transition.attempt_after or 0):
-        return "ATTEMPT_SUPERSEDED", f"is at attempt {job.attempt}, later than the request's"
-    if job.status.is_terminal:
-        return "JOB_TERMINAL", f"is {job.status.value} and changes no more"
-    if job.worker_id and job.worker_id != (guard.worker_id or change.worker_id):
-        return "HELD_BY_WORKER", f"is held by worker {job.worker_id} at attempt {job.attempt}"
-    if guard.attempt is not None and (job.attempt != guard.attempt or guard.worker_id):
-        return (
-            "ATTEMPT_SUPERSEDED",
-            f"is {job.status.value} at attempt {job.attempt}; the request's ground is gone",
-        )
-    return "ILLEGAL_TRANSITION", f"is {job.status.value} and cannot become {change.status.value} now"
+def retry(job_id: UUID, call_id: str, now: datetime, expire_time: datetime | None = None) -> Transition:
+    """Somebody queues a job once more that has failed or was cancelled, at once. `call_id` tells this call from others.
+
+    `expire_time`: its new one; None: it keeps the one it has, which must not be over.
+    """
+    guard = Guard(
+        (Status.FAILED, Status.CANCELLED),
+        call=Call("retry_id", call_id),
+        unexpired_at=now if expire_time is None else None,
+    )
+    change = Change(
+        Status.QUEUED, now, due_time=now, worker_id=NO_WORKER, starts_over=True, expire_time=expire_time
+    )
+    return Transition(job_id, guard, change)
+
+
+def _end(status: Status, now: datetime, *, adds_failure: bool = False, adds_loss: bool = False) -> Change:
+    # The worker stays: it says who held the job when it ended.
+    return Change(status, now, due_time=None, end_time=now, adds_failure=adds_failure, adds_loss=adds_loss)
+
+
+def _queue(now: datetime, ended: Outcome, *, adds_failure: bool = False, adds_loss: bool = False) -> Change:
+    return Change(
+        Status.QUEUED,
+        now,
+        due_time=now,
+        worker_id=NO_WORKER,
+        ended=ended,
+        adds_failure=adds_failure,
+        adds_loss=adds_loss,
+    )

@@ -1,13 +1,16 @@
 """What the services return as messages of the contract."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from api_server.domain.attempt import Attempt, Failure
 from api_server.domain.fleet import Fleet, Worker
 from api_server.domain.job import Job
-from api_server.ports import Taken
+from api_server.domain.judgement import Taken
+from api_server.domain.retry import RetryPolicy
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 from service_runtime.errors import ServiceError
 from service_runtime.statuses import error_to_status
@@ -28,13 +31,49 @@ def job_message(job: Job) -> job_pb2.Job:
         update_time=_timestamp(job.update_time),
         start_time=_timestamp(job.start_time),
         end_time=_timestamp(job.end_time),
+        retry_policy=_policy_message(job.retry_policy),
+        failures=job.failures,
+        losses=job.losses,
+        history=[_attempt_message(attempt) for attempt in job.history],
+        schedule_time=_timestamp(job.schedule_time),
+        expire_time=_timestamp(job.expire_time),
+        timeout=_duration(job.timeout),
+        next_attempt_time=_timestamp(job.next_attempt_time),
     )
     if job.result is not None:
         message.result.CopyFrom(dict_to_struct(dict(job.result)))
     if job.failure is not None:
-        message.error.code = job.failure.code
-        message.error.message = job.failure.message
-        message.error.reason = job.failure.reason
+        message.error.CopyFrom(_error_message(job.failure))
+    if job.progress is not None:
+        message.progress.percent = job.progress.percent
+        message.progress.message = job.progress.message
+    return message
+
+
+def _policy_message(policy: RetryPolicy) -> job_pb2.RetryPolicy:
+    return job_pb2.RetryPolicy(
+        max_attempts=policy.max_attempts,
+        initial_backoff=_duration(policy.initial_backoff),
+        max_backoff=_duration(policy.max_backoff),
+        multiplier=policy.multiplier,
+        jitter=policy.jitter,
+    )
+
+
+def _attempt_message(attempt: Attempt) -> job_pb2.Attempt:
+    return job_pb2.Attempt(
+        attempt=attempt.number,
+        worker_id=attempt.worker_id,
+        start_time=_timestamp(attempt.start_time),
+        end_time=_timestamp(attempt.end_time),
+        outcome=job_pb2.Attempt.Outcome.Value(attempt.outcome.value),
+        error=_error_message(attempt.failure) if attempt.failure is not None else None,
+    )
+
+
+def _error_message(failure: Failure) -> job_pb2.JobError:
+    message = job_pb2.JobError(message=failure.message, reason=failure.reason)
+    message.code = failure.code
     return message
 
 
@@ -88,3 +127,11 @@ def _timestamp(time: datetime | None) -> Timestamp | None:
     stamp = Timestamp()
     stamp.FromDatetime(time)
     return stamp
+
+
+def _duration(time: timedelta | None) -> Duration | None:
+    if time is None:
+        return None
+    duration = Duration()
+    duration.FromTimedelta(time)
+    return duration

@@ -16,6 +16,8 @@ REQUEST_TYPES = (
     job_service_pb2.ListRequest,
     job_service_pb2.UpdateStatusRequest,
     job_service_pb2.BatchUpdateStatusRequest,
+    job_service_pb2.CancelRequest,
+    job_service_pb2.RetryRequest,
     job_service_pb2.RegisterWorkerRequest,
     job_service_pb2.HeartbeatRequest,
     job_service_pb2.SetFleetRequest,
@@ -58,6 +60,13 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return job_service_pb2.BatchUpdateStatusResponse(
             outcomes=[answers.outcome_message(outcome) for outcome in outcomes]
         )
+
+    async def Cancel(self, request: job_service_pb2.CancelRequest, context: Any) -> job_pb2.Job:
+        return await encoded(await self._jobs.cancel(requests.job_id(request.id), request.reason))
+
+    async def Retry(self, request: job_service_pb2.RetryRequest, context: Any) -> job_pb2.Job:
+        expire_time = requests.new_expire_time(request)
+        return await encoded(await self._jobs.retry(requests.job_id(request.id), expire_time))
 
     async def RegisterWorker(
         self, request: job_service_pb2.RegisterWorkerRequest, context: Any

@@ -1,18 +1,23 @@
 """Requests of the contract as what the services take. Messages have passed the contract's rules before."""
 
 import hashlib
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from api_server.domain.attempt import Failure
+from api_server.domain.creation import NewJob
 from api_server.domain.fleet import WorkerIdentity, WorkerReport
-from api_server.domain.job import Failure, Status
+from api_server.domain.job import Status
 from api_server.domain.listing import JobFilter
+from api_server.domain.retry import DEFAULT_POLICY, FailureHint, RetryPolicy
 from api_server.domain.steps import UNEXPLAINED, Claim, Step, Token
-from api_server.service import IdempotencyKey, NewJob
+from api_server.service import IdempotencyKey
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 from service_runtime.errors import InvalidArgument, Violation, invalid
 from service_runtime.structs import StructError, struct_to_dict
@@ -20,6 +25,8 @@ from service_runtime.structs import StructError, struct_to_dict
 Metadata = tuple[tuple[str, str | bytes], ...]
 KEY_HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
+MILLISECOND = timedelta(milliseconds=1)
+LATEST = datetime.max.replace(tzinfo=UTC) - MILLISECOND
 MAX_PARTITIONS = 10_000
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 
@@ -30,7 +37,7 @@ def job_id(text: str) -> UUID:
 
 
 def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
-    """Raises InvalidArgument if there is no payload, or it is beyond its limits."""
+    """Raises InvalidArgument if there is no payload, or it is beyond its limits, or a time is out of range."""
     if not request.HasField("payload"):
         raise invalid("payload", "required", "value is required")
     return NewJob(
@@ -38,7 +45,17 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
         payload=_object(request.payload, "payload"),
         labels=dict(request.labels),
         id=job_id(request.id) if request.id else None,
+        retry_policy=_policy(request.retry_policy),
+        # Not before the time given, however fine it is.
+        schedule_time=_stored_time(request, "schedule_time", round_up=True),
+        expire_time=_stored_time(request, "expire_time"),
+        timeout=_duration(request, "timeout"),
     )
+
+
+def new_expire_time(request: job_service_pb2.RetryRequest) -> datetime | None:
+    """Raises InvalidArgument if it is out of range."""
+    return _stored_time(request, "expire_time")
 
 
 def idempotency_key(metadata: Metadata, request: job_service_pb2.CreateRequest) -> IdempotencyKey | None:
@@ -93,6 +110,7 @@ def step(request: job_service_pb2.UpdateStatusRequest) -> Step:
         ground=ground,
         result=_object(request.result, "result") if request.HasField("result") else None,
         failure=_failure(request.error) if request.HasField("error") else None,
+        hint=_hint(request.failure_hint) if request.HasField("failure_hint") else None,
     )
 
 
@@ -143,6 +161,24 @@ def _failure(error: job_pb2.JobError) -> Failure:
     return Failure(error.code or UNEXPLAINED.code, error.message, error.reason or UNEXPLAINED.reason)
 
 
+def _hint(hint: job_service_pb2.FailureHint) -> FailureHint:
+    return FailureHint(hint.permanent, _duration(hint, "retry_after"))
+
+
+def _policy(policy: job_pb2.RetryPolicy) -> RetryPolicy:
+    """With defaults for what is absent."""
+    initial_backoff = _duration(policy, "initial_backoff")
+    max_backoff = _duration(policy, "max_backoff")
+    default = DEFAULT_POLICY
+    return RetryPolicy(
+        max_attempts=policy.max_attempts or default.max_attempts,
+        initial_backoff=default.initial_backoff if initial_backoff is None else initial_backoff,
+        max_backoff=default.max_backoff if max_backoff is None else max_backoff,
+        multiplier=policy.multiplier if policy.HasField("multiplier") else default.multiplier,
+        jitter=policy.jitter if policy.HasField("jitter") else default.jitter,
+    )
+
+
 def _labels(pairs: Any) -> dict[str, str]:
     labels: dict[str, str] = {}
     for index, pair in enumerate(pairs):
@@ -154,14 +190,31 @@ def _labels(pairs: Any) -> dict[str, str]:
     return labels
 
 
-def _time(
-    request: job_service_pb2.ListRequest, field: Literal["create_time_from", "create_time_before"]
-) -> datetime | None:
-    if not request.HasField(field):
+def _duration(message: Message, field: str) -> timedelta | None:
+    """To the microsecond."""
+    if not message.HasField(field):
         return None
-    stamp: Timestamp = getattr(request, field)
+    duration: Duration = getattr(message, field)
+    return duration.ToTimedelta()
+
+
+def _time(message: Message, field: str) -> datetime | None:
+    if not message.HasField(field):
+        return None
+    stamp: Timestamp = getattr(message, field)
     try:
         return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
         rule = "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"
         raise invalid(field, "timestamp.range", rule) from None
+
+
+def _stored_time(message: Message, field: str, *, round_up: bool = False) -> datetime | None:
+    """Cut to milliseconds, as times are stored, or rounded up to them."""
+    time = _time(message, field)
+    if time is None:
+        return None
+    beyond = timedelta(microseconds=time.microsecond % 1000)
+    if round_up and beyond and time < LATEST:
+        return time - beyond + MILLISECOND
+    return time - beyond

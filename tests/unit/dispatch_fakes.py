@@ -53,6 +53,7 @@ class FakeDueStore:
     def __init__(self) -> None:
         self.jobs: list[DueJob] = []
         self.marked: list[tuple[UUID, int]] = []
+        self.expired_ids: list[UUID] = []
         self.statements = 0
         self.expired = 0
         self.reachable = True
@@ -61,6 +62,11 @@ class FakeDueStore:
         count = min(limit, self.expired)
         self.expired -= count
         return count
+
+    async def expire(self, job_ids: Sequence[UUID], _now: datetime) -> int:
+        self.expired_ids += job_ids
+        self.jobs = [job for job in self.jobs if job.dispatch.job_id not in job_ids]
+        return len(job_ids)
 
     async def due(self, job_type: str, _now: datetime, limit: int) -> list[DueJob]:
         marked = {job_id for job_id, _ in self.marked}

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from pymongo import UpdateMany, UpdateOne
 
 from api_server.adapters.mongo_plan import MAX_BYTES, MAX_STATEMENTS, Statement, encode_step, plan
-from api_server.domain.job import Failure, Status
-from api_server.domain.transitions import Transition, claim, complete, conclude, fail, hand_back, take
+from api_server.domain.attempt import Failure
+from api_server.domain.job import Status
+from api_server.domain.transition import Transition
+from api_server.domain.transitions import claim, complete, conclude, fail, hand_back, take
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=15)

@@ -9,11 +9,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.domain.job import Failure, Status
+from api_server.domain.attempt import Failure
+from api_server.domain.creation import check_client_id, new_job_id
+from api_server.domain.job import Status
 from api_server.domain.listing import JobFilter
-from api_server.domain.steps import Claim, Leases, Step, Token, to_transition
+from api_server.domain.steps import Circumstances, Claim, Leases, Step, Token, to_transition
 from api_server.rpc import page_token, requests
-from api_server.service import check_client_id, check_each_job_once, new_job_id
+from api_server.service import check_each_job_once
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 from service_runtime.errors import InvalidArgument
 from service_runtime.structs import dict_to_struct
@@ -21,7 +23,7 @@ from service_runtime.validation import ContractValidator
 
 ID = UUID("0198f0a0-0000-7000-8000-000000000001")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LEASES = Leases(timedelta(seconds=15), timedelta(hours=1))
+CIRCUMSTANCES = Circumstances(NOW, Leases(timedelta(seconds=15), timedelta(hours=1)))
 validator = ContractValidator()
 
 
@@ -226,10 +228,10 @@ CLAIM, TOKEN = Claim("w", 0), Token("w", 1)
 )
 def test_status_ground_and_outcome_must_fit_together(step: Step, field: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        to_transition(step, NOW, LEASES, "")
+        to_transition(step, CIRCUMSTANCES)
     assert caught.value.violations[0].field == field
 
 
 def test_a_failure_without_a_word_is_unknown() -> None:
-    transition = to_transition(Step(ID, Status.FAILED), NOW, LEASES, "")
+    transition = to_transition(Step(ID, Status.FAILED), CIRCUMSTANCES)
     assert transition.failure == Failure(2, "", "UNKNOWN")

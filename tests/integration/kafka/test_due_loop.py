@@ -10,10 +10,10 @@ from api_server.adapters.kafka_publisher import KafkaPublisher
 from api_server.adapters.mongo_stores import MongoStores
 from api_server.dispatcher import QueuedDispatcher
 from api_server.domain.job import Dispatch, Job, Status
+from api_server.domain.judgement import Taken
 from api_server.domain.transitions import claim
 from api_server.due_loop import DueLoop
 from api_server.due_scans import DueScan
-from api_server.ports import Taken
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, GROUP, Broker
 from tests.integration.mongo.jobs import new_job

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from api_server.adapters.mongo_stores import MongoStores
-from api_server.domain.job import Failure, Job, Status
-from api_server.domain.transitions import Transition, claim, complete, fail, take
-from api_server.ports import Taken
+from api_server.domain.attempt import Failure
+from api_server.domain.job import Job, Status
+from api_server.domain.judgement import Taken
+from api_server.domain.transition import Transition
+from api_server.domain.transitions import cancel, claim, complete, fail, take
 
 WORKER = "w/1"
 LEASE = timedelta(seconds=15)
@@ -32,7 +34,9 @@ def new_job(
     payload: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
     create_time: datetime | None = None,
+    **fields: Any,
 ) -> Job:
+    """A queued job; `fields` are those of Job."""
     time = create_time or now()
     return Job(
         id=uuid7(time),
@@ -42,6 +46,7 @@ def new_job(
         create_time=time,
         update_time=time,
         labels=labels or {},
+        **fields,
     )
 
 
@@ -50,8 +55,6 @@ async def stored(stores: MongoStores, status: str = "queued", **words: Any) -> J
     job = await stores.jobs.insert(new_job(**words), now())
     for step in _path(job.id, status):
         assert isinstance((await stores.jobs.apply([step]))[0], Taken)
-    if status == "cancelled":
-        await set_fields(stores, job.id, {"$set": {"status": "cancelled"}, "$unset": {"due_time": ""}})
     return await read(stores, job.id)
 
 
@@ -62,6 +65,7 @@ def _path(job_id: UUID, status: str) -> list[Transition]:
         "taken": [take(job_id, "claim-1", now(), LEASE)],
         "completed": [claimed, complete(job_id, WORKER, 1, RESULT, now())],
         "failed": [claimed, fail(job_id, WORKER, 1, FAILURE, now())],
+        "cancelled": [claimed, cancel(job_id, "cancel-1", "no longer wanted", now())],
     }
     return paths.get(status, [])
 

@@ -9,11 +9,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.creation import NewJob, new_job_id
 from api_server.domain.errors import IdempotencyKeyReused, JobIdTaken, TransitionRefused
 from api_server.domain.job import Dispatch, Job, Status
+from api_server.domain.judgement import Taken
 from api_server.domain.steps import Claim, Leases, Step, Token
-from api_server.ports import JobStore, Taken
-from api_server.service import IdempotencyKey, JobService, NewJob, new_job_id
+from api_server.ports import JobStore
+from api_server.service import IdempotencyKey, JobService
 
 LEASES = Leases(worker=timedelta(seconds=15), unfenced=timedelta(hours=1))
 

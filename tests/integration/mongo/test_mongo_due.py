@@ -1,7 +1,6 @@
 """Recovery by due_time, and the lease of whoever does it, on a real mongod."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -10,10 +9,10 @@ import pytest
 from api_server.adapters.mongo_due import MAX_PAYLOAD, MongoLeaderLease
 from api_server.adapters.mongo_stores import MongoStores
 from api_server.adapters.mongo_writes import Writes
-from api_server.domain.job import Dispatch, Status
+from api_server.domain.job import Dispatch
 from api_server.domain.transitions import claim, hand_back
 from api_server.ports import DueJob
-from tests.integration.mongo.jobs import LEASE, WORKER, document, new_job, now, read, set_fields, stored
+from tests.integration.mongo.jobs import LEASE, WORKER, document, new_job, now, set_fields, stored
 
 SECOND = timedelta(seconds=1)
 
@@ -54,27 +53,6 @@ async def test_backlog_of_one_type_costs_another_type_nothing(empty_stores: Mong
     plan = await empty_stores.jobs._jobs.find(where).sort("due_time", 1).explain()
     assert plan["executionStats"]["totalDocsExamined"] == 1
     assert plan["executionStats"]["totalKeysExamined"] <= 2
-
-
-async def test_lapsed_leases_go_back_to_queued_due_at_once(empty_stores: MongoStores) -> None:
-    jobs = [await stored(empty_stores, status) for status in ("processing", "taken")]
-    held, waiting = await stored(empty_stores, "processing"), await stored(empty_stores)
-    time = now() + timedelta(minutes=1)
-    await set_fields(empty_stores, held.id, {"$set": {"due_time": time}})
-    assert await empty_stores.due.lapse(time, 10) == 2
-    for job in jobs:
-        assert await read(empty_stores, job.id) == replace(
-            job,
-            status=Status.QUEUED,
-            worker_id="",
-            claim_id="",
-            revision=job.revision + 1,
-            update_time=time,
-        )
-        assert (await document(empty_stores, job.id))["due_time"] == time
-    assert await read(empty_stores, held.id) == held
-    assert await read(empty_stores, waiting.id) == waiting
-    assert await empty_stores.due.lapse(time, 10) == 0
 
 
 async def test_lapse_takes_no_more_than_its_limit(empty_stores: MongoStores) -> None:

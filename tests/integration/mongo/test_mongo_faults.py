@@ -21,8 +21,9 @@ from api_server.adapters.mongo_documents import to_document, to_job
 from api_server.adapters.mongo_stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Job, Status
-from api_server.domain.transitions import Transition, claim, complete
-from api_server.ports import Taken
+from api_server.domain.judgement import Taken, status_taken
+from api_server.domain.transition import Transition
+from api_server.domain.transitions import claim, complete
 from local_stack.mongodb import uri
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
@@ -185,7 +186,7 @@ async def step_load(
         found = await stores.jobs._jobs.find({"_id": {"$in": list(ids)}}).to_list(None)
         jobs = [to_job(document) for document in found]
         assert len(jobs) == len(ids)
-        assert all(step(job.id, at).was_taken(job) and job.revision == 2 for job in jobs)
+        assert all(status_taken(step(job.id, at), job) and job.revision == 2 for job in jobs)
 
     return Load(await stock(stores, status, size), send, check)
 

@@ -1,6 +1,7 @@
 """What the JobStore promises, on a real mongod."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,8 +14,19 @@ from hypothesis import strategies as st
 from api_server.adapters.mongo_stores import MongoStores
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.job import Job, Status
-from api_server.domain.transitions import Transition, claim, complete, conclude, fail, hand_back, take
-from api_server.ports import Taken
+from api_server.domain.judgement import Taken, status_taken
+from api_server.domain.transition import Transition
+from api_server.domain.transitions import (
+    cancel,
+    claim,
+    complete,
+    conclude,
+    fail,
+    hand_back,
+    retry,
+    take,
+    try_again,
+)
 from service_runtime.errors import InvalidArgument
 from tests.integration.mongo.jobs import (
     FAILURE,
@@ -30,23 +42,26 @@ from tests.integration.mongo.jobs import (
 )
 
 OTHER_RESULT = {"hash": "other"}
+OTHER_FAILURE = replace(FAILURE, message="other")
+
+
+MAKE: dict[str, Callable[[UUID], Transition]] = {
+    "claim": lambda i: claim(i, "w/2", 0, now(), LEASE),
+    "take": lambda i: take(i, "claim-2", now(), LEASE),
+    "complete": lambda i: complete(i, WORKER, 1, OTHER_RESULT, now()),
+    "fail": lambda i: fail(i, WORKER, 1, OTHER_FAILURE, now()),
+    "conclude": lambda i: conclude(i, Status.COMPLETED, OTHER_RESULT, None, now()),
+    "hand_back": lambda i: hand_back(i, WORKER, 1, now()),
+    "try_again": lambda i: try_again(
+        i, WORKER, 1, OTHER_FAILURE, now(), failures=0, wait=timedelta(seconds=1)
+    ),
+    "cancel": lambda i: cancel(i, "cancel-2", "another reason", now()),
+    "retry": lambda i: retry(i, "retry-2", now()),
+}
 
 
 def step(name: str, job_id: UUID) -> Transition:
-    match name:
-        case "claim":
-            return claim(job_id, "w/2", 0, now(), LEASE)
-        case "take":
-            return take(job_id, "claim-2", now(), LEASE)
-        case "complete":
-            return complete(job_id, WORKER, 1, OTHER_RESULT, now())
-        case "fail":
-            return fail(job_id, WORKER, 1, replace(FAILURE, message="other"), now())
-        case "conclude":
-            return conclude(job_id, Status.COMPLETED, OTHER_RESULT, None, now())
-        case "hand_back":
-            return hand_back(job_id, WORKER, 1, now())
-    raise AssertionError(name)
+    return MAKE[name](job_id)
 
 
 EXPECTED = {
@@ -68,8 +83,21 @@ EXPECTED = {
     ("hand_back", "queued"): "ATTEMPT_SUPERSEDED",
     ("hand_back", "processing"): Taken(Status.QUEUED, 1),
     ("hand_back", "taken"): "ATTEMPT_SUPERSEDED",
+    ("try_again", "queued"): "ATTEMPT_SUPERSEDED",
+    ("try_again", "processing"): Taken(Status.QUEUED, 1),
+    ("try_again", "taken"): "ATTEMPT_SUPERSEDED",
+    ("cancel", "queued"): Taken(Status.CANCELLED, None),
+    ("cancel", "processing"): Taken(Status.CANCELLED, None),
+    ("cancel", "taken"): Taken(Status.CANCELLED, None),
+    ("retry", "queued"): "ILLEGAL_TRANSITION",
+    ("retry", "processing"): "ILLEGAL_TRANSITION",
+    ("retry", "taken"): "ILLEGAL_TRANSITION",
+    ("retry", "failed"): Taken(Status.QUEUED, None),
+    ("retry", "cancelled"): Taken(Status.QUEUED, None),
 }
-STEPS = ("claim", "take", "complete", "fail", "conclude", "hand_back")
+STEPS = tuple(MAKE)
+STARTS = {"claim": "queued", "take": "queued", "conclude": "taken", "retry": "failed"}
+"""Statuses from which the steps are taken; the others' is processing."""
 STATUSES = ("queued", "processing", "taken", "completed", "failed", "cancelled")
 
 
@@ -181,7 +209,7 @@ async def test_handed_back_job_keeps_its_attempt_and_forgets_its_holder(stores: 
 async def test_step_sent_again_is_taken_again_and_changes_nothing(
     stores: MongoStores, name: str, size: int
 ) -> None:
-    status = {"claim": "queued", "take": "queued", "conclude": "taken"}.get(name, "processing")
+    status = STARTS.get(name, "processing")
     steps = [step(name, (await stored(stores, status)).id) for _ in range(size)]
     first = await stores.jobs.apply(steps)
     after = [await read(stores, each.job_id) for each in steps]
@@ -218,14 +246,14 @@ async def test_batch_of_mixed_fates_tells_each_its_own(stores: MongoStores, size
 async def test_batch_of_many_kinds_of_steps_is_taken_whole(stores: MongoStores) -> None:
     steps = []
     for name in STEPS:
-        status = {"claim": "queued", "take": "queued", "conclude": "taken"}.get(name, "processing")
+        status = STARTS.get(name, "processing")
         steps += [step(name, (await stored(stores, status)).id) for _ in range(3)]
     steps.append(claim((await stored(stores)).id, "w/3", 0, now(), LEASE))
     outcomes = await stores.jobs.apply(steps)
     assert all(isinstance(outcome, Taken) for outcome in outcomes)
     for each in steps:
         job = await read(stores, each.job_id)
-        assert each.was_taken(job)
+        assert status_taken(each, job)
 
 
 HOSTILE: list[dict[str, Any]] = [

@@ -1,0 +1,50 @@
+"""One claim of a job and what came of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+MAX_LOSSES = 5
+"""A job that was in the hands of so many workers when they were lost has failed."""
+MAX_PAST_ATTEMPTS = 19
+"""Attempts kept besides the present one."""
+MAX_PAST_MESSAGE = 512
+"""Characters of the error message of an attempt that is past."""
+
+
+class Outcome(StrEnum):
+    """How an attempt ended; the words are those of the contract."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    ERRORED = "errored"
+    LOST = "lost"
+    HANDED_BACK = "handed_back"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed: `code` is a google.rpc.Code number, `reason` a stable word for programs."""
+
+    code: int
+    message: str
+    reason: str
+
+    def shortened(self) -> "Failure":
+        """As it is kept for an attempt that is past."""
+        return Failure(self.code, self.message[:MAX_PAST_MESSAGE], self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One claim of a job and what came of it. `worker_id` is "" for a claim without a worker's name; `failure` is set if
+    it errored.
+    """
+
+    number: int
+    worker_id: str
+    start_time: datetime
+    end_time: datetime | None
+    outcome: Outcome
+    failure: Failure | None = None

@@ -1,0 +1,209 @@
+"""Workers that are lost and jobs that expire, on a real mongod."""
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.attempt import Attempt, Outcome
+from api_server.domain.errors import TransitionRefused
+from api_server.domain.job import Job, Status
+from api_server.domain.judgement import Taken
+from api_server.domain.transitions import EXPIRED, POISON, claim, complete, retry
+from tests.integration.mongo.jobs import LEASE, WORKER, document, new_job, now, read, set_fields, stored
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+
+
+async def lose(stores: MongoStores, job: Job, time: datetime, by: str) -> Job:
+    """The job after its worker is lost: by a lapse of its lease, or by the end of the worker."""
+    if by == "lapse":
+        assert await stores.due.lapse(time, 10) == 1
+    else:
+        assert await stores.jobs.lose_all(job.worker_id, time) == 1
+    return await read(stores, job.id)
+
+
+@pytest.mark.parametrize("by", ["lapse", "lose_all"])
+async def test_a_lost_job_waits_again_due_at_once_with_its_attempt_in_the_history(
+    empty_stores: MongoStores, by: str
+) -> None:
+    job = await stored(empty_stores, "processing")
+    await set_fields(empty_stores, job.id, {"$set": {"dispatches": 3, "record": {"offset": 7}}})
+    time = now() + MINUTE
+    assert job.start_time is not None
+    assert await lose(empty_stores, job, time, by) == replace(
+        job,
+        status=Status.QUEUED,
+        worker_id="",
+        losses=1,
+        past=(Attempt(1, WORKER, job.start_time, time, Outcome.LOST),),
+        revision=job.revision + 1,
+        update_time=time,
+    )
+    after = await document(empty_stores, job.id)
+    assert after["due_time"] == time
+    assert not {"worker_id", "dispatches", "record"} & set(after)
+
+
+async def test_a_job_taken_without_a_name_waits_again_and_counts_no_loss(empty_stores: MongoStores) -> None:
+    job = await stored(empty_stores, "taken")
+    time = now() + MINUTE
+    assert await empty_stores.due.lapse(time, 10) == 1
+    after = await read(empty_stores, job.id)
+    assert (after.status, after.losses, after.claim_id) == (Status.QUEUED, 0, "")
+    assert [(each.number, each.worker_id, each.outcome) for each in after.history] == [(1, "", Outcome.LOST)]
+
+
+@pytest.mark.parametrize("by", ["lapse", "lose_all"])
+@pytest.mark.parametrize(("losses", "status"), [(3, Status.QUEUED), (4, Status.FAILED)])
+async def test_a_job_has_failed_as_poison_at_its_fifth_loss(
+    empty_stores: MongoStores, by: str, losses: int, status: Status
+) -> None:
+    job = await stored(empty_stores, "processing")
+    await set_fields(empty_stores, job.id, {"$set": {"losses": losses}})
+    time = now() + MINUTE
+    after = await lose(empty_stores, job, time, by)
+    assert (after.status, after.losses) == (status, losses + 1)
+    assert after.history[-1].outcome is Outcome.LOST
+    if status is Status.FAILED:
+        assert (after.failure, after.end_time, after.worker_id) == (POISON, time, WORKER)
+        assert "due_time" not in await document(empty_stores, job.id)
+    else:
+        assert after.failure is None
+
+
+async def test_five_lost_workers_poison_a_job_and_retry_gives_it_five_more(empty_stores: MongoStores) -> None:
+    job = await stored(empty_stores)
+    for attempt in range(5):
+        assert (await read(empty_stores, job.id)).status is Status.QUEUED
+        await empty_stores.jobs.apply([claim(job.id, f"w/{attempt}", attempt, now(), LEASE)])
+        assert await empty_stores.jobs.lose_all(f"w/{attempt}", now()) == 1
+    poisoned = await read(empty_stores, job.id)
+    assert (poisoned.status, poisoned.losses, poisoned.failures) == (Status.FAILED, 5, 0)
+    assert [each.outcome for each in poisoned.history] == [Outcome.LOST] * 5
+    await empty_stores.jobs.apply([retry(job.id, "retry-1", now())])
+    again = await read(empty_stores, job.id)
+    assert (again.status, again.losses, again.history) == (Status.QUEUED, 0, poisoned.history)
+
+
+async def test_only_leases_that_are_over_lapse(empty_stores: MongoStores) -> None:
+    held, waiting = await stored(empty_stores, "processing"), await stored(empty_stores)
+    time = now() + MINUTE
+    await set_fields(empty_stores, held.id, {"$set": {"due_time": time}})
+    assert await empty_stores.due.lapse(time, 10) == 0
+    assert await read(empty_stores, held.id) == held
+    assert await read(empty_stores, waiting.id) == waiting
+    assert await empty_stores.due.lapse(time + timedelta(milliseconds=1), 10) == 1
+
+
+async def test_jobs_of_many_holders_lapse_together_each_as_its_own(empty_stores: MongoStores) -> None:
+    jobs = [await stored(empty_stores) for _ in range(12)]
+    for index, job in enumerate(jobs):
+        await empty_stores.jobs.apply([claim(job.id, f"w/{index % 6}", 0, now(), LEASE)])
+    time = now() + MINUTE
+    assert await empty_stores.due.lapse(time, 100) == 12
+    for index, job in enumerate(jobs):
+        [attempt] = (await read(empty_stores, job.id)).history
+        assert attempt.worker_id == f"w/{index % 6}"
+
+
+async def test_only_jobs_of_the_lost_worker_are_lost_with_it(empty_stores: MongoStores) -> None:
+    mine = [await stored(empty_stores, "processing") for _ in range(3)]
+    done, taken = await stored(empty_stores, "completed"), await stored(empty_stores, "taken")
+    other = await stored(empty_stores)
+    await empty_stores.jobs.apply([claim(other.id, "w/2", 0, now(), LEASE)])
+    others = [done, taken, await read(empty_stores, other.id)]
+    assert await empty_stores.jobs.lose_all(WORKER, now()) == 3
+    assert {(await read(empty_stores, job.id)).status for job in mine} == {Status.QUEUED}
+    assert [await read(empty_stores, job.id) for job in others] == others
+    assert await empty_stores.jobs.lose_all(WORKER, now()) == 0
+
+
+async def test_thousands_of_jobs_are_lost_in_one_call(empty_stores: MongoStores) -> None:
+    job = await stored(empty_stores, "processing")
+    template = await document(empty_stores, job.id)
+    many = [{**template, "_id": new_job().id} for _ in range(3000)]
+    await empty_stores.jobs._jobs.insert_many(many)
+    assert await empty_stores.jobs.lose_all(WORKER, now()) == 3001
+    assert await empty_stores.jobs._jobs.count_documents({"status": "queued", "losses": 1}) == 3001
+
+
+async def test_of_a_report_and_a_lapse_that_race_one_holds(empty_stores: MongoStores) -> None:
+    jobs = [await stored(empty_stores, "processing") for _ in range(40)]
+    time = now() + MINUTE
+    reports = [complete(job.id, WORKER, 1, {}, time) for job in jobs]
+    outcomes, count = await asyncio.gather(
+        asyncio.gather(*(empty_stores.jobs.apply([report]) for report in reports)),
+        empty_stores.due.lapse(time, 100),
+    )
+    taken = 0
+    for job, [outcome] in zip(jobs, outcomes, strict=True):
+        after = await read(empty_stores, job.id)
+        assert after.revision == job.revision + 1
+        if isinstance(outcome, Taken):
+            taken += 1
+            assert (after.status, after.losses) == (Status.COMPLETED, 0)
+        else:
+            assert isinstance(outcome, TransitionRefused)
+            assert outcome.reason == "ATTEMPT_SUPERSEDED"
+            assert (after.status, after.losses) == (Status.QUEUED, 1)
+    assert taken + count == len(jobs)
+
+
+# --- Expiry ---
+
+
+async def test_a_waiting_job_fails_at_its_expire_time(empty_stores: MongoStores) -> None:
+    time = now()
+    job = new_job(expire_time=time)
+    later = new_job(expire_time=time + timedelta(milliseconds=1))
+    for each in (job, later):
+        await empty_stores.jobs.insert(each, time)
+    due = await empty_stores.due.due("compute", time, 10)
+    assert {each.dispatch.job_id: each.is_expired for each in due} == {job.id: True, later.id: False}
+    assert await empty_stores.due.expire([job.id, later.id], time) == 1
+    after = await read(empty_stores, job.id)
+    assert after == replace(
+        job, status=Status.FAILED, failure=EXPIRED, end_time=time, update_time=time, revision=2
+    )
+    assert after.history == ()
+    assert "due_time" not in await document(empty_stores, job.id)
+    assert (await read(empty_stores, later.id)).status is Status.QUEUED
+    assert await empty_stores.due.expire([job.id], time) == 0
+
+
+async def test_a_job_that_runs_does_not_expire(empty_stores: MongoStores) -> None:
+    time = now()
+    job = await stored(empty_stores, expire_time=time + SECOND)
+    await empty_stores.jobs.apply([claim(job.id, WORKER, 0, time, LEASE)])
+    assert await empty_stores.due.expire([job.id], time + MINUTE) == 0
+    assert await empty_stores.jobs.apply([complete(job.id, WORKER, 1, {}, time + MINUTE)]) == [
+        Taken(Status.COMPLETED, 1)
+    ]
+
+
+async def test_a_job_is_claimed_before_its_expire_time_and_not_at_it(empty_stores: MongoStores) -> None:
+    time = now()
+    for at, expected in [(time - timedelta(milliseconds=1), None), (time, "EXPIRED")]:
+        job = await stored(empty_stores, expire_time=time)
+        [outcome] = await empty_stores.jobs.apply([claim(job.id, WORKER, 0, at, LEASE)])
+        assert (outcome.reason if isinstance(outcome, TransitionRefused) else None) == expected
+
+
+@pytest.mark.parametrize("by", ["mark", "lapse"])
+async def test_a_waiting_job_is_looked_at_when_it_expires_at_the_latest(
+    empty_stores: MongoStores, by: str
+) -> None:
+    time = now()
+    expire_time = time + 10 * SECOND
+    status = "queued" if by == "mark" else "processing"
+    job = await stored(empty_stores, status, expire_time=expire_time)
+    if by == "mark":
+        await empty_stores.due.mark_published([(job.id, 0)], time)
+    else:
+        assert await empty_stores.due.lapse(time + MINUTE, 10) == 1
+    assert (await document(empty_stores, job.id))["due_time"] == expire_time
