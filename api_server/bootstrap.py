@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from api_server.adapters.kafka_lag import KafkaLag
+from api_server.adapters.kafka_logs import KafkaLogs
 from api_server.adapters.kafka_publisher import KafkaPublisher
 from api_server.adapters.kafka_topics import KafkaTopics
 from api_server.adapters.mongo_stores import MongoStores, connect
@@ -40,9 +40,9 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             settings.kafka_partitions,
             settings.kafka_replication_factor,
         )
-        lag = KafkaLag(settings.kafka_bootstrap_servers, settings.job_types, settings.kafka_group_id)
-        opened.push_async_callback(lag.close)
-        publisher = KafkaPublisher(settings.kafka_bootstrap_servers, topics, lag)
+        logs = KafkaLogs(settings.kafka_bootstrap_servers, settings.kafka_group_id)
+        opened.push_async_callback(logs.close)
+        publisher = KafkaPublisher(settings.kafka_bootstrap_servers, topics, logs, stores.clock)
         opened.push_async_callback(publisher.close)
 
         dispatcher = QueuedDispatcher(publisher, stores.due, stores.clock)

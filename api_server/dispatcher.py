@@ -16,7 +16,7 @@ import structlog
 from api_server.dispatch_queue import DispatchQueue
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
-from api_server.ports import Clock, DueStore, Publisher
+from api_server.ports import Clock, DueStore, Published, Publisher
 
 log = structlog.get_logger()
 
@@ -29,7 +29,10 @@ MAX_AGE = 5.0
 MARK_AFTER = 2.0
 """Seconds that a published job is given to be claimed before it costs a write of its own."""
 MARK_INTERVAL = 0.5
-MAX_MARKED_AT_ONCE = 5_000
+MAX_MARKED_AT_ONCE = 500
+"""Of mongod's time a mark costs 26 µs, and each job in the same statement adds 0.03 µs to find its own place by: 44 µs at
+500, 150 at 5,000.
+"""
 
 
 class QueuedDispatcher:
@@ -52,8 +55,8 @@ class QueuedDispatcher:
         self._queue = DispatchQueue(max_jobs, max_bytes)
         self._in_flight: dict[UUID, int] = {}
         """Attempts of jobs that are being published and are not known to be claimed."""
-        self._published: dict[UUID, tuple[int, float]] = {}
-        """Attempt, and when it was published (monotonic), the earliest first."""
+        self._published: dict[UUID, tuple[Published, float]] = {}
+        """What was published, and when (monotonic), the earliest first."""
         self._wake = asyncio.Event()
         self._stopping = False
         self._full = False
@@ -119,12 +122,12 @@ class QueuedDispatcher:
     async def _publish(self, batch: Sequence[Dispatch]) -> None:
         # A worker may claim a job before the broker's answer has come back, so it is watched for from here on.
         self._in_flight = {dispatch.job_id: dispatch.attempt for dispatch in batch}
-        written = await self._publisher.publish(batch)
+        places = await self._publisher.publish(batch)
         now = time.monotonic()
-        for dispatch, is_written in zip(batch, written, strict=True):
-            if is_written and dispatch.job_id in self._in_flight:
+        for dispatch, place in zip(batch, places, strict=True):
+            if place is not None and dispatch.job_id in self._in_flight:
                 self._published.pop(dispatch.job_id, None)
-                self._published[dispatch.job_id] = (dispatch.attempt, now)
+                self._published[dispatch.job_id] = (Published(dispatch.job_id, dispatch.attempt, place), now)
         self._in_flight = {}
 
     async def _mark_for_ever(self) -> None:
@@ -137,14 +140,14 @@ class QueuedDispatcher:
                 log.exception("marking_failed")
 
     async def _mark(self, published_before: float) -> None:
-        """One statement for all that were published by then and not claimed since."""
-        unclaimed: list[tuple[UUID, int]] = []
-        for job_id, (attempt, published_at) in self._published.items():
+        """Mark all that were published by then and not claimed since."""
+        unclaimed: list[Published] = []
+        for published, published_at in self._published.values():
             if published_at > published_before:
                 break
-            unclaimed.append((job_id, attempt))
-        for job_id, _ in unclaimed:
-            del self._published[job_id]
+            unclaimed.append(published)
+        for published in unclaimed:
+            del self._published[published.job_id]
         for start in range(0, len(unclaimed), MAX_MARKED_AT_ONCE):
             marked = unclaimed[start : start + MAX_MARKED_AT_ONCE]
             try:

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 import structlog
 
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
-from api_server.ports import DueJob, DueStore, Publisher
+from api_server.domain.records import Log
+from api_server.ports import DueJob, DueStore, Published, Publisher
 
 log = structlog.get_logger()
 
@@ -75,23 +75,31 @@ class Plan:
     """What to do with due jobs: publish, only mark as published, or neither."""
 
     publish: tuple[Dispatch, ...]
-    still_waiting: tuple[tuple[UUID, int], ...]
+    still_waiting: tuple[Published, ...]
     undecided: int
 
 
-def plan(jobs: Sequence[DueJob], lag: int | None) -> Plan:
-    """Decide from the `lag` of the type's topic (None: not known).
+def plan(jobs: Sequence[DueJob], logs: Mapping[int, Log] | None) -> Plan:
+    """Decide from the partitions of the type's topic that there are (None: not known).
 
-    A job that was published before is published again only when its record is gone, which no lag means: a backlog must
-    not grow by duplicates of itself.
+    A job that was published before is published again only when its record is gone: read by the group, which then did
+    not claim the job, removed by retention, or lost with its topic. So a backlog does not grow by duplicates of itself,
+    and a job without a record does not wait behind it.
     """
-    first = tuple(job.dispatch for job in jobs if job.dispatches == 0)
-    again = tuple(job.dispatch for job in jobs if job.dispatches > 0)
-    if lag is None:
-        return Plan(first, (), len(again))
-    if lag > 0:
-        return Plan(first, tuple((dispatch.job_id, dispatch.attempt) for dispatch in again), 0)
-    return Plan(first + again, (), 0)
+    publish: list[Dispatch] = []
+    still_waiting: list[Published] = []
+    undecided = 0
+    for job in jobs:
+        dispatch, place = job.dispatch, job.place
+        if place is None:
+            publish.append(dispatch)
+        elif logs is None:
+            undecided += 1
+        elif place.partition in logs and logs[place.partition].holds(place):
+            still_waiting.append(Published(dispatch.job_id, dispatch.attempt, place))
+        else:
+            publish.append(dispatch)
+    return Plan(tuple(publish), tuple(still_waiting), undecided)
 
 
 class DueScan:
@@ -116,12 +124,11 @@ class DueScan:
     async def run_once(self, now: datetime) -> DueReport:
         """One pass. Raises StoreUnavailable."""
         report = DueReport()
-        lags = _Lags(self._publisher)
         for job_type in self._types:
             if self._monotonic() < self._resting_until.get(job_type, 0.0):
                 continue
             try:
-                report += await self._publish_type(job_type, lags, now)
+                report += await self._publish_type(job_type, now)
             except StoreUnavailable:
                 raise
             except Exception:
@@ -130,7 +137,7 @@ class DueScan:
                 self._resting_until[job_type] = self._monotonic() + REST
         return report
 
-    async def _publish_type(self, job_type: str, lags: "_Lags", now: datetime) -> DueReport:
+    async def _publish_type(self, job_type: str, now: datetime) -> DueReport:
         found = await self._store.due(job_type, now, BATCH)
         jobs = [job for job in found if not job.is_expired]
         expired = 0
@@ -138,15 +145,14 @@ class DueScan:
             expired = await self._store.expire([job.dispatch.job_id for job in found if job.is_expired], now)
         if not jobs:
             return DueReport(expired=expired, more=bool(found))
-        lag: int | None = 0
-        if any(job.dispatches for job in jobs):
-            lag = await lags.of(job_type)
-        todo = plan(jobs, lag)
-        written = await self._publisher.publish(todo.publish) if todo.publish else []
+        partitions = {job.place.partition for job in jobs if job.place is not None}
+        logs = await self._publisher.logs(job_type, partitions) if partitions else {}
+        todo = plan(jobs, logs)
+        places = await self._publisher.publish(todo.publish) if todo.publish else []
         published = [
-            (dispatch.job_id, dispatch.attempt)
-            for dispatch, is_written in zip(todo.publish, written, strict=True)
-            if is_written
+            Published(dispatch.job_id, dispatch.attempt, place)
+            for dispatch, place in zip(todo.publish, places, strict=True)
+            if place is not None
         ]
         if published or todo.still_waiting:
             await self._store.mark_published([*published, *todo.still_waiting], now)
@@ -154,18 +160,3 @@ class DueScan:
         if not done:
             self._resting_until[job_type] = self._monotonic() + REST
         return DueReport(len(published), len(todo.still_waiting), expired, more=done)
-
-
-class _Lags:
-    """The lag of each type's topic, asked for once in a pass, if at all."""
-
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
-        self._asked = False
-        self._lags: Mapping[str, int] | None = None
-
-    async def of(self, job_type: str) -> int | None:
-        if not self._asked:
-            self._asked = True
-            self._lags = await self._publisher.waiting()
-        return None if self._lags is None else self._lags.get(job_type)

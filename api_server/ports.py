@@ -4,7 +4,7 @@ Every store call raises StoreUnavailable when the database is out of reach or si
 is sent again and read back by the store itself, for a few seconds, before it gives up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,7 @@ from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.job import Dispatch, Job, ProgressNote
 from api_server.domain.judgement import Taken
 from api_server.domain.listing import JobFilter, JobPage
+from api_server.domain.records import Log, Place
 from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
 from service_runtime.errors import InvalidArgument
@@ -83,21 +84,30 @@ class DueStore(Protocol):
     async def due(self, job_type: str, now: datetime, limit: int) -> list["DueJob"]:
         """Up to `limit` queued jobs of a type that are due, the longest due first."""
 
-    async def mark_published(self, published: Sequence[tuple[UUID, int]], now: datetime) -> None:
-        """Move `due_time` of those (id, attempt) that still wait: 60 s ahead, doubling each time up to 1 h, spread out.
-        Jobs claimed meanwhile are left alone.
+    async def mark_published(self, published: Sequence["Published"], now: datetime) -> None:
+        """Note the places of those that still wait, and move their `due_time`: 60 s ahead, doubling each time up to
+        1 h, spread out. Jobs claimed meanwhile are left alone.
         """
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """A job that was published at this attempt, and where its record lies."""
+
+    job_id: UUID
+    attempt: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class DueJob:
-    """A waiting job that is due; `dispatches` counts how often it was marked published since it was queued.
+    """A waiting job that is due; `place` is where its latest record lies, if it was published since it was queued.
 
     `is_expired`: its expire_time is over, so that nobody may start it.
     """
 
     dispatch: Dispatch
-    dispatches: int
+    place: Place | None
     is_expired: bool = False
 
 
@@ -142,11 +152,13 @@ class FleetStore(Protocol):
 class Publisher(Protocol):
     """Tells workers that jobs wait."""
 
-    async def publish(self, dispatches: Sequence[Dispatch]) -> list[bool]:
-        """Write one record each; for each, whether the broker has it (acks=all). Never raises for the broker's sake."""
+    async def publish(self, dispatches: Sequence[Dispatch]) -> list[Place | None]:
+        """Write one record each; for each, where it lies, or None if the broker is not known to have it (acks=all).
+        Never raises for the broker's sake.
+        """
 
-    async def waiting(self) -> Mapping[str, int] | None:
-        """For each job type, records that the workers' group has not committed yet; None: the broker does not say."""
+    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, Log] | None:
+        """Those of `partitions` of the type's topic that exist; None: the broker does not say."""
 
 
 class Dispatcher(Protocol):

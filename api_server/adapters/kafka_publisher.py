@@ -8,8 +8,9 @@ hang after a broker's restart and a topic may have been deleted.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -17,14 +18,19 @@ import structlog
 from aiokafka import AIOKafkaProducer
 
 from api_server.adapters.dispatch_record import encode
-from api_server.adapters.kafka_lag import KafkaLag
+from api_server.adapters.kafka_logs import KafkaLogs
 from api_server.adapters.kafka_topics import UNREACHABLE, KafkaTopics, topic_of
 from api_server.domain.job import Dispatch
+from api_server.domain.records import Log, Place
 from api_server.outage import Outage
+from api_server.ports import Clock
 
 log = structlog.get_logger()
 
 MAX_BATCH_BYTES = 256 * 1024
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_TIME = -1
+"""The broker's answer when records keep the times that they came with."""
 RETRY_AFTER = 1.0
 """Seconds after a failure in which publishing fails at once, so that nobody waits for a broker known to be away."""
 
@@ -37,12 +43,18 @@ class KafkaPublisher:
     """
 
     def __init__(
-        self, bootstrap_servers: Sequence[str], topics: KafkaTopics, lag: KafkaLag, time_limit: float = 4.0
+        self,
+        bootstrap_servers: Sequence[str],
+        topics: KafkaTopics,
+        logs: KafkaLogs,
+        clock: Clock,
+        time_limit: float = 4.0,
     ) -> None:
-        """`time_limit`: seconds for connecting, and again for writing."""
+        """`clock` gives records their times. `time_limit`: seconds for connecting, and again for writing."""
         self._servers = list(bootstrap_servers)
         self._topics = topics
-        self._lag = lag
+        self._logs = logs
+        self._clock = clock
         self._time_limit = time_limit
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
@@ -51,14 +63,16 @@ class KafkaPublisher:
         self._background: set[asyncio.Task[None]] = set()
         self._outage = Outage("kafka")
 
-    async def publish(self, dispatches: Sequence[Dispatch]) -> list[bool]:
-        """Write one record each; for each, whether all in-sync replicas have it. Never raises for the broker's sake."""
-        written = [False] * len(dispatches)
+    async def publish(self, dispatches: Sequence[Dispatch]) -> list[Place | None]:
+        """Write one record each; for each, where it lies once all in-sync replicas have it. Never raises for the
+        broker's sake.
+        """
+        places: list[Place | None] = [None] * len(dispatches)
         producer = await self._connected()
         if producer is None:
-            return written
+            return places
         # Not cancelled when time is up: aiokafka would be left with failures that nobody looks at.
-        write = self._in_background(self._write(producer, dispatches, written))
+        write = self._in_background(self._write(producer, dispatches, places))
         await asyncio.wait([write], timeout=self._time_limit)
         try:
             if not write.done():
@@ -69,11 +83,11 @@ class KafkaPublisher:
             self._abandon(producer)
         else:
             self._outage.succeeded()
-        return list(written)
+        return list(places)
 
-    async def waiting(self) -> Mapping[str, int] | None:
-        """For each job type, records that the workers' group has not committed; None: the broker does not say."""
-        return await self._lag.waiting()
+    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, Log] | None:
+        """Those partitions of the type's topic that exist; None: the broker does not say."""
+        return await self._logs.read(job_type, partitions)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -129,9 +143,9 @@ class KafkaPublisher:
             log.debug("kafka_write_given_up", reason=repr(error))
 
     async def _write(
-        self, producer: AIOKafkaProducer, dispatches: Sequence[Dispatch], written: list[bool]
+        self, producer: AIOKafkaProducer, dispatches: Sequence[Dispatch], places: list[Place | None]
     ) -> None:
-        """Set `written` for each that is. Raises one of the errors if some are not, after all have been tried."""
+        """Fill in `places`. Raises one of the errors if some are not written, after all have been tried."""
         by_type: defaultdict[str, list[int]] = defaultdict(list)
         for index, dispatch in enumerate(dispatches):
             by_type[dispatch.type].append(index)
@@ -147,11 +161,16 @@ class KafkaPublisher:
             )
 
         async def write_share(topic: str, partition: int, share: Sequence[int]) -> None:
-            records = {index: value for index in share if (value := _encoded(dispatches[index])) is not None}
-            for batch in _batches(producer, list(records.values())):
-                await (await producer.send_batch(batch, topic, partition=partition))
-            for index in records:
-                written[index] = True
+            records = [
+                (index, value) for index in share if (value := _encoded(dispatches[index])) is not None
+            ]
+            time = (self._clock.now() - EPOCH) // timedelta(milliseconds=1)
+            for batch, indices in _batches(producer, records, time):
+                written = await (await producer.send_batch(batch, topic, partition=partition))
+                # A topic may be set to take the broker's time for its records'.
+                stored_time = time if written.timestamp == NO_TIME else written.timestamp
+                for nth, index in enumerate(indices):
+                    places[index] = Place(partition, written.offset + nth, stored_time)
 
         await _all(write_type(topic_of(job_type), indices) for job_type, indices in by_type.items())
 
@@ -165,16 +184,19 @@ def _encoded(dispatch: Dispatch) -> bytes | None:
         return None
 
 
-def _batches(producer: AIOKafkaProducer, values: Sequence[bytes]) -> Iterator[Any]:
-    """The values in closed aiokafka batches."""
-    batch = producer.create_batch()
-    for value in values:
-        if batch.append(key=None, value=value, timestamp=None) is None:
-            yield batch
-            batch = producer.create_batch()
-            batch.append(key=None, value=value, timestamp=None)  # the first one always fits
+def _batches(
+    producer: AIOKafkaProducer, records: Sequence[tuple[int, bytes]], time: int
+) -> Iterator[tuple[Any, list[int]]]:
+    """The records in closed aiokafka batches, and the indices of those in each."""
+    batch, indices = producer.create_batch(), list[int]()
+    for index, value in records:
+        if batch.append(key=None, value=value, timestamp=time) is None:
+            yield batch, indices
+            batch, indices = producer.create_batch(), []
+            batch.append(key=None, value=value, timestamp=time)  # the first one always fits
+        indices.append(index)
     batch.close()
-    yield batch
+    yield batch, indices
 
 
 async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:

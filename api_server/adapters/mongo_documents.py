@@ -25,7 +25,7 @@ progress          {percent, message, time}
 next_attempt_time of a job that was scheduled, or waits after a failure
 due_time          absent once the job has ended; of a queued job never after expire_time
 dispatches        records published since the status last changed; absent: 0
-record            where the last of them is
+record            {partition, offset, time}: where the latest of them lies; absent with `dispatches`
 """
 
 from collections.abc import Mapping
@@ -34,11 +34,13 @@ from typing import Any
 
 import bson
 from bson.errors import BSONError
+from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
 from api_server.adapters.mongo_client import CODEC, Document
 from api_server.domain.attempt import Attempt, Failure, Outcome
 from api_server.domain.job import Job, Progress, Status
+from api_server.domain.records import Place
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy, Tries
 from service_runtime.errors import invalid
 
@@ -179,6 +181,14 @@ def from_failure(failure: Failure) -> Document:
 
 def to_failure(document: Mapping[str, Any]) -> Failure:
     return Failure(document["code"], document["message"], document["reason"])
+
+
+def from_place(place: Place) -> Document:
+    return {"partition": place.partition, "offset": Int64(place.offset), "time": Int64(place.time)}
+
+
+def to_place(document: Mapping[str, Any]) -> Place:
+    return Place(document["partition"], int(document["offset"]), int(document["time"]))
 
 
 def label(key: str, value: str) -> str:

@@ -16,12 +16,12 @@ from api_server.adapters.mongo_client import (
     read_up_to,
     within,
 )
-from api_server.adapters.mongo_documents import decode, to_timeout
+from api_server.adapters.mongo_documents import decode, from_place, to_place, to_timeout
 from api_server.adapters.mongo_indexes import BY_DUE_TIME
 from api_server.adapters.mongo_lapses import expire_all, lapse_due
 from api_server.adapters.mongo_writes import Writes, resend
 from api_server.domain.job import Dispatch, Status
-from api_server.ports import DueJob
+from api_server.ports import DueJob, Published
 
 MAX_PAYLOAD = 128 * 1024
 """Bytes (BSON); a larger payload does not travel in a record."""
@@ -57,7 +57,7 @@ class MongoDueStore:
         fields = {
             "type": 1,
             "attempt": 1,
-            "dispatches": 1,
+            "record": 1,
             "timeout": 1,
             "losses": 1,
             "expire_time": 1,
@@ -69,19 +69,19 @@ class MongoDueStore:
             documents, _ = await read_up_to(cursor, MAX_BATCH)
         return [_due_job(decode(document), now) for document in documents]
 
-    async def mark_published(self, published: Sequence[tuple[UUID, int]], now: datetime) -> None:
-        by_attempt: dict[int, list[UUID]] = {}
-        for job_id, attempt in published:
-            by_attempt.setdefault(attempt, []).append(job_id)
-        for attempt, ids in by_attempt.items():
+    async def mark_published(self, published: Sequence[Published], now: datetime) -> None:
+        by_attempt: dict[int, list[Published]] = {}
+        for each in published:
+            by_attempt.setdefault(each.attempt, []).append(each)
+        for attempt, group in by_attempt.items():
             where = {
-                "_id": {"$in": ids},
+                "_id": {"$in": [each.job_id for each in group]},
                 "status": Status.QUEUED.value,
                 "attempt": attempt,
                 # Not beyond the nearest time that a mark sets: sent again, it moves nothing twice.
                 "due_time": {"$lt": now + timedelta(milliseconds=FIRST_WAIT * LEAST_SPREAD)},
             }
-            await self._writes.run(partial(self._update, where, _mark(now)))
+            await self._writes.run(partial(self._update, where, _mark(group, now)))
 
     async def _update(self, where: Document, update: Document | list[Document]) -> int:
         """How many matched."""
@@ -98,19 +98,24 @@ def _due_job(document: Mapping[str, Any], now: datetime) -> DueJob:
         to_timeout(document),
         document.get("losses", 0),
     )
+    record = document.get("record")
     is_expired = "expire_time" in document and document["expire_time"] <= now
-    return DueJob(dispatch, document.get("dispatches", 0), is_expired)
+    return DueJob(dispatch, to_place(record) if record is not None else None, is_expired)
 
 
-def _mark(now: datetime) -> list[Document]:
-    """The pipeline that counts one more record and moves `due_time` ahead accordingly."""
+def _mark(published: Sequence[Published], now: datetime) -> list[Document]:
+    """The pipeline that stores each job's place, counts one more record and moves `due_time` ahead accordingly."""
     dispatches = {"$ifNull": ["$dispatches", 0]}
     wait = {"$min": [LONGEST_WAIT, {"$multiply": [FIRST_WAIT, {"$pow": [2, dispatches]}]}]}
     spread = {"$add": [LEAST_SPREAD, {"$multiply": [SPREAD, {"$rand": {}}]}]}
     due_time = {"$add": [now, {"$toLong": {"$multiply": [wait, spread]}}]}
     # $min takes no notice of a field that is not there.
     due_time = {"$min": [due_time, "$expire_time"]}
-    return [{"$set": {"due_time": due_time, "dispatches": {"$add": [dispatches, 1]}}}]
+    position = {"$indexOfArray": [{"$literal": [each.job_id for each in published]}, "$_id"]}
+    record = {"$arrayElemAt": [{"$literal": [from_place(each.place) for each in published]}, position]}
+    return [
+        {"$set": {"due_time": due_time, "dispatches": {"$add": [dispatches, 1]}, "record": record}},
+    ]
 
 
 class MongoLeaderLease:

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-COMPUTE = {"type": "compute", "payload": {"input": "gateway"}}
+COMPUTE: dict[str, Any] = {"type": "compute", "payload": {"input": "gateway"}}
 PATIENCE = 25.0
 """Seconds to wait for an answer: longer than the gateway waits for a server, which is 15 s."""
 

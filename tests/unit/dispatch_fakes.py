@@ -1,13 +1,15 @@
 """Small stand-ins for the ports around dispatching; behaviour with real servers is tested in tests/integration."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
-from api_server.ports import DueJob
+from api_server.domain.records import Log, Place
+from api_server.ports import DueJob, Published
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -18,33 +20,47 @@ def make_dispatch(
     return Dispatch(uuid4(), job_type, attempt, {"input": "x"} if payload is None else payload)
 
 
+def ids(published: Sequence[Published]) -> list[tuple[UUID, int]]:
+    """Of what was marked, which jobs at which attempts."""
+    return [(each.job_id, each.attempt) for each in published]
+
+
 class FixedClock:
     def now(self) -> datetime:
         return NOW
 
 
 class FakePublisher:
-    """Takes everything unless told otherwise; `gate` holds it up while it is cleared."""
+    """Takes everything unless told otherwise, into partition 0 of each topic, which the group has read up to
+    `committed`. `gate` holds it up while it is cleared.
+    """
 
     def __init__(self) -> None:
         self.published: list[Dispatch] = []
         self.batches: list[int] = []
         self.refuses: Callable[[Dispatch], bool] = lambda _: False
-        self.lag: Mapping[str, int] | None = {}
+        self.committed: dict[str, int] = {}
+        self.tells_logs = True
+        self.asked: list[tuple[str, set[int]]] = []
+        self.ends: Counter[str] = Counter()
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def publish(self, dispatches: Sequence[Dispatch]) -> list[bool]:
+    async def publish(self, dispatches: Sequence[Dispatch]) -> list[Place | None]:
         await self.gate.wait()
         self.batches.append(len(dispatches))
-        written = [not self.refuses(dispatch) for dispatch in dispatches]
-        self.published += [
-            dispatch for dispatch, is_written in zip(dispatches, written, strict=True) if is_written
-        ]
-        return written
+        return [None if self.refuses(dispatch) else self._written(dispatch) for dispatch in dispatches]
 
-    async def waiting(self) -> Mapping[str, int] | None:
-        return self.lag
+    def _written(self, dispatch: Dispatch) -> Place:
+        self.published.append(dispatch)
+        self.ends[dispatch.type] += 1
+        return Place(0, self.ends[dispatch.type] - 1, time=0)
+
+    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, Log] | None:
+        self.asked.append((job_type, set(partitions)))
+        if not self.tells_logs:
+            return None
+        return {0: Log(self.committed.get(job_type), 0, self.ends[job_type], first_time=0)}
 
 
 class FakeDueStore:
@@ -52,7 +68,7 @@ class FakeDueStore:
 
     def __init__(self) -> None:
         self.jobs: list[DueJob] = []
-        self.marked: list[tuple[UUID, int]] = []
+        self.marked: list[Published] = []
         self.expired_ids: list[UUID] = []
         self.statements = 0
         self.expired = 0
@@ -69,13 +85,13 @@ class FakeDueStore:
         return len(job_ids)
 
     async def due(self, job_type: str, _now: datetime, limit: int) -> list[DueJob]:
-        marked = {job_id for job_id, _ in self.marked}
+        marked = {each.job_id for each in self.marked}
         due = [
             job for job in self.jobs if job.dispatch.type == job_type and job.dispatch.job_id not in marked
         ]
         return due[:limit]
 
-    async def mark_published(self, published: Sequence[tuple[UUID, int]], _now: datetime) -> None:
+    async def mark_published(self, published: Sequence[Published], _now: datetime) -> None:
         self.statements += 1
         if not self.reachable:
             raise StoreUnavailable

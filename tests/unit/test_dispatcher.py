@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from api_server.dispatcher import QueuedDispatcher
-from tests.unit.dispatch_fakes import FakeDueStore, FakePublisher, FixedClock, make_dispatch
+from api_server.domain.records import Place
+from tests.unit.dispatch_fakes import FakeDueStore, FakePublisher, FixedClock, ids, make_dispatch
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -71,7 +72,8 @@ async def test_unclaimed_jobs_are_marked_with_their_attempt_in_one_statement() -
         for job in jobs:
             dispatcher.offer(job)
         await until(lambda: len(store.marked) == 20)
-    assert store.marked == [(job.job_id, job.attempt) for job in jobs]
+    assert ids(store.marked) == [(job.job_id, job.attempt) for job in jobs]
+    assert [each.place for each in store.marked] == [Place(0, offset, 0) for offset in range(20)]
     assert store.statements == 1
 
 
@@ -82,7 +84,7 @@ async def test_a_job_that_was_not_published_is_not_marked() -> None:
     async with running(publisher, store) as dispatcher:
         dispatcher.offer(refused)
         dispatcher.offer(taken)
-    assert store.marked == [(taken.job_id, 0)]
+    assert ids(store.marked) == [(taken.job_id, 0)]
 
 
 async def test_a_publisher_that_hangs_blocks_no_offer_and_the_queue_stays_bounded() -> None:
@@ -105,7 +107,7 @@ async def test_a_store_that_is_away_when_marking_stops_nothing() -> None:
         store.reachable = True
         job = make_dispatch()
         dispatcher.offer(job)
-        await until(lambda: store.marked == [(job.job_id, 0)])
+        await until(lambda: ids(store.marked) == [(job.job_id, 0)])
 
 
 async def test_a_fault_of_the_publisher_loses_one_batch_only() -> None:
@@ -134,7 +136,7 @@ async def test_stopping_publishes_what_is_queued_and_marks_what_was_published() 
         dispatcher.offer(job)
     await dispatcher.stop()
     assert publisher.published == jobs
-    assert store.marked == [(job.job_id, 0) for job in jobs]
+    assert ids(store.marked) == [(job.job_id, 0) for job in jobs]
 
 
 async def test_stopping_gives_up_on_a_publisher_that_hangs() -> None:

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.adapters.kafka_lag import lag
 from api_server.domain.errors import StoreUnavailable
+from api_server.domain.records import Log, Place
 from api_server.due_scans import BATCH, MAX_LAPSE_BATCHES, REST, DueScan, LapseScan, plan
-from api_server.ports import DueJob
+from api_server.ports import DueJob, Published
 from api_server.tenure import LEASE_SECONDS, MAX_SILENCE, Leadership, Tenure
-from tests.unit.dispatch_fakes import NOW, FakeDueStore, FakeLease, FakePublisher, make_dispatch
+from tests.unit.dispatch_fakes import NOW, FakeDueStore, FakeLease, FakePublisher, ids, make_dispatch
 
 
 class Time:
@@ -22,8 +22,8 @@ class Time:
         return self.now
 
 
-def due(dispatches: int = 0, job_type: str = "compute") -> DueJob:
-    return DueJob(make_dispatch(job_type=job_type), dispatches)
+def due(place: Place | None = None, job_type: str = "compute") -> DueJob:
+    return DueJob(make_dispatch(job_type=job_type), place)
 
 
 # --- Lapses ---
@@ -113,59 +113,78 @@ async def test_a_store_that_did_not_answer_breaks_the_leadership() -> None:
 
 # --- Publishing ---
 
-DUE_JOBS = st.lists(st.integers(0, 3).map(due), max_size=20)
+PLACES = st.builds(Place, st.integers(0, 3), st.integers(0, 20), st.integers(0, 20))
+LOGS = st.dictionaries(
+    st.integers(0, 3),
+    st.builds(
+        Log,
+        st.none() | st.integers(0, 20),
+        st.integers(0, 9),
+        st.integers(9, 20),
+        st.none() | st.integers(0, 20),
+    ),
+)
+DUE_JOBS = st.lists((st.none() | PLACES).map(due), max_size=20)
 
 
-@given(DUE_JOBS, st.none() | st.integers(0, 5))
-def test_a_plan_covers_each_job_once(jobs: list[DueJob], lag_now: int | None) -> None:
-    todo = plan(jobs, lag_now)
-    ids = [dispatch.job_id for dispatch in todo.publish] + [job_id for job_id, _ in todo.still_waiting]
-    assert len(ids) == len(set(ids))
-    assert len(ids) + todo.undecided == len(jobs)
+@given(DUE_JOBS, st.none() | LOGS)
+def test_a_plan_covers_each_job_once(jobs: list[DueJob], logs: dict[int, Log] | None) -> None:
+    todo = plan(jobs, logs)
+    planned = [dispatch.job_id for dispatch in todo.publish] + [each.job_id for each in todo.still_waiting]
+    assert len(planned) == len(set(planned))
+    assert len(planned) + todo.undecided == len(jobs)
 
 
-@given(DUE_JOBS, st.none() | st.integers(1, 5))
-def test_unless_there_is_no_lag_only_jobs_never_published_go_out(
-    jobs: list[DueJob], lag_now: int | None
+@given(DUE_JOBS, st.none() | LOGS)
+def test_a_job_with_a_record_goes_out_only_when_the_record_is_known_to_be_gone(
+    jobs: list[DueJob], logs: dict[int, Log] | None
 ) -> None:
-    assert list(plan(jobs, lag_now).publish) == [job.dispatch for job in jobs if job.dispatches == 0]
+    def gone(place: Place) -> bool:
+        return logs is not None and not (place.partition in logs and logs[place.partition].holds(place))
+
+    assert list(plan(jobs, logs).publish) == [
+        job.dispatch for job in jobs if job.place is None or gone(job.place)
+    ]
 
 
-async def test_a_job_never_published_goes_out_and_is_marked() -> None:
+async def test_a_job_never_published_goes_out_and_is_marked_with_its_place() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
-    store.jobs = [due(), due(job_type="file")]
-    publisher.lag = {"compute": 7, "file": 7}
+    store.jobs = [due(), due(), due(job_type="file")]
     report = await DueScan(store, publisher, ["compute", "file"]).run_once(NOW)
     assert publisher.published == [job.dispatch for job in store.jobs]
-    assert store.marked == [(job.dispatch.job_id, 0) for job in store.jobs]
-    assert (report.published, report.still_waiting) == (2, 0)
+    assert ids(store.marked) == [(job.dispatch.job_id, 0) for job in store.jobs]
+    assert [each.place.offset for each in store.marked] == [0, 1, 0]
+    assert publisher.asked == []
+    assert (report.published, report.still_waiting) == (3, 0)
 
 
-async def test_a_job_due_again_while_its_topic_has_lag_is_only_marked() -> None:
+async def test_a_job_due_again_whose_record_still_waits_is_only_marked() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
-    store.jobs = [due(dispatches=1)]
-    publisher.lag = {"compute": 1}
+    publisher.ends["compute"] = 5
+    store.jobs = [due(Place(0, 4, 0))]
     report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert publisher.published == []
-    assert store.marked == [(store.jobs[0].dispatch.job_id, 0)]
+    assert store.marked == [Published(store.jobs[0].dispatch.job_id, 0, Place(0, 4, 0))]
     assert (report.published, report.still_waiting) == (0, 1)
 
 
-async def test_a_job_due_again_whose_record_is_gone_goes_out_again() -> None:
+async def test_a_job_whose_record_is_gone_goes_out_however_many_wait_in_its_topic() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
-    store.jobs = [due(dispatches=1)]
-    publisher.lag = {"compute": 0}
+    publisher.ends["compute"], publisher.committed["compute"] = 1000, 3
+    store.jobs = [due(Place(0, 2, 0)), due(Place(0, 3, 0)), due(Place(1, 3, 0))]
     await DueScan(store, publisher, ["compute"]).run_once(NOW)
-    assert publisher.published == [store.jobs[0].dispatch]
+    assert publisher.asked == [("compute", {0, 1})]
+    assert publisher.published == [store.jobs[0].dispatch, store.jobs[2].dispatch]
+    assert [each.place.offset for each in store.marked] == [1000, 1001, 3]
 
 
-async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_the_lag() -> None:
+async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_of_its_logs() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
-    store.jobs = [due(dispatches=1), due()]
-    publisher.lag = None
+    store.jobs = [due(Place(0, 0, 0)), due()]
+    publisher.tells_logs = False
     await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert publisher.published == [store.jobs[1].dispatch]
-    assert store.marked == [(store.jobs[1].dispatch.job_id, 0)]
+    assert ids(store.marked) == [(store.jobs[1].dispatch.job_id, 0)]
 
 
 async def test_a_type_the_broker_refuses_rests_and_the_others_go_on() -> None:
@@ -174,7 +193,7 @@ async def test_a_type_the_broker_refuses_rests_and_the_others_go_on() -> None:
     publisher.refuses = lambda dispatch: dispatch.type == "compute"
     scan = DueScan(store, publisher, ["compute", "file"], time)
     assert (await scan.run_once(NOW)).published == 1
-    assert store.marked == [(store.jobs[1].dispatch.job_id, 0)]
+    assert ids(store.marked) == [(store.jobs[1].dispatch.job_id, 0)]
     publisher.refuses = lambda _: False
     assert (await scan.run_once(NOW)).published == 0
     time.now += REST
@@ -193,18 +212,5 @@ async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert publisher.batches == []
+    assert publisher.asked == []
     assert not report.more
-
-
-# --- Lag ---
-
-
-@given(st.integers(-1, 100), st.integers(0, 100), st.integers(0, 100))
-def test_lag_counts_records_that_exist_and_are_not_committed(committed: int, start: int, length: int) -> None:
-    end = start + length
-    existing = range(start, end)
-    assert lag(committed, start, end) == sum(1 for offset in existing if offset >= committed)
-
-
-def test_a_commit_beyond_the_end_is_of_a_topic_made_again() -> None:
-    assert lag(committed=50, log_start=0, end=3) == 0

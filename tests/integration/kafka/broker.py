@@ -1,21 +1,32 @@
 """A real Kafka as tests see it: our adapters for it, and plain clients to check them with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.structs import OffsetAndMetadata
 
-from api_server.adapters.kafka_lag import KafkaLag
+from api_server.adapters.kafka_logs import KafkaLogs
 from api_server.adapters.kafka_publisher import KafkaPublisher
 from api_server.adapters.kafka_topics import KafkaTopics, topic_of
+from api_server.domain.records import Place
 from jobs.v1.dispatch_pb2 import DispatchRecord
 
 GROUP = "job-workers"
 PARTITIONS = 4
 DEADLINE = 30.0
+
+
+class SystemClock:
+    """The time of this machine, in place of a database's."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -27,13 +38,13 @@ class Broker:
 
     @asynccontextmanager
     async def publisher(self, job_type: str) -> AsyncIterator[KafkaPublisher]:
-        lag = KafkaLag(self.servers, [job_type], GROUP, time_limit=2.0)
-        publisher = KafkaPublisher(self.servers, self.topics(job_type), lag, time_limit=2.0)
+        logs = KafkaLogs(self.servers, GROUP, time_limit=2.0)
+        publisher = KafkaPublisher(self.servers, self.topics(job_type), logs, SystemClock(), time_limit=2.0)
         try:
             yield publisher
         finally:
             await publisher.close()
-            await lag.close()
+            await logs.close()
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
@@ -64,6 +75,27 @@ class Broker:
             while await self.partitions(job_type):
                 await asyncio.sleep(0.05)
 
+    async def delete_records(self, job_type: str, offsets: Mapping[int, int]) -> None:
+        """Those before these offsets, as retention does."""
+        async with self.admin() as admin:
+            await admin.delete_records(
+                {
+                    TopicPartition(topic_of(job_type), partition): RecordsToDelete(offset)
+                    for partition, offset in offsets.items()
+                }
+            )
+
+    async def configure(self, job_type: str, settings: Mapping[str, str]) -> None:
+        """Settings of the type's topic."""
+        topic = ConfigResource(ConfigResourceType.TOPIC, topic_of(job_type), dict(settings))
+        async with self.admin() as admin:
+            await admin.alter_configs([topic])
+
+    async def commit(self, job_type: str, offsets: Mapping[int, int], group: str = GROUP) -> None:
+        """As a worker does once it is done with the records before these offsets."""
+        async with self.reader(job_type, group) as reader:
+            await reader.commit(job_type, offsets)
+
     @asynccontextmanager
     async def reader(self, job_type: str, group: str | None = None) -> AsyncIterator["Reader"]:
         """Reads the type's topic from its beginning. With a `group` its offsets can be committed."""
@@ -88,18 +120,33 @@ class Reader:
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self.consumer = consumer
         self.records: list[DispatchRecord] = []
-        self.partitions: set[int] = set()
+        self.places: dict[str, Place] = {}
+        """Of each job, where its latest record lies."""
 
     @property
     def ids(self) -> list[str]:
         return [record.id for record in self.records]
 
+    @property
+    def partitions(self) -> set[int]:
+        return {place.partition for place in self.places.values()}
+
+    async def commit(self, job_type: str, offsets: Mapping[int, int]) -> None:
+        await self.consumer.commit(
+            {
+                TopicPartition(topic_of(job_type), partition): OffsetAndMetadata(offset, "")
+                for partition, offset in offsets.items()
+            }
+        )
+
     async def read_until(self, enough: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE):
             while not enough():
                 for partition, records in (await self.consumer.getmany(timeout_ms=200)).items():
-                    self.partitions.add(partition.partition)
-                    self.records += [DispatchRecord.FromString(record.value) for record in records]
+                    for record in records:
+                        self.records.append(DispatchRecord.FromString(record.value))
+                        place = Place(partition.partition, record.offset, record.timestamp)
+                        self.places[self.records[-1].id] = place
 
     async def read_to_end(self) -> None:
         """All that is in the topic now."""

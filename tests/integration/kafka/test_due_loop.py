@@ -15,8 +15,10 @@ from api_server.domain.transitions import claim
 from api_server.due_loop import DueLoop
 from api_server.due_scans import DueScan
 from local_stack.stack import Stack
-from tests.integration.kafka.broker import DEADLINE, GROUP, Broker
+from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Broker
+from tests.integration.kafka.test_kafka_publisher import publish_until_written
 from tests.integration.mongo.jobs import new_job
+from tests.unit.dispatch_fakes import make_dispatch
 
 NO_LEASE_ENDS = 3600.0
 """A job lease so long that no test reaches it."""
@@ -96,31 +98,118 @@ async def test_a_job_published_and_marked_by_the_dispatcher_is_not_due(
         assert await _nothing_due(stores, job_type)
 
 
-async def test_due_again_with_its_record_still_waiting_it_does_not_go_out_and_without_it_does(
+class Passes:
+    """One pass of the loop after another, each so much later that every waiting job is due again."""
+
+    def __init__(self, stores: MongoStores, publisher: KafkaPublisher, job_type: str) -> None:
+        self._scan = DueScan(stores.due, publisher, [job_type])
+        self._time = stores.clock.now()
+
+    async def next(self) -> tuple[int, int]:
+        """Jobs published, and jobs whose records still wait."""
+        report = await self._scan.run_once(self._time)
+        self._time += timedelta(hours=2)
+        return report.published, report.still_waiting
+
+
+async def broker_tells(publisher: KafkaPublisher, job_type: str) -> None:
+    """One that just started needs a moment before it does."""
+
+    async def told() -> bool:
+        return await publisher.logs(job_type, [0]) is not None
+
+    await until(told)
+
+
+async def test_due_again_with_its_record_still_waiting_a_job_does_not_go_out_and_without_it_does(
     stores: MongoStores, broker: Broker, job_type: str
 ) -> None:
     assert await broker.topics(job_type).create_missing()
     job = await store_job(stores, job_type)
-    later = stores.clock.now() + timedelta(minutes=2)
     async with broker.publisher(job_type) as publisher, broker.reader(job_type, GROUP) as reader:
-        await until(lambda: _knows_lag(publisher))
-        scan = DueScan(stores.due, publisher, [job_type])
-        first = await scan.run_once(stores.clock.now())
-        with_lag = await scan.run_once(later)
+        await broker_tells(publisher, job_type)
+        passes = Passes(stores, publisher, job_type)
+        assert await passes.next() == (1, 0)
+        assert await passes.next() == (0, 1)
         await reader.read_to_end()
         assert reader.ids == [str(job.id)]
-
         await reader.consumer.commit()
-        without_lag = await scan.run_once(later + timedelta(minutes=4))
+        assert await passes.next() == (1, 0)
         await reader.read_until(lambda: reader.ids == [str(job.id)] * 2)
-    assert (first.published, first.still_waiting) == (1, 0)
-    assert (with_lag.published, with_lag.still_waiting) == (0, 1)
-    assert (without_lag.published, without_lag.still_waiting) == (1, 0)
 
 
-async def _knows_lag(publisher: KafkaPublisher) -> bool:
-    """A broker that just started needs a moment before it tells."""
-    return await publisher.waiting() is not None
+async def test_a_job_whose_record_is_gone_does_not_wait_behind_a_topic_that_always_lags(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    jobs = [await store_job(stores, job_type) for _ in range(5 * PARTITIONS)]
+    async with broker.publisher(job_type) as publisher, broker.reader(job_type, GROUP) as reader:
+        await broker_tells(publisher, job_type)
+        passes = Passes(stores, publisher, job_type)
+        assert await passes.next() == (len(jobs), 0)
+        await reader.read_to_end()
+        read = {job_id for job_id, place in reader.places.items() if place.offset < 2}
+        # The group has read two records of each partition and claimed none of the jobs; it reads no more.
+        await reader.commit(job_type, dict.fromkeys(range(PARTITIONS), 2))
+        assert await passes.next() == (2 * PARTITIONS, 3 * PARTITIONS)
+        await reader.read_until(lambda: len(reader.records) == 7 * PARTITIONS)
+        assert set(reader.ids[5 * PARTITIONS :]) == read
+        assert await passes.next() == (0, 5 * PARTITIONS)
+
+
+async def test_jobs_whose_topic_was_deleted_go_out_again_though_its_offsets_are_taken_anew(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    lost = [await store_job(stores, job_type) for _ in range(3 * PARTITIONS)]
+    async with broker.publisher(job_type) as publisher:
+        await broker_tells(publisher, job_type)
+        passes = Passes(stores, publisher, job_type)
+        assert await passes.next() == (len(lost), 0)
+        await broker.delete_topic(job_type)
+        assert await broker.topics(job_type).create_missing()
+        await broker.partitions_when_made(job_type)
+        others = [make_dispatch(job_type=job_type) for _ in range(10 * PARTITIONS)]
+        await publish_until_written(publisher, others)
+        assert await passes.next() == (len(lost), 0)
+        assert await passes.next() == (0, len(lost))
+    async with broker.reader(job_type) as reader:
+        await reader.read_to_end()
+        assert {str(job.id) for job in lost} <= set(reader.ids)
+
+
+async def test_a_job_whose_topic_is_gone_goes_out_again_and_the_topic_is_made(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    job = await store_job(stores, job_type)
+    async with broker.publisher(job_type) as publisher:
+        await broker_tells(publisher, job_type)
+        passes = Passes(stores, publisher, job_type)
+        assert await passes.next() == (1, 0)
+        await broker.delete_topic(job_type)
+
+        async def goes_out() -> bool:
+            # A type rests for a moment after each pass that the broker did not take.
+            return await passes.next() == (1, 0)
+
+        await until(goes_out)
+    async with broker.reader(job_type) as reader:
+        await reader.read_until(lambda: str(job.id) in reader.ids)
+
+
+async def test_of_jobs_waiting_those_whose_records_retention_removed_go_out_again(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
+    assert await broker.topics(job_type).create_missing()
+    jobs = [await store_job(stores, job_type) for _ in range(5 * PARTITIONS)]
+    async with broker.publisher(job_type) as publisher:
+        await broker_tells(publisher, job_type)
+        passes = Passes(stores, publisher, job_type)
+        assert await passes.next() == (len(jobs), 0)
+        await broker.delete_records(job_type, dict.fromkeys(range(PARTITIONS), 4))
+        assert await passes.next() == (4 * PARTITIONS, PARTITIONS)
+        assert await passes.next() == (0, 5 * PARTITIONS)
 
 
 async def test_jobs_stored_while_kafka_is_frozen_are_published_afterwards(
@@ -136,7 +225,7 @@ async def test_jobs_stored_while_kafka_is_frozen_are_published_afterwards(
         servers.freeze("kafka")
         try:
             jobs = [await store_job(stores, job_type) for _ in range(20)]
-            assert await publisher.publish([Dispatch(jobs[0].id, job_type, 0, jobs[0].payload)]) == [False]
+            assert await publisher.publish([Dispatch(jobs[0].id, job_type, 0, jobs[0].payload)]) == [None]
             assert loop.is_leader
         finally:
             servers.thaw("kafka")

@@ -24,8 +24,8 @@ async def publish_until_written(publisher: KafkaPublisher, dispatches: Sequence[
     left = list(dispatches)
     async with asyncio.timeout(DEADLINE):
         while left:
-            written = await publisher.publish(left)
-            left = [dispatch for dispatch, is_written in zip(left, written, strict=True) if not is_written]
+            places = await publisher.publish(left)
+            left = [dispatch for dispatch, place in zip(left, places, strict=True) if place is None]
             if left:
                 await asyncio.sleep(0.1)
 
@@ -33,7 +33,7 @@ async def publish_until_written(publisher: KafkaPublisher, dispatches: Sequence[
 async def test_each_job_is_written_once_and_all_partitions_get_some(broker: Broker, job_type: str) -> None:
     dispatches = some(job_type, 100)
     async with broker.publisher(job_type) as publisher:
-        assert await publisher.publish(dispatches) == [True] * 100
+        assert all(await publisher.publish(dispatches))
     async with broker.reader(job_type) as reader:
         await reader.read_to_end()
         assert sorted(reader.ids) == sorted(str(dispatch.job_id) for dispatch in dispatches)
@@ -43,7 +43,7 @@ async def test_each_job_is_written_once_and_all_partitions_get_some(broker: Brok
 async def test_jobs_published_one_by_one_go_to_all_partitions_in_turn(broker: Broker, job_type: str) -> None:
     async with broker.publisher(job_type) as publisher:
         for dispatch in some(job_type, PARTITIONS):
-            assert await publisher.publish([dispatch]) == [True]
+            assert all(await publisher.publish([dispatch]))
     async with broker.reader(job_type) as reader:
         await reader.read_to_end()
         assert reader.partitions == set(range(PARTITIONS))
@@ -52,11 +52,22 @@ async def test_jobs_published_one_by_one_go_to_all_partitions_in_turn(broker: Br
 async def test_more_than_one_batch_for_each_partition_gets_through(broker: Broker, job_type: str) -> None:
     large = [make_dispatch({"input": "x" * 100_000, "n": n}, job_type=job_type) for n in range(40)]
     async with broker.publisher(job_type) as publisher:
-        assert await publisher.publish(large) == [True] * 40
+        places = await publisher.publish(large)
     async with broker.reader(job_type) as reader:
         await reader.read_to_end()
         assert all(len(record.payload.fields["input"].string_value) == 100_000 for record in reader.records)
         assert len(reader.records) == 40
+        assert [reader.places[str(dispatch.job_id)] for dispatch in large] == places
+
+
+async def test_the_broker_s_time_counts_where_the_topic_says_so(broker: Broker, job_type: str) -> None:
+    assert await broker.topics(job_type).create_missing()
+    await broker.configure(job_type, {"message.timestamp.type": "LogAppendTime"})
+    dispatches = some(job_type, 10)
+    async with broker.publisher(job_type) as publisher, broker.reader(job_type) as reader:
+        places = await publisher.publish(dispatches)
+        await reader.read_to_end()
+        assert [reader.places[str(dispatch.job_id)] for dispatch in dispatches] == places
 
 
 async def test_a_publish_of_nothing_asks_nothing(broker: Broker, job_type: str) -> None:
@@ -112,8 +123,8 @@ async def test_a_frozen_kafka_fails_a_publish_in_bounded_time_and_the_next_one_a
         servers.freeze("kafka")
         try:
             async with asyncio.timeout(DEADLINE):
-                assert await publisher.publish(some(job_type, 5)) == [False] * 5
-                assert await publisher.waiting() is None
+                assert await publisher.publish(some(job_type, 5)) == [None] * 5
+                assert await publisher.logs(job_type, [0]) is None
         finally:
             servers.thaw("kafka")
         await publish_until_written(publisher, some(job_type, 5))
@@ -141,10 +152,10 @@ async def test_without_kafka_nothing_raises_and_the_outage_is_logged_once(job_ty
     async with nowhere.publisher(job_type) as publisher:
         with capture_logs() as logs:
             for _ in range(5):
-                assert await publisher.publish(some(job_type, 2)) == [False, False]
-            assert await publisher.waiting() is None
+                assert await publisher.publish(some(job_type, 2)) == [None, None]
+            assert await publisher.logs(job_type, [0]) is None
             assert not await nowhere.topics(job_type).create_missing()
-    assert [entry["what"] for entry in logs] == ["kafka", "kafka_lag", "kafka_topics"]
+    assert [entry["what"] for entry in logs] == ["kafka", "kafka_logs", "kafka_topics"]
 
 
 async def test_a_topic_that_exists_is_left_as_it_is(broker: Broker, job_type: str) -> None:

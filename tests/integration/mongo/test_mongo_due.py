@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -10,11 +10,17 @@ from api_server.adapters.mongo_due import MAX_PAYLOAD, MongoLeaderLease
 from api_server.adapters.mongo_stores import MongoStores
 from api_server.adapters.mongo_writes import Writes
 from api_server.domain.job import Dispatch
+from api_server.domain.records import Place
 from api_server.domain.transitions import claim, hand_back
-from api_server.ports import DueJob
+from api_server.ports import DueJob, Published
 from tests.integration.mongo.jobs import LEASE, WORKER, document, new_job, now, set_fields, stored
 
 SECOND = timedelta(seconds=1)
+
+
+def published(*job_ids: UUID, attempt: int = 0) -> list[Published]:
+    """In partition 3, one after another."""
+    return [Published(job_id, attempt, Place(3, offset, 77)) for offset, job_id in enumerate(job_ids)]
 
 
 async def test_due_jobs_of_a_type_come_longest_due_first(empty_stores: MongoStores) -> None:
@@ -24,7 +30,7 @@ async def test_due_jobs_of_a_type_come_longest_due_first(empty_stores: MongoStor
         await empty_stores.jobs.insert(job, time - age * SECOND)
     await empty_stores.jobs.insert(new_job("data"), time - SECOND)
     assert await empty_stores.due.due("file", time, 10) == [
-        DueJob(Dispatch(jobs[i].id, "file", 0, jobs[i].payload), 0) for i in (1, 2, 0)
+        DueJob(Dispatch(jobs[i].id, "file", 0, jobs[i].payload), None) for i in (1, 2, 0)
     ]
     assert [each.dispatch.job_id for each in await empty_stores.due.due("file", time, 1)] == [jobs[1].id]
 
@@ -70,7 +76,7 @@ async def test_each_publishing_doubles_the_wait_up_to_an_hour(
     ids = [(await stored(stores)).id for _ in range(8)]
     for job_id in ids:
         await set_fields(stores, job_id, {"$set": {"dispatches": dispatches}})
-    await stores.due.mark_published([(job_id, 0) for job_id in ids], time)
+    await stores.due.mark_published(published(*ids), time)
     marked = [await document(stores, job_id) for job_id in ids]
     waits = [(each["due_time"] - time) / timedelta(seconds=seconds) for each in marked]
     assert all(0.75 <= wait <= 1.25 for wait in waits)
@@ -79,11 +85,34 @@ async def test_each_publishing_doubles_the_wait_up_to_an_hour(
     assert {each["revision"] for each in marked} == {1}
 
 
+async def test_each_marked_job_has_its_own_place(stores: MongoStores) -> None:
+    job_type = f"t-{uuid4().hex[:12]}"
+    jobs = [await stored(stores, job_type=job_type) for _ in range(3)]
+    far = Place(999, 2**40, 1_800_000_000_000)
+    await stores.due.mark_published(
+        [*published(*(job.id for job in jobs[:2])), Published(jobs[2].id, 0, far)], now()
+    )
+    due = await stores.due.due(job_type, now() + timedelta(hours=1), 10)
+    assert {each.dispatch.job_id: each.place for each in due} == {
+        jobs[0].id: Place(3, 0, 77),
+        jobs[1].id: Place(3, 1, 77),
+        jobs[2].id: far,
+    }
+
+
+async def test_a_place_noted_later_takes_the_earlier_one_s(stores: MongoStores) -> None:
+    job, time = await stored(stores), now()
+    await stores.due.mark_published(published(job.id), time)
+    later = time + timedelta(hours=1)
+    await stores.due.mark_published([Published(job.id, 0, Place(0, 9, 78))], later)
+    assert (await document(stores, job.id))["record"] == {"partition": 0, "offset": 9, "time": 78}
+
+
 async def test_marking_twice_in_a_row_counts_once(stores: MongoStores) -> None:
     job, time = await stored(stores), now()
-    await stores.due.mark_published([(job.id, 0)], time)
+    await stores.due.mark_published(published(job.id), time)
     once = await document(stores, job.id)
-    await stores.due.mark_published([(job.id, 0)], time)
+    await stores.due.mark_published(published(job.id), time)
     assert await document(stores, job.id) == once
 
 
@@ -92,17 +121,17 @@ async def test_marking_leaves_jobs_that_moved_on_alone(stores: MongoStores) -> N
     again = await stored(stores, "processing")
     await stores.jobs.apply([hand_back(again.id, WORKER, 1, now())])
     before = [await document(stores, job.id) for job in (claimed, again)]
-    await stores.due.mark_published([(claimed.id, 0), (again.id, 0), (uuid4(), 0)], now())
+    await stores.due.mark_published(published(claimed.id, again.id, uuid4()), now())
     assert [await document(stores, job.id) for job in (claimed, again)] == before
-    await stores.due.mark_published([(claimed.id, 0), (again.id, 1)], now())
+    await stores.due.mark_published([*published(claimed.id), *published(again.id, attempt=1)], now())
     assert (await document(stores, again.id))["dispatches"] == 1
 
 
 async def test_claim_forgets_the_records_published_before(stores: MongoStores) -> None:
     job = await stored(stores)
-    await stores.due.mark_published([(job.id, 0)], now())
+    await stores.due.mark_published(published(job.id), now())
     await stores.jobs.apply([claim(job.id, WORKER, 0, now(), LEASE)])
-    assert "dispatches" not in await document(stores, job.id)
+    assert not {"dispatches", "record"} & set(await document(stores, job.id))
 
 
 async def test_one_of_many_gets_the_lease_and_keeps_it(empty_stores: MongoStores) -> None:

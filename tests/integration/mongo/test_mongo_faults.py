@@ -22,8 +22,10 @@ from api_server.adapters.mongo_stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Job, Status
 from api_server.domain.judgement import Taken, status_taken
+from api_server.domain.records import Place
 from api_server.domain.transition import Transition
 from api_server.domain.transitions import claim, complete
+from api_server.ports import Published
 from local_stack.mongodb import uri
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
@@ -210,11 +212,14 @@ async def mark_load(stores: MongoStores) -> Load:
     at = now()
 
     async def send(ids: Sequence[UUID]) -> None:
-        await stores.due.mark_published([(job_id, 0) for job_id in ids], at)
+        places = [Published(job_id, 0, Place(1, offset, 0)) for offset, job_id in enumerate(ids)]
+        await stores.due.mark_published(places, at)
 
     async def check(ids: Sequence[UUID]) -> None:
         found = await stores.jobs._jobs.find({"_id": {"$in": list(ids)}}).to_list(None)
         assert [document["dispatches"] for document in found] == [1] * len(ids)
+        offsets = {document["_id"]: document["record"]["offset"] for document in found}
+        assert [offsets[job_id] for job_id in ids] == list(range(len(ids)))
 
     return Load(await stock(stores, Status.QUEUED, BATCH), send, check)
 

@@ -11,7 +11,9 @@ from api_server.domain.attempt import Attempt, Outcome
 from api_server.domain.errors import TransitionRefused
 from api_server.domain.job import Job, Status
 from api_server.domain.judgement import Taken
+from api_server.domain.records import Place
 from api_server.domain.transitions import EXPIRED, POISON, claim, complete, retry
+from api_server.ports import Published
 from tests.integration.mongo.jobs import LEASE, WORKER, document, new_job, now, read, set_fields, stored
 
 SECOND = timedelta(seconds=1)
@@ -203,7 +205,7 @@ async def test_a_waiting_job_is_looked_at_when_it_expires_at_the_latest(
     status = "queued" if by == "mark" else "processing"
     job = await stored(empty_stores, status, expire_time=expire_time)
     if by == "mark":
-        await empty_stores.due.mark_published([(job.id, 0)], time)
+        await empty_stores.due.mark_published([Published(job.id, 0, Place(0, 0, 0))], time)
     else:
         assert await empty_stores.due.lapse(time + MINUTE, 10) == 1
     assert (await document(empty_stores, job.id))["due_time"] == expire_time

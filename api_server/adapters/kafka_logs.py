@@ -1,0 +1,95 @@
+"""How far a consumer group is in the partitions of a topic, and which records they have."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
+
+from api_server.adapters.kafka_topics import UNREACHABLE, topic_of
+from api_server.domain.records import Log
+from api_server.outage import Outage
+
+NOTHING_COMMITTED = -1
+RETRY_AFTER = 1.0
+"""Seconds after a failure in which nobody is asked, so that topics asked for in turn do not wait for one time limit
+each.
+"""
+
+
+class KafkaLogs:
+    """Asks for the partitions of one topic at a time, and only for those named: four requests, whatever their number."""
+
+    def __init__(self, bootstrap_servers: Sequence[str], group: str, time_limit: float = 3.0) -> None:
+        """`time_limit`: seconds for one answer."""
+        self._servers = list(bootstrap_servers)
+        self._group = group
+        self._time_limit = time_limit
+        self._admin: AIOKafkaAdminClient | None = None
+        self._reader: AIOKafkaConsumer | None = None
+        self._retry_at = 0.0
+        self._outage = Outage("kafka_logs")
+
+    async def read(self, job_type: str, partitions: Collection[int]) -> Mapping[int, Log] | None:
+        """Those of `partitions` that exist; None: the broker does not say."""
+        if asyncio.get_running_loop().time() < self._retry_at:
+            return None
+        try:
+            async with asyncio.timeout(self._time_limit):
+                logs = await self._ask(topic_of(job_type), partitions, *await self._connected())
+        except UNREACHABLE as error:
+            self._retry_at = asyncio.get_running_loop().time() + RETRY_AFTER
+            self._outage.failed(repr(error))
+            await self.close()
+            return None
+        self._outage.succeeded()
+        return logs
+
+    async def close(self) -> None:
+        """Let go of the connections; `read` makes new ones."""
+        admin, reader = self._admin, self._reader
+        self._admin = self._reader = None
+        if reader is not None:
+            await reader.stop()
+        if admin is not None:
+            await admin.close()
+
+    async def _connected(self) -> tuple[AIOKafkaAdminClient, AIOKafkaConsumer]:
+        if self._admin is None or self._reader is None:
+            common = {
+                "bootstrap_servers": self._servers,
+                "request_timeout_ms": round(self._time_limit * 1000),
+            }
+            self._admin = AIOKafkaAdminClient(**common)
+            await self._admin.start()
+            # It reads no records and belongs to no group: only a consumer can ask for a log's start and end.
+            self._reader = AIOKafkaConsumer(**common, enable_auto_commit=False)
+            await self._reader.start()
+        return self._admin, self._reader
+
+    async def _ask(
+        self, topic: str, partitions: Collection[int], admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer
+    ) -> dict[int, Log]:
+        (described,) = await admin.describe_topics([topic])
+        if described["error_code"] not in (0, UnknownTopicOrPartitionError.errno):
+            raise for_code(described["error_code"])(f"topic {topic} cannot be described")
+        there = {partition["partition"] for partition in described["partitions"]}
+        asked = [TopicPartition(topic, partition) for partition in there.intersection(partitions)]
+        if not asked:
+            return {}
+        # The commits are read first: what is committed in between counts as waiting, the side that doubles nothing.
+        commits = await admin.list_consumer_group_offsets(self._group, partitions=asked)
+        # Nothing is older than time 0, so this is each log's first record, which tells its time too.
+        firsts = await reader.offsets_for_times(dict.fromkeys(asked, 0))
+        ends = await reader.end_offsets(asked)
+        logs = {}
+        for each in asked:
+            commit, first, end = commits.get(each), firsts[each], ends[each]
+            logs[each.partition] = Log(
+                committed=None if commit is None or commit.offset == NOTHING_COMMITTED else commit.offset,
+                start=end if first is None else first.offset,
+                end=end,
+                first_time=None if first is None else first.timestamp,
+            )
+        return logs

@@ -1,0 +1,113 @@
+"""How far a group is in a topic, as a real Kafka tells it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from api_server.adapters.kafka_publisher import KafkaPublisher
+from api_server.domain.records import Log, Place
+from tests.integration.kafka.broker import DEADLINE, PARTITIONS, Broker
+from tests.integration.kafka.test_kafka_publisher import publish_until_written
+from tests.unit.dispatch_fakes import make_dispatch
+
+ALL = range(PARTITIONS)
+Logs = Mapping[int, Log]
+
+
+async def logs_until(
+    publisher: KafkaPublisher, job_type: str, wanted: Callable[[Logs], bool] = lambda _: True
+) -> Logs:
+    """As soon as they are as `wanted`; a broker that just started needs a moment to tell them."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            logs = await publisher.logs(job_type, ALL)
+            if logs is not None and wanted(logs):
+                return logs
+            await asyncio.sleep(0.05)
+
+
+async def publish(publisher: KafkaPublisher, job_type: str, for_each: int) -> list[Place]:
+    """So many records for each partition."""
+    dispatches = [make_dispatch(job_type=job_type) for _ in range(for_each * PARTITIONS)]
+    return [place for place in await publisher.publish(dispatches) if place is not None]
+
+
+async def test_a_type_without_a_topic_has_no_logs(broker: Broker, job_type: str) -> None:
+    async with broker.publisher(job_type) as publisher:
+        assert await logs_until(publisher, job_type) == {}
+
+
+async def test_an_empty_topic_holds_nothing(broker: Broker, job_type: str) -> None:
+    assert await broker.topics(job_type).create_missing()
+    async with broker.publisher(job_type) as publisher:
+        logs = await logs_until(publisher, job_type, bool)
+    assert logs == dict.fromkeys(ALL, Log(committed=None, start=0, end=0, first_time=None))
+
+
+async def test_a_group_that_never_committed_has_the_whole_topic_before_it(
+    broker: Broker, job_type: str
+) -> None:
+    async with broker.publisher(job_type) as publisher:
+        places = await publish(publisher, job_type, 3)
+        logs = await logs_until(publisher, job_type)
+    assert len(places) == 3 * PARTITIONS
+    assert logs == dict.fromkeys(ALL, Log(committed=None, start=0, end=3, first_time=places[0].time))
+    assert all(logs[place.partition].holds(place) for place in places)
+
+
+async def test_only_the_partitions_asked_for_that_exist_are_told(broker: Broker, job_type: str) -> None:
+    async with broker.publisher(job_type) as publisher:
+        await publish(publisher, job_type, 1)
+        await logs_until(publisher, job_type)
+        logs = await publisher.logs(job_type, [1, 3, PARTITIONS])
+    assert logs is not None
+    assert set(logs) == {1, 3}
+
+
+async def test_records_before_the_commit_do_not_wait_and_the_others_do(broker: Broker, job_type: str) -> None:
+    async with broker.publisher(job_type) as publisher:
+        places = await publish(publisher, job_type, 5)
+        await broker.commit(job_type, dict.fromkeys(ALL, 3))
+        await broker.commit(job_type, dict.fromkeys(ALL, 5), group="others")
+        logs = await logs_until(publisher, job_type)
+    assert {log.committed for log in logs.values()} == {3}
+    assert sorted(place.offset for place in places if logs[place.partition].holds(place)) == sorted(
+        [3, 4] * PARTITIONS
+    )
+
+
+async def test_a_group_that_was_set_back_has_its_records_before_it_again(
+    broker: Broker, job_type: str
+) -> None:
+    async with broker.publisher(job_type) as publisher:
+        (place, *_) = await publish(publisher, job_type, 1)
+        await broker.commit(job_type, dict.fromkeys(ALL, 1))
+        assert not (await logs_until(publisher, job_type))[place.partition].holds(place)
+        await broker.commit(job_type, dict.fromkeys(ALL, 0))
+        assert (await logs_until(publisher, job_type))[place.partition].holds(place)
+
+
+async def test_records_that_retention_removed_do_not_wait(broker: Broker, job_type: str) -> None:
+    async with broker.publisher(job_type) as publisher:
+        places = await publish(publisher, job_type, 5)
+        await broker.delete_records(job_type, dict.fromkeys(ALL, 4))
+        logs = await logs_until(publisher, job_type)
+    assert {(log.start, log.end) for log in logs.values()} == {(4, 5)}
+    assert {place.offset for place in places if logs[place.partition].holds(place)} == {4}
+
+
+async def test_a_topic_made_again_holds_its_own_records_only(broker: Broker, job_type: str) -> None:
+    async with broker.publisher(job_type) as publisher:
+        old = await publish(publisher, job_type, 5)
+        await broker.commit(job_type, dict.fromkeys(ALL, 2))
+        await broker.delete_topic(job_type)
+        assert await logs_until(publisher, job_type, lambda logs: not logs) == {}
+        assert await broker.topics(job_type).create_missing()
+        await logs_until(publisher, job_type, bool)
+        await publish_until_written(
+            publisher, [make_dispatch(job_type=job_type) for _ in range(10 * PARTITIONS)]
+        )
+        logs = await logs_until(publisher, job_type, lambda logs: all(log.end >= 5 for log in logs.values()))
+    assert not any(logs[place.partition].holds(place) for place in old)
+    # By their offsets alone they would still wait.
+    assert any(replace(logs[place.partition], first_time=0).holds(place) for place in old)
