@@ -1,7 +1,7 @@
 """Wires the API server: the one place that names concrete adapters. Read top to bottom; it closes bottom to top."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -16,6 +16,7 @@ from api_server.domain.errors import StoreUnavailable
 from api_server.domain.steps import Leases
 from api_server.due_loop import DueLoop
 from api_server.fleet_service import FleetService, Pace
+from api_server.reach import StoreReach
 from api_server.rpc.job_servicer import REQUEST_TYPES, SERVICE_NAME, JobServicer
 from api_server.service import JobService
 from api_server.settings import ApiServerSettings
@@ -24,7 +25,6 @@ from service_runtime.server import GrpcServer
 
 log = structlog.get_logger()
 
-HEALTH_INTERVAL = 1.0
 CONNECT_RETRY = 1.0
 
 
@@ -49,7 +49,8 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         await dispatcher.start()
         opened.push_async_callback(dispatcher.stop)
 
-        server = make_server(settings, stores, dispatcher)
+        reach = StoreReach(stores.ping, settings.heartbeat_interval)
+        server = make_server(settings, stores, dispatcher, reach)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
 
@@ -66,7 +67,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         await due_loop.start()
         opened.push_async_callback(due_loop.stop)
 
-        for background in (topics.create_until_there(), follow_health(server, stores.ping)):
+        for background in (topics.create_until_there(), follow_health(server, reach)):
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)
         await stop.wait()
@@ -94,7 +95,9 @@ async def stores_when_reachable(
         yield stores
 
 
-def make_server(settings: ApiServerSettings, stores: MongoStores, dispatcher: QueuedDispatcher) -> GrpcServer:
+def make_server(
+    settings: ApiServerSettings, stores: MongoStores, dispatcher: QueuedDispatcher, reach: StoreReach
+) -> GrpcServer:
     lease = timedelta(seconds=settings.job_lease)
     jobs = JobService(
         stores.jobs,
@@ -104,8 +107,16 @@ def make_server(settings: ApiServerSettings, stores: MongoStores, dispatcher: Qu
         settings.job_types,
         Leases(worker=lease, unfenced=timedelta(seconds=settings.unfenced_lease)),
     )
-    pace = Pace(lease, timedelta(seconds=settings.heartbeat_interval))
-    servicer = JobServicer(jobs, FleetService(stores.fleet, stores.jobs, stores.clock, pace))
+    fleet = FleetService(
+        stores.workers,
+        stores.fleet,
+        stores.jobs,
+        stores.clock,
+        Pace(lease, timedelta(seconds=settings.heartbeat_interval)),
+        settings.job_types,
+        reach.unbroken_seconds,
+    )
+    servicer = JobServicer(jobs, fleet)
     server = GrpcServer(
         settings.api_server_host, settings.api_server_port, deadline=settings.request_deadline
     )
@@ -117,23 +128,16 @@ def make_server(settings: ApiServerSettings, stores: MongoStores, dispatcher: Qu
     return server
 
 
-async def follow_health(server: GrpcServer, ping: Callable[[], Awaitable[None]]) -> None:
+async def follow_health(server: GrpcServer, reach: StoreReach) -> None:
     """Say SERVING while MongoDB answers."""
     serving = False
     while True:
-        try:
-            await ping()
-            reachable = True
-        except StoreUnavailable:
-            reachable = False
-        except Exception:
-            log.exception("health_unknown")
-            reachable = False
+        reachable = await reach.check()
         if reachable != serving:
             serving = reachable
             await server.set_serving(serving)
             log.info("health_changed", serving=serving)
-        await asyncio.sleep(HEALTH_INTERVAL)
+        await asyncio.sleep(reach.interval)
 
 
 @asynccontextmanager

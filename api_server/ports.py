@@ -4,7 +4,7 @@ Every store call raises StoreUnavailable when the database is out of reach or si
 is sent again and read back by the store itself, for a few seconds, before it gives up.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -130,23 +130,33 @@ class KeyStore(Protocol):
         """Store the key unless it is there and not expired; return the job id and hash that are stored under it."""
 
 
-class FleetStore(Protocol):
-    """The workers and the wish for them."""
+class WorkerStore(Protocol):
+    """The workers: for each name, the latest process that has it. One not heard of for an hour is forgotten."""
 
-    async def register(self, identity: WorkerIdentity, now: datetime) -> None:
-        """Make a worker known; again is harmless."""
+    async def take_name(
+        self, identity: WorkerIdentity, may_replace: Callable[[Worker], bool], now: datetime
+    ) -> Worker:
+        """Make a worker known under its name, unless another one has the name that may not be replaced; who has it
+        then. Again is harmless. A holder that is heard of while it is being replaced keeps its name.
+        """
 
     async def heartbeat(self, worker_id: str, report: WorkerReport, now: datetime) -> bool:
-        """Store what a worker says; False if it is not registered."""
-
-    async def fleet(self) -> Fleet:
-        """The wish; consuming, revision 0, if none was stored."""
-
-    async def set_consuming(self, consuming: bool) -> Fleet:
-        """Store the wish; the revision goes up only if it differs from the stored one."""
+        """Store what a worker says; False if it is not known, or no longer."""
 
     async def workers(self) -> list[Worker]:
-        """All workers heard of in the last hour, by worker_id."""
+        """All that were heard of in the last hour, by worker_id."""
+
+
+class FleetStore(Protocol):
+    """The wish for the workers."""
+
+    async def fleet(self) -> Fleet:
+        """The wish; Fleet() if none was stored."""
+
+    async def change(self, change: Callable[[Fleet], Fleet]) -> Fleet:
+        """Store what `change` makes of the wish, and return it; `change` is called again when another came first.
+        Raises what `change` raises.
+        """
 
 
 class Publisher(Protocol):

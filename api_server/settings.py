@@ -22,7 +22,8 @@ class ApiServerSettings(ServiceSettings):
     kafka_replication_factor: Annotated[int, Field(ge=1, le=9)] = 1
     job_types: JobTypes = ("compute", "file", "blockchain", "data")
     job_lease: Seconds = 15.0
-    heartbeat_interval: Seconds = 1.0
+    # Workers send no more than ten a second.
+    heartbeat_interval: Annotated[float, Field(ge=0.1, le=86_400)] = 1.0
     unfenced_lease: Seconds = 3600.0
     job_retention: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     # SetFleet waits for 5 s.

@@ -1,4 +1,4 @@
-"""Being the one server that does something: the lease, and how long it has been held without a break."""
+"""What a server has had without a break: the lease of the one that does something, or the store within its reach."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ server stops acting before another one may start."""
 
 
 class Tenure:
-    """The time for which a lease has been held. Pure; times are monotonic seconds."""
+    """The time for which something has been prolonged without a break. Pure; times are monotonic seconds."""
 
     def __init__(self, max_silence: float = MAX_SILENCE) -> None:
         """`max_silence`: seconds between two prolongations that count as unbroken, if less than MAX_SILENCE."""
@@ -26,17 +26,17 @@ class Tenure:
         self._prolonged_at: float | None = None
 
     def prolonged(self, asked_at: float) -> None:
-        """The lease was taken or prolonged; `asked_at` is from before the store was asked."""
+        """The store said yes; `asked_at` is from before it was asked."""
         if self.seconds(asked_at) is None:
             self._since = asked_at
         self._prolonged_at = asked_at
 
     def lost(self) -> None:
-        """The lease is another's, or nobody knows."""
+        """It said no, or nobody knows."""
         self._prolonged_at = None
 
     def seconds(self, now: float) -> float | None:
-        """How long it has been held without a break; None: not held."""
+        """How long it has been so without a break; None: it is not."""
         if self._prolonged_at is None or now - self._prolonged_at > self._max_silence:
             return None
         return now - self._since

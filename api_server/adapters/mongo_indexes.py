@@ -28,7 +28,11 @@ INDEXES = {
         IndexModel([("labels", 1), ("_id", 1)], partialFilterExpression={"labels": {"$exists": True}}),
     ],
     "keys": [IndexModel([("expire_time", 1)], expireAfterSeconds=0)],
-    "workers": [IndexModel([("last_heartbeat_time", 1)], expireAfterSeconds=WORKER_SECONDS)],
+    "worker_names": [
+        IndexModel([("last_heartbeat_time", 1)], expireAfterSeconds=WORKER_SECONDS),
+        # Heartbeats name the worker.
+        IndexModel([("worker_id", 1)]),
+    ],
 }
 
 

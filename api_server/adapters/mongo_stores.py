@@ -12,6 +12,7 @@ from api_server.adapters.mongo_fleet import MongoFleetStore
 from api_server.adapters.mongo_indexes import create_indexes, set_retention
 from api_server.adapters.mongo_jobs import MongoJobStore
 from api_server.adapters.mongo_keys import MongoKeyStore
+from api_server.adapters.mongo_workers import MongoWorkerStore
 from api_server.adapters.mongo_writes import Writes
 
 DUE_LEASE = "due"
@@ -29,6 +30,7 @@ class MongoStores:
     due_lease: MongoLeaderLease
     keys: MongoKeyStore
     fleet: MongoFleetStore
+    workers: MongoWorkerStore
 
     async def ping(self) -> None:
         """Raises StoreUnavailable unless the primary answers."""
@@ -67,7 +69,8 @@ async def connect(uri: str, database: str, retention: int | None = None) -> Asyn
                 due=MongoDueStore(jobs, writes),
                 due_lease=MongoLeaderLease(collections["leases"], DUE_LEASE, writes),
                 keys=MongoKeyStore(collections["keys"], writes),
-                fleet=MongoFleetStore(collections["fleet"], collections["workers"], writes, clock),
+                fleet=MongoFleetStore(collections["fleet"], writes),
+                workers=MongoWorkerStore(collections["worker_names"], writes, clock),
             )
         finally:
             await writes.drain()

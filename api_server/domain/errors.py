@@ -4,7 +4,8 @@ ServiceError
 ├── JobNotFound
 ├── JobIdTaken, IdempotencyKeyReused      another request came first with this name
 ├── TransitionRefused                     the job does not allow this step now
-├── WorkerNotRegistered
+├── WorkerNotRegistered, WorkerNotFound
+├── WorkerNameTaken                       another process has it, and may be alive
 ├── StoreUnavailable                      the database is out of reach
 └── InvalidArgument                       (service_runtime.errors)
 """
@@ -13,6 +14,7 @@ from uuid import UUID
 
 from google.rpc.code_pb2 import Code
 
+from api_server.domain.fleet import Worker
 from service_runtime.errors import ServiceError
 
 RETRY_DELAY = 1.0
@@ -67,6 +69,36 @@ class WorkerNotRegistered(ServiceError):
 
     def __init__(self, worker_id: str) -> None:
         super().__init__(f"worker {worker_id} is not registered", {"worker_id": worker_id})
+
+
+class WorkerNotFound(ServiceError):
+    """No worker of this name was heard of lately."""
+
+    code = Code.NOT_FOUND
+    reason = "WORKER_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no worker named {name!r} was heard of in the last hour", {"name": name})
+
+
+class WorkerNameTaken(ServiceError):
+    """Another process has the name and may be alive. Metadata: its `worker_id`, `host`, `pid`, `last_heartbeat_time`."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "WORKER_NAME_TAKEN"
+
+    def __init__(self, holder: Worker) -> None:
+        identity, heard = holder.identity, holder.last_heartbeat_time.isoformat(timespec="milliseconds")
+        super().__init__(
+            f"the worker name {identity.name!r} belongs to process {identity.pid} on host {identity.host!r}, "
+            f"last heard of at {heard}",
+            {
+                "worker_id": identity.worker_id,
+                "host": identity.host,
+                "pid": str(identity.pid),
+                "last_heartbeat_time": heard,
+            },
+        )
 
 
 class StoreUnavailable(ServiceError):

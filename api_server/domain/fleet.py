@@ -1,16 +1,65 @@
 """The workers and what they are wished to do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from service_runtime.errors import invalid
+
+MAX_STOPPED = 1000
+"""Workers, and job types, that can be stopped by their names at a time: every heartbeat is answered with them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneWorker:
+    """A part of the fleet: the worker of this name, now and after restarts."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneType:
+    """A part of the fleet: all workers, for jobs of this type."""
+
+    type: str
+
+
+Part = OneWorker | OneType
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What all workers shall do; `revision` counts changes of the wish."""
+    """What all workers shall do; `revision` counts changes of the wish. The stops of parts are ascending."""
 
     consuming: bool = True
     revision: int = 0
+    stopped_workers: tuple[str, ...] = ()
+    stopped_types: tuple[str, ...] = ()
+
+    def wished(self, consuming: bool, part: Part | None) -> "Fleet":
+        """The wish after `part`, or None for all, shall consume or not; itself if that is so already.
+
+        To let all consume clears the stops of all parts. Raises InvalidArgument above MAX_STOPPED.
+        """
+        match part:
+            case OneWorker(name):
+                stopped = _with(self.stopped_workers, name, stopped=not consuming, field="part.worker")
+                wish = replace(self, stopped_workers=stopped)
+            case OneType(job_type):
+                stopped = _with(self.stopped_types, job_type, stopped=not consuming, field="part.type")
+                wish = replace(self, stopped_types=stopped)
+            case None if consuming:
+                wish = Fleet(revision=self.revision)
+            case None:
+                wish = replace(self, consuming=False)
+        return self if wish == self else replace(wish, revision=self.revision + 1)
+
+
+def _with(names: tuple[str, ...], name: str, *, stopped: bool, field: str) -> tuple[str, ...]:
+    changed = set(names) | {name} if stopped else set(names) - {name}
+    if stopped and len(changed) > MAX_STOPPED:
+        raise invalid(field, "part.max_stopped", f"must not be one more than {MAX_STOPPED} that are stopped")
+    return tuple(sorted(changed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +87,14 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker as stored."""
+    """The worker that has a name; `predecessor` is the worker_id from which it took the name over, "" if from none."""
 
     identity: WorkerIdentity
     report: WorkerReport
     last_heartbeat_time: datetime
+    predecessor: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has said that it is shutting down and that nothing is left in its hand."""
+        return self.report.state == "draining" and self.report.in_flight == 0

@@ -93,7 +93,12 @@ def outcome_message(outcome: Taken | ServiceError) -> job_service_pb2.UpdateOutc
 
 
 def fleet_message(fleet: Fleet) -> worker_pb2.Fleet:
-    return worker_pb2.Fleet(consuming=fleet.consuming, revision=fleet.revision)
+    return worker_pb2.Fleet(
+        consuming=fleet.consuming,
+        revision=fleet.revision,
+        stopped_workers=fleet.stopped_workers,
+        stopped_types=fleet.stopped_types,
+    )
 
 
 def worker_message(worker: Worker) -> worker_pb2.Worker:

@@ -82,13 +82,17 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     ) -> job_service_pb2.HeartbeatResponse:
         job_ids = [requests.job_id(text) for text in request.job_ids]
         report = requests.worker_report(request.report)
-        fleet = await self._fleet.heartbeat(request.worker_id, job_ids, report)
-        return job_service_pb2.HeartbeatResponse(fleet=answers.fleet_message(fleet))
+        progress = requests.progress_notes(request)
+        answer = await self._fleet.heartbeat(request.worker_id, job_ids, report, progress)
+        return job_service_pb2.HeartbeatResponse(
+            fleet=answers.fleet_message(answer.fleet), stop_job_ids=[str(job_id) for job_id in answer.stop]
+        )
 
     async def SetFleet(
         self, request: job_service_pb2.SetFleetRequest, context: Any
     ) -> job_service_pb2.SetFleetResponse:
-        fleet, pending = await self._fleet.set_consuming(request.consuming)
+        part = requests.fleet_part(request)
+        fleet, pending = await self._fleet.set_consuming(request.consuming, part)
         return job_service_pb2.SetFleetResponse(
             fleet=answers.fleet_message(fleet), pending_worker_ids=pending
         )

@@ -12,8 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from api_server.domain.attempt import Failure
 from api_server.domain.creation import NewJob
-from api_server.domain.fleet import WorkerIdentity, WorkerReport
-from api_server.domain.job import Status
+from api_server.domain.fleet import OneType, OneWorker, Part, WorkerIdentity, WorkerReport
+from api_server.domain.job import ProgressNote, Status
 from api_server.domain.listing import JobFilter
 from api_server.domain.retry import DEFAULT_POLICY, FailureHint, RetryPolicy
 from api_server.domain.steps import UNEXPLAINED, Claim, Step, Token
@@ -147,6 +147,24 @@ def worker_report(report: worker_pb2.WorkerReport) -> WorkerReport:
         failed_total=report.failed_total,
         fleet_revision=report.fleet_revision,
     )
+
+
+def progress_notes(request: job_service_pb2.HeartbeatRequest) -> list[ProgressNote]:
+    """One for each job: the last that stands there."""
+    notes = {
+        item.job_id.lower(): ProgressNote(
+            job_id(item.job_id), item.attempt, item.progress.percent, item.progress.message
+        )
+        for item in request.progress
+    }
+    return list(notes.values())
+
+
+def fleet_part(request: job_service_pb2.SetFleetRequest) -> Part | None:
+    """Which part of the fleet is meant; None: all."""
+    if not request.HasField("part"):
+        return None
+    return OneWorker(request.part.worker) if request.part.HasField("worker") else OneType(request.part.type)
 
 
 def _object(struct: Struct, field: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from api_server.domain.attempt import Failure
 from api_server.domain.creation import check_client_id, new_job_id
-from api_server.domain.job import Status
+from api_server.domain.fleet import OneType, OneWorker, Part
+from api_server.domain.job import ProgressNote, Status
 from api_server.domain.listing import JobFilter
 from api_server.domain.steps import Circumstances, Claim, Leases, Step, Token, to_transition
 from api_server.rpc import page_token, requests
@@ -127,6 +128,33 @@ def test_a_report_has_ten_thousand_partitions_at_most() -> None:
     requests.worker_report(report(10_000))
     with pytest.raises(InvalidArgument, match="10000 partitions"):
         requests.worker_report(report(10_002))
+
+
+def test_of_one_job_s_progress_the_last_word_counts() -> None:
+    def note(job_id: str, percent: float) -> job_service_pb2.JobProgress:
+        return job_service_pb2.JobProgress(
+            job_id=job_id, attempt=2, progress=job_pb2.Progress(percent=percent, message="m")
+        )
+
+    other = UUID(int=ID.int + 1)
+    request = job_service_pb2.HeartbeatRequest(
+        progress=[note(str(ID), 1), note(str(other), 2), note(str(ID).upper(), 3)]
+    )
+    assert requests.progress_notes(request) == [ProgressNote(ID, 2, 3, "m"), ProgressNote(other, 2, 2, "m")]
+
+
+@pytest.mark.parametrize(
+    ("part", "meant"),
+    [
+        (None, None),
+        (worker_pb2.FleetPart(worker="a"), OneWorker("a")),
+        (worker_pb2.FleetPart(type="data"), OneType("data")),
+    ],
+)
+def test_a_part_of_the_fleet_is_a_worker_or_a_type(
+    part: worker_pb2.FleetPart | None, meant: Part | None
+) -> None:
+    assert requests.fleet_part(job_service_pb2.SetFleetRequest(part=part)) == meant
 
 
 def test_a_payload_beyond_its_limits_is_refused_with_its_path() -> None:

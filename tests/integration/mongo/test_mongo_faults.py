@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 from api_server.adapters.mongo_documents import to_document, to_job
 from api_server.adapters.mongo_stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
+from api_server.domain.fleet import Worker, WorkerReport
 from api_server.domain.job import Job, Status
 from api_server.domain.judgement import Taken, status_taken
 from api_server.domain.records import Place
@@ -30,6 +31,7 @@ from local_stack.mongodb import uri
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 from tests.integration.mongo.jobs import LEASE, WORKER, new_job, now
+from tests.integration.mongo.test_mongo_fleet import identity
 
 BATCHES, BATCH = 200, 20
 DEADLINE_SECONDS = 40.0
@@ -134,6 +136,8 @@ async def test_acknowledged_is_kept_and_unknown_can_be_sent_again(
         key_load(stores),
         await mark_load(stores),
         await lapse_load(stores),
+        await name_load(stores),
+        wish_load(stores),
     ]
     stop = asyncio.Event()
     seen: set[UUID] = set()
@@ -241,6 +245,41 @@ async def lapse_load(stores: MongoStores) -> Load:
         assert await stores.jobs._jobs.count_documents(wrong) == 0
 
     return Load(batches, send, check)
+
+
+async def name_load(stores: MongoStores) -> Load:
+    """A newcomer takes over each name."""
+    at = now()
+    names = [str(uuid4()) for _ in range(5 * BATCHES)]
+    await asyncio.gather(
+        *(stores.workers.take_name(identity(name, 1), lambda _: False, at) for name in names)
+    )
+
+    async def send(name: str) -> None:
+        def may_replace(holder: Worker) -> bool:
+            return holder.identity.worker_id == f"{name}/1"
+
+        holder = await stores.workers.take_name(identity(name, 2), may_replace, at)
+        assert (holder.identity, holder.predecessor) == (identity(name, 2), f"{name}/1")
+
+    async def check(name: str) -> None:
+        assert not await stores.workers.heartbeat(f"{name}/1", WorkerReport(), at)
+        assert await stores.workers.heartbeat(f"{name}/2", WorkerReport(), at)
+
+    return Load(names, send, check)
+
+
+def wish_load(stores: MongoStores) -> Load:
+    """The fleet is stopped and started in turn. A change counted twice, or not, would show in the revision."""
+
+    async def send(consuming: bool) -> None:
+        assert (await stores.fleet.change(lambda wish: wish.wished(consuming, None))).consuming is consuming
+
+    async def check(_: bool) -> None:
+        fleet = await stores.fleet.fleet()
+        assert fleet.consuming is (fleet.revision % 2 == 0)
+
+    return Load([number % 2 == 1 for number in range(10 * BATCHES)], send, check)
 
 
 async def stock(stores: MongoStores, status: Status, size: int, due_time: Any = None) -> list[list[UUID]]:

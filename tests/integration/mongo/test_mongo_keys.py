@@ -1,4 +1,4 @@
-"""Idempotency keys, workers and the fleet's wish, on a real mongod."""
+"""Idempotency keys, the clock, the indexes and the connection, on a real mongod."""
 
 import asyncio
 from datetime import timedelta
@@ -9,7 +9,6 @@ import pytest
 
 from api_server.adapters.mongo_stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
-from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
 from local_stack.mongodb import uri
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
@@ -43,39 +42,6 @@ async def test_expired_key_that_is_still_stored_counts_as_absent(stores: MongoSt
     )
 
 
-async def test_wish_is_consuming_until_another_is_stored(empty_stores: MongoStores) -> None:
-    fleet = empty_stores.fleet
-    assert await fleet.fleet() == Fleet(consuming=True, revision=0)
-    assert await fleet.set_consuming(True) == Fleet(consuming=True, revision=0)
-    assert await fleet.set_consuming(False) == Fleet(consuming=False, revision=1)
-    assert await fleet.set_consuming(False) == Fleet(consuming=False, revision=1)
-    assert await fleet.set_consuming(True) == Fleet(consuming=True, revision=2)
-    assert await fleet.fleet() == Fleet(consuming=True, revision=2)
-
-
-async def test_worker_is_known_from_registering_on_and_keeps_its_last_report(
-    empty_stores: MongoStores,
-) -> None:
-    fleet, time = empty_stores.fleet, now()
-    identity = WorkerIdentity("b/1", "b", "host", 7, ("compute", "data"))
-    report = WorkerReport("consuming", {"jobs.compute": (0, 3)}, 2, 10, 1, 4)
-    assert not await fleet.heartbeat("b/1", report, time)
-    await fleet.register(identity, time)
-    assert await fleet.workers() == [Worker(identity, WorkerReport(), time)]
-    later = time + timedelta(seconds=1)
-    assert await fleet.heartbeat("b/1", report, later)
-    await fleet.register(identity, later)
-    assert await fleet.workers() == [Worker(identity, report, later)]
-
-
-async def test_workers_silent_for_an_hour_are_not_listed(empty_stores: MongoStores) -> None:
-    time = now()
-    for name, age in [("b", 0), ("a", 0), ("old", 61)]:
-        identity = WorkerIdentity(f"{name}/1", name, "host", 1, ())
-        await empty_stores.fleet.register(identity, time - timedelta(minutes=age))
-    assert [worker.identity.name for worker in await empty_stores.fleet.workers()] == ["a", "b"]
-
-
 async def test_clock_shows_the_time_of_the_database(stores: MongoStores) -> None:
     assert abs(stores.clock.now() - now()) < timedelta(seconds=2)
     assert stores.clock.now().microsecond % 1000 == 0
@@ -90,7 +56,9 @@ async def test_indexes_are_those_of_the_budget_and_made_once(empty_stores: Mongo
         "labels_1__id_1",
     }
     assert (await database["keys"].index_information())["expire_time_1"]["expireAfterSeconds"] == 0
-    assert (await database.workers.index_information())["last_heartbeat_time_1"]["expireAfterSeconds"] == 3600
+    names = await database.worker_names.index_information()
+    assert set(names) == {"_id_", "last_heartbeat_time_1", "worker_id_1"}
+    assert names["last_heartbeat_time_1"]["expireAfterSeconds"] == 3600
 
 
 async def test_write_and_read_promises_do_not_depend_on_the_uri(mongod: Stack) -> None:

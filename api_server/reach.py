@@ -1,0 +1,57 @@
+"""For how long this server has been able to reach the store, and so to serve heartbeats."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from api_server.domain.errors import StoreUnavailable
+from api_server.tenure import Tenure
+
+log = structlog.get_logger()
+
+LONGEST_INTERVAL = 1.0
+LONGEST_BREAK = 1.5
+"""Heartbeat intervals between two pings that still count as unbroken. A worker is lost after three: one whose latest
+heartbeat came just before a break that goes unnoticed is not.
+"""
+
+
+class StoreReach:
+    """Asks the store whenever `check` is called, which should be every `interval` seconds.
+
+    Pings that came back all the time show that the store was there and that this process was not stopped.
+    """
+
+    def __init__(
+        self,
+        ping: Callable[[], Awaitable[None]],
+        heartbeat_interval: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`ping` raises StoreUnavailable unless the store answers."""
+        self._ping = ping
+        self._monotonic = monotonic
+        self._tenure = Tenure(max_silence=LONGEST_BREAK * heartbeat_interval)
+        self.interval = min(LONGEST_INTERVAL, heartbeat_interval / 2)
+
+    async def check(self) -> bool:
+        """Whether the store answers."""
+        asked_at = self._monotonic()
+        answered = False
+        try:
+            await self._ping()
+            answered = True
+        except StoreUnavailable:
+            pass
+        except Exception:
+            log.exception("health_unknown")
+        if answered:
+            self._tenure.prolonged(asked_at)
+        else:
+            self._tenure.lost()
+        return answered
+
+    def unbroken_seconds(self) -> float | None:
+        """How long the store has been within reach without a break; None: it is not."""
+        return self._tenure.seconds(self._monotonic())

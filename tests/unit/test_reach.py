@@ -1,0 +1,81 @@
+"""For how long the store has been within reach."""
+
+import pytest
+
+from api_server.domain.errors import StoreUnavailable
+from api_server.fleet_service import MISSED_HEARTBEATS
+from api_server.reach import LONGEST_BREAK, StoreReach
+
+
+class Store:
+    """Answers after `takes` seconds of `now`, which is moved by hand; raises `fault` instead, if there is one."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.takes = 0.0
+        self.fault: Exception | None = None
+
+    def time(self) -> float:
+        return self.now
+
+    async def ping(self) -> None:
+        self.now += self.takes
+        if self.fault is not None:
+            raise self.fault
+
+
+async def checked(store: Store, reach: StoreReach, times: int) -> None:
+    for _ in range(times):
+        assert await reach.check()
+        store.now += reach.interval
+
+
+async def test_the_store_is_out_of_reach_until_it_has_answered() -> None:
+    store = Store()
+    reach = StoreReach(store.ping, 1.0, store.time)
+    assert reach.unbroken_seconds() is None
+    await checked(store, reach, 10)
+    assert reach.unbroken_seconds() == 10 * reach.interval
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailable(), RuntimeError("a fault of our own")])
+async def test_a_ping_without_an_answer_breaks_it_and_the_count_begins_anew(fault: Exception) -> None:
+    store = Store()
+    reach = StoreReach(store.ping, 1.0, store.time)
+    await checked(store, reach, 10)
+    store.fault = fault
+    assert not await reach.check()
+    assert reach.unbroken_seconds() is None
+    store.fault = None
+    await checked(store, reach, 2)
+    assert reach.unbroken_seconds() == 2 * reach.interval
+
+
+@pytest.mark.parametrize(("stood_still", "unbroken"), [(LONGEST_BREAK, True), (LONGEST_BREAK + 0.1, False)])
+async def test_a_process_that_stood_still_knows_it_before_the_next_ping(
+    stood_still: float, unbroken: bool
+) -> None:
+    store = Store()
+    reach = StoreReach(store.ping, 1.0, store.time)
+    await checked(store, reach, 10)
+    store.now += stood_still - reach.interval
+    assert (reach.unbroken_seconds() is not None) is unbroken
+
+
+async def test_a_store_that_answers_too_slowly_is_not_within_reach_all_the_time() -> None:
+    store = Store()
+    reach = StoreReach(store.ping, 1.0, store.time)
+    store.takes = 1.6
+    assert await reach.check()
+    assert reach.unbroken_seconds() is None
+
+
+@pytest.mark.parametrize("heartbeat_interval", [0.1, 0.5, 1.0, 1.4, 2.0, 60.0])
+def test_pings_come_often_enough_and_a_break_that_goes_unnoticed_makes_nobody_look_dead(
+    heartbeat_interval: float,
+) -> None:
+    reach = StoreReach(Store().ping, heartbeat_interval)
+    longest_break = LONGEST_BREAK * heartbeat_interval
+    assert reach.interval < longest_break
+    # The latest heartbeat came an interval before the break.
+    assert heartbeat_interval + longest_break < MISSED_HEARTBEATS * heartbeat_interval
