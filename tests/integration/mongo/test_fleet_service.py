@@ -11,7 +11,7 @@ import pytest
 
 from api_server.adapters.mongo_stores import MongoStores
 from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotRegistered
-from api_server.domain.fleet import Fleet, OneType, OneWorker, WorkerIdentity, WorkerReport
+from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, WorkerIdentity, WorkerReport
 from api_server.domain.job import Job, ProgressNote, Status
 from api_server.domain.transitions import claim
 from api_server.fleet_service import FleetService, Pace
@@ -250,7 +250,7 @@ async def confirming(server: Server, worker_id: str, call: Callable[[], Any]) ->
 async def test_parts_are_stopped_and_started_and_live_workers_confirm(empty_stores: MongoStores) -> None:
     server = Server(empty_stores)
     await server.service.register(identity("a"))
-    expected = [
+    expected: list[tuple[bool, Part | None, Fleet]] = [
         (False, OneWorker("a"), Fleet(True, 1, ("a",))),
         (False, OneType("data"), Fleet(True, 2, ("a",), ("data",))),
         (False, OneType("data"), Fleet(True, 2, ("a",), ("data",))),

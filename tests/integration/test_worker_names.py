@@ -1,0 +1,113 @@
+"""A worker's name, with a real API server that stands still or is cut off from MongoDB: a live holder is never evicted."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from jobs.v1.job_service_pb2 import HeartbeatRequest, RegisterWorkerRequest
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from jobs.v1.worker_pb2 import WorkerIdentity, WorkerReport
+from local_stack.stack import Stack
+from tests.conftest import API_SERVER
+from tests.e2e.jobs_api import wait_for
+
+PATIENCE = 3 * float(API_SERVER["HEARTBEAT_INTERVAL"])
+
+
+@pytest.fixture
+def jobs(stack: Stack) -> Iterator[JobServiceStub]:
+    options = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 100)]
+    with grpc.insecure_channel(stack.address("api_server"), options) as channel:
+        yield JobServiceStub(channel)
+
+
+@dataclass
+class Process:
+    """A worker's process, as far as the API server knows of it."""
+
+    jobs: JobServiceStub
+    name: str
+
+    def __post_init__(self) -> None:
+        self.worker_id = f"{self.name}/{uuid4()}"
+
+    def register(self) -> grpc.RpcError | None:
+        """Why not, if it was refused."""
+        identity = WorkerIdentity(worker_id=self.worker_id, name=self.name, host="here", pid=7)
+        try:
+            self.jobs.RegisterWorker(RegisterWorkerRequest(worker=identity), timeout=5)
+        except grpc.RpcError as error:
+            return error
+        return None
+
+    def registers(self) -> bool:
+        """Whether it has the name now; False if another has it, or the server does not know."""
+        error = self.register()
+        if error is not None:
+            assert error.code() in (grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.UNAVAILABLE)
+        return error is None
+
+    def beat(self) -> None:
+        report = WorkerReport(state=WorkerReport.consuming)
+        self.jobs.Heartbeat(HeartbeatRequest(worker_id=self.worker_id, report=report), timeout=5)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"name-{uuid4()}"
+
+
+def test_a_newcomer_hears_who_has_its_name_and_gets_it_once_that_one_is_silent(
+    jobs: JobServiceStub, name: str
+) -> None:
+    holder, newcomer = Process(jobs, name), Process(jobs, name)
+    assert holder.register() is None
+    error = newcomer.register()
+    assert error is not None
+    assert error.code() is grpc.StatusCode.ALREADY_EXISTS
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert info.reason == "WORKER_NAME_TAKEN"
+    assert info.metadata["worker_id"] == holder.worker_id
+    assert set(info.metadata) == {"worker_id", "host", "pid", "last_heartbeat_time"}
+
+    began = time.monotonic()
+    wait_for(newcomer.registers, "the holder counts as dead")
+    assert time.monotonic() - began >= PATIENCE * 0.9
+    with pytest.raises(grpc.RpcError) as caught:
+        holder.beat()
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    newcomer.beat()
+
+
+@pytest.mark.parametrize("part", ["api_server", "mongodb"])
+def test_a_server_that_heard_nobody_evicts_nobody(
+    stack: Stack, jobs: JobServiceStub, name: str, part: str
+) -> None:
+    holder, newcomer = Process(jobs, name), Process(jobs, name)
+    assert holder.register() is None
+    stack.freeze(part)
+    time.sleep(2 * PATIENCE)  # The fault is that long.
+    stack.thaw(part)
+    thawed = time.monotonic()
+
+    # Long silent, and not dead for that.
+    def refused() -> bool:
+        error = newcomer.register()
+        assert error is not None
+        return error.code() is grpc.StatusCode.ALREADY_EXISTS
+
+    wait_for(refused, "the server answers again")
+    holder.beat()
+    beaten = time.monotonic()
+    assert newcomer.register() is not None
+
+    wait_for(newcomer.registers, "the holder counts as dead")
+    assert time.monotonic() - max(thawed, beaten) >= PATIENCE * 0.9
