@@ -6,7 +6,7 @@ ServiceError
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from google.rpc.code_pb2 import Code
 
@@ -19,7 +19,7 @@ class ServiceError(Exception):
     `metadata` goes into ErrorInfo. `retry_delay` (seconds), where set, goes into RetryInfo.
     """
 
-    code: ClassVar[Code] = Code.INTERNAL
+    code: Code = Code.INTERNAL
     reason: str = "INTERNAL"
 
     def __init__(

@@ -1,11 +1,11 @@
-"""ServiceError as google.rpc.Status, the form in which gRPC and REST callers see it."""
+"""ServiceError as google.rpc.Status, the form in which gRPC and REST callers see it; and the way back."""
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-from service_runtime.errors import ERROR_DOMAIN, InvalidArgument, ServiceError
+from service_runtime.errors import ERROR_DOMAIN, InvalidArgument, ServiceError, Violation
 
 # A status travels in HTTP/2 trailers, of which clients take 8 KiB by default: the message once as text, percent-encoded,
 # and once more with the details in base64.
@@ -22,6 +22,21 @@ def error_to_status(error: ServiceError) -> Status:
     for detail in _details(error):
         status.details.add().Pack(detail)
     return status
+
+
+def status_to_error(status: Status) -> ServiceError | None:
+    """What a service here told another, less the delay for trying again. None: the status is nobody's here."""
+    info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    for detail in status.details:
+        if detail.Unpack(request):
+            return InvalidArgument(
+                [Violation(told.field, told.reason, told.description) for told in request.field_violations]
+            )
+        if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
+            error = ServiceError(status.message, info.metadata)
+            error.code, error.reason = status.code, info.reason
+            return error
+    return None
 
 
 def _details(error: ServiceError) -> list[Message]:

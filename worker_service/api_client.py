@@ -108,8 +108,7 @@ class ApiClient:
     async def heartbeat(self, request: HeartbeatRequest, wait: float) -> HeartbeatResponse:
         return await self._call(lambda stub: stub.Heartbeat(request, timeout=wait))
 
-    async def set_fleet(self, *, consuming: bool, wait: float) -> SetFleetResponse:
-        request = SetFleetRequest(consuming=consuming)
+    async def set_fleet(self, request: SetFleetRequest, wait: float) -> SetFleetResponse:
         return await self._call(lambda stub: stub.SetFleet(request, timeout=wait))
 
     async def get_fleet(self, wait: float) -> GetFleetResponse:

@@ -5,7 +5,10 @@ from typing import Any, TypeVar
 
 import grpc
 from google.rpc.code_pb2 import Code
+from grpc_status import rpc_status
 
+from jobs.v1.job_service_pb2 import SetFleetRequest, SetFleetResponse
+from jobs.v1.worker_pb2 import Fleet, FleetPart
 from jobs.v1.worker_service_pb2 import (
     GetStateRequest,
     GetStateResponse,
@@ -15,7 +18,8 @@ from jobs.v1.worker_service_pb2 import (
     StopResponse,
 )
 from jobs.v1.worker_service_pb2_grpc import WorkerServiceServicer
-from service_runtime.errors import ServiceError
+from service_runtime.errors import InvalidArgument, ServiceError
+from service_runtime.statuses import status_to_error
 from worker_service.api_client import ApiClient
 
 SET_FLEET_SECONDS = 8.0
@@ -47,26 +51,64 @@ class WorkerControl(WorkerServiceServicer):
         self._api = api
 
     async def Start(self, request: StartRequest, context: Any) -> StartResponse:
-        answer = await _reach(self._api.set_fleet(consuming=True, wait=SET_FLEET_SECONDS))
-        return StartResponse(consuming=answer.fleet.consuming, pending_worker_ids=answer.pending_worker_ids)
+        answer = await self._set_fleet(request, consuming=True)
+        return StartResponse(**wish_of(answer.fleet), pending_worker_ids=answer.pending_worker_ids)
 
     async def Stop(self, request: StopRequest, context: Any) -> StopResponse:
-        answer = await _reach(self._api.set_fleet(consuming=False, wait=SET_FLEET_SECONDS))
-        return StopResponse(consuming=answer.fleet.consuming, pending_worker_ids=answer.pending_worker_ids)
+        answer = await self._set_fleet(request, consuming=False)
+        return StopResponse(**wish_of(answer.fleet), pending_worker_ids=answer.pending_worker_ids)
 
     async def GetState(self, request: GetStateRequest, context: Any) -> GetStateResponse:
-        answer = await _reach(self._api.get_fleet(GET_FLEET_SECONDS))
-        return GetStateResponse(consuming=answer.fleet.consuming, workers=answer.workers)
+        answer = await reach(self._api.get_fleet(GET_FLEET_SECONDS))
+        return GetStateResponse(**wish_of(answer.fleet), workers=answer.workers)
+
+    async def _set_fleet(self, request: StartRequest | StopRequest, *, consuming: bool) -> SetFleetResponse:
+        wish = SetFleetRequest(consuming=consuming, part=part_of(request))
+        return await reach(self._api.set_fleet(wish, SET_FLEET_SECONDS))
 
 
-async def _reach(call: Awaitable[T]) -> T:
+def part_of(request: StartRequest | StopRequest) -> FleetPart | None:
+    """The part of the fleet that a request names; None: the whole fleet."""
+    match request.WhichOneof("part"):
+        case "worker":
+            return FleetPart(worker=request.worker)
+        case "type":
+            return FleetPart(type=request.type)
+        case _:
+            return None
+
+
+def wish_of(fleet: Fleet) -> dict[str, Any]:
+    """The fields that each answer has of the wish."""
+    return {
+        "consuming": fleet.consuming,
+        "stopped_workers": fleet.stopped_workers,
+        "stopped_types": fleet.stopped_types,
+    }
+
+
+async def reach(call: Awaitable[T]) -> T:
+    """The API server's answer. Raises ServiceError: what it refused, or that there was no answer."""
     try:
         return await call
     except grpc.aio.AioRpcError as error:
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             raise ApiServerUnreachable(f"no API server is within reach: {error.details()}") from None
+        if (refusal := _refusal(error)) is not None:
+            raise refusal from None
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
             raise FleetTooLarge(
                 "the workers do not fit into one answer; ask JobService for what you need"
             ) from None
         raise
+
+
+def _refusal(error: grpc.aio.AioRpcError) -> ServiceError | None:
+    """What the API server says is wrong with the request, in terms of ours, whose fields have no `part` around them."""
+    status = rpc_status.from_call(error)
+    told = status_to_error(status) if status is not None else None
+    if isinstance(told, InvalidArgument):
+        return InvalidArgument(
+            [each._replace(field=each.field.removeprefix("part.")) for each in told.violations]
+        )
+    return told
