@@ -1,4 +1,4 @@
-"""The Kafka consumer: polls records, keeps the group, stores offsets. The only module that knows aiokafka."""
+"""The Kafka consumer: polls records, keeps the group, stores offsets."""
 
 import asyncio
 import time
@@ -13,6 +13,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from worker_service.backoff import Backoff
 from worker_service.committer import CommitFailed, Committer, PartitionsLost
+from worker_service.group_members import remove_members
 from worker_service.offsets import OffsetTracker, Partition
 
 log = structlog.get_logger()
@@ -57,7 +58,7 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KafkaAddress:
-    """Whom to ask for what. `client_id` is the worker's name, so that its dead group members can be told."""
+    """Whom to ask for what. `client_id` is the worker's name, by which its successor knows what it left behind."""
 
     bootstrap_servers: Sequence[str]
     group_id: str
@@ -95,7 +96,7 @@ class JobConsumer:
         """Goes up whenever polling has been seen to reach the broker."""
 
     async def start(self) -> None:
-        """Join the group; tried until Kafka is there and has the topics."""
+        """Join the group, in place of this worker's predecessors; tried until Kafka is there and has the topics."""
         while True:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=list(self._address.bootstrap_servers),
@@ -105,6 +106,8 @@ class JobConsumer:
             )
             try:
                 if await self._is_ready(consumer):
+                    address = self._address
+                    await remove_members(address.bootstrap_servers, address.group_id, address.client_id)
                     consumer.subscribe(topics=self._topics, listener=_Listener(self))
                     self._consumer = consumer
                     log.info("consuming", topics=sorted(self._topics), group=self._address.group_id)
