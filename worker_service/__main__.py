@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import socket
 import sys
 from collections.abc import Mapping
 
@@ -15,6 +16,7 @@ from worker_service.bootstrap import run_worker
 from worker_service.ending import run_to_the_end
 from worker_service.registry import HandlerSpec, WrongHandlers, load_handlers
 from worker_service.settings import WorkerSettings
+from worker_service.slot import NoSlot, take_slot
 
 log = structlog.get_logger()
 
@@ -25,12 +27,12 @@ def main() -> int:
     settings = load_settings(WorkerSettings)
     configure_logging(settings)
     handlers = handlers_for(settings)
-
+    name = settings.worker_name or name_of_this_process()
     prepare_process = functools.partial(configure_logging, settings)
 
     async def work(stop: asyncio.Event) -> int:
         try:
-            await run_worker(settings, handlers, prepare_process, stop)
+            await run_worker(settings, name, handlers, prepare_process, stop)
         except PortTaken:
             raise
         except Exception:
@@ -47,6 +49,16 @@ def main() -> int:
     except PortTaken as error:
         exit_with_wrong_settings(f"WORKER_HOST, WORKER_PORT: {error}")
     return status
+
+
+def name_of_this_process() -> str:
+    """A name that no other process of this host has. Ends the process with status 2 if none can be had."""
+    try:
+        return take_slot(socket.gethostname())
+    except NoSlot as error:
+        exit_with_wrong_settings(
+            f"WORKER_NAME: must be set here, or TMPDIR be a folder that can be written; no name can be chosen: {error}"
+        )
 
 
 def handlers_for(settings: WorkerSettings) -> Mapping[str, HandlerSpec]:

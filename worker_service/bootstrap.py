@@ -5,7 +5,7 @@ import functools
 import os
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -45,15 +45,16 @@ SERVER_GRACE_SECONDS = 1.0
 
 async def run_worker(
     settings: WorkerSettings,
+    name: str,
     handlers: Mapping[str, HandlerSpec],
     prepare_process: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
-    """Run a worker until `stop` is set. Raises PortTaken, or what one of its parts failed of.
+    """Run the worker of this `name` until `stop` is set. Raises PortTaken, or what a part of it failed of.
 
     `prepare_process` is run in each process that handlers run in, and must be picklable.
     """
-    identity = new_identity(settings)
+    identity = new_identity(name, settings.worker_job_types)
     with structlog.contextvars.bound_contextvars(worker_id=identity.worker_id):
         async with AsyncExitStack() as stack:
             api = await stack.enter_async_context(ApiClient(settings.api_server_address))
@@ -75,14 +76,14 @@ async def run_worker(
             await worker.run(stop)
 
 
-def new_identity(settings: WorkerSettings) -> WorkerIdentity:
+def new_identity(name: str, job_types: Sequence[str]) -> WorkerIdentity:
     """Who this process is: the worker's name and a new incarnation."""
     return WorkerIdentity(
-        worker_id=f"{settings.worker_name}/{secrets.token_hex(4)}",
-        name=settings.worker_name,
+        worker_id=f"{name}/{secrets.token_hex(4)}",
+        name=name,
         host=socket.gethostname(),
         pid=os.getpid(),
-        types=settings.worker_job_types,
+        types=job_types,
     )
 
 
@@ -148,7 +149,7 @@ def build_worker(
     }
     intake = Intake(lanes_by_topic, tracker, wish, claimer, hand, validator, totals, finish=committer.finish)
     consumer = JobConsumer(
-        KafkaAddress(settings.kafka_bootstrap_servers, settings.kafka_group_id, settings.worker_name),
+        KafkaAddress(settings.kafka_bootstrap_servers, settings.kafka_group_id, identity.name),
         lanes_by_topic,
         intake,
         tracker,

@@ -1,7 +1,6 @@
 """What the worker service can be told; see docs/reference/settings.md."""
 
 import os
-import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -19,10 +18,10 @@ _CPUS = os.cpu_count() or 1
 class WorkerSettings(ServiceSettings):
     """Read from WORKER_NAME, WORKER_JOB_TYPES and so on."""
 
-    worker_name: str = Field(
-        default_factory=lambda: socket.gethostname()[:128],
+    worker_name: str | None = Field(
+        default=None,
         pattern=r"^[A-Za-z0-9._-]{1,128}$",
-        description="stays the same over restarts",
+        description="stays the same over restarts; the host's name and a number if there is none",
     )
     worker_job_types: WorkerJobTypes = ("compute", "file", "blockchain", "data")
     worker_handlers: CommaSeparated = Field(default=(), description="modules with handlers of your own")

@@ -1,0 +1,191 @@
+"""Processes on one host get different names by themselves, and a name is free again when its process has gone."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.v1.worker_pb2 import WorkerIdentity
+from local_stack.settings import ROOT
+from service_runtime.settings import WrongSettings, read_settings
+from service_runtime.validation import ContractValidator
+from worker_service.settings import WorkerSettings
+from worker_service.slot import FOLDER, MOST_SLOTS, name_stem
+
+NOBODY = 65534
+WORKER = """
+import os, sys
+from worker_service.slot import NoSlot, take_slot
+os.umask(int(sys.argv[2], 8))
+if user := int(sys.argv[3]):
+    os.setuid(user)
+try:
+    print(take_slot(sys.argv[1]), flush=True)
+except NoSlot as error:
+    print(f"none: {error}", flush=True)
+"""
+UNTIL_TOLD = "sys.stdin.read()"
+START_A_PROGRAM = """
+import subprocess
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False)
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+FORK = """
+import time
+if (child := os.fork()) == 0:
+    time.sleep(600)
+print(child, flush=True)
+sys.stdin.read()
+"""
+Start = Callable[..., tuple[str, subprocess.Popen[str]]]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In place of /tmp, and open to all users like that."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o1777)
+        yield folder
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Starts a process on a host of this name; the name it got, and the process, which holds it until its end."""
+
+    def start(
+        host: str = "host", then: str = UNTIL_TOLD, user: int = 0, umask: str = "022"
+    ) -> tuple[str, subprocess.Popen[str]]:
+        process = cleanup.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", WORKER + then, host, umask, str(user)],
+                env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        cleanup.callback(process.kill)
+        return line_of(process.stdout), process
+
+    with ExitStack() as cleanup:
+        yield start
+
+
+def line_of(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.readline().strip()
+
+
+def test_each_process_gets_the_lowest_number_that_is_free(start: Start) -> None:
+    started = [start() for _ in range(3)]
+    assert [name for name, _ in started] == ["host-1", "host-2", "host-3"]
+
+    started[1][1].kill()
+    started[1][1].wait()
+
+    assert [start()[0], start()[0]] == ["host-2", "host-4"]
+
+
+def test_hosts_that_share_a_folder_do_not_share_numbers(start: Start) -> None:
+    assert [start("a")[0], start("b")[0]] == ["a-1", "b-1"]
+
+
+@pytest.mark.parametrize("then", [START_A_PROGRAM, FORK], ids=["program", "fork"])
+def test_what_a_process_leaves_behind_does_not_hold_its_name(start: Start, then: str) -> None:
+    name, process = start(then=then)
+    left_behind = int(line_of(process.stdout))
+    try:
+        assert start()[0] == "host-2"
+        process.kill()
+        process.wait()
+        os.kill(left_behind, 0)
+        assert start()[0] == name
+    finally:
+        os.kill(left_behind, 9)
+
+
+def test_a_file_that_may_not_be_opened_counts_as_taken(start: Start, folder: Path) -> None:
+    start()
+    for file in (folder / FOLDER).iterdir():
+        file.chmod(0)
+
+    assert start(user=NOBODY if os.geteuid() == 0 else 0)[0] == "host-2"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_users_share_the_numbers_whatever_their_umask(start: Start) -> None:
+    first, process = start(umask="077")
+    assert (first, start(user=NOBODY)[0]) == ("host-1", "host-2")
+
+    process.kill()
+    process.wait()
+
+    # The first one's file is closed to others: the next number is theirs.
+    assert (start(user=NOBODY)[0], start()[0]) == ("host-3", "host-1")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_name_that_another_user_has_left_is_free(start: Start) -> None:
+    _, process = start(user=NOBODY)
+    process.kill()
+    process.wait()
+
+    assert start()[0] == "host-1"
+    assert start(user=NOBODY)[0] == "host-2"
+
+
+def test_a_folder_that_cannot_be_used_is_told(start: Start, folder: Path) -> None:
+    (folder / FOLDER).write_text("")
+
+    said, _ = start()
+
+    assert said.startswith("none: ")
+    assert str(folder / FOLDER) in said
+
+
+def test_a_folder_of_others_that_cannot_be_written_is_told(start: Start, folder: Path) -> None:
+    (folder / FOLDER).mkdir(mode=0o555)
+
+    said, _ = start(user=NOBODY if os.geteuid() == 0 else 0)
+
+    assert said == f"none: [Errno 13] Permission denied: '{folder / FOLDER / 'host-1'}'"
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(start: Start, folder: Path) -> None:
+    (folder / FOLDER).mkdir()
+    (folder / FOLDER / "host-1").symlink_to(folder / "elsewhere")
+
+    assert start()[0].startswith("none: ")
+    assert not (folder / "elsewhere").exists()
+
+
+@given(st.text(max_size=300), st.integers(1, MOST_SLOTS))
+def test_any_host_name_makes_a_workers_name(host: str, number: int) -> None:
+    name = f"{name_stem(host)}-{number}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKER_NAME", name)
+        assert read_settings(WorkerSettings).worker_name == name
+    assert ContractValidator().collect(WorkerIdentity(worker_id=f"{name}/0123abcd", name=name)) == []
+
+
+@pytest.mark.parametrize(("length", "allowed"), [(128, True), (129, False)])
+def test_a_name_that_is_given_has_a_limit(
+    monkeypatch: pytest.MonkeyPatch, length: int, allowed: bool
+) -> None:
+    monkeypatch.setenv("WORKER_NAME", "x" * length)
+    if allowed:
+        assert read_settings(WorkerSettings).worker_name == "x" * length
+    else:
+        with pytest.raises(WrongSettings):
+            read_settings(WorkerSettings)
