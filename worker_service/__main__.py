@@ -11,9 +11,10 @@ import structlog
 from service_runtime.logging import configure_logging
 from service_runtime.run import run_service
 from service_runtime.server import PortTaken
-from service_runtime.settings import exit_with_wrong_settings, load_settings
+from service_runtime.settings import WRONG_SETTINGS_STATUS, exit_with_wrong_settings, load_settings
 from worker_service.bootstrap import run_worker
 from worker_service.ending import run_to_the_end
+from worker_service.registration import NameTaken
 from worker_service.registry import HandlerSpec, WrongHandlers, load_handlers
 from worker_service.settings import WorkerSettings
 from worker_service.slot import NoSlot, take_slot
@@ -22,7 +23,10 @@ log = structlog.get_logger()
 
 
 def main() -> int:
-    """The exit status: 0 after an orderly end, 1 after a failure. Wrong settings end the process with 2."""
+    """The exit status: 0 after an orderly end, 1 after a failure.
+
+    Wrong settings end the process with 2; so does a name that another process has.
+    """
     status = 0
     settings = load_settings(WorkerSettings)
     configure_logging(settings)
@@ -35,6 +39,9 @@ def main() -> int:
             await run_worker(settings, name, handlers, prepare_process, stop)
         except PortTaken:
             raise
+        except NameTaken as error:
+            sys.stderr.write(f"WORKER_NAME: {error}\n")
+            return WRONG_SETTINGS_STATUS
         except Exception:
             log.exception("worker_failed")
             return 1

@@ -50,7 +50,7 @@ async def run_worker(
     prepare_process: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
-    """Run the worker of this `name` until `stop` is set. Raises PortTaken, or what a part of it failed of.
+    """Run the worker of this `name` until `stop` is set. Raises PortTaken, NameTaken, or what a part of it failed of.
 
     `prepare_process` is run in each process that handlers run in, and must be picklable.
     """
@@ -110,11 +110,14 @@ def build_worker(
     """All parts, each given what it needs, in the order of a job's way backwards."""
     claims_wake, pauses_wake = asyncio.Event(), asyncio.Event()
 
-    def wake_both() -> None:
+    def on_wish_change() -> None:
+        for lane in lanes.values():
+            lane.shut_out(wish.stopped_types)
         claims_wake.set()
         pauses_wake.set()
 
-    totals, hand, wish, tracker = Totals(), Hand(), FleetWish(wake_both), OffsetTracker()
+    totals, hand, tracker = Totals(), Hand(), OffsetTracker()
+    wish = FleetWish(identity.name, on_wish_change)
     limits = {
         "loop": settings.worker_concurrency,
         "thread": settings.worker_threads,

@@ -59,6 +59,8 @@ class Claimer:
         self._closed = False
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._answered = asyncio.Event()
+        """Set for a moment whenever a call has ended."""
         self.in_trouble = False
         """Whether the latest call brought nothing; it is being sent again."""
 
@@ -76,6 +78,16 @@ class Claimer:
         try:
             async with asyncio.timeout(seconds):
                 await self._quiet.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def follows_wish(self, seconds: float) -> bool:
+        """Wait until no claim is under way that the fleet's wish forbids, `seconds` at most; whether that came about."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not all(self._wish.allows(item.record.type) for item in self._hand.claiming.values()):
+                    await self._answered.wait()
         except TimeoutError:
             return False
         return True
@@ -123,6 +135,8 @@ class Claimer:
         for claiming, outcome in zip(batch, outcomes, strict=True):
             if outcome is not None:
                 self._settle(claiming, outcome)
+        self._answered.set()
+        self._answered.clear()
         self._set_trouble(all(outcome is None for outcome in outcomes))
         if self.in_trouble:
             await asyncio.sleep(self._backoff.next())

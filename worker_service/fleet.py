@@ -8,23 +8,32 @@ from jobs.v1.worker_pb2 import Fleet
 class FleetWish:
     """The latest wish heard, and the one that is being followed. Before the first one nothing is consumed."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
-        """`on_change` is called when `consuming` has changed."""
+    def __init__(self, worker_name: str, on_change: Callable[[], None]) -> None:
+        """`on_change` is called when `consuming` or `stopped_types` has changed."""
+        self._worker_name = worker_name
         self._on_change = on_change
         self._revision = -1
         self.consuming = False
+        """Whether this worker shall take new jobs, but for those of `stopped_types`."""
+        self.stopped_types: frozenset[str] = frozenset()
         self.followed_revision = 0
 
-    def hear(self, fleet: Fleet, *, anew: bool = False) -> None:
-        """Take in an answer of the API server. An older one, overtaken on the way, is ignored, unless the worker
-        registers `anew`: then the answer stands, whatever was heard before.
-        """
-        if fleet.revision <= self._revision and not anew:
-            return
-        self._revision = fleet.revision
-        if fleet.consuming != self.consuming:
-            self.consuming = fleet.consuming
-            self._on_change()
+    def hear(self, fleet: Fleet) -> None:
+        """Take in an answer of the API server. An older one, overtaken on the way, is ignored."""
+        if fleet.revision > self._revision:
+            self._revision = fleet.revision
+            consuming = fleet.consuming and self._worker_name not in fleet.stopped_workers
+            self._set(consuming, frozenset(fleet.stopped_types))
+
+    def forget(self) -> None:
+        """The API server does not know this worker: whatever was heard before stands no more."""
+        self._revision = -1
+        self.followed_revision = 0
+        self._set(consuming=False, stopped_types=frozenset())
+
+    def allows(self, job_type: str) -> bool:
+        """Whether this worker shall take new jobs of a type."""
+        return self.consuming and job_type not in self.stopped_types
 
     @property
     def followed(self) -> bool:
@@ -34,3 +43,8 @@ class FleetWish:
     def follow(self) -> None:
         """Note that nothing contrary to the latest wish is under way any more."""
         self.followed_revision = max(self._revision, 0)
+
+    def _set(self, consuming: bool, stopped_types: frozenset[str]) -> None:
+        if (consuming, stopped_types) != (self.consuming, self.stopped_types):
+            self.consuming, self.stopped_types = consuming, stopped_types
+            self._on_change()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 import grpc
 import structlog
 
-from jobs.v1.job_service_pb2 import HeartbeatRequest, RegisterWorkerRequest
+from jobs.v1.job_service_pb2 import HeartbeatRequest
 from jobs.v1.worker_pb2 import AssignedPartitions, WorkerIdentity, WorkerReport
 from worker_service.api_client import ApiClient
 from worker_service.backoff import Backoff
@@ -15,6 +15,7 @@ from worker_service.claims import Claimer
 from worker_service.fleet import FleetWish
 from worker_service.hand import Hand
 from worker_service.offsets import Partition
+from worker_service.registration import register
 from worker_service.totals import Totals
 
 log = structlog.get_logger()
@@ -22,6 +23,10 @@ log = structlog.get_logger()
 CALL_SECONDS = 2.0
 """Short: a heartbeat that is late is worth less than the next one. Shorter still where leases are short."""
 TRIES_A_LEASE = 4
+MOST_INTERVALS = 1.5
+"""How long a heartbeat may take, so that the next one comes in time for a worker that may miss no more than two."""
+LAST_SECONDS = 1.0
+"""How long the last heartbeat may take."""
 MOST_INT32 = 2**31 - 1
 
 
@@ -55,7 +60,10 @@ class Heartbeat:
         """Set when the worker shuts down; told with each heartbeat."""
 
     async def run(self) -> None:
-        """Until cancelled: register, then beat. A heartbeat that fails is followed by the next one, soon."""
+        """Until cancelled: register, then beat. A heartbeat that fails is followed by the next one, soon.
+
+        Raises NameTaken.
+        """
         await self._register()
         while True:
             try:
@@ -63,6 +71,9 @@ class Heartbeat:
             except grpc.aio.AioRpcError as error:
                 log.warning("heartbeat_failed", code=error.code().name, message=error.details())
                 if error.code() is grpc.StatusCode.NOT_FOUND:
+                    # Nothing new is taken until it is clear that no other process has taken over this worker's name.
+                    self._wish.forget()
+                    self.registered.clear()
                     await self._register()
                 await self._pause()
                 continue
@@ -72,34 +83,40 @@ class Heartbeat:
                 await self._pause()
                 continue
             self._backoff.reset()
-            # A wish just heard is confirmed with a heartbeat at once, when no claim made before it is under way.
-            if not self._wish.followed and await self._claimer.quiet(self._interval):
-                self._wish.follow()
-                log.info("fleet_wish_followed", consuming=self._wish.consuming)
-            else:
+            # A wish just heard is confirmed with a heartbeat at once, when no claim that it forbids is under way.
+            if self._wish.followed:
                 await asyncio.sleep(self._interval)
+            elif await self._claimer.follows_wish(self._interval):
+                self._wish.follow()
+                log.info(
+                    "fleet_wish_followed",
+                    consuming=self._wish.consuming,
+                    stopped_types=sorted(self._wish.stopped_types),
+                )
 
     async def _pause(self) -> None:
         await asyncio.sleep(min(self._backoff.next(), self._interval))
 
-    async def _register(self) -> None:
-        while True:
-            try:
-                answer = await self._api.register_worker(
-                    RegisterWorkerRequest(worker=self._identity), CALL_SECONDS
-                )
-            except grpc.aio.AioRpcError as error:
-                log.warning("not_registered", code=error.code().name, message=error.details())
-                await asyncio.sleep(self._backoff.next())
-                continue
-            self._backoff.reset()
-            lease = answer.lease.ToTimedelta().total_seconds()
-            self._call_seconds = min(CALL_SECONDS, max(lease / TRIES_A_LEASE, 0.1))
-            self._interval = max(answer.heartbeat_interval.ToTimedelta().total_seconds(), 0.1)
-            self._wish.hear(answer.fleet, anew=True)
-            log.info("registered", consuming=answer.fleet.consuming, heartbeat_interval=self._interval)
-            self.registered.set()
+    async def beat_for_the_last_time(self) -> None:
+        """After `run` was cancelled: say that nothing is in hand any more, so that a successor has the name at once."""
+        if not self.registered.is_set():
             return
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._beat()
+        except (grpc.aio.AioRpcError, TimeoutError) as error:
+            log.warning("last_heartbeat_failed", problem=repr(error))
+
+    async def _register(self) -> None:
+        answer = await register(self._identity, self._api, self._backoff)
+        lease = answer.lease.ToTimedelta().total_seconds()
+        self._interval = max(answer.heartbeat_interval.ToTimedelta().total_seconds(), 0.1)
+        self._call_seconds = min(
+            CALL_SECONDS, max(lease / TRIES_A_LEASE, 0.1), MOST_INTERVALS * self._interval
+        )
+        self._wish.hear(answer.fleet)
+        log.info("registered", consuming=self._wish.consuming, heartbeat_interval=self._interval)
+        self.registered.set()
 
     async def _beat(self) -> None:
         request = HeartbeatRequest(
@@ -124,7 +141,9 @@ class Heartbeat:
     def _state(self) -> "WorkerReport.State.ValueType":
         if self.draining:
             return WorkerReport.State.draining
-        return WorkerReport.State.consuming if self._wish.consuming else WorkerReport.State.paused
+        if any(self._wish.allows(job_type) for job_type in self._identity.types):
+            return WorkerReport.State.consuming
+        return WorkerReport.State.paused
 
 
 def assigned_partitions(partitions: Collection[Partition]) -> list[AssignedPartitions]:

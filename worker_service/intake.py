@@ -11,7 +11,7 @@ from worker_service.fleet import FleetWish
 from worker_service.hand import Hand
 from worker_service.lanes import Lane, Waiting
 from worker_service.offsets import OffsetTracker, Partition, Ticket
-from worker_service.records import BadRecord, decode_record
+from worker_service.records import BadRecord, decode_record, type_of
 from worker_service.totals import Totals
 
 log = structlog.get_logger()
@@ -47,7 +47,8 @@ class Intake:
 
     def wants(self, topic: str) -> bool:
         """Whether records of `topic` may be polled now."""
-        return self._wish.consuming and not self._claimer.in_trouble and not self._lanes[topic].full
+        allowed = self._wish.allows(type_of(topic))
+        return allowed and not self._claimer.in_trouble and not self._lanes[topic].full
 
     def accept(self, partition: Partition, offset: int, value: bytes | None) -> None:
         """Take one record in. A bad one is told, counted and done with: it must not block its partition."""

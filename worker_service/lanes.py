@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -35,6 +35,8 @@ class Lane:
     The allowance keeps a lane of short jobs busy while claims and reports travel. A job claimed ahead waits here about
     that long, not more; a lane of long jobs claims nothing that it cannot start. Refused claims give an allowance too:
     a narrow lane would get through a heap of stale records too slowly.
+
+    Types may be shut out: their records wait on, are not taken, and count for nothing, so that they hold up no others.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class Lane:
         self._limit = limit
         self._on_work = on_work
         self._on_full_change = on_full_change
-        self._waiting: deque[Waiting] = deque()
-        self._waiting_bytes = 0
+        self._waiting: defaultdict[str, _Queue] = defaultdict(_Queue)
+        """By job type."""
+        self._arrivals = 0
+        self._shut_out: AbstractSet[str] = frozenset()
         self._held = 0
         self._short_runs = _RecentCount(clock)
         self._refusals = _RecentCount(clock)
@@ -67,24 +71,29 @@ class Lane:
 
     def add(self, waiting: Waiting) -> None:
         """Let a record wait."""
-        self._waiting.append(waiting)
-        self._waiting_bytes += waiting.size
+        self._arrivals += 1
+        self._waiting[waiting.record.type].add(self._arrivals, waiting)
         self._review()
         self._on_work()
 
     def take(self) -> Waiting | None:
-        """The record that has waited longest; None if none waits."""
-        if not self._waiting:
+        """The record that has waited longest, of those that are not shut out; None if none waits."""
+        queues = self._open_queues()
+        if not queues:
             return None
-        waiting = self._waiting.popleft()
-        self._waiting_bytes -= waiting.size
+        waiting = min(queues, key=lambda queue: queue.first_arrival).take()
         self._review()
         return waiting
 
+    def shut_out(self, job_types: AbstractSet[str]) -> None:
+        """Shut out these types and no others."""
+        self._shut_out = job_types
+        self._review()
+
     def drop(self, partitions: AbstractSet[Partition]) -> None:
         """Forget the records of `partitions`: Kafka gives them to whoever has the partition next."""
-        self._waiting = deque(item for item in self._waiting if item.ticket.partition not in partitions)
-        self._waiting_bytes = sum(item.size for item in self._waiting)
+        for queue in self._waiting.values():
+            queue.drop(partitions)
         self._review()
 
     def hold(self) -> None:
@@ -107,10 +116,47 @@ class Lane:
 
     def _review(self) -> None:
         share = 0.5 if self.full else 1
-        full = len(self._waiting) >= FULL_RECORDS * share or self._waiting_bytes >= FULL_BYTES * share
+        queues = self._open_queues()
+        records, size = sum(map(len, queues)), sum(queue.size for queue in queues)
+        full = records >= FULL_RECORDS * share or size >= FULL_BYTES * share
         if full != self.full:
             self.full = full
             self._on_full_change()
+
+    def _open_queues(self) -> list["_Queue"]:
+        """Those that have records and are not shut out."""
+        return [
+            queue for job_type, queue in self._waiting.items() if queue and job_type not in self._shut_out
+        ]
+
+
+class _Queue:
+    """Waiting records of one type, each with its number in the order of arrival in the lane."""
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[int, Waiting]] = deque()
+        self.size = 0
+        """Bytes."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def first_arrival(self) -> int:
+        return self._items[0][0]
+
+    def add(self, arrival: int, waiting: Waiting) -> None:
+        self._items.append((arrival, waiting))
+        self.size += waiting.size
+
+    def take(self) -> Waiting:
+        _, waiting = self._items.popleft()
+        self.size -= waiting.size
+        return waiting
+
+    def drop(self, partitions: AbstractSet[Partition]) -> None:
+        self._items = deque(item for item in self._items if item[1].ticket.partition not in partitions)
+        self.size = sum(waiting.size for _, waiting in self._items)
 
 
 class _RecentCount:

@@ -18,6 +18,11 @@ def topic_of(job_type: str) -> str:
     return f"{TOPIC_PREFIX}{job_type}"
 
 
+def type_of(topic: str) -> str:
+    """The job type of a Kafka topic."""
+    return topic.removeprefix(TOPIC_PREFIX)
+
+
 def decode_record(value: bytes | None, topic: str, validator: ContractValidator) -> DispatchRecord:
     """The dispatch record in a Kafka record's value, its id in lower case. Raises BadRecord."""
     if value is None:

@@ -12,6 +12,7 @@ from worker_service.committer import Committer
 from worker_service.consumer import JobConsumer
 from worker_service.hand import Hand
 from worker_service.heartbeat import Heartbeat
+from worker_service.registration import NameTaken
 from worker_service.reporter import Reporter
 from worker_service.running import Runner
 from worker_service.totals import Totals
@@ -62,14 +63,16 @@ class Worker:
         failure = next((_failure(task) for task in parts if task.done()), None)
         if failure is not None:
             log.error("part_failed", problem=repr(failure))
-        log.info("draining", in_hand=len(self.hand.held), drain_timeout=self.drain_timeout)
+        # Whoever has this worker's name now has ended its claims: nobody waits for what its handlers still do.
+        patience = 0.0 if isinstance(failure, NameTaken) else self.drain_timeout
+        log.info("draining", in_hand=len(self.hand.held), drain_timeout=patience)
         self.heartbeat.draining = True
         await self.set_serving(False)
         await _end([consuming], END_SECONDS)
         self.claimer.close()
         await self.claimer.quiet(CLAIM_SECONDS)
         await _end([claiming], END_SECONDS)
-        await self._empty_hand()
+        await self._empty_hand(patience)
         await self.committer.flush(self.consumer, COMMIT_SECONDS)
         await _end([committing], END_SECONDS)
         await self.stop_serving()
@@ -78,6 +81,7 @@ class Worker:
         await self._flush_reports()
         await self.consumer.close()
         await _end([stopping, *others], OTHERS_END_SECONDS)
+        await self.heartbeat.beat_for_the_last_time()
         log.info("drained", **asdict(self.totals))
         if failure is not None:
             raise failure
@@ -90,8 +94,8 @@ class Worker:
             group.create_task(self.consumer.keep_pauses())
             group.create_task(watch(lambda: self.consumer.contacts, self.set_serving))
 
-    async def _empty_hand(self) -> None:
-        if not await self.runner.idle(self.drain_timeout):
+    async def _empty_hand(self, patience: float) -> None:
+        if not await self.runner.idle(patience):
             log.warning("drain_timed_out", in_hand=len(self.hand.held))
             await self.runner.interrupt({"loop", "process"})
         await self._flush_reports()

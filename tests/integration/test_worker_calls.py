@@ -194,7 +194,7 @@ class Claims:
         self._tracker.assign(PARTITION)
         self._offset = -1
         wake = asyncio.Event()
-        wish = FleetWish(wake.set)
+        wish = FleetWish("test", wake.set)
         wish.hear(Fleet(consuming=True, revision=1))
         self.hand, self.finished = Hand(), list[int]()
         self.started, self.given_up = list[Claimed](), list[Claimed]()

@@ -62,7 +62,7 @@ def heartbeat_of(
     totals: Totals,
     assignment: Callable[[], Collection[Partition]],
 ) -> Heartbeat:
-    wish = FleetWish(lambda: None)
+    wish = FleetWish("test", lambda: None)
     claimer = Claimer(
         "test/1",
         StatusUpdates(api),

@@ -25,9 +25,14 @@ def lane_of(limit: int, clock: Callable[[], float] | None = None, flips: list[bo
     return lane
 
 
-def waiting(offset: int, partition: int = 0, size: int = 1) -> Waiting:
-    ticket = Ticket(Partition("jobs.compute", partition), 1, offset)
-    return Waiting(DispatchRecord(id=str(offset)), ticket, size)
+def waiting(offset: int, partition: int = 0, size: int = 1, job_type: str = "compute") -> Waiting:
+    ticket = Ticket(Partition(f"jobs.{job_type}", partition), 1, offset)
+    return Waiting(DispatchRecord(id=str(offset), type=job_type), ticket, size)
+
+
+def taken_from(lane: Lane) -> list[int]:
+    """The offsets of all records that can be taken."""
+    return [item.ticket.offset for item in iter(lane.take, None)]
 
 
 def test_an_idle_lane_claims_no_more_than_its_limit() -> None:
@@ -129,3 +134,54 @@ def test_dropping_a_partition_forgets_its_records_only() -> None:
 
     assert [lane.take(), lane.take(), lane.take()][:2] != [None, None]
     assert not lane.full
+
+
+def test_records_of_all_types_come_out_in_the_order_they_came_in() -> None:
+    lane = lane_of(1)
+    for offset, job_type in enumerate(["a", "b", "a", "c", "b", "a"]):
+        lane.add(waiting(offset, job_type=job_type))
+
+    assert taken_from(lane) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_type_that_is_shut_out_waits_and_others_pass_it() -> None:
+    lane = lane_of(1)
+    for offset, job_type in enumerate(["a", "b", "a", "b"]):
+        lane.add(waiting(offset, job_type=job_type))
+    lane.shut_out({"a"})
+    assert taken_from(lane) == [1, 3]
+
+    lane.add(waiting(4, job_type="b"))
+    lane.shut_out({"b"})
+    assert taken_from(lane) == [0, 2]
+
+    lane.shut_out(set())
+    assert taken_from(lane) == [4]
+
+
+def test_records_that_are_shut_out_do_not_make_a_lane_full() -> None:
+    flips: list[bool] = []
+    lane = lane_of(1, flips=flips)
+    for offset in range(lanes.FULL_RECORDS):
+        lane.add(waiting(offset, job_type="a"))
+    assert lane.full
+
+    lane.shut_out({"a"})
+    assert not lane.full
+    lane.add(waiting(0, size=lanes.FULL_BYTES - 1, job_type="b"))
+    assert not lane.full
+
+    lane.shut_out(set())
+    assert lane.full
+    assert flips == [True, False, True]
+
+
+def test_records_that_are_shut_out_are_forgotten_with_their_partition() -> None:
+    lane = lane_of(1)
+    for offset, partition in enumerate([0, 1, 0]):
+        lane.add(waiting(offset, partition, job_type="a"))
+    lane.shut_out({"a"})
+    lane.drop({Partition("jobs.a", 0)})
+
+    lane.shut_out(set())
+    assert taken_from(lane) == [1]

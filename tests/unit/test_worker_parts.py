@@ -79,10 +79,13 @@ class TestEndpoints:
 
 class TestFleetWish:
     def test_nothing_is_consumed_before_the_first_wish_is_heard(self) -> None:
-        assert not FleetWish(lambda: None).consuming
+        wish = FleetWish("test", lambda: None)
+
+        assert not wish.consuming
+        assert not wish.allows("compute")
 
     def test_a_wish_is_not_followed_until_somebody_says_so(self) -> None:
-        wish = FleetWish(lambda: None)
+        wish = FleetWish("test", lambda: None)
         wish.hear(Fleet(consuming=True, revision=4))
 
         assert (wish.consuming, wish.followed, wish.followed_revision) == (True, False, 0)
@@ -90,27 +93,55 @@ class TestFleetWish:
         assert (wish.followed, wish.followed_revision) == (True, 4)
 
     def test_an_older_answer_changes_nothing(self) -> None:
-        wish = FleetWish(lambda: None)
+        wish = FleetWish("test", lambda: None)
         wish.hear(Fleet(consuming=False, revision=2))
         wish.hear(Fleet(consuming=True, revision=1))
 
         assert not wish.consuming
 
-    def test_registering_anew_overrules_what_was_heard_before(self) -> None:
-        wish = FleetWish(lambda: None)
-        wish.hear(Fleet(consuming=False, revision=2))
-        wish.hear(Fleet(consuming=True, revision=0), anew=True)
-
-        assert wish.consuming
-
-    def test_only_a_change_of_the_wish_is_told(self) -> None:
-        changes: list[None] = []
-        wish = FleetWish(lambda: changes.append(None))
-        wish.hear(Fleet(consuming=True, revision=1))
+    def test_a_forgotten_wish_allows_nothing_and_is_followed_by_any(self) -> None:
+        wish = FleetWish("test", lambda: None)
         wish.hear(Fleet(consuming=True, revision=2))
-        wish.hear(Fleet(consuming=False, revision=3))
+        wish.follow()
+        wish.forget()
+        assert not wish.allows("compute")
+        assert wish.followed_revision == 0
 
-        assert len(changes) == 2
+        wish.hear(Fleet(consuming=True, revision=1))
+        assert wish.allows("compute")
+        assert not wish.followed
+
+    def test_a_stop_holds_for_the_worker_that_it_names(self) -> None:
+        fleet = Fleet(consuming=True, revision=1, stopped_workers=["other", "test"])
+        stopped, other, third = (FleetWish(name, lambda: None) for name in ("test", "other", "third"))
+        for wish in (stopped, other, third):
+            wish.hear(fleet)
+
+        assert [wish.allows("compute") for wish in (stopped, other, third)] == [False, False, True]
+
+    def test_a_stop_holds_for_the_type_that_it_names(self) -> None:
+        wish = FleetWish("test", lambda: None)
+        wish.hear(Fleet(consuming=True, revision=1, stopped_types=["compute"]))
+
+        assert (wish.allows("compute"), wish.allows("data"), wish.consuming) == (False, True, True)
+
+    def test_only_a_change_for_this_worker_is_told(self) -> None:
+        changes: list[None] = []
+        wish = FleetWish("test", lambda: changes.append(None))
+        for revision, fleet in enumerate(
+            [
+                Fleet(consuming=True),
+                Fleet(consuming=True, stopped_workers=["other"]),
+                Fleet(consuming=True, stopped_types=["data"]),
+                Fleet(consuming=True, stopped_types=["data"], stopped_workers=["other"]),
+                Fleet(consuming=False, stopped_types=["data"], stopped_workers=["test"]),
+                Fleet(consuming=True, stopped_types=["data"], stopped_workers=["test"]),
+            ]
+        ):
+            fleet.revision = revision
+            wish.hear(fleet)
+
+        assert len(changes) == 3
 
 
 class TestSilence:

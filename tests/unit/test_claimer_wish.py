@@ -1,0 +1,131 @@
+"""The claimer leaves stopped types alone, goes on with the others, and knows when the wish is being followed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
+from jobs.v1.worker_pb2 import Fleet
+from tests.unit.job_service_fake import api_of
+from worker_service.backoff import Backoff
+from worker_service.claims import Claimer
+from worker_service.fleet import FleetWish
+from worker_service.hand import Claimed, Hand
+from worker_service.lanes import Lane, Waiting
+from worker_service.offsets import Partition, Ticket
+from worker_service.totals import Totals
+from worker_service.updates import StatusUpdates
+
+DEADLINE = 20.0
+
+
+class Claims:
+    """A claimer at work on one lane; each call is answered when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Semaphore(0)
+        self.started = list[str]()
+
+    async def update(self, request: Any, _context: Any) -> BatchUpdateStatusResponse:
+        self.asked.set()
+        await self.answer.acquire()
+        outcomes = [UpdateOutcome(accepted=UpdateAccepted(attempt=1)) for _ in request.requests]
+        return BatchUpdateStatusResponse(outcomes=outcomes)
+
+    def wire(self, updates: StatusUpdates) -> None:
+        wake = asyncio.Event()
+        self.lane = Lane(100, on_work=wake.set, on_full_change=lambda: None)
+
+        def on_change() -> None:
+            self.lane.shut_out(self.wish.stopped_types)
+            wake.set()
+
+        self.wish = FleetWish("test", on_change)
+        self.claimer = Claimer(
+            "test/1",
+            updates,
+            [self.lane],
+            Hand(),
+            self.wish,
+            Totals(),
+            wake=wake,
+            backoff=Backoff(),
+            finish=lambda _: None,
+            start=self._start,
+            give_up=lambda _: None,
+            on_trouble_change=lambda: None,
+        )
+
+    def _start(self, claimed: Claimed) -> None:
+        self.started.append(claimed.id)
+
+    def add(self, job_id: str, job_type: str) -> None:
+        ticket = Ticket(Partition(f"jobs.{job_type}", 0), 1, len(job_id))
+        self.lane.add(Waiting(DispatchRecord(id=job_id, type=job_type), ticket, 1))
+
+    async def starts(self, *job_ids: str) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while self.started != list(job_ids):
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def claims() -> AsyncIterator[Claims]:
+    claims = Claims()
+    async with api_of({"BatchUpdateStatus": claims.update}) as api:
+        claims.wire(StatusUpdates(api))
+        running = asyncio.create_task(claims.claimer.run())
+        yield claims
+        for _ in range(100):
+            claims.answer.release()
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_stopped_type_waits_and_is_claimed_when_it_may_go_on(claims: Claims) -> None:
+    claims.wish.hear(Fleet(consuming=True, revision=1, stopped_types=["data"]))
+    claims.answer.release()
+    claims.add("first", "data")
+    claims.add("second", "compute")
+    await claims.starts("second")
+
+    claims.answer.release()
+    claims.wish.hear(Fleet(consuming=True, revision=2))
+    await claims.starts("second", "first")
+
+
+async def test_a_stop_of_a_type_is_followed_once_its_claims_have_ended_whatever_others_go_on(
+    claims: Claims,
+) -> None:
+    claims.wish.hear(Fleet(consuming=True, revision=1))
+    claims.add("data", "data")
+    async with asyncio.timeout(DEADLINE):
+        await claims.asked.wait()
+
+    claims.wish.hear(Fleet(consuming=True, revision=2, stopped_types=["data"]))
+    claims.add("compute", "compute")
+    following = asyncio.create_task(claims.claimer.follows_wish(DEADLINE))
+    assert not await claims.claimer.follows_wish(0.2)
+
+    claims.answer.release()
+    assert await following
+    # The other type's claim is under way meanwhile, and was not waited for.
+    assert not await claims.claimer.quiet(0)
+    assert claims.started == ["data"]
+
+
+async def test_a_stop_of_all_is_followed_once_all_claims_have_ended(claims: Claims) -> None:
+    claims.wish.hear(Fleet(consuming=True, revision=1))
+    claims.add("compute", "compute")
+    async with asyncio.timeout(DEADLINE):
+        await claims.asked.wait()
+
+    claims.wish.hear(Fleet(consuming=True, revision=2, stopped_workers=["test"]))
+    assert not await claims.claimer.follows_wish(0.2)
+
+    claims.answer.release()
+    assert await claims.claimer.follows_wish(DEADLINE)
