@@ -1,6 +1,6 @@
 """The worker service. Handlers of your own import what they need from here; see docs/howto/write-a-handler.md."""
 
 from worker_service.declare import handler
-from worker_service.job import InputError, Job
+from worker_service.job import InputError, Job, PermanentError, RetryAfter
 
-__all__ = ["InputError", "Job", "handler"]
+__all__ = ["InputError", "Job", "PermanentError", "RetryAfter", "handler"]

@@ -10,7 +10,7 @@ from typing import Any
 from structlog.contextvars import bound_contextvars
 
 from service_runtime.structs import StructError, StructTooLargeError, dict_to_struct
-from worker_service.job import InputError, Job
+from worker_service.job import InputError, Job, PermanentError, RetryAfter, seconds_of
 from worker_service.outcome import Failed, Reason, Succeeded
 
 MAX_MESSAGE = 1000
@@ -58,26 +58,41 @@ def _succeeded(result: Any) -> Ended:
             Failed(
                 Reason.INVALID_RESULT,
                 f"result: must be a JSON object (dict), is of type {type(result).__name__}",
+                permanent=True,
             )
         )
     try:
         return Ended(Succeeded(dict_to_struct(result)))
     except StructTooLargeError as error:
-        return Ended(Failed(Reason.RESULT_TOO_LARGE, _bounded(f"result: {error}")))
+        return Ended(Failed(Reason.RESULT_TOO_LARGE, _bounded(f"result: {error}"), permanent=True))
     except StructError as error:
-        return Ended(Failed(Reason.INVALID_RESULT, _bounded(str(error.inside("result")))))
+        message = _bounded(str(error.inside("result")))
+        return Ended(Failed(Reason.INVALID_RESULT, message, permanent=True))
 
 
 def _failed(error: BaseException) -> Ended:
-    if isinstance(error, InputError):
-        return Ended(Failed(Reason.INVALID_INPUT, _bounded(str(error))))
     name = type(error).__qualname__
     try:
         text = str(error)
     except BaseException as second:  # noqa: BLE001 - this too is the handler's code
         text = f"(its text cannot be had: {type(second).__qualname__})"
+    match error:
+        case InputError():
+            return Ended(Failed(Reason.INVALID_INPUT, _bounded(text or name), permanent=True))
+        case PermanentError():
+            return Ended(Failed(Reason.PERMANENT_ERROR, _bounded(text or name), permanent=True))
+        case RetryAfter():
+            return Ended(Failed(Reason.RETRY_AFTER, _bounded(text or name), retry_after=_delay_of(error)))
     message = _bounded(f"{name}: {text}" if text else name)
     return Ended(Failed(Reason.HANDLER_ERROR, message), "".join(traceback.format_exception(error)).rstrip())
+
+
+def _delay_of(error: RetryAfter) -> float | None:
+    """None if a handler's own kind of RetryAfter has none."""
+    try:
+        return seconds_of(error.delay)
+    except Exception:  # noqa: BLE001 - this too is the handler's code
+        return None
 
 
 def _bounded(text: str) -> str:

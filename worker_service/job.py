@@ -1,7 +1,12 @@
-"""What a handler is given, and the error that it raises about it."""
+"""What a handler is given, and the errors by which it says more than that it failed."""
 
+import numbers
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
+
+MOST_RETRY_AFTER = 7 * 24 * 3600
+"""Seconds; the contract's limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,10 @@ class Job:
 
 
 class InputError(ValueError):
-    """The job's payload is at fault: `field` and what the rule is, such as `input: must be a string, is a number`."""
+    """The job's payload is at fault: `field` and what the rule is, such as `input: must be a string, is a number`.
+
+    No other try is made.
+    """
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -24,3 +32,36 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type["InputError"], tuple[str, str]]:
         return InputError, (self.field, self.problem)
+
+
+class PermanentError(Exception):
+    """Another try cannot help: the job has failed for good. Its text, for people, becomes the job's error message."""
+
+
+class RetryAfter(Exception):
+    """The try has failed; the next one, if there is one left, is to start after `delay` seconds.
+
+    A delay below 0 counts as 0, one above 7 days as 7 days. Raises TypeError for what is no number or timedelta,
+    ValueError for NaN: the handler then fails of that, as of any error, and is tried again when the job's retry policy says.
+    """
+
+    def __init__(self, delay: float | timedelta, message: str = "") -> None:
+        self.delay = seconds_of(delay)
+        self.message = message
+        super().__init__(message or f"to be tried again after {self.delay:g} s")
+
+    def __reduce__(self) -> tuple[type["RetryAfter"], tuple[float, str]]:
+        return RetryAfter, (self.delay, self.message)
+
+
+def seconds_of(delay: Any) -> float:
+    """A delay in seconds, within its limits. Raises TypeError, ValueError as RetryAfter does."""
+    if isinstance(delay, timedelta):
+        delay = delay.total_seconds()
+    if not isinstance(delay, numbers.Real):
+        raise TypeError(f"RetryAfter: the delay must be seconds or a timedelta, is a {type(delay).__name__}")
+    if delay != delay:  # noqa: PLR0124 - NaN, of whatever kind of number
+        raise ValueError("RetryAfter: the delay must be a number, is NaN")
+    if delay <= 0:
+        return 0.0
+    return float(delay) if delay < MOST_RETRY_AFTER else float(MOST_RETRY_AFTER)

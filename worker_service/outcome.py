@@ -11,12 +11,18 @@ class Reason(StrEnum):
 
     INVALID_INPUT = "INVALID_INPUT"
     """The handler found the payload wrong; the message names the field."""
+    PERMANENT_ERROR = "PERMANENT_ERROR"
+    """The handler said that another try cannot help; the message is its own."""
+    RETRY_AFTER = "RETRY_AFTER"
+    """The handler asked for another try, and this was the last one; the message is its own."""
     HANDLER_ERROR = "HANDLER_ERROR"
     """The handler raised anything else; the message has the error's type and text, the log its trace."""
     INVALID_RESULT = "INVALID_RESULT"
     """What the handler returned is not a JSON object; the message says where."""
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
     """The result is above the limit for payloads and results."""
+    TIMEOUT = "TIMEOUT"
+    """The handler ran for longer than the job's timeout allows."""
     WORKER_PROCESS_DIED = "WORKER_PROCESS_DIED"
     """The process that ran the handler ended before the handler did, as by a crash or for want of memory."""
 
@@ -30,10 +36,14 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job cannot succeed as it is. `reason` is a Reason, `message` for people and without a trace."""
+    """The try has failed. `reason` is a Reason, `message` for people and without a trace."""
 
     reason: str
     message: str
+    permanent: bool = False
+    """Whether another try cannot help."""
+    retry_after: float | None = None
+    """Seconds until the next try, where the handler wants other than the job's retry policy says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import assert_never
 
 import structlog
@@ -10,10 +12,10 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from jobs.v1.job_pb2 import Job, JobError
-from jobs.v1.job_service_pb2 import Token, UpdateOutcome, UpdateStatusRequest
+from jobs.v1.job_service_pb2 import FailureHint, Token, UpdateOutcome, UpdateStatusRequest
 from worker_service.backoff import Backoff
 from worker_service.hand import Claimed, Hand
-from worker_service.outcome import Failed, Interrupted, Outcome, Succeeded
+from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 from worker_service.totals import Totals
 from worker_service.updates import StatusUpdates, reason_of
 
@@ -23,6 +25,11 @@ MOST_AT_ONCE = 500
 MOST_BYTES = 2 * 1024 * 1024
 MAX_MESSAGE = 4096
 """Characters; the contract's limit for JobError.message."""
+CODES: Mapping[str, int] = {
+    Reason.INVALID_INPUT: Code.INVALID_ARGUMENT,
+    Reason.TIMEOUT: Code.DEADLINE_EXCEEDED,
+}
+"""JobError's code for these reasons; INTERNAL for all others."""
 UNFIT_RESULT = {Code.INVALID_ARGUMENT: "INVALID_RESULT", Code.RESOURCE_EXHAUSTED: "RESULT_TOO_LARGE"}
 """How the API server refuses a result, and the reason that the job then fails with."""
 
@@ -99,19 +106,21 @@ class Reporter:
 
     def _settle(self, report: Report, outcome: UpdateOutcome) -> None:
         if outcome.WhichOneof("outcome") == "accepted":
-            self._count(report.request.status)
+            self._count(report.request.status, outcome.accepted.status)
         elif outcome.error.code in UNFIT_RESULT and report.request.status == Job.Status.completed:
             reason = UNFIT_RESULT[outcome.error.code]
-            self.put(report.claimed, Failed(reason=reason, message=outcome.error.message))
+            self.put(report.claimed, Failed(reason, outcome.error.message, permanent=True))
             return
         else:
             self._note_refusal(report, outcome.error)
         self._hand.leave(report.claimed)
 
-    def _count(self, status: "Job.Status.ValueType") -> None:
-        match status:
+    def _count(self, reported: "Job.Status.ValueType", became: "Job.Status.ValueType") -> None:
+        match reported:
             case Job.Status.completed:
                 self._totals.completed += 1
+            case Job.Status.failed if became == Job.Status.queued:
+                self._totals.retried += 1
             case Job.Status.failed:
                 self._totals.failed += 1
             case _:
@@ -141,6 +150,8 @@ class Reporter:
             case Failed(reason, message):
                 request.status = Job.Status.failed
                 request.error.CopyFrom(_job_error(reason, message))
+                if outcome.permanent or outcome.retry_after is not None:
+                    request.failure_hint.CopyFrom(_failure_hint(outcome))
             case Interrupted():
                 request.status = Job.Status.queued
             case _:
@@ -149,5 +160,12 @@ class Reporter:
 
 
 def _job_error(reason: str, message: str) -> JobError:
-    code = Code.INVALID_ARGUMENT if reason == "INVALID_INPUT" else Code.INTERNAL
+    code = CODES.get(reason, Code.INTERNAL)
     return JobError(code=code, message=message[:MAX_MESSAGE], reason=reason)
+
+
+def _failure_hint(failed: Failed) -> FailureHint:
+    hint = FailureHint(permanent=failed.permanent)
+    if failed.retry_after is not None:
+        hint.retry_after.FromTimedelta(timedelta(seconds=failed.retry_after))
+    return hint

@@ -138,7 +138,7 @@ class Runner:
         try:
             payload = await self._payload(claimed)
         except JobGone:
-            return Failed(reason=Reason.HANDLER_ERROR, message="the job does not exist any more")
+            return Failed(Reason.HANDLER_ERROR, "the job does not exist any more", permanent=True)
         job = Job(id=claimed.id, type=claimed.type, attempt=claimed.attempt, payload=payload)
         return await self._executor.run(self._handlers[claimed.type], job)
 

@@ -9,6 +9,8 @@ class Totals:
 
     completed: int = 0
     failed: int = 0
+    retried: int = 0
+    """Failures reported after which the job was queued for another try."""
     handed_back: int = 0
     superseded: int = 0
     """Reports refused because somebody else holds the job by now."""

@@ -1,6 +1,7 @@
 """Handlers for the tests, in a module that other processes can import."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 
 import structlog
 
-from worker_service import InputError, Job, handler
+from worker_service import InputError, Job, PermanentError, RetryAfter, handler
 
 
 class NotPicklable(Exception):
@@ -20,6 +21,13 @@ class NotPicklable(Exception):
     def __init__(self, text: str, _more: object) -> None:
         super().__init__(text)
         self.lock = threading.Lock()
+
+
+class Careless(RetryAfter):
+    """An error that does not let its class make it."""
+
+    def __init__(self) -> None:
+        pass
 
 
 class NoText(Exception):
@@ -32,6 +40,11 @@ class NoText(Exception):
 ERRORS: dict[str, Callable[[], BaseException]] = {
     "input": lambda: InputError("size", "must be positive, is -1"),
     "value": lambda: ValueError("no such thing"),
+    "permanent": lambda: PermanentError("no such customer"),
+    "permanent, no text": PermanentError,
+    "later": lambda: RetryAfter(90, "the service is busy"),
+    "later, no text": lambda: RetryAfter(90),
+    "later, without its own making": Careless,
     "no message": ValueError,
     "long": lambda: ValueError("x" * 5000),
     "surrogate": lambda: ValueError("bad \udcff"),
@@ -71,8 +84,8 @@ def act(job: Job) -> Any:  # noqa: C901 - one case for each deed
             while True:
                 time.sleep(3600)
         case {"wait_for": path}:
-            while not Path(path).exists():
-                time.sleep(0.01)
+            until_exists(path)
+            time.sleep(job.payload.get("sleep", 0))
         case {"sigint": _}:
             os.kill(os.getpid(), signal.SIGINT)
         case {"log": event}:
@@ -83,6 +96,11 @@ def act(job: Job) -> Any:  # noqa: C901 - one case for each deed
         "id": job.id,
         "attempt": job.attempt,
     }
+
+
+def until_exists(path: str | None) -> None:
+    while path and not Path(path).exists():
+        time.sleep(0.01)
 
 
 def circle() -> dict[str, Any]:
@@ -133,6 +151,10 @@ async def act_async(job: Job) -> Any:
             await asyncio.sleep(0)
         case {"forever": path}:
             await wait_forever(path, job.payload.get("then"))
+        case {"ignore_until": path}:
+            while not Path(path).exists():  # noqa: ASYNC240 - nobody sets an event
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.01)
         case {"swallow": path}:
             try:
                 await wait_forever(path, None)

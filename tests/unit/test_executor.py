@@ -86,6 +86,11 @@ async def test_a_result_comes_back_as_it_went(shared: Executor, way: str) -> Non
         ("input", Reason.INVALID_INPUT, "size: must be positive, is -1"),
         ("value", Reason.HANDLER_ERROR, "ValueError: no such thing"),
         ("no message", Reason.HANDLER_ERROR, "ValueError"),
+        ("permanent", Reason.PERMANENT_ERROR, "no such customer"),
+        ("permanent, no text", Reason.PERMANENT_ERROR, "PermanentError"),
+        ("later", Reason.RETRY_AFTER, "the service is busy"),
+        ("later, no text", Reason.RETRY_AFTER, "to be tried again after 90 s"),
+        ("later, without its own making", Reason.RETRY_AFTER, "Careless"),
         ("long", Reason.HANDLER_ERROR, f"ValueError: {'x' * 987}…"),
         ("surrogate", Reason.HANDLER_ERROR, "ValueError: bad \\udcff"),
         ("not picklable", Reason.HANDLER_ERROR, "NotPicklable: has a lock"),
@@ -106,6 +111,8 @@ async def test_an_error_fails_its_job_alone(
     assert outcome.reason == reason
     assert outcome.message.startswith(message)
     assert "Traceback" not in outcome.message
+    assert outcome.permanent == (reason in (Reason.INVALID_INPUT, Reason.PERMANENT_ERROR))
+    assert outcome.retry_after == (90 if name in ("later", "later, no text") else None)
     assert isinstance(await run(shared, way), Succeeded)
     told = logs[0]
     assert (told["job_id"], told["type"], told["attempt"], told["reason"]) == ("0190-id", way, 2, reason)
@@ -137,7 +144,7 @@ async def test_an_error_fails_its_job_alone(
 async def test_a_result_that_is_no_json_object_within_the_limits_fails_its_job(
     shared: Executor, way: str, name: str, reason: Reason, message: str
 ) -> None:
-    assert await run(shared, way, return_by_name=name) == Failed(reason, message)
+    assert await run(shared, way, return_by_name=name) == Failed(reason, message, permanent=True)
 
 
 ANYTHING = st.recursive(

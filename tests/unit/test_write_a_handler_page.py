@@ -41,6 +41,6 @@ async def test_the_page_s_handler_gives_the_page_s_result(
     assert isinstance(outcome, Succeeded)
     assert struct_to_dict(outcome.result) == json.loads(only(r"its result is `(.*?)`"))
     wrong = await executor.run(spec, Job("0190-id", request["type"], 1, {}))
-    assert wrong == Failed("INVALID_INPUT", "text: must be a string")
+    assert wrong == Failed("INVALID_INPUT", "text: must be a string", permanent=True)
     del sys.modules[module]
     await executor.close()
