@@ -76,10 +76,11 @@ class Worker:
         await self.committer.flush(self.consumer, COMMIT_SECONDS)
         await _end([committing], END_SECONDS)
         await self.stop_serving()
-        # A thread cannot be stopped. Its job is handed back late, but before the consumer closes, which can take long.
+        await self.consumer.close()
+        # A thread cannot be stopped. Its job is handed back when the end of the process, and so of the thread, is all
+        # that is left: it is not to run in two places.
         await self.runner.interrupt({"thread"})
         await self._flush_reports()
-        await self.consumer.close()
         await _end([stopping, *others], OTHERS_END_SECONDS)
         await self.heartbeat.beat_for_the_last_time()
         log.info("drained", **asdict(self.totals))

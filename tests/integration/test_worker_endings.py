@@ -19,6 +19,7 @@ from local_stack.stack import Stack
 from tests.conftest import WORKER
 from tests.e2e.jobs_api import create, jobs_client, wait_for, wait_for_status
 from tests.gate import Gate
+from worker_service.consumer import CLOSE_SECONDS
 
 NUMBER = 3
 END_DEADLINE = 60.0
@@ -107,6 +108,21 @@ def test_a_worker_that_is_told_to_end_while_kafka_is_away_hands_all_its_jobs_bac
         {"freeze": stack.thaw, "kill": stack.start}[fault]("kafka")
     [drained] = [event for event in worker.events() if event["event"] == "drained"]
     assert drained["handed_back"] == 2
+
+
+def test_a_job_in_a_thread_is_handed_back_when_its_thread_is_about_to_end(
+    stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    worker = start_worker()
+    [job_id] = run_one_of_each(client, gate, "gated-thread")
+    # The worker waits for Kafka for seconds when it leaves the group.
+    stack.freeze("kafka")
+    try:
+        worker.process.terminate()
+        assert_handed_back(client, [job_id])
+        assert worker.process.wait(CLOSE_SECONDS - 1) == 0
+    finally:
+        stack.thaw("kafka")
 
 
 def test_a_handler_that_will_not_stop_is_handed_back_once_and_the_worker_ends(
