@@ -2,5 +2,6 @@
 
 from worker_service.declare import handler
 from worker_service.job import InputError, Job, PermanentError, RetryAfter
+from worker_service.saying import progress
 
-__all__ = ["InputError", "Job", "PermanentError", "RetryAfter", "handler"]
+__all__ = ["InputError", "Job", "PermanentError", "RetryAfter", "handler", "progress"]

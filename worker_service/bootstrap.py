@@ -29,6 +29,7 @@ from worker_service.heartbeat import Heartbeat
 from worker_service.intake import Intake
 from worker_service.lanes import Lane
 from worker_service.offsets import OffsetTracker
+from worker_service.progress_board import ProgressBoard
 from worker_service.records import topic_of
 from worker_service.registry import HandlerSpec
 from worker_service.reporter import Reporter
@@ -118,6 +119,7 @@ def build_worker(
 
     totals, hand, tracker = Totals(), Hand(), OffsetTracker()
     wish = FleetWish(identity.name, on_wish_change)
+    board = ProgressBoard()
     limits = {
         "loop": settings.worker_concurrency,
         "thread": settings.worker_threads,
@@ -131,7 +133,9 @@ def build_worker(
     validator.warm(DispatchRecord)
     updates = StatusUpdates(api)
     reporter = Reporter(identity.worker_id, updates, hand, totals, Backoff())
-    runner = Runner(handlers, executor, api, report=reporter.put, leave=hand.leave, new_backoff=Backoff)
+    runner = Runner(
+        handlers, executor, api, board, report=reporter.put, leave=hand.leave, new_backoff=Backoff
+    )
     committer = Committer(tracker, Backoff())
     claimer = Claimer(
         identity.worker_id,
@@ -167,6 +171,8 @@ def build_worker(
         wish,
         totals,
         claimer,
+        board,
+        give_up=runner.give_up,
         assignment=consumer.assignment,
         backoff=Backoff(),
     )

@@ -12,6 +12,7 @@ from structlog.contextvars import bound_contextvars
 from service_runtime.structs import StructError, StructTooLargeError, dict_to_struct
 from worker_service.job import InputError, Job, PermanentError, RetryAfter, seconds_of
 from worker_service.outcome import Failed, Reason, Succeeded
+from worker_service.saying import Say, said_to, say_nothing
 
 MAX_MESSAGE = 1000
 """Characters of an error's text that a job keeps."""
@@ -25,31 +26,36 @@ class Ended:
     trace: str = ""
 
 
-def call(function: Callable[[Job], Any], job: Job) -> Ended:
+def call(function: Callable[[Job], Any], job: Job, say: Say = say_nothing) -> Ended:
     """Run a plain handler here and now. Raises nothing, whatever the handler does."""
-    with bound_contextvars(job_id=job.id, type=job.type, attempt=job.attempt):
+    with bound_contextvars(job_id=job.id, type=job.type, attempt=job.attempt), said_to(say):
         try:
             return _succeeded(function(job))
         except BaseException as error:  # noqa: BLE001 - SystemExit in a handler must not end the worker
             return _failed(error)
 
 
-async def call_async(function: Callable[[Job], Any], job: Job) -> Ended:
+async def call_async(function: Callable[[Job], Any], job: Job, say: Say = say_nothing) -> Ended:
     """Run an async handler in a task of its own. Raises nothing once it has begun, not even when it is cancelled."""
-    with bound_contextvars(job_id=job.id, type=job.type, attempt=job.attempt):
+    with bound_contextvars(job_id=job.id, type=job.type, attempt=job.attempt), said_to(say):
         try:
             return _succeeded(await function(job))
         except BaseException as error:  # noqa: BLE001 - the executor knows whether a cancellation was its own
             return _failed(error)
 
 
-def call_by_name(module: str, qualified_name: str, job: Job) -> Ended:
-    """Run the plain handler of that name; for another process, which gets names and plain data only."""
+def call_by_name(module: str, qualified_name: str, job: Job, begin: Callable[[], None], say: Say) -> Ended:
+    """Run the plain handler of that name; for another process, which gets names and plain data only.
+
+    `begin` is called once it has been found, which takes long where its module has yet to be imported.
+    """
 
     def find_and_call(job: Job) -> Any:
-        return attrgetter(qualified_name)(importlib.import_module(module))(job)
+        function = attrgetter(qualified_name)(importlib.import_module(module))
+        begin()
+        return function(job)
 
-    return call(find_and_call, job)
+    return call(find_and_call, job, say)
 
 
 def _succeeded(result: Any) -> Ended:

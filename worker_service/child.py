@@ -15,6 +15,11 @@ from typing import Any
 
 from worker_service.calling import Ended, call_by_name
 from worker_service.job import Job
+from worker_service.outbox import Begun, Message, Outbox
+from worker_service.saying import Say, Word
+
+Call = tuple[str, str, Job]
+"""Module and qualified name of a handler, and what it is to be called with."""
 
 # A fork would share the threads and sockets of gRPC.
 _SPAWN = multiprocessing.get_context("spawn")
@@ -29,6 +34,9 @@ class Child:
 
     def __init__(self, prepare: Callable[[], None]) -> None:
         """`prepare` is run in the new process and must be picklable."""
+        # Up comes, in this order for each job: Begun, Words, Ended.
+        self._connection: connection.Connection[Call, Message]
+        self._far_end: connection.Connection[Message, Call]
         self._connection, self._far_end = _SPAWN.Pipe()
         self._process = _SPAWN.Process(
             target=_serve, args=(self._far_end, prepare), name="job-process", daemon=True
@@ -40,16 +48,25 @@ class Child:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
-    def call(self, function: Callable[[Job], Any], job: Job) -> Ended:
-        """Run a handler there and wait for its end. Blocks; `kill` may be called meanwhile. Raises ProcessDied."""
+    def call(self, function: Callable[[Job], Any], job: Job, begin: Callable[[], None], say: Say) -> Ended:
+        """Run a handler there and wait for its end. Blocks; `kill` may be called meanwhile. Raises ProcessDied.
+
+        `begin` is called when the handler starts, `say` with its words, both in this thread.
+        """
         try:
             self._start()
             self._connection.send((function.__module__, function.__qualname__, job))
-            ended: Ended = self._connection.recv()
+            while True:
+                match self._connection.recv():
+                    case Begun():
+                        begin()
+                    case Word() as word:
+                        say(word)
+                    case ended:
+                        return ended
         except (EOFError, OSError):
             self._process.join()
             raise ProcessDied(_how(self._process.exitcode)) from None
-        return ended
 
     def kill(self) -> None:
         """End the process at once, whatever it is doing."""
@@ -79,18 +96,20 @@ def _start_without_ctrl_c(process: SpawnProcess) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _serve(worker: "connection.Connection[Ended, tuple[str, str, Job]]", prepare: Callable[[], None]) -> None:
+def _serve(worker: "connection.Connection[Message, Call]", prepare: Callable[[], None]) -> None:
     """In the new process, until the worker closes its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     prepare()
+    outbox = Outbox(worker)
     while True:
         try:
             module, qualified_name, job = worker.recv()
         except EOFError:
             return
-        worker.send(call_by_name(module, qualified_name, job))
+        ended = call_by_name(module, qualified_name, job, outbox.begin, outbox.open())
+        outbox.end(ended)
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,7 @@
 """Runs one job by its handler's declared way, and tells what became of it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,16 +13,25 @@ from worker_service.declare import HandlerSpec
 from worker_service.job import Job
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 from worker_service.processes import Processes
+from worker_service.saying import Say, say_nothing
 from worker_service.threads import Threads
+from worker_service.time_limit import TimeLimit, TimeUp, begin_nothing
 
 log = structlog.get_logger()
 
 STOP_SECONDS = 1.0
-"""How long `close` waits for handlers that do not want to stop; by then they have been told so once."""
+"""How long handlers that do not want to stop are waited for; by then they have been told so once."""
+
+Abandon = Callable[[asyncio.Future[Any]], None]
+"""Takes the future of a handler that goes on though nobody waits for its outcome."""
 
 
 def prepare_nothing() -> None:
     """For processes that need no setting up."""
+
+
+def abandon_nothing(_going_on: asyncio.Future[Any]) -> None:
+    """For callers who do not mind handlers that go on."""
 
 
 class Executor:
@@ -39,20 +49,32 @@ class Executor:
         self._tasks: set[asyncio.Task[Ended]] = set()
         self._closed = False
 
-    async def run(self, spec: HandlerSpec, job: Job) -> Outcome:
-        """Run `job` to its end. Interrupted if the executor was closed first.
+    async def run(
+        self,
+        spec: HandlerSpec,
+        job: Job,
+        *,
+        seconds: float | None = None,
+        say: Say = say_nothing,
+        abandon: Abandon = abandon_nothing,
+    ) -> Outcome:
+        """Run `job` to its end, which comes after `seconds` at the latest. Interrupted if the executor was closed first.
 
-        Cancelling this call cancels an async handler and kills the process of one that runs in a process. A thread cannot
-        be stopped: its handler runs on, and nobody hears of its result. Raises CancelledError only.
+        Cancelling this call, or the end of its time, cancels an async handler and kills the process of one that runs in a
+        process. A thread cannot be stopped, nor need an async handler heed its cancellation: `abandon` is told of one that
+        runs on, and nobody hears of its result. `say` takes the handler's words of its progress. Raises CancelledError
+        only.
         """
         if self._closed:
             return Interrupted()
         try:
-            ended = await self._run(spec, job)
+            ended = await self._run(spec, job, seconds, say, abandon)
         except ProcessDied as error:
             ended = Ended(
                 Failed(Reason.WORKER_PROCESS_DIED, f"the process that ran the handler died: {error}")
             )
+        except TimeUp as error:
+            ended = Ended(Failed(Reason.TIMEOUT, str(error)))
         except asyncio.CancelledError:
             if self._closed and not _caller_is_cancelled():
                 return Interrupted()
@@ -76,23 +98,55 @@ class Executor:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
         self._processes.close()
 
-    async def _run(self, spec: HandlerSpec, job: Job) -> Ended:
+    async def _run(
+        self, spec: HandlerSpec, job: Job, seconds: float | None, say: Say, abandon: Abandon
+    ) -> Ended:
+        if spec.run_in == "loop" and not spec.is_async:
+            return _call_now(spec, job, seconds, say)
+        limit = None if seconds is None else TimeLimit(seconds)
+        begin = begin_nothing if limit is None else limit.begin
         match spec.run_in:
-            case "loop" if not spec.is_async:
-                return call(spec.function, job)
             case "loop":
-                return await self._in_task(call_async(spec.function, job))
+                begin()
+                running = call_async(spec.function, job, say)
             case "thread":
-                return await self._in_task(self._threads.call(spec.function, job))
+                running = self._threads.call(spec.function, job, say, begin=begin, abandon=abandon)
             case "process":
-                return await self._in_task(self._processes.call(spec.function, job))
+                running = self._processes.call(spec.function, job, say, begin=begin)
+        return await self._in_task(running, limit, abandon)
 
-    async def _in_task(self, running: Coroutine[Any, Any, Ended]) -> Ended:
-        """A task of its own: a handler may cancel its task, and `close` must reach it."""
+    async def _in_task(
+        self, running: Coroutine[Any, Any, Ended], limit: TimeLimit | None, abandon: Abandon
+    ) -> Ended:
+        """A task of its own: a handler may cancel its task, and `close` must reach it. Raises TimeUp."""
         task = asyncio.create_task(running)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await task
+        if limit is None:
+            return await task
+        try:
+            await limit.wait(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            return await task
+        if task.done():
+            return task.result()
+        task.cancel()
+        try:
+            await asyncio.wait([task], timeout=STOP_SECONDS)
+        finally:
+            if not task.done():
+                abandon(task)
+        raise TimeUp(limit.seconds)
+
+
+def _call_now(spec: HandlerSpec, job: Job, seconds: float | None, say: Say) -> Ended:
+    """Nothing can stop it on its way. Raises TimeUp when it is too late."""
+    started = time.monotonic()
+    ended = call(spec.function, job, say)
+    if seconds is not None and time.monotonic() - started > seconds:
+        raise TimeUp(seconds)
+    return ended
 
 
 def _caller_is_cancelled() -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import grpc
 import structlog
@@ -13,8 +13,9 @@ from worker_service.api_client import ApiClient
 from worker_service.backoff import Backoff
 from worker_service.claims import Claimer
 from worker_service.fleet import FleetWish
-from worker_service.hand import Hand
+from worker_service.hand import Claimed, Hand
 from worker_service.offsets import Partition
+from worker_service.progress_board import ProgressBoard, job_progress
 from worker_service.registration import register
 from worker_service.totals import Totals
 
@@ -27,6 +28,8 @@ MOST_INTERVALS = 1.5
 """How long a heartbeat may take, so that the next one comes in time for a worker that may miss no more than two."""
 LAST_SECONDS = 1.0
 """How long the last heartbeat may take."""
+MOST_WORDS = 1000
+"""The contract's limit for the words of progress in a heartbeat; the rest goes with the following ones."""
 MOST_INT32 = 2**31 - 1
 
 
@@ -41,16 +44,21 @@ class Heartbeat:
         wish: FleetWish,
         totals: Totals,
         claimer: Claimer,
+        board: ProgressBoard,
         *,
+        give_up: Callable[[Claimed], None],
         assignment: Callable[[], Collection[Partition]],
         backoff: Backoff,
     ) -> None:
+        """`give_up` is told each job in hand that must not go on."""
         self._identity = identity
         self._api = api
         self._hand = hand
         self._wish = wish
         self._totals = totals
         self._claimer = claimer
+        self._board = board
+        self._give_up = give_up
         self._assignment = assignment
         self._backoff = backoff
         self._interval = 1.0
@@ -119,14 +127,26 @@ class Heartbeat:
         self.registered.set()
 
     async def _beat(self) -> None:
+        held = dict(self._hand.held)
+        words = self._board.unsent(MOST_WORDS)
         request = HeartbeatRequest(
             worker_id=self._identity.worker_id,
             # A claim whose answer is on its way may be ours already.
-            job_ids=[*self._hand.held, *self._hand.claiming],
+            job_ids=[*held, *self._hand.claiming],
             report=self._report(),
+            progress=job_progress(words),
         )
         answer = await self._api.heartbeat(request, self._call_seconds)
+        self._board.note_sent(words)
+        self._stop(answer.stop_job_ids, held)
         self._wish.hear(answer.fleet)
+
+    def _stop(self, job_ids: Iterable[str], held: Mapping[str, Claimed]) -> None:
+        """`held` when they were asked about: the answer knows nothing of a claim that came after."""
+        for job_id in job_ids:
+            claimed = held.get(job_id)
+            if claimed is not None and self._hand.held.get(job_id) is claimed:
+                self._give_up(claimed)
 
     def _report(self) -> WorkerReport:
         return WorkerReport(

@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Any, Self
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.offsets import Partition, Ticket
@@ -60,7 +61,6 @@ class Lane:
         self._refusals = _RecentCount(clock)
         self.full = False
         self.slots = asyncio.Semaphore(limit)
-        """Taken while a job runs."""
 
     @property
     def room(self) -> int:
@@ -99,6 +99,10 @@ class Lane:
     def hold(self) -> None:
         """A job is being claimed, or in hand, from now on."""
         self._held += 1
+
+    def place(self) -> "Place":
+        """What a job runs in."""
+        return Place(self)
 
     def note_run(self, seconds: float) -> None:
         """A job has run for so long."""
@@ -157,6 +161,32 @@ class _Queue:
     def drop(self, partitions: AbstractSet[Partition]) -> None:
         self._items = deque(item for item in self._items if item[1].ticket.partition not in partitions)
         self.size = sum(waiting.size for _, waiting in self._items)
+
+
+class Place:
+    """One of a lane's slots, taken inside `async with`, and beyond by a handler that does not end with its job."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self.is_kept = False
+
+    async def __aenter__(self) -> Self:
+        await self._lane.slots.acquire()
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        if not self.is_kept:
+            self._lane.slots.release()
+
+    def keep_until(self, gone: asyncio.Future[Any]) -> None:
+        """The job is done with, but its handler goes on until then; so long no other job is claimed in its place."""
+        self.is_kept = True
+        self._lane.hold()
+        gone.add_done_callback(self._leave)
+
+    def _leave(self, _gone: asyncio.Future[Any]) -> None:
+        self._lane.slots.release()
+        self._lane.release()
 
 
 class _RecentCount:

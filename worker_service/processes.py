@@ -1,12 +1,14 @@
 """Runs plain handlers in processes, each of which can be killed, or die, without harm to the others."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from worker_service.calling import Ended
 from worker_service.child import Child
 from worker_service.job import Job
+from worker_service.saying import Say
 from worker_service.threads import start_thread
 
 
@@ -19,12 +21,22 @@ class Processes:
         self._prepare = prepare
         self._idle: list[Child] = []
 
-    async def call(self, function: Callable[[Job], Any], job: Job) -> Ended:
-        """Run a handler; when cancelled, kill its process. Raises ProcessDied."""
+    async def call(
+        self, function: Callable[[Job], Any], job: Job, say: Say, *, begin: Callable[[], None]
+    ) -> Ended:
+        """Run a handler; `begin` is called when it starts. When cancelled, kill its process. Raises ProcessDied."""
+        loop = asyncio.get_running_loop()
+
+        def begin_in_loop() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
+                loop.call_soon_threadsafe(begin)
+
         async with self._places:
             child = self._take()
             try:
-                ended = await start_thread(lambda: child.call(function, job), f"job-{job.id}")
+                ended = await start_thread(
+                    lambda: child.call(function, job, begin_in_loop, say), f"job-{job.id}"
+                )
             except BaseException:
                 child.kill()
                 raise

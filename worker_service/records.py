@@ -38,3 +38,8 @@ def decode_record(value: bytes | None, topic: str, validator: ContractValidator)
         raise BadRecord(f"type: must belong to topic {topic}, is {record.type!r}")
     record.id = record.id.lower()
     return record
+
+
+def time_limit_of(record: DispatchRecord) -> float | None:
+    """How long one attempt may run, in seconds; None: as long as it takes."""
+    return record.timeout.ToTimedelta().total_seconds() if record.HasField("timeout") else None

@@ -17,7 +17,10 @@ from worker_service.declare import RunIn
 from worker_service.executor import Executor
 from worker_service.hand import Claimed
 from worker_service.job import Job
+from worker_service.lanes import Place
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason
+from worker_service.progress_board import ProgressBoard
+from worker_service.records import time_limit_of
 from worker_service.registry import HandlerSpec
 
 log = structlog.get_logger()
@@ -48,6 +51,7 @@ class Runner:
         handlers: Mapping[str, HandlerSpec],
         executor: Executor,
         api: ApiClient,
+        board: ProgressBoard,
         *,
         report: Callable[[Claimed, Outcome], None],
         leave: Callable[[Claimed], None],
@@ -58,6 +62,7 @@ class Runner:
         self._handlers = handlers
         self._executor = executor
         self._api = api
+        self._board = board
         self._report = report
         self._leave = leave
         self._new_backoff = new_backoff
@@ -78,13 +83,17 @@ class Runner:
         self._running[claimed.id] = _Run(claimed, self._handlers[claimed.type].run_in, task)
 
     def give_up(self, claimed: Claimed) -> None:
-        """The claim of a job is lost: stop its handler, and let nobody hear of it. A job whose outcome is being reported
-        leaves the hand by that.
+        """A job was cancelled, or its claim is lost: stop its handler, and let nobody hear of it. A job whose outcome is
+        being reported leaves the hand by that.
         """
         run = self._running.get(claimed.id)
         if run is None:
             return
         del self._running[claimed.id]
+        log.info("job_given_up", job_id=claimed.id, type=claimed.type, attempt=claimed.attempt)
+        # Its handler may take a while to stop; until then no other job is claimed in its place.
+        claimed.lane.hold()
+        run.task.add_done_callback(lambda _task: claimed.lane.release())
         self._cancel(run)
         self._leave(claimed)
 
@@ -105,8 +114,7 @@ class Runner:
             await asyncio.wait([run.task for run in runs], timeout=INTERRUPT_SECONDS)
         for run in runs:
             if not run.task.done():
-                job = run.claimed
-                log.warning("handler_not_stopped", job_id=job.id, type=job.type, attempt=job.attempt)
+                _tell_not_stopped(run.claimed)
             # Also for a task that was cancelled before it began.
             self._end(run.claimed, Interrupted())
 
@@ -124,23 +132,39 @@ class Runner:
 
     async def _run(self, claimed: Claimed) -> None:
         try:
-            async with claimed.lane.slots:
+            async with claimed.lane.place() as place:
                 started = self._clock()
-                outcome = await self._outcome(claimed)
-                claimed.lane.note_run(self._clock() - started)
+                outcome = await self._outcome(claimed, place)
+                if not place.is_kept:
+                    claimed.lane.note_run(self._clock() - started)
         except asyncio.CancelledError:
             if claimed not in self._interrupted:
                 raise
             outcome = Interrupted()
         self._end(claimed, outcome)
 
-    async def _outcome(self, claimed: Claimed) -> Outcome:
+    async def _outcome(self, claimed: Claimed, place: Place) -> Outcome:
         try:
             payload = await self._payload(claimed)
         except JobGone:
             return Failed(Reason.HANDLER_ERROR, "the job does not exist any more", permanent=True)
         job = Job(id=claimed.id, type=claimed.type, attempt=claimed.attempt, payload=payload)
-        return await self._executor.run(self._handlers[claimed.type], job)
+
+        def abandon(going_on: asyncio.Future[Any]) -> None:
+            _tell_not_stopped(claimed)
+            place.keep_until(going_on)
+
+        latest = self._board.open(claimed.id, claimed.attempt)
+        try:
+            return await self._executor.run(
+                self._handlers[claimed.type],
+                job,
+                seconds=time_limit_of(claimed.record),
+                say=latest.say,
+                abandon=abandon,
+            )
+        finally:
+            self._board.close(latest)
 
     async def _payload(self, claimed: Claimed) -> dict[str, Any]:
         """From the record, or from the API server, which alone knows for certain. Raises JobGone."""
@@ -171,3 +195,7 @@ class Runner:
                     message=error.details(),
                 )
             await asyncio.sleep(backoff.next())
+
+
+def _tell_not_stopped(job: Claimed) -> None:
+    log.warning("handler_not_stopped", job_id=job.id, type=job.type, attempt=job.attempt)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from worker_service.calling import Ended, call
 from worker_service.job import Job
+from worker_service.saying import Say
 
 T = TypeVar("T")
 
@@ -21,12 +22,27 @@ class Threads:
     def __init__(self, size: int) -> None:
         self._places = asyncio.Semaphore(size)
 
-    async def call(self, function: Callable[[Job], Any], job: Job) -> Ended:
-        """Run a handler. When cancelled it stops waiting; the handler runs on."""
+    async def call(
+        self,
+        function: Callable[[Job], Any],
+        job: Job,
+        say: Say,
+        *,
+        begin: Callable[[], None],
+        abandon: Callable[[asyncio.Future[Ended]], None],
+    ) -> Ended:
+        """Run a handler; `begin` is called when it starts. When cancelled, tell `abandon` of it and stop waiting: it runs
+        on.
+        """
         await self._places.acquire()
-        running = start_thread(lambda: call(function, job), f"job-{job.id}")
+        running = start_thread(lambda: call(function, job, say), f"job-{job.id}")
         running.add_done_callback(lambda _: self._places.release())
-        return await asyncio.shield(running)
+        begin()
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            abandon(running)
+            raise
 
 
 def start_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import structlog
 
-from worker_service import InputError, Job, PermanentError, RetryAfter, handler
+from worker_service import InputError, Job, PermanentError, RetryAfter, handler, progress
 
 
 class NotPicklable(Exception):
@@ -90,6 +90,10 @@ def act(job: Job) -> Any:  # noqa: C901 - one case for each deed
             os.kill(os.getpid(), signal.SIGINT)
         case {"log": event}:
             structlog.get_logger().info(event)
+        case {"say": words}:
+            for percent, message in words:
+                progress(percent, message)
+            until_exists(job.payload.get("then_wait_for"))
     return {
         "pid": os.getpid(),
         "thread": threading.current_thread().name,

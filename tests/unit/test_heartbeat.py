@@ -25,6 +25,8 @@ from worker_service.hand import Claimed, Claiming, Hand
 from worker_service.heartbeat import Heartbeat
 from worker_service.lanes import Lane
 from worker_service.offsets import Partition
+from worker_service.progress_board import ProgressBoard
+from worker_service.saying import Word
 from worker_service.totals import Totals
 from worker_service.updates import StatusUpdates
 
@@ -34,17 +36,19 @@ LONG_INTERVAL = 3600
 
 
 class Server:
-    """Wants a heartbeat an hour, and treats the first ones as it is told."""
+    """Wants a heartbeat an hour, unless told otherwise, and treats the first ones as it is told."""
 
     def __init__(self, *faults: Callable[[Any], Any]) -> None:
         self._faults = list(faults)
         self.heard: list[HeartbeatRequest] = []
         self.time_left: list[float] = []
         self.answered = asyncio.Event()
+        self.interval = LONG_INTERVAL
+        self.stop_job_ids: list[str] = []
 
     async def register(self, _request: Any, _context: Any) -> RegisterWorkerResponse:
         return RegisterWorkerResponse(
-            lease=Duration(seconds=LEASE), heartbeat_interval=Duration(seconds=LONG_INTERVAL)
+            lease=Duration(seconds=LEASE), heartbeat_interval=Duration(seconds=self.interval)
         )
 
     async def hear(self, request: HeartbeatRequest, context: Any) -> HeartbeatResponse:
@@ -53,7 +57,7 @@ class Server:
         if self._faults:
             await self._faults.pop(0)(context)
         self.answered.set()
-        return HeartbeatResponse()
+        return HeartbeatResponse(stop_job_ids=self.stop_job_ids)
 
 
 def heartbeat_of(
@@ -61,6 +65,8 @@ def heartbeat_of(
     hand: Hand,
     totals: Totals,
     assignment: Callable[[], Collection[Partition]],
+    board: ProgressBoard | None = None,
+    give_up: Callable[[Claimed], None] = lambda _: None,
 ) -> Heartbeat:
     wish = FleetWish("test", lambda: None)
     claimer = Claimer(
@@ -78,7 +84,18 @@ def heartbeat_of(
         on_trouble_change=lambda: None,
     )
     identity = WorkerIdentity(worker_id="test/1", name="test")
-    return Heartbeat(identity, api, hand, wish, totals, claimer, assignment=assignment, backoff=Backoff())
+    return Heartbeat(
+        identity,
+        api,
+        hand,
+        wish,
+        totals,
+        claimer,
+        board or ProgressBoard(),
+        give_up=give_up,
+        assignment=assignment,
+        backoff=Backoff(),
+    )
 
 
 async def beat_until_answered(
@@ -86,12 +103,19 @@ async def beat_until_answered(
     hand: Hand | None = None,
     totals: Totals | None = None,
     assignment: Callable[[], Collection[Partition]] = tuple,
+    board: ProgressBoard | None = None,
+    give_up: Callable[[Claimed], None] = lambda _: None,
+    seen: Callable[[], bool] = lambda: True,
 ) -> None:
+    """`seen`: whether what the test waits for has come about."""
     async with api_of({"RegisterWorker": server.register, "Heartbeat": server.hear}) as api:
-        beating = asyncio.create_task(heartbeat_of(api, hand or Hand(), totals or Totals(), assignment).run())
+        heartbeat = heartbeat_of(api, hand or Hand(), totals or Totals(), assignment, board, give_up)
+        beating = asyncio.create_task(heartbeat.run())
         try:
             async with asyncio.timeout(DEADLINE):
                 await server.answered.wait()
+                while not seen():
+                    await asyncio.sleep(0.01)
             assert not beating.done()
         finally:
             beating.cancel()
@@ -163,3 +187,51 @@ async def test_jobs_whose_claim_has_no_answer_yet_are_told_with_those_in_hand() 
     await beat_until_answered(server, hand)
 
     assert list(server.heard[0].job_ids) == ["held", "claiming"]
+
+
+async def test_only_jobs_still_in_hand_by_the_claim_that_was_told_are_given_up() -> None:
+    server, hand = Server(), Hand()
+    lane = Lane(9, on_work=lambda: None, on_full_change=lambda: None)
+
+    def claimed(job_id: str, attempt: int = 1) -> Claimed:
+        return Claimed(DispatchRecord(id=job_id), lane, attempt)
+
+    hand.held = {name: claimed(name) for name in ("goes on", "reported", "claimed anew", "cancelled")}
+    hand.claiming["claiming"] = Claiming(DispatchRecord(id="claiming"), lane)
+    server.stop_job_ids = ["strange", "claiming", "reported", "claimed anew", "cancelled"]
+    cancelled, given_up = hand.held["cancelled"], list[Claimed]()
+
+    async def change(_context: Any) -> None:
+        del hand.held["reported"], hand.claiming["claiming"]
+        hand.held |= {"claimed anew": claimed("claimed anew", 2), "claiming": claimed("claiming")}
+
+    server._faults.append(change)
+    await beat_until_answered(server, hand, give_up=given_up.append, seen=lambda: bool(given_up))
+
+    assert given_up == [cancelled]
+
+
+async def test_what_jobs_said_is_carried_once_the_heartbeat_gets_through() -> None:
+    server, board = Server(abort(grpc.StatusCode.UNAVAILABLE)), ProgressBoard()
+    server.interval = 1
+    board.open("job", 3).say(Word(50, "half"))
+
+    await beat_until_answered(server, board=board, seen=lambda: len(server.heard) == 3)
+
+    told = [
+        [(word.job_id, word.attempt, word.progress.percent, word.progress.message) for word in beat.progress]
+        for beat in server.heard
+    ]
+    assert told == [[("job", 3, 50, "half")], [("job", 3, 50, "half")], []]
+
+
+async def test_a_thousand_words_go_with_a_heartbeat_and_the_rest_with_the_next() -> None:
+    server, board = Server(), ProgressBoard()
+    server.interval = 1
+    for number in range(1500):
+        board.open(str(number), 1).say(Word(1, ""))
+
+    await beat_until_answered(server, board=board, seen=lambda: len(server.heard) == 2)
+
+    assert [len(beat.progress) for beat in server.heard] == [1000, 500]
+    assert {word.job_id for beat in server.heard for word in beat.progress} == set(map(str, range(1500)))

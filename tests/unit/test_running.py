@@ -6,22 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from tests.unit import sample_handlers
-from worker_service import Job, running
+from worker_service import Job, executor, running
 from worker_service.api_client import ApiClient
 from worker_service.backoff import Backoff
 from worker_service.declare import HandlerSpec, declared_in
 from worker_service.executor import Executor
 from worker_service.hand import Claimed
 from worker_service.lanes import Lane
-from worker_service.outcome import Interrupted, Outcome, Succeeded
+from worker_service.outcome import Failed, Interrupted, Outcome, Succeeded
+from worker_service.progress_board import ProgressBoard
 from worker_service.running import Runner
 
 DEADLINE = 20.0
-ENDLESS = {"act-async": "forever", "act-thread": "hang", "act-process": "hang"}
-"""For each way of running, what the payload says to have it touch a file and never end."""
+ENDLESS = {"act-async": "forever", "act-process": "hang"}
+"""For each way of running that can be stopped, what the payload says to have it touch a file and never end."""
 
 
 class Jobs:
@@ -30,24 +32,37 @@ class Jobs:
     def __init__(self, executor: Executor, api: ApiClient) -> None:
         self.reports: list[tuple[Claimed, Outcome]] = []
         self.left: list[Claimed] = []
+        self.board = ProgressBoard()
         self.begun, self.release = asyncio.Event(), asyncio.Event()
         specs = [*declared_in(sample_handlers), HandlerSpec("stubborn", self._stubborn, "loop")]
         self.runner = Runner(
             {spec.type: spec for spec in specs},
             executor,
             api,
-            report=lambda claimed, outcome: self.reports.append((claimed, outcome)),
-            leave=self.left.append,
+            self.board,
+            report=self._report,
+            leave=self._leave,
             new_backoff=Backoff,
         )
-        self._lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
+        self.lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
 
-    def start(self, job_type: str, attempt: int, payload: dict[str, Any]) -> Claimed:
-        record = DispatchRecord(id="job", type=job_type, attempt=attempt - 1)
+    def start(
+        self, job_type: str, attempt: int, payload: dict[str, Any], timeout: Duration | None = None
+    ) -> Claimed:
+        record = DispatchRecord(id="job", type=job_type, attempt=attempt - 1, timeout=timeout)
         record.payload.update(payload)
-        claimed = Claimed(record, self._lane, attempt)
+        claimed = Claimed(record, self.lane, attempt)
+        self.lane.hold()
         self.runner.start(claimed)
         return claimed
+
+    def _report(self, claimed: Claimed, outcome: Outcome) -> None:
+        self.reports.append((claimed, outcome))
+        claimed.lane.release()
+
+    def _leave(self, claimed: Claimed) -> None:
+        self.left.append(claimed)
+        claimed.lane.release()
 
     async def _stubborn(self, _job: Job) -> dict[str, Any]:
         self.begun.set()
@@ -67,15 +82,15 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 async def jobs() -> AsyncIterator[Jobs]:
-    executor = Executor(threads=2, processes=1)
+    runs = Executor(threads=2, processes=1)
     async with ApiClient(["127.0.0.1:1"]) as api:
-        jobs = Jobs(executor, api)
+        jobs = Jobs(runs, api)
         working = asyncio.create_task(jobs.runner.run())
         yield jobs
         jobs.release.set()
         working.cancel()
         await asyncio.wait([working])
-        await executor.close()
+        await runs.close()
 
 
 @pytest.mark.parametrize("way", ENDLESS)
@@ -93,6 +108,69 @@ async def test_a_job_whose_claim_is_lost_leaves_unheard_and_makes_room_for_the_n
 
     assert await jobs.runner.idle(DEADLINE)
     assert [(claimed, type(outcome)) for claimed, outcome in jobs.reports] == [(following, Succeeded)]
+
+
+async def test_a_thread_that_was_given_up_keeps_its_place_until_it_returns(
+    jobs: Jobs, tmp_path: Path
+) -> None:
+    given_up = jobs.start("act-thread", 1, {"wait_for": str(tmp_path / "end")})
+    await until(lambda: bool(jobs.board._running))
+
+    jobs.runner.give_up(given_up)
+    await until(lambda: not jobs.runner._interrupted)
+    following = jobs.start("act-thread", 2, {})
+
+    assert jobs.left == [given_up]
+    assert jobs.lane.room == 0
+    assert not await jobs.runner.idle(0.05)
+    (tmp_path / "end").touch()
+    assert await jobs.runner.idle(DEADLINE)
+    assert [claimed for claimed, _ in jobs.reports] == [following]
+    await until(lambda: jobs.lane.room == 1)
+
+
+async def test_no_job_is_claimed_in_the_place_of_a_handler_that_takes_its_time_to_stop(jobs: Jobs) -> None:
+    given_up = jobs.start("stubborn", 1, {})
+    await jobs.begun.wait()
+
+    jobs.runner.give_up(given_up)
+    await asyncio.sleep(0)
+
+    assert jobs.left == [given_up]
+    assert jobs.lane.room == 0
+    jobs.release.set()
+    await until(lambda: jobs.lane.room == 1)
+    assert jobs.reports == []
+
+
+@pytest.mark.parametrize("way", ["act-thread", "stubborn"])
+async def test_a_job_whose_time_is_up_has_failed_though_its_handler_keeps_its_place(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(executor, "STOP_SECONDS", 0.05)
+    claimed = jobs.start(way, 1, {"wait_for": str(tmp_path / "end")}, Duration(nanos=50_000_000))
+
+    assert await jobs.runner.idle(DEADLINE)
+
+    [(reported, outcome)] = jobs.reports
+    assert reported is claimed
+    assert outcome == Failed("TIMEOUT", "the handler ran for longer than the job's timeout of 0.05 s")
+    assert jobs.lane.room == 0
+    (tmp_path / "end").touch()
+    jobs.release.set()
+    await until(lambda: jobs.lane.room == 1)
+    assert len(jobs.reports) == 1
+
+
+async def test_what_a_job_says_is_on_the_board_while_it_runs(jobs: Jobs, tmp_path: Path) -> None:
+    jobs.start("act-thread", 3, {"say": [[50, "half"]], "then_wait_for": str(tmp_path / "end")})
+    await until(lambda: bool(jobs.board.unsent(10)))
+
+    [(latest, word)] = jobs.board.unsent(10).items()
+    assert (latest.job_id, latest.attempt, word) == ("job", 3, (50, "half"))
+    (tmp_path / "end").touch()
+    assert await jobs.runner.idle(DEADLINE)
+    assert jobs.board.unsent(10) == {}
 
 
 async def test_a_job_whose_outcome_is_being_reported_is_not_given_up(jobs: Jobs) -> None:

@@ -1,0 +1,79 @@
+"""What a job process tells its worker, through a pipe: that a handler begins, what it says meanwhile, and how it ended."""
+
+import contextlib
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from worker_service.calling import Ended
+from worker_service.saying import Say, Word
+
+SEND_SECONDS = 0.1
+"""Words are sent this far apart at least; of those between only the last one counts."""
+
+
+class Begun:
+    """The handler has been found and is being called."""
+
+
+Message = Begun | Word | Ended
+
+
+class _Spoken:
+    """What one handler has said last, and which word of it has been sent."""
+
+    def __init__(self) -> None:
+        self.word: Word | None = None
+        self.sent: Word | None = None
+
+
+class Outbox:
+    """Words travel in a thread of their own, started with the first one: a handler that speaks waits for nobody."""
+
+    def __init__(self, worker: "Connection[Message, Any]") -> None:
+        self._worker = worker
+        self._sending = threading.Lock()
+        self._spoken: _Spoken | None = None
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> Say:
+        """For the next job, what takes its handler's words. After `end` it takes them for nothing."""
+        self._spoken = spoken = _Spoken()
+
+        def say(word: Word) -> None:
+            spoken.word = word
+            if not self._news.is_set():
+                self._news.set()
+                self._start()
+
+        return say
+
+    def begin(self) -> None:
+        """The handler begins."""
+        with self._sending:
+            self._worker.send(Begun())
+
+    def end(self, ended: Ended) -> None:
+        """The handler has ended; what it has said and was not sent is dropped."""
+        with self._sending:
+            self._spoken = None
+            self._worker.send(ended)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._send_words, name="progress", daemon=True)
+            self._thread.start()
+
+    def _send_words(self) -> None:
+        with contextlib.suppress(OSError):  # the worker has gone
+            while True:
+                self._news.wait()
+                self._news.clear()
+                with self._sending:
+                    spoken = self._spoken
+                    if spoken is not None and (word := spoken.word) is not None and word is not spoken.sent:
+                        self._worker.send(word)
+                        spoken.sent = word
+                time.sleep(SEND_SECONDS)
