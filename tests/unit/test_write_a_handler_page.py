@@ -4,14 +4,17 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from service_runtime.structs import struct_to_dict
+from service_runtime.structs import dict_to_struct, struct_to_dict
 from worker_service import Job
+from worker_service.declare import declared_in
 from worker_service.executor import Executor
-from worker_service.outcome import Failed, Succeeded
+from worker_service.outcome import Failed, Outcome, Succeeded
 from worker_service.registry import load_handlers
+from worker_service.saying import Word
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "write-a-handler.md").read_text()
 
@@ -25,7 +28,7 @@ def only(pattern: str) -> str:
 async def test_the_page_s_handler_gives_the_page_s_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = only(r"```python\n(.*?)```")
+    code = only(r"Save this as [^`]*`\w+\.py`.*?```python\n(.*?)```")
     assert len([line for line in code.splitlines() if line]) < 20
     module = only(r"Save this as `(\w+)\.py`")
     assert only(r"WORKER_HANDLERS=(\w+)") == module
@@ -43,4 +46,29 @@ async def test_the_page_s_handler_gives_the_page_s_result(
     wrong = await executor.run(spec, Job("0190-id", request["type"], 1, {}))
     assert wrong == Failed("INVALID_INPUT", "text: must be a string", permanent=True)
     del sys.modules[module]
+    await executor.close()
+
+
+async def test_the_page_s_second_handler_says_what_the_page_says(tmp_path: Path) -> None:
+    code = only(r"## Say more than success or failure\n\n```python\n(.*?)```")
+    module = ModuleType("line_handlers")
+    sys.modules[module.__name__] = module
+    exec(code, vars(module))  # noqa: S102 - the page's own code
+    [spec] = declared_in(module)
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("1\n2\n")
+    executor, heard = Executor(threads=1, processes=1), list[Word]()
+
+    async def run() -> Outcome:
+        job = Job("0190-id", spec.type, 1, {"paths": [str(one), str(two)]})
+        return await executor.run(spec, job, say=heard.append)
+
+    assert await run() == Failed("PERMANENT_ERROR", f"there is no {two}", permanent=True)
+    (tmp_path / "two.lock").touch()
+    assert await run() == Failed("RETRY_AFTER", f"{two} is being written", retry_after=30)
+    (tmp_path / "two.lock").unlink()
+    two.write_text("3\n")
+    assert await run() == Succeeded(dict_to_struct({"lines": 3}))
+    assert heard[-2:] == [Word(0, f"reading {one}"), Word(50, f"reading {two}")]
+    del sys.modules[module.__name__]
     await executor.close()
