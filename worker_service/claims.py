@@ -1,6 +1,11 @@
-"""Claims jobs for records that wait: one call at a time, as many jobs in it as there is room for."""
+"""Claims jobs for records that wait: one call at a time, as many jobs in it as there is room for.
+
+A suspect, a job that may be what takes workers down, goes in a call of its own, and only when no other one is in hand:
+should it do so again, no job beside it looks as guilty as it does.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -46,7 +51,7 @@ class Claimer:
         """
         self._worker_id = worker_id
         self._updates = updates
-        self._lanes = lanes
+        self._lanes = deque(lanes)
         self._hand = hand
         self._wish = wish
         self._totals = totals
@@ -99,12 +104,15 @@ class Claimer:
     def _gather(self) -> bool:
         """Move records from the lanes to the table, as far as there is room; whether anything is to be claimed."""
         if self._wish.consuming and not self._closed and not self.in_trouble:
-            for lane in self._lanes:
-                while len(self._hand.claiming) < MOST_AT_ONCE and lane.room and (waiting := lane.take()):
+            for lane in tuple(self._lanes):
+                while len(self._hand.claiming) < MOST_AT_ONCE and lane.room and (waiting := self._next(lane)):
                     self._note(waiting, lane)
         if self._hand.claiming:
             self._quiet.clear()
         return bool(self._hand.claiming)
+
+    def _next(self, lane: Lane) -> Waiting | None:
+        return lane.take(suspects=self._hand.suspect_id is None)
 
     def _note(self, waiting: Waiting, lane: Lane) -> None:
         job_id, attempt = waiting.record.id, waiting.record.attempt
@@ -123,25 +131,39 @@ class Claimer:
                 self._refuse([waiting.ticket])
         else:
             lane.hold()
-            self._hand.claiming[job_id] = Claiming(waiting.record, lane, [waiting.ticket])
+            self._hand.begin_claiming(Claiming(waiting.record, lane, [waiting.ticket]))
+            if self._hand.suspect_id == job_id:
+                # The next suspect is another lane's, if one waits there.
+                self._lanes.remove(lane)
+                self._lanes.append(lane)
 
     def _lose(self, held: Claimed) -> None:
         log.warning("claim_lost", job_id=held.id, type=held.type, attempt=held.attempt)
         self._give_up(held)
 
     async def _claim(self) -> None:
-        batch = list(self._hand.claiming.values())
+        answers = [await self._send(batch) for batch in self._batches()]
+        self._set_trouble(not any(answers))
+        if self.in_trouble:
+            await asyncio.sleep(self._backoff.next())
+        else:
+            self._backoff.reset()
+
+    def _batches(self) -> list[list[Claiming]]:
+        jobs = list(self._hand.claiming.values())
+        others = [claiming for claiming in jobs if claiming.record.id != self._hand.suspect_id]
+        suspect = [claiming for claiming in jobs if claiming.record.id == self._hand.suspect_id]
+        return [batch for batch in (others, suspect) if batch]
+
+    async def _send(self, batch: Sequence[Claiming]) -> bool:
+        """Claim these; whether there was an answer for any."""
         outcomes = await self._updates.send([self._request(claiming) for claiming in batch])
         for claiming, outcome in zip(batch, outcomes, strict=True):
             if outcome is not None:
                 self._settle(claiming, outcome)
         self._answered.set()
         self._answered.clear()
-        self._set_trouble(all(outcome is None for outcome in outcomes))
-        if self.in_trouble:
-            await asyncio.sleep(self._backoff.next())
-        else:
-            self._backoff.reset()
+        return any(outcome is not None for outcome in outcomes)
 
     def _request(self, claiming: Claiming) -> UpdateStatusRequest:
         record = claiming.record

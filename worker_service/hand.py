@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.lanes import Lane, Waiting
 from worker_service.offsets import Partition, Ticket
+from worker_service.records import is_suspect
 
 
 @dataclass(slots=True)
@@ -45,7 +46,15 @@ class Hand:
     def __init__(self) -> None:
         self.claiming: dict[str, Claiming] = {}
         self.held: dict[str, Claimed] = {}
+        self.suspect_id: str | None = None
+        """The one suspect among them."""
         self._successors: defaultdict[str, list[Waiting]] = defaultdict(list)
+
+    def begin_claiming(self, claiming: Claiming) -> None:
+        """The claim of a job is about to be sent."""
+        self.claiming[claiming.record.id] = claiming
+        if is_suspect(claiming.record):
+            self.suspect_id = claiming.record.id
 
     def move_to_held(self, claimed: Claimed) -> None:
         """The claim of a job was accepted."""
@@ -73,6 +82,8 @@ class Hand:
         """A job is in hand no more: its claim was refused or lost, or its outcome has been reported."""
         table = self.claiming if isinstance(job, Claiming) else self.held
         del table[job.record.id]
+        if self.suspect_id == job.record.id:
+            self.suspect_id = None
         job.lane.release()
         for waiting in self._successors.pop(job.record.id, ()):
             job.lane.add(waiting)

@@ -6,10 +6,11 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import NamedTuple
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.offsets import Partition, Ticket
+from worker_service.records import is_suspect
 
 FULL_RECORDS = 2000
 FULL_BYTES = 16 * 1024 * 1024
@@ -38,6 +39,7 @@ class Lane:
     a narrow lane would get through a heap of stale records too slowly.
 
     Types may be shut out: their records wait on, are not taken, and count for nothing, so that they hold up no others.
+    Records of suspects, which may have to wait for each other, hold up others only when they alone make the lane full.
     """
 
     def __init__(
@@ -52,8 +54,7 @@ class Lane:
         self._limit = limit
         self._on_work = on_work
         self._on_full_change = on_full_change
-        self._waiting: defaultdict[str, _Queue] = defaultdict(_Queue)
-        """By job type."""
+        self._waiting: defaultdict[_Kind, _Queue] = defaultdict(_Queue)
         self._arrivals = 0
         self._shut_out: AbstractSet[str] = frozenset()
         self._held = 0
@@ -61,6 +62,7 @@ class Lane:
         self._refusals = _RecentCount(clock)
         self.full = False
         self.slots = asyncio.Semaphore(limit)
+        """Taken while a job runs; see Place."""
 
     @property
     def room(self) -> int:
@@ -72,13 +74,16 @@ class Lane:
     def add(self, waiting: Waiting) -> None:
         """Let a record wait."""
         self._arrivals += 1
-        self._waiting[waiting.record.type].add(self._arrivals, waiting)
+        kind = _Kind(waiting.record.type, is_suspect(waiting.record))
+        self._waiting[kind].add(self._arrivals, waiting)
         self._review()
         self._on_work()
 
-    def take(self) -> Waiting | None:
-        """The record that has waited longest, of those that are not shut out; None if none waits."""
-        queues = self._open_queues()
+    def take(self, *, suspects: bool = True) -> Waiting | None:
+        """The record that has waited longest, of those that are not shut out; None if none waits. `suspects`: whether
+        records of these may be taken now.
+        """
+        queues = [queue for kind, queue in self._open_queues() if suspects or not kind.suspects]
         if not queues:
             return None
         waiting = min(queues, key=lambda queue: queue.first_arrival).take()
@@ -100,10 +105,6 @@ class Lane:
         """A job is being claimed, or in hand, from now on."""
         self._held += 1
 
-    def place(self) -> "Place":
-        """What a job runs in."""
-        return Place(self)
-
     def note_run(self, seconds: float) -> None:
         """A job has run for so long."""
         if seconds < RECENT_SECONDS:
@@ -119,23 +120,35 @@ class Lane:
         self._on_work()
 
     def _review(self) -> None:
-        share = 0.5 if self.full else 1
-        queues = self._open_queues()
-        records, size = sum(map(len, queues)), sum(queue.size for queue in queues)
-        full = records >= FULL_RECORDS * share or size >= FULL_BYTES * share
+        full = self._is_full(suspects=False) or self._is_full(suspects=True)
         if full != self.full:
             self.full = full
             self._on_full_change()
 
-    def _open_queues(self) -> list["_Queue"]:
+    def _is_full(self, *, suspects: bool) -> bool:
+        share = 0.5 if self.full else 1
+        queues = [queue for kind, queue in self._open_queues() if kind.suspects == suspects]
+        records, size = sum(map(len, queues)), sum(queue.size for queue in queues)
+        return records >= FULL_RECORDS * share or size >= FULL_BYTES * share
+
+    def _open_queues(self) -> list[tuple["_Kind", "_Queue"]]:
         """Those that have records and are not shut out."""
         return [
-            queue for job_type, queue in self._waiting.items() if queue and job_type not in self._shut_out
+            (kind, queue)
+            for kind, queue in self._waiting.items()
+            if queue and kind.job_type not in self._shut_out
         ]
 
 
+class _Kind(NamedTuple):
+    """Records that wait in one line."""
+
+    job_type: str
+    suspects: bool
+
+
 class _Queue:
-    """Waiting records of one type, each with its number in the order of arrival in the lane."""
+    """Waiting records of one kind, each with its number in the order of arrival in the lane."""
 
     def __init__(self) -> None:
         self._items: deque[tuple[int, Waiting]] = deque()
@@ -161,32 +174,6 @@ class _Queue:
     def drop(self, partitions: AbstractSet[Partition]) -> None:
         self._items = deque(item for item in self._items if item[1].ticket.partition not in partitions)
         self.size = sum(waiting.size for _, waiting in self._items)
-
-
-class Place:
-    """One of a lane's slots, taken inside `async with`, and beyond by a handler that does not end with its job."""
-
-    def __init__(self, lane: Lane) -> None:
-        self._lane = lane
-        self.is_kept = False
-
-    async def __aenter__(self) -> Self:
-        await self._lane.slots.acquire()
-        return self
-
-    async def __aexit__(self, *_exception: object) -> None:
-        if not self.is_kept:
-            self._lane.slots.release()
-
-    def keep_until(self, gone: asyncio.Future[Any]) -> None:
-        """The job is done with, but its handler goes on until then; so long no other job is claimed in its place."""
-        self.is_kept = True
-        self._lane.hold()
-        gone.add_done_callback(self._leave)
-
-    def _leave(self, _gone: asyncio.Future[Any]) -> None:
-        self._lane.slots.release()
-        self._lane.release()
 
 
 class _RecentCount:

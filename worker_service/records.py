@@ -7,6 +7,8 @@ from service_runtime.errors import InvalidArgument
 from service_runtime.validation import ContractValidator
 
 TOPIC_PREFIX = "jobs."
+SUSPECT_LOSSES = 2
+"""Workers lost with a job in hand, from which on the job itself may be why."""
 
 
 class BadRecord(ValueError):
@@ -43,3 +45,8 @@ def decode_record(value: bytes | None, topic: str, validator: ContractValidator)
 def time_limit_of(record: DispatchRecord) -> float | None:
     """How long one attempt may run, in seconds; None: as long as it takes."""
     return record.timeout.ToTimedelta().total_seconds() if record.HasField("timeout") else None
+
+
+def is_suspect(record: DispatchRecord) -> bool:
+    """Whether a job may be what takes workers down: no two such jobs run in a worker at a time."""
+    return record.losses >= SUSPECT_LOSSES

@@ -17,8 +17,8 @@ from worker_service.declare import RunIn
 from worker_service.executor import Executor
 from worker_service.hand import Claimed
 from worker_service.job import Job
-from worker_service.lanes import Place
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason
+from worker_service.place import Place
 from worker_service.progress_board import ProgressBoard
 from worker_service.records import time_limit_of
 from worker_service.registry import HandlerSpec
@@ -132,7 +132,7 @@ class Runner:
 
     async def _run(self, claimed: Claimed) -> None:
         try:
-            async with claimed.lane.place() as place:
+            async with Place(claimed.lane) as place:
                 started = self._clock()
                 outcome = await self._outcome(claimed, place)
                 if not place.is_kept:

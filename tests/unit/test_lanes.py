@@ -25,9 +25,11 @@ def lane_of(limit: int, clock: Callable[[], float] | None = None, flips: list[bo
     return lane
 
 
-def waiting(offset: int, partition: int = 0, size: int = 1, job_type: str = "compute") -> Waiting:
+def waiting(
+    offset: int, partition: int = 0, size: int = 1, job_type: str = "compute", losses: int = 0
+) -> Waiting:
     ticket = Ticket(Partition(f"jobs.{job_type}", partition), 1, offset)
-    return Waiting(DispatchRecord(id=str(offset), type=job_type), ticket, size)
+    return Waiting(DispatchRecord(id=str(offset), type=job_type, losses=losses), ticket, size)
 
 
 def taken_from(lane: Lane) -> list[int]:
@@ -184,4 +186,42 @@ def test_records_that_are_shut_out_are_forgotten_with_their_partition() -> None:
     lane.drop({Partition("jobs.a", 0)})
 
     lane.shut_out(set())
+    assert taken_from(lane) == [1]
+
+
+def test_suspects_are_passed_by_others_and_keep_their_place() -> None:
+    lane = lane_of(1)
+    for offset, losses in enumerate([1, 2, 0, 4, 1]):
+        lane.add(waiting(offset, losses=losses))
+    first, second = lane.take(suspects=False), lane.take(suspects=False)
+    assert [item and item.ticket.offset for item in (first, second)] == [0, 2]
+
+    assert taken_from(lane) == [1, 3, 4]
+
+
+def test_without_another_record_no_suspect_is_taken_for_one() -> None:
+    lane = lane_of(1)
+    lane.add(waiting(0, losses=2))
+
+    assert lane.take(suspects=False) is None
+    assert lane.take() is not None
+
+
+def test_suspects_and_others_fill_a_lane_each_for_themselves() -> None:
+    lane = lane_of(1)
+    for offset in range(lanes.FULL_RECORDS - 1):
+        lane.add(waiting(offset, losses=2))
+        lane.add(waiting(offset))
+    assert not lane.full
+
+    lane.add(waiting(0, losses=2))
+    assert lane.full
+
+
+def test_suspects_are_forgotten_with_their_partition() -> None:
+    lane = lane_of(1)
+    for offset, partition in enumerate([0, 1]):
+        lane.add(waiting(offset, partition, losses=2))
+    lane.drop({Partition("jobs.compute", 0)})
+
     assert taken_from(lane) == [1]
