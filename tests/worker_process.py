@@ -1,0 +1,82 @@
+"""Workers that are children of the test, so that it sees how they end and what they say."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local_stack import services
+from local_stack.settings import ROOT
+from local_stack.stack import Stack
+from tests.conftest import WORKER
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """One process and all that it wrote."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def names(self) -> set[str]:
+        return {line["event"] for line in self.events()}
+
+    def told(self) -> list[str]:
+        """What it said to people, beside its log."""
+        return [line for line in self.log.read_text().splitlines() if not line.startswith("{")]
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+class WorkerProcesses:
+    """Starts workers of a stack."""
+
+    def __init__(self, stack: Stack, directory: Path, cleanup: ExitStack) -> None:
+        self._stack = stack
+        self._directory = directory
+        self._cleanup = cleanup
+        self._count = 0
+
+    def start(
+        self, number: int, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> WorkerProcess:
+        """On the port of the stack's worker of this number, under its name if `environment` gives no other."""
+        part = services.worker(self._stack.settings, number)
+        self._count += 1
+        log = self._directory / f"worker-process-{self._count}.log"
+        output = self._cleanup.enter_context(log.open("wb"))
+        process = self._cleanup.enter_context(
+            subprocess.Popen(
+                [sys.executable, *(arguments or ("-m", "worker_service"))],
+                env={**os.environ, **part.environment, **WORKER, **(environment or {})},
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+            )
+        )
+        self._cleanup.callback(process.kill)
+        return WorkerProcess(process, log)
+
+    def is_ready(self, number: int) -> bool:
+        """Whether the worker on this number's port serves."""
+        return services.worker(self._stack.settings, number).is_ready()
+
+
+@contextmanager
+def worker_processes(stack: Stack, directory: Path) -> Iterator[WorkerProcesses]:
+    """Kills at the end what still runs."""
+    with ExitStack() as cleanup:
+        yield WorkerProcesses(stack, directory, cleanup)
