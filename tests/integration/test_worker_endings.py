@@ -1,24 +1,15 @@
 """How a real worker process ends: whatever is in its way, its jobs are handed back, once, and its exit status tells."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from local_stack import services
-from local_stack.settings import ROOT
 from local_stack.stack import Stack
-from tests.conftest import WORKER
 from tests.e2e.jobs_api import create, jobs_client, wait_for, wait_for_status
 from tests.gate import Gate
+from tests.worker_process import WorkerProcess, worker_processes
 from worker_service.consumer import CLOSE_SECONDS
 
 NUMBER = 3
@@ -33,20 +24,6 @@ sys.exit(main())
 """A worker that loses patience with Kafka sooner than others."""
 
 
-@dataclass(frozen=True)
-class WorkerProcess:
-    """A worker that is a child of this process, so that its exit status is seen."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-
-    def names(self) -> set[str]:
-        return {line["event"] for line in self.events()}
-
-
 @pytest.fixture
 def client(stack: Stack) -> Iterator[httpx.Client]:
     with jobs_client(stack) as client:
@@ -56,24 +33,18 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 @pytest.fixture
 def start_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
     """Starts the only worker that there is then, given Python's arguments; returns when it serves."""
-    part = services.worker(stack.settings, NUMBER)
-    log = tmp_path / "worker.log"
 
     def start(*arguments: str) -> WorkerProcess:
-        output = cleanup.enter_context(log.open("wb"))
-        environment = {**os.environ, **part.environment, **WORKER}
-        command = [sys.executable, *(arguments or ("-m", "worker_service"))]
-        process = cleanup.enter_context(
-            subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=output)
-        )
-        cleanup.callback(process.kill)
-        wait_for(part.is_ready, "the worker serves")
-        return WorkerProcess(process, log)
+        worker = processes.start(NUMBER, *arguments)
+        wait_for(lambda: processes.is_ready(NUMBER), "the worker serves")
+        return worker
 
-    with ExitStack() as cleanup:
-        stack.stop("worker", 1)
-        cleanup.callback(stack.start, "worker", 1)
-        yield start
+    stack.stop("worker", 1)
+    try:
+        with worker_processes(stack, tmp_path) as processes:
+            yield start
+    finally:
+        stack.start("worker", 1)
 
 
 def run_one_of_each(client: httpx.Client, gate: Gate, *job_types: str) -> list[str]:
