@@ -13,9 +13,10 @@ from api_server.adapters.mongo_stores import MongoStores
 from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotRegistered
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, WorkerIdentity, WorkerReport
 from api_server.domain.job import Job, ProgressNote, Status
+from api_server.domain.judgement import Taken
 from api_server.domain.transitions import claim
 from api_server.fleet_service import FleetService, Pace
-from api_server.ports import JobStore, Taken
+from api_server.ports import JobStore
 from service_runtime.errors import InvalidArgument
 from tests.integration.mongo.jobs import LEASE, document, read, stored
 from tests.integration.mongo.test_mongo_fleet import REPORT, identity
