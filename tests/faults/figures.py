@@ -1,0 +1,91 @@
+"""What a run comes to in numbers: one line of a table."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.faults.history import History
+
+HEADLINE = "| scenario | acknowledged | completed | failed | cancelled | lost | duplicates | longest time to recover |"
+RULE = "|---|---|---|---|---|---|---|---|"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """`duplicates` are handler runs that came to nothing, because their worker was lost or handed the job back.
+
+    `recovery` is the longest that any job stood still, in seconds: it waited for a worker though it was due, or its handler
+    had ended and its end was not recorded. It is counted from the end of the fault that it stood still in.
+    """
+
+    acknowledged: int
+    completed: int
+    failed: int
+    cancelled: int
+    lost: int
+    duplicates: int
+    recovery: float
+
+    def line(self, scenario: str) -> str:
+        counts = (
+            self.acknowledged,
+            self.completed,
+            self.failed,
+            self.cancelled,
+            self.lost,
+            self.duplicates,
+        )
+        return f"| {scenario} | {' | '.join(str(count) for count in counts)} | {self.recovery:.1f} s |"
+
+
+def figures(history: History) -> Figures:
+    statuses = Counter(stored.seen.status for stored in history.stored.values())
+    acknowledged = [asked.job_id for asked in history.asked.values() if asked.acknowledged]
+    return Figures(
+        acknowledged=len(acknowledged),
+        completed=statuses["completed"],
+        failed=statuses["failed"],
+        cancelled=statuses["cancelled"],
+        lost=sum(job_id not in history.stored for job_id in acknowledged),
+        duplicates=sum(1 for _ in _duplicates(history)),
+        recovery=max((_since_healed(history, *gap) for gap in _gaps(history)), default=0.0),
+    )
+
+
+def _duplicates(history: History) -> Iterator[tuple[str, int]]:
+    for run in history.runs:
+        stored = history.stored.get(run.job_id)
+        outcomes = {attempt.number: attempt.outcome for attempt in stored.attempts} if stored else {}
+        if outcomes.get(run.attempt) in ("lost", "handed_back"):
+            yield run.job_id, run.attempt
+
+
+def _gaps(history: History) -> Iterator[tuple[float, float]]:
+    """Times in which a job stood still."""
+    run_ends = {(run.job_id, run.attempt): run.end for run in history.runs if run.ending == "returned"}
+    for job_id, stored in history.stored.items():
+        asked = history.asked[job_id]
+        if asked.by_hand:
+            continue
+        due = max(stored.create_time, asked.schedule_time or 0.0)
+        for attempt in stored.attempts:
+            yield due, attempt.start
+            due = (attempt.end or attempt.start) + (
+                asked.least_backoff if attempt.outcome == "errored" else 0.0
+            )
+            if attempt.outcome == "lost":
+                due = _moment_of_loss(history, attempt.worker, attempt.start, due)
+        ended = run_ends.get((job_id, stored.seen.attempt))
+        if ended is not None and stored.seen.status == "completed" and stored.end_time is not None:
+            yield ended, stored.end_time
+
+
+def _moment_of_loss(history: History, worker: str, start: float, end: float) -> float:
+    """When the harm was done that ended an attempt."""
+    harm = (fault.at for fault in history.faults if fault.part == worker and start <= fault.at <= end)
+    return min(harm, default=end)
+
+
+def _since_healed(history: History, begin: float, end: float) -> float:
+    healed = [fault.healed for fault in history.faults if fault.at < end and begin < fault.healed]
+    return max(0.0, end - max([begin, *healed]))
