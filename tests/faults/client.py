@@ -1,0 +1,128 @@
+"""A client as it should be: an outcome that is unknown is asked again, with the same words. All that it hears is noted."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.json_format import MessageToDict
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from tests.faults.history import Asked, Seen, Told
+
+CALL_SECONDS = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+UNKNOWN_OUTCOME = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+)
+OPTIONS = (
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+Answer = TypeVar("Answer")
+
+
+class Refused(Exception):
+    """The call was judged and not taken; `reason` is ErrorInfo's."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
+class Unanswered(Exception):
+    """Nobody answered for as long as the caller was patient."""
+
+
+@dataclass
+class Witness:
+    """All that clients wanted and were told in one run."""
+
+    asked: dict[str, Asked] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+    def hear(self, reader: str, jobs: Sequence[Job]) -> None:
+        now = time.time()
+        self.told += [Told(reader, now, seen(job)) for job in jobs]
+
+    def learn(self, job_id: str, **fields: Any) -> None:
+        """Something new about what was asked for."""
+        self.asked[job_id] = replace(self.asked[job_id], **fields)
+
+
+def seen(job: Job) -> Seen:
+    return Seen(
+        job.id,
+        Job.Status.Name(job.status),
+        job.attempt,
+        job.revision,
+        job.worker_id,
+        canonical(MessageToDict(job.result)) if job.HasField("result") else None,
+        job.error.reason,
+    )
+
+
+def canonical(result: Any) -> str:
+    return json.dumps(result, sort_keys=True)
+
+
+class Client:
+    """Calls of JobService at one address. `patience`: seconds for which a call without an answer is sent again."""
+
+    def __init__(self, address: str, witness: Witness, patience: float) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+        self._stub = JobServiceStub(self._channel)
+        self._witness = witness
+        self._patience = patience
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def job(self, reader: str, method: str, request: Any, key: str = "") -> Job:
+        """A call that answers a job, noted as `reader`'s. `key`: its idempotency key. Raises Refused, Unanswered."""
+        job: Job = await self.call(method, request, key)
+        self._witness.hear(reader, [job])
+        return job
+
+    async def call(self, method: str, request: Any, key: str = "") -> Any:
+        """The answer, asked for until it comes. Raises Refused, Unanswered."""
+        metadata = (("idempotency-key", key),) if key else ()
+        give_up = time.monotonic() + self._patience
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await getattr(self._stub, method)(request, timeout=CALL_SECONDS, metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in UNKNOWN_OUTCOME:
+                    raise self._refusal(method, error) from None
+                if time.monotonic() > give_up:
+                    raise Unanswered(f"{method}: {error.code().name} {error.details()}") from None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _refusal(self, method: str, error: grpc.aio.AioRpcError) -> Refused:
+        reason = reason_of(error)
+        if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+            self._witness.troubles.append(
+                f"{method} answered {error.code().name} {reason}: {error.details()}"
+            )
+        return Refused(reason, f"{method}: {error.code().name} {reason}")
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """ErrorInfo's reason, or ""."""
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details if status else ():
+        if detail.Unpack(info):
+            return str(info.reason)
+    return ""

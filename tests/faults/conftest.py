@@ -1,0 +1,48 @@
+"""One stack for all scenarios, and the table of their figures at the end."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from local_stack.stack import Stack
+from tests.faults.cluster import make_stack
+from tests.faults.figures import HEADLINE, RULE
+from tests.faults.settings import FaultSettings
+
+LINES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def fault_settings() -> FaultSettings:
+    return FaultSettings()
+
+
+@pytest.fixture(scope="session")
+def fault_stack(fault_settings: FaultSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = make_stack(tmp_path_factory.mktemp("faults"), fault_settings.lease)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print a line now, and, if it is of the table, once more at the end."""
+
+    def print_line(line: str) -> None:
+        if line.startswith("|"):
+            request.config.stash.setdefault(LINES, []).append(line)
+        with capfd.disabled():
+            print(f"\n{line}", end="", flush=True)  # noqa: T201 - for people at a terminal
+
+    return print_line
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    lines = config.stash.get(LINES, [])
+    if lines:
+        terminalreporter.section("faults")
+        for line in (HEADLINE, RULE, *lines):
+            terminalreporter.line(line)

@@ -1,0 +1,79 @@
+"""Places in the API server where it can be made to die: between two steps that belong together.
+
+An order is a file named like the point. The process that comes there first takes the file away and kills itself.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Point:
+    """Before or after a method does its work, `worth_it` says of the result whether it did any."""
+
+    owner: str
+    method: str
+    moment: Literal["before", "after"]
+    worth_it: Callable[[Any], object] = lambda _result: True
+
+
+POINTS: Mapping[str, Point] = {
+    "stored, not answered": Point("api_server.adapters.mongo_jobs.MongoJobStore", "insert", "after"),
+    "stored, not queued for Kafka": Point("api_server.dispatcher.QueuedDispatcher", "offer", "before"),
+    "answered, not published": Point(
+        "api_server.adapters.kafka_publisher.KafkaPublisher", "publish", "before"
+    ),
+    "published, not noted": Point("api_server.adapters.kafka_publisher.KafkaPublisher", "publish", "after"),
+    "published, not marked": Point("api_server.adapters.mongo_due.MongoDueStore", "mark_published", "before"),
+    "steps stored, not answered": Point("api_server.adapters.mongo_jobs.MongoJobStore", "apply", "after"),
+    "leases ended, not published": Point(
+        "api_server.adapters.mongo_due.MongoDueStore", "lapse", "after", worth_it=bool
+    ),
+}
+
+
+def order(folder: Path, point: str) -> None:
+    """Let the next process that comes to `point` die there."""
+    (folder / point).touch()
+
+
+def arm(folder: str) -> None:
+    """Put the points into this process's classes."""
+    for name, point in POINTS.items():
+        module, _, owner = point.owner.rpartition(".")
+        kind = getattr(import_module(module), owner)
+        setattr(kind, point.method, _deadly(getattr(kind, point.method), point, os.path.join(folder, name)))  # noqa: PTH118
+
+
+def _deadly(method: Callable[..., Any], point: Point, file: str) -> Callable[..., Any]:
+    if point.moment == "before":
+
+        @wraps(method)
+        def before(*arguments: Any, **named: Any) -> Any:
+            _die_if_ordered(file)
+            return method(*arguments, **named)
+
+        return before
+
+    @wraps(method)
+    async def after(*arguments: Any, **named: Any) -> Any:
+        result = await method(*arguments, **named)
+        if point.worth_it(result):
+            _die_if_ordered(file)
+        return result
+
+    return after
+
+
+def _die_if_ordered(file: str) -> None:
+    try:
+        os.unlink(file)  # noqa: PTH108 - on every job's way
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)

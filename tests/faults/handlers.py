@@ -1,0 +1,76 @@
+"""Handlers that keep the ledger and do what the payload says. Named by WORKER_HANDLERS in tests/faults/cluster.py.
+
+Payload: `ledger`, a file; `seconds` of work; `failures`, attempts that fail; `refuse`, whether to fail for good.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from tests.faults.ledger import note
+from worker_service import InputError, Job, handler
+
+
+class Wanted(Exception):
+    """A failure that the payload asks for."""
+
+
+@contextmanager
+def recorded(job: Job) -> Iterator[dict[str, Any]]:
+    """Note the start and the end; gives the result, which names this run."""
+    ledger, run_id = job.payload["ledger"], uuid4().hex
+    note(ledger, job=job.id, attempt=job.attempt, worker=os.environ["WORKER_NAME"], run_id=run_id)
+    ending = "stopped"
+    try:
+        yield {"run": run_id}
+        ending = "returned"
+    except Exception:
+        ending = "raised"
+        raise
+    finally:
+        note(ledger, run_id=run_id, ending=ending)
+
+
+def fail_if_wanted(job: Job) -> None:
+    if job.payload.get("refuse"):
+        raise InputError("refuse", "is set")
+    if job.attempt <= job.payload.get("failures", 0):
+        raise Wanted(f"attempt {job.attempt}")
+
+
+@handler("steady")
+async def in_the_loop(job: Job) -> dict[str, Any]:
+    with recorded(job) as result:
+        await asyncio.sleep(job.payload["seconds"])
+        fail_if_wanted(job)
+        return result
+
+
+def blocking(job: Job) -> dict[str, Any]:
+    with recorded(job) as result:
+        time.sleep(job.payload["seconds"])
+        fail_if_wanted(job)
+        return result
+
+
+@handler("steady-thread")
+def in_a_thread(job: Job) -> dict[str, Any]:
+    return blocking(job)
+
+
+@handler("steady-process", run_in="process")
+def in_a_process(job: Job) -> dict[str, Any]:
+    return blocking(job)
+
+
+@handler("poison")
+async def takes_its_worker_down(job: Job) -> dict[str, Any]:
+    with recorded(job) as result:
+        await asyncio.sleep(job.payload["seconds"])
+        os.kill(os.getpid(), signal.SIGKILL)
+        return result

@@ -1,0 +1,101 @@
+"""The kinds of jobs in the load: what is asked for, and how it may end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from jobs.v1.job_pb2 import RetryPolicy
+from jobs.v1.job_service_pb2 import CreateRequest
+from tests.faults.history import CANCELLED, COMPLETED, Asked, Ending
+
+HANDLER_ERROR: Ending = ("failed", "HANDLER_ERROR")
+INVALID_INPUT: Ending = ("failed", "INVALID_INPUT")
+TIMEOUT: Ending = ("failed", "TIMEOUT")
+POISON: Ending = ("failed", "POISON")
+LABEL = "run"
+"""Carried by all jobs of a run."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`share` of the load. `delay`: schedule_time in seconds from now. `cancel_after`: seconds from Create's answer.
+
+    `backoff` in seconds, the same after each failure.
+    """
+
+    share: int
+    type: str = "steady"
+    seconds: float = 0.005
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    endings: frozenset[Ending] = frozenset({COMPLETED})
+    by_hand: bool = False
+    max_attempts: int = 3
+    backoff: float | None = None
+    timeout: float | None = None
+    delay: float | None = None
+    cancel_after: float | None = None
+
+
+KINDS: Mapping[str, Kind] = {
+    "short": Kind(50),
+    "thread": Kind(8, type="steady-thread", seconds=0.01),
+    "process": Kind(4, type="steady-process", seconds=0.01),
+    "long": Kind(3, seconds=5.0),
+    "refused": Kind(2, payload={"refuse": True}, endings=frozenset({INVALID_INPUT})),
+    "failing": Kind(
+        4, payload={"failures": 99}, endings=frozenset({HANDLER_ERROR}), max_attempts=2, backoff=0.2
+    ),
+    "retried": Kind(8, payload={"failures": 2}, max_attempts=4, backoff=0.2),
+    "too slow": Kind(2, seconds=60.0, timeout=0.3, endings=frozenset({TIMEOUT}), max_attempts=2, backoff=0.2),
+    "scheduled": Kind(7, delay=1.5),
+    "cancelled early": Kind(4, delay=60.0, cancel_after=0.2, endings=frozenset({CANCELLED})),
+    "cancelled": Kind(4, seconds=1.0, cancel_after=0.5, endings=frozenset({CANCELLED, COMPLETED})),
+    "by hand": Kind(4, type="by-hand", by_hand=True),
+    # None of these come by themselves; a scenario sends them.
+    "brief": Kind(0, seconds=0.02),
+    "poison": Kind(0, type="poison", seconds=0.2, endings=frozenset({POISON})),
+}
+WORKER_TYPES = ("steady", "steady-thread", "steady-process", "poison")
+ALL_TYPES = (*WORKER_TYPES, "by-hand")
+
+
+def request_for(kind: Kind, job_id: str, run: str, ledger: str, now: float) -> CreateRequest:
+    """What to send for one job."""
+    request = CreateRequest(id=job_id, type=kind.type, labels={LABEL: run})
+    request.payload.update({"ledger": ledger, "seconds": kind.seconds, **kind.payload})
+    if kind.backoff is not None:
+        wait = _duration(kind.backoff)
+        request.retry_policy.CopyFrom(
+            RetryPolicy(
+                max_attempts=kind.max_attempts, initial_backoff=wait, max_backoff=wait, multiplier=1, jitter=0
+            )
+        )
+    if kind.delay is not None:
+        request.schedule_time.FromMilliseconds(round((now + kind.delay) * 1000))
+    if kind.timeout is not None:
+        request.timeout.CopyFrom(_duration(kind.timeout))
+    return request
+
+
+def asked_for(name: str, kind: Kind, request: CreateRequest) -> Asked:
+    """The same as the checker wants to know it; nothing is acknowledged yet."""
+    scheduled = request.schedule_time.ToMilliseconds() / 1000 if request.HasField("schedule_time") else None
+    return Asked(
+        request.id,
+        name,
+        endings=kind.endings,
+        acknowledged=False,
+        by_hand=kind.by_hand,
+        may_error=bool(kind.endings & {HANDLER_ERROR, TIMEOUT}) or "failures" in kind.payload,
+        max_attempts=kind.max_attempts,
+        least_backoff=kind.backoff or 0.0,
+        schedule_time=scheduled,
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromMilliseconds(round(seconds * 1000))
+    return duration

@@ -1,0 +1,137 @@
+"""A steady load of mixed jobs, and readers who look at them all the while."""
+
+import asyncio
+import itertools
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from uuid_utils.compat import uuid7
+
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import (
+    CancelRequest,
+    GetRequest,
+    ListRequest,
+    ListResponse,
+    UpdateStatusRequest,
+)
+from tests.faults.client import Client, Refused, Unanswered, Witness, seen
+from tests.faults.kinds import KINDS, LABEL, Kind, asked_for, request_for
+
+CANCEL_REASON = "cancelled by the load"
+READ_PAUSE = 0.02
+LIST_PAUSE = 0.25
+
+
+class Load:
+    """`run` names it: the label of its jobs."""
+
+    def __init__(
+        self, run: str, ledger: Path, client: Client, witness: Witness, chance: random.Random
+    ) -> None:
+        self.run = run
+        self._ledger = ledger
+        self._client = client
+        self._witness = witness
+        self._chance = chance
+        self.count_sent = 0
+        self._progress = asyncio.Condition()
+
+    async def steady(self, count: int, rate: float) -> None:
+        """Send `count` jobs, `rate` a second, and see each through; whatever is in the way, the next one comes in time."""
+        begin = time.monotonic()
+        deck = self._deck()
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                await asyncio.sleep(begin + number / rate - time.monotonic())
+                group.create_task(self.one(next(deck)))
+
+    async def sent(self, count: int) -> None:
+        """Wait until so many jobs have been sent."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self.count_sent >= count)
+
+    async def one(self, name: str) -> str:
+        """Send one job of a kind, and do with it what belongs to the kind; its id."""
+        kind = KINDS[name]
+        job_id = str(uuid7())
+        request = request_for(kind, job_id, self.run, str(self._ledger), time.time())
+        self._witness.asked[job_id] = asked_for(name, kind, request)
+        async with self._progress:
+            self.count_sent += 1
+            self._progress.notify_all()
+        with suppress(Unanswered, Refused):
+            await self._client.job(f"owner of {job_id}", "Create", request)
+            self._witness.learn(job_id, acknowledged=True)
+            await self._follow_up(job_id, kind)
+        return job_id
+
+    async def _follow_up(self, job_id: str, kind: Kind) -> None:
+        if kind.by_hand:
+            await self._do_by_hand(job_id)
+        if kind.cancel_after is not None:
+            await asyncio.sleep(kind.cancel_after)
+            await self._cancel(job_id)
+
+    async def _do_by_hand(self, job_id: str) -> None:
+        reader = f"owner of {job_id}"
+        take = UpdateStatusRequest(id=job_id, status=Job.Status.processing)
+        await self._client.job(reader, "UpdateStatus", take, key=f"take {job_id}")
+        conclude = UpdateStatusRequest(id=job_id, status=Job.Status.completed)
+        conclude.result.update({"by": "hand"})
+        await self._client.job(reader, "UpdateStatus", conclude)
+
+    async def _cancel(self, job_id: str) -> None:
+        reader = f"owner of {job_id}"
+        try:
+            job = await self._client.job(reader, "Cancel", CancelRequest(id=job_id, reason=CANCEL_REASON))
+        except Refused:
+            # It has ended. Or an earlier sending, whose answer was lost, has cancelled it.
+            job = await self._client.job(reader, "Get", GetRequest(id=job_id))
+            if job.error.message != CANCEL_REASON:
+                return
+        self._witness.learn(job_id, cancelled=seen(job))
+
+    def _deck(self) -> "itertools.cycle[str]":
+        """Kinds in their shares, shuffled: each hundred jobs has all of them."""
+        cards = [name for name, kind in KINDS.items() for _ in range(kind.share)]
+        self._chance.shuffle(cards)
+        return itertools.cycle(cards)
+
+
+class Readers:
+    """Look at the jobs of a run until cancelled, one call at a time each."""
+
+    def __init__(self, run: str, client: Client, witness: Witness, chance: random.Random) -> None:
+        self._run = run
+        self._client = client
+        self._witness = witness
+        self._chance = chance
+
+    async def get(self, reader: str) -> None:
+        """One job after another, the latest ones more often."""
+        while True:
+            await asyncio.sleep(READ_PAUSE)
+            ids = [job_id for job_id, asked in self._witness.asked.items() if asked.acknowledged]
+            if ids:
+                back = min(int(self._chance.expovariate(0.05)), len(ids) - 1)
+                with suppress(Unanswered, Refused):
+                    await self._client.job(reader, "Get", GetRequest(id=ids[-1 - back]))
+
+    async def list(self, reader: str) -> None:
+        """The whole list, page by page, again and again."""
+        while True:
+            with suppress(Unanswered, Refused):
+                await self._list_once(reader)
+            await asyncio.sleep(LIST_PAUSE)
+
+    async def _list_once(self, reader: str) -> None:
+        request = ListRequest(page_size=200, labels=[f"{LABEL}={self._run}"])
+        while True:
+            page: ListResponse = await self._client.call("List", request)
+            self._witness.hear(reader, page.jobs)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token

@@ -1,0 +1,175 @@
+"""One run: a load, something that happens meanwhile, and what the witnesses say afterwards."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+
+from jobs.v1.job_pb2 import Attempt as AttemptMessage
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import GetRequest
+from local_stack import mongodb
+from local_stack.settings import StackSettings
+from tests.faults.checker import Finding, check
+from tests.faults.client import Client, Witness, canonical
+from tests.faults.cluster import Cluster
+from tests.faults.figures import Figures, figures
+from tests.faults.history import Attempt, History, Seen, Stored
+from tests.faults.kinds import LABEL
+from tests.faults.ledger import read_runs
+from tests.faults.load import Load, Readers
+from tests.faults.settings import FaultSettings
+
+PATIENCE = 60.0
+POLL = 0.2
+GETS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a scenario works with. `count`: jobs of the load."""
+
+    cluster: Cluster
+    load: Load
+    settings: FaultSettings
+    count: int
+    folder: Path
+
+    async def sent(self, share: float) -> None:
+        """Wait until this share of the load, 0 to 1, has been sent."""
+        await self.load.sent(round(share * self.count))
+
+    @property
+    def lease(self) -> float:
+        return self.settings.lease
+
+
+Mongo = AsyncMongoClient[dict[str, Any]]
+Scenario = Callable[[Trial], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Result:
+    history: History
+    figures: Figures
+    findings: list[Finding]
+
+
+async def run_trial(
+    cluster: Cluster, scenario: Scenario, settings: FaultSettings, folder: Path, count: int | None = None
+) -> Result:
+    """Run a scenario under load, heal, wait until all jobs have ended, and check. `count`: jobs, if not as set."""
+    count = settings.jobs if count is None else count
+    witness, chance = Witness(), random.Random(settings.seed)  # noqa: S311 - nothing secret
+    run, ledger = f"{scenario.__name__}-{time.time_ns()}", folder / "ledger"
+    stack = cluster.stack
+    async with AsyncExitStack() as opened:
+        client = Client(stack.endpoints.jobs_address, witness, PATIENCE)
+        opened.push_async_callback(client.close)
+        direct = Client(stack.address("api_server", 2), witness, 0.0)
+        opened.push_async_callback(direct.close)
+        load = Load(run, ledger, client, witness, chance)
+        background = [
+            asyncio.create_task(task)
+            for task in (
+                Readers(run, client, witness, chance).get("reader 1"),
+                Readers(run, direct, witness, chance).get("reader 2"),
+                Readers(run, client, witness, chance).list("reader 3"),
+                cluster.supervise(),
+            )
+        ]
+        opened.push_async_callback(_cancel, background)
+        await _act_under_load(Trial(cluster, load, settings, count, folder), scenario)
+        await _all_ended(stack.settings, run, settings.bound)
+        stored = await _stored(stack.settings, run, client)
+    troubles = [*witness.troubles, *cluster.deaths]
+    history = History(witness.asked, witness.told, read_runs(ledger), stored, cluster.faults, troubles)
+    return Result(history, figures(history), check(history))
+
+
+async def _act_under_load(trial: Trial, scenario: Scenario) -> None:
+    loading = asyncio.create_task(trial.load.steady(trial.count, trial.settings.rate))
+    try:
+        await scenario(trial)
+        await trial.cluster.heal()
+        await loading
+    finally:
+        loading.cancel()
+        await asyncio.wait([loading])
+        await trial.cluster.heal()
+
+
+async def _all_ended(settings: StackSettings, run: str, bound: float) -> None:
+    """Wait until no job of the run is under way, `bound` seconds at most; the checker will tell."""
+    deadline = time.monotonic() + bound
+    under_way = {"labels": f"{LABEL}={run}", "status": {"$in": ["queued", "processing"]}}
+    mongo: Mongo
+    async with AsyncMongoClient(mongodb.uri(settings)) as mongo:
+        while time.monotonic() < deadline:
+            with suppress(PyMongoError):
+                if await mongo["jobs"]["jobs"].find_one(under_way) is None:
+                    return
+            await asyncio.sleep(POLL)
+
+
+async def _stored(settings: StackSettings, run: str, client: Client) -> Mapping[str, Stored]:
+    """All jobs of the run, from MongoDB itself; their attempts from the API."""
+    mongo: Mongo
+    async with AsyncMongoClient(mongodb.uri(settings), tz_aware=True, uuidRepresentation="standard") as mongo:
+        documents: list[dict[str, Any]] = await mongo["jobs"]["jobs"].find({"labels": f"{LABEL}={run}"}).to_list()
+    gate = asyncio.Semaphore(GETS_AT_ONCE)
+
+    async def get(job_id: str) -> Job:
+        async with gate:
+            return await client.job("final reader", "Get", GetRequest(id=job_id))
+
+    jobs = await asyncio.gather(*(get(str(document["_id"])) for document in documents))
+    return {job.id: to_stored(document, job) for document, job in zip(documents, jobs, strict=True)}
+
+
+def to_stored(document: Mapping[str, Any], job: Job) -> Stored:
+    result = document.get("result")
+    seen = Seen(
+        str(document["_id"]),
+        document["status"],
+        document["attempt"],
+        document["revision"],
+        document.get("worker_id", ""),
+        canonical(result) if result is not None else None,
+        document.get("error", {}).get("reason", ""),
+    )
+    end_time = document.get("end_time")
+    return Stored(
+        seen,
+        create_time=document["create_time"].timestamp(),
+        end_time=end_time.timestamp() if end_time else None,
+        failures=job.failures,
+        losses=job.losses,
+        attempts=tuple(_attempt(entry) for entry in job.history),
+    )
+
+
+def _attempt(entry: AttemptMessage) -> Attempt:
+    return Attempt(
+        entry.attempt,
+        entry.worker_id,
+        entry.start_time.ToMilliseconds() / 1000,
+        entry.end_time.ToMilliseconds() / 1000 if entry.HasField("end_time") else None,
+        AttemptMessage.Outcome.Name(entry.outcome),
+    )
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
