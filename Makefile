@@ -13,7 +13,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 
-.PHONY: help run demo up down status test test-compose check fix proto verify lock clean
+.PHONY: help run demo up down status test test-faults test-compose check fix proto verify lock clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ status: $(LOCAL) ## Say what runs where
 
 test: $(DEV) ## Run all tests, on real MongoDB, Kafka and Envoy
 	@exec pytest
+
+test-faults: $(DEV) ## Kill, freeze and restart everything under load, MINUTES at random by SEED: half an hour
+	@FAULTS_JOBS=1000 FAULTS_RATE=50 FAULTS_LEASE=15 FAULTS_BOUND=60 FAULTS_COMPARED=2000 \
+		FAULTS_MINUTES=$(or $(MINUTES),5) FAULTS_SEED=$(SEED) exec pytest tests/faults
 
 test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
 	@exec deploy/compose_demo.sh

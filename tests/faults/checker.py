@@ -186,6 +186,24 @@ def cancelled_ran(history: History) -> Iterator[tuple[str, str]]:
             yield job_id, f"was cancelled at attempt {asked.cancelled.attempt}, and ran at {attempt}"
 
 
+def ran_while_stopped(history: History) -> Iterator[tuple[str, str]]:
+    """Stop has answered that all workers follow it: none takes a job until Start is called."""
+    for stop in history.stops:
+        for job_id, stored in history.stored.items():
+            if stop.type not in ("", history.asked[job_id].type):
+                continue
+            for attempt in stored.attempts:
+                if (
+                    attempt.worker
+                    and stop.worker in ("", attempt.worker)
+                    and stop.at < attempt.start < stop.until
+                ):
+                    yield (
+                        job_id,
+                        f"was taken {attempt.start - stop.at:.3f} s after the stop of {stop.type or stop.worker or 'all'}",
+                    )
+
+
 def too_early(history: History) -> Iterator[tuple[str, str]]:
     """By the database's time: nothing starts before its schedule_time, or in the wait after a failure."""
     for job_id, stored in history.stored.items():
@@ -232,6 +250,7 @@ RULES: Mapping[str, Rule] = {
         rerun,
         ran_on,
         cancelled_ran,
+        ran_while_stopped,
         too_early,
         too_many_tries,
         trouble,

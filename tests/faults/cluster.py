@@ -4,15 +4,24 @@ Parts that end are started again, as any supervisor would, unless they are down 
 """
 
 import asyncio
+import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
+import grpc
+from aiokafka.admin import AIOKafkaAdminClient
+
+from jobs.v1.worker_service_pb2 import StartRequest, StopRequest
+from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub
 from local_stack.settings import ROOT, StackSettings
 from local_stack.stack import Stack
-from tests.faults.history import Fault
+from tests.faults.client import UNKNOWN_OUTCOME
+from tests.faults.history import Fault, Stopped
 from tests.faults.kinds import ALL_TYPES, WORKER_TYPES
 
 API_SERVERS = (1, 2)
@@ -26,6 +35,9 @@ PARTS = (
 )
 OWN = frozenset({"api_server", "worker"})
 SUPERVISOR_PAUSE = 0.25
+CONTROL_SECONDS = 20.0
+PATIENCE = 60.0
+Answer = TypeVar("Answer")
 HOOKS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'tests/faults/hooks'}"}
 
 
@@ -63,8 +75,9 @@ class Cluster:
         self.stack = stack
         self._lease = lease
         self.faults: list[Fault] = []
-        self.deaths: list[str] = []
-        """Own parts that ended with nobody having harmed them."""
+        self.troubles: list[str] = []
+        """What should not have come of it, such as parts that ended with nobody having harmed them."""
+        self.stops: list[Stopped] = []
         self._down: set[tuple[str, int]] = set()
         self._frozen: dict[tuple[str, int], int] = {}
         """Place of its fault in `faults`."""
@@ -109,15 +122,52 @@ class Cluster:
         place = self._frozen.pop((name, number), None)
         if place is not None:
             self._heal(place)
-        await asyncio.to_thread(self.stack.thaw, name, number)
+        if await asyncio.to_thread(self.stack.is_running, name, number):
+            await asyncio.to_thread(self.stack.thaw, name, number)
 
-    def harmed_otherwise(self, part: str) -> int:
-        """Note a fault of another kind; its place, for `healed`."""
-        self.faults.append(Fault(part, "other", time.time(), time.time()))
-        return len(self.faults) - 1
+    async def delete_topic(self, job_type: str) -> None:
+        """With all records that wait in it. That is healed as soon as it is done."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.stack.address("kafka"))
+        await admin.start()
+        try:
+            await admin.delete_topics([f"jobs.{job_type}"])
+        finally:
+            await admin.close()
+        self._note("kafka", 1, "other")
 
-    def healed(self, place: int) -> None:
-        self._heal(place)
+    @asynccontextmanager
+    async def stopped(
+        self, *, worker: str = "", job_type: str = "", amid_faults: bool = False
+    ) -> AsyncIterator[None]:
+        """Workers are told to take no new jobs, all of them unless one or a type is named; then to go on.
+
+        `amid_faults`: others do harm meanwhile, so that a worker may follow late.
+        """
+        part: dict[str, Any] = {"worker": worker} if worker else {"type": job_type} if job_type else {}
+        async with grpc.aio.insecure_channel(self.stack.endpoints.workers_address) as channel:
+            stub = WorkerServiceStub(channel)
+            answer = await answered(lambda: stub.Stop(StopRequest(**part), timeout=CONTROL_SECONDS))
+            if answer.pending_worker_ids and not amid_faults:
+                self.troubles.append(f"a stop was not followed by {answer.pending_worker_ids}")
+            at = time.time()
+            try:
+                yield
+            finally:
+                if not amid_faults:
+                    self.stops.append(Stopped(at, time.time(), worker, job_type))
+                self.faults.append(Fault("fleet", "other", at, time.time()))
+                await answered(lambda: stub.Start(StartRequest(**part), timeout=CONTROL_SECONDS))
+
+    @asynccontextmanager
+    async def changed(self, name: str, number: int, environment: Mapping[str, str]) -> AsyncIterator[None]:
+        """One part runs with more in its environment. That takes two restarts."""
+        await self.stop(name, number)
+        await self.start(name, number, environment)
+        try:
+            yield
+        finally:
+            await self.stop(name, number)
+            await self.start(name, number)
 
     @asynccontextmanager
     async def may_die(self, name: str) -> AsyncIterator[None]:
@@ -128,6 +178,11 @@ class Cluster:
             yield
         finally:
             self._dying -= parts
+
+    def clock_error(self, name: str, number: int) -> float:
+        """By how many seconds a part's log is ahead of the right time."""
+        last = self.stack.log_file(name, number).read_text().splitlines()[-1]
+        return datetime.fromisoformat(json.loads(last)["timestamp"]).timestamp() - time.time()
 
     async def heal(self) -> None:
         """Everything runs, in its own environment."""
@@ -151,7 +206,7 @@ class Cluster:
         if (name, number) in self._dying:
             self._note(name, number, "killed")
         else:
-            self.deaths.append(f"{name}-{number} ended by itself, see {self.stack.log_file(name, number)}")
+            self.troubles.append(f"{name}-{number} ended by itself, see {self.stack.log_file(name, number)}")
         await asyncio.to_thread(self.stack.spawn, name, number)
 
     # --- Notes ---
@@ -163,3 +218,15 @@ class Cluster:
 
     def _heal(self, place: int) -> None:
         self.faults[place] = replace(self.faults[place], healed=time.time())
+
+
+async def answered(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer to a call that may be sent again, as long as it takes."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in UNKNOWN_OUTCOME or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(SUPERVISOR_PAUSE)

@@ -43,6 +43,11 @@ def order(folder: Path, point: str) -> None:
     (folder / point).touch()
 
 
+def left(folder: Path) -> list[str]:
+    """Orders that nobody has followed yet."""
+    return [point for point in POINTS if (folder / point).exists()]
+
+
 def arm(folder: str) -> None:
     """Put the points into this process's classes."""
     for name, point in POINTS.items():

@@ -55,6 +55,7 @@ class Asked:
 
     job_id: str
     kind: str
+    type: str = ""
     endings: frozenset[Ending] = frozenset({COMPLETED})
     acknowledged: bool = True
     cancelled: Seen | None = None
@@ -120,6 +121,16 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """From `at` to `until` nobody might take new jobs: of this `type`, or this worker, or, with neither, at all."""
+
+    at: float
+    until: float
+    worker: str = ""
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """`troubles` are answers that no client should get, and parts that ended with nobody having harmed them."""
 
@@ -128,4 +139,5 @@ class History:
     runs: Sequence[Run]
     stored: Mapping[str, Stored]
     faults: Sequence[Fault] = ()
+    stops: Sequence[Stopped] = ()
     troubles: Sequence[str] = ()

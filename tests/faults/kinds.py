@@ -85,6 +85,7 @@ def asked_for(name: str, kind: Kind, request: CreateRequest) -> Asked:
     return Asked(
         request.id,
         name,
+        kind.type,
         endings=kind.endings,
         acknowledged=False,
         by_hand=kind.by_hand,

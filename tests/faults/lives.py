@@ -78,6 +78,7 @@ class Life:
         return Asked(
             self.job_id,
             kind="example",
+            type="type",
             endings=frozenset({ENDINGS[self.outcomes[-1]]}),
             cancelled=final if final.status == "cancelled" else None,
             may_error="errored" in self.outcomes,

@@ -23,6 +23,8 @@ from tests.faults.kinds import KINDS, LABEL, Kind, asked_for, request_for
 CANCEL_REASON = "cancelled by the load"
 READ_PAUSE = 0.02
 LIST_PAUSE = 0.25
+WAIT_PAUSE = 0.1
+AT_ONCE = 64
 
 
 class Load:
@@ -67,6 +69,24 @@ class Load:
             self._witness.learn(job_id, acknowledged=True)
             await self._follow_up(job_id, kind)
         return job_id
+
+    async def many(self, name: str, count: int) -> None:
+        """Send jobs of one kind as fast as they are taken."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one() -> None:
+            async with gate:
+                await self.one(name)
+
+        await asyncio.gather(*(one() for _ in range(count)))
+
+    async def ended(self, job_id: str) -> None:
+        """Wait until a job is final. Raises Unanswered."""
+        while True:
+            job = await self._client.job(f"owner of {job_id}", "Get", GetRequest(id=job_id))
+            if seen(job).is_final:
+                return
+            await asyncio.sleep(WAIT_PAUSE)
 
     async def _follow_up(self, job_id: str, kind: Kind) -> None:
         if kind.by_hand:

@@ -21,5 +21,6 @@ class FaultSettings(BaseSettings):
         default=30.0,
         description="seconds in which every job must have ended, from the end of load and faults",
     )
+    compared: PositiveInt = Field(default=300, description="jobs of the run to compare with others")
     minutes: Seconds = Field(default=0.25, description="how long nemesis goes on")
     seed: int = Field(default_factory=lambda: random.randrange(1_000_000))  # noqa: S311 - it is printed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.faults.checker import CLAIM_SLACK, CLOCK_SLACK, RULES, check
 from tests.faults.figures import figures
-from tests.faults.history import History, Told
+from tests.faults.history import History, Stopped, Told
 from tests.faults.ledger import note, read_runs
 from tests.faults.lives import BEGIN, PAUSE, RUN_SECONDS, Life, history_of
 
@@ -224,6 +224,21 @@ WRONG: dict[str, tuple[list[str], Callable[[History], History], str]] = {
         lambda h: with_attempt(h, 2, start=BEGIN + RUN_SECONDS + PAUSE - CLOCK_SLACK - 0.001),
         "too_early",
     ),
+    "a job was taken although all were stopped": (
+        ["succeeded"],
+        lambda h: replace(h, stops=[Stopped(BEGIN - 0.001, BEGIN + 0.001)]),
+        "ran_while_stopped",
+    ),
+    "a job was taken by a worker that was stopped": (
+        ["succeeded"],
+        lambda h: replace(h, stops=[Stopped(BEGIN - 0.001, BEGIN + 0.001, worker="job-1")]),
+        "ran_while_stopped",
+    ),
+    "a job of a type was taken that was stopped": (
+        ["succeeded"],
+        lambda h: replace(h, stops=[Stopped(BEGIN - 0.001, BEGIN + 0.001, type="type")]),
+        "ran_while_stopped",
+    ),
     "a job was tried too often": (
         ["errored", "errored", "errored"],
         lambda h: with_asked(h, max_attempts=2),
@@ -276,6 +291,10 @@ def test_a_run_of_an_attempt_that_ran_already_is_found_among_others(
         lambda h: with_attempt(h, 2, start=BEGIN + RUN_SECONDS + PAUSE - CLOCK_SLACK + 0.001),
         lambda h: with_asked(h, acknowledged=False),
         lambda h: with_asked(h, max_attempts=1),
+        lambda h: replace(h, stops=[Stopped(BEGIN, BEGIN + 1)]),
+        lambda h: replace(h, stops=[Stopped(BEGIN - 1, BEGIN)]),
+        lambda h: replace(h, stops=[Stopped(BEGIN - 1, BEGIN + 1, worker="another")]),
+        lambda h: replace(h, stops=[Stopped(BEGIN - 1, BEGIN + 1, type="another")]),
         lambda h: replace(
             h, faults=changed(h.faults, 0, at=BEGIN + RUN_SECONDS + CLAIM_SLACK - 0.001, healed=BEGIN + 9)
         ),

@@ -1,27 +1,56 @@
 """Whatever single process dies, freezes or is cut off: every acknowledged job ends, and its result is recorded once."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from local_stack.stack import Stack
 from tests.faults.cluster import Cluster
-from tests.faults.scenarios import SCENARIOS
+from tests.faults.nemesis import nemesis
+from tests.faults.scenarios import SCENARIOS, compared
 from tests.faults.settings import FaultSettings
-from tests.faults.trial import Scenario, run_trial
+from tests.faults.trial import Result, Scenario, run_trial
+
+LONGEST_RECOVERY = 10.0
+"""Seconds that the run to compare with others may take from the restart on."""
+Try = Callable[[Scenario, int], Awaitable[Result]]
+
+pytestmark = pytest.mark.timeout(3600)
 
 
-@pytest.mark.timeout(600)
+@pytest.fixture
+def run(
+    fault_stack: Stack, fault_settings: FaultSettings, tmp_path: Path, tell: Callable[[str], None]
+) -> Try:
+    """Runs a scenario with a number of jobs as load, prints its line, and fails if anything is wrong."""
+
+    async def try_it(scenario: Scenario, count: int) -> Result:
+        cluster = Cluster(fault_stack, fault_settings.lease)
+        result = await run_trial(cluster, scenario, fault_settings, tmp_path, tell, count)
+        tell(result.figures.line(scenario.__name__.replace("_", " ")))
+        assert not result.findings, "\n".join(str(finding) for finding in result.findings)
+        return result
+
+    return try_it
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 async def test_no_job_is_lost_stuck_or_recorded_twice(
-    fault_stack: Stack,
-    fault_settings: FaultSettings,
-    tmp_path: Path,
-    tell: Callable[[str], None],
-    scenario: Scenario,
+    run: Try, fault_settings: FaultSettings, scenario: Scenario
 ) -> None:
-    cluster = Cluster(fault_stack, fault_settings.lease)
-    result = await run_trial(cluster, scenario, fault_settings, tmp_path)
-    tell(result.figures.line(scenario.__name__.replace("_", " ")))
-    assert not result.findings, "\n".join(str(finding) for finding in result.findings)
+    await run(scenario, fault_settings.jobs)
+
+
+async def test_nor_by_many_faults_at_random(run: Try, fault_settings: FaultSettings) -> None:
+    await run(nemesis, round(fault_settings.minutes * 60 * fault_settings.rate))
+
+
+async def test_all_workers_killed_and_restarted_are_back_at_work_at_once(
+    run: Try, fault_settings: FaultSettings
+) -> None:
+    result = await run(compared, 0)
+    assert result.figures.completed == fault_settings.compared
+    restart = max(fault.healed for fault in result.history.faults if fault.kind == "killed")
+    last = max(stored.end_time or 0 for stored in result.history.stored.values())
+    assert last - restart < LONGEST_RECOVERY

@@ -9,23 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from jobs.v1.job_pb2 import Attempt as AttemptMessage
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import GetRequest
-from local_stack import mongodb
-from local_stack.settings import StackSettings
 from tests.faults.checker import Finding, check
 from tests.faults.client import Client, Witness, canonical
 from tests.faults.cluster import Cluster
 from tests.faults.figures import Figures, figures
 from tests.faults.history import Attempt, History, Seen, Stored
-from tests.faults.kinds import LABEL
 from tests.faults.ledger import read_runs
 from tests.faults.load import Load, Readers
 from tests.faults.settings import FaultSettings
+from tests.faults.store import RunStore, run_store
 
 PATIENCE = 60.0
 POLL = 0.2
@@ -38,9 +35,12 @@ class Trial:
 
     cluster: Cluster
     load: Load
+    store: RunStore
     settings: FaultSettings
     count: int
     folder: Path
+    tell: Callable[[str], None]
+    """Prints a line."""
 
     async def sent(self, share: float) -> None:
         """Wait until this share of the load, 0 to 1, has been sent."""
@@ -51,7 +51,6 @@ class Trial:
         return self.settings.lease
 
 
-Mongo = AsyncMongoClient[dict[str, Any]]
 Scenario = Callable[[Trial], Awaitable[None]]
 
 
@@ -63,18 +62,24 @@ class Result:
 
 
 async def run_trial(
-    cluster: Cluster, scenario: Scenario, settings: FaultSettings, folder: Path, count: int | None = None
+    cluster: Cluster,
+    scenario: Scenario,
+    settings: FaultSettings,
+    folder: Path,
+    tell: Callable[[str], None],
+    count: int,
 ) -> Result:
-    """Run a scenario under load, heal, wait until all jobs have ended, and check. `count`: jobs, if not as set."""
-    count = settings.jobs if count is None else count
+    """Run a scenario under a load of `count` jobs, heal, wait until all have ended, and check."""
     witness, chance = Witness(), random.Random(settings.seed)  # noqa: S311 - nothing secret
     run, ledger = f"{scenario.__name__}-{time.time_ns()}", folder / "ledger"
     stack = cluster.stack
+    await cluster.heal()
     async with AsyncExitStack() as opened:
         client = Client(stack.endpoints.jobs_address, witness, PATIENCE)
         opened.push_async_callback(client.close)
         direct = Client(stack.address("api_server", 2), witness, 0.0)
         opened.push_async_callback(direct.close)
+        store = await opened.enter_async_context(run_store(stack.settings, run))
         load = Load(run, ledger, client, witness, chance)
         background = [
             asyncio.create_task(task)
@@ -86,11 +91,13 @@ async def run_trial(
             )
         ]
         opened.push_async_callback(_cancel, background)
-        await _act_under_load(Trial(cluster, load, settings, count, folder), scenario)
-        await _all_ended(stack.settings, run, settings.bound)
-        stored = await _stored(stack.settings, run, client)
-    troubles = [*witness.troubles, *cluster.deaths]
-    history = History(witness.asked, witness.told, read_runs(ledger), stored, cluster.faults, troubles)
+        await _act_under_load(Trial(cluster, load, store, settings, count, folder, tell), scenario)
+        await _all_ended(store, settings.bound)
+        stored = await _stored(store, client)
+    troubles = [*witness.troubles, *cluster.troubles]
+    history = History(
+        witness.asked, witness.told, read_runs(ledger), stored, cluster.faults, cluster.stops, troubles
+    )
     return Result(history, figures(history), check(history))
 
 
@@ -106,24 +113,19 @@ async def _act_under_load(trial: Trial, scenario: Scenario) -> None:
         await trial.cluster.heal()
 
 
-async def _all_ended(settings: StackSettings, run: str, bound: float) -> None:
+async def _all_ended(store: RunStore, bound: float) -> None:
     """Wait until no job of the run is under way, `bound` seconds at most; the checker will tell."""
     deadline = time.monotonic() + bound
-    under_way = {"labels": f"{LABEL}={run}", "status": {"$in": ["queued", "processing"]}}
-    mongo: Mongo
-    async with AsyncMongoClient(mongodb.uri(settings)) as mongo:
-        while time.monotonic() < deadline:
-            with suppress(PyMongoError):
-                if await mongo["jobs"]["jobs"].find_one(under_way) is None:
-                    return
-            await asyncio.sleep(POLL)
+    while time.monotonic() < deadline:
+        with suppress(PyMongoError):
+            if not await store.is_under_way():
+                return
+        await asyncio.sleep(POLL)
 
 
-async def _stored(settings: StackSettings, run: str, client: Client) -> Mapping[str, Stored]:
+async def _stored(store: RunStore, client: Client) -> Mapping[str, Stored]:
     """All jobs of the run, from MongoDB itself; their attempts from the API."""
-    mongo: Mongo
-    async with AsyncMongoClient(mongodb.uri(settings), tz_aware=True, uuidRepresentation="standard") as mongo:
-        documents: list[dict[str, Any]] = await mongo["jobs"]["jobs"].find({"labels": f"{LABEL}={run}"}).to_list()
+    documents = await store.documents()
     gate = asyncio.Semaphore(GETS_AT_ONCE)
 
     async def get(job_id: str) -> Job:

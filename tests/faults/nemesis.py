@@ -1,0 +1,148 @@
+"""Does harm at random, by seed: the same seed picks the same faults in the same order."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from tests.faults import crash_points
+from tests.faults.cluster import API_SERVERS, HOOKS, PARTS, WORKERS
+from tests.faults.kinds import WORKER_TYPES
+from tests.faults.scenarios import kill_all_workers, together
+from tests.faults.trial import Trial
+
+LONGEST_PAUSE = 3.0
+TWO_AT_ONCE = 0.3
+LONGEST_FREEZE = {"worker": 2.0, "api_server": 1.5, "kafka": 1.5, "mongodb": 1.5, "gateway": 1.0}
+"""In leases."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """Harm to these parts, and its end. Two acts at once have no part in common."""
+
+    words: str
+    parts: frozenset[tuple[str, int]]
+    do: Callable[[], Awaitable[None]]
+
+
+async def nemesis(trial: Trial) -> None:
+    """Until the load has been sent. One clock is wrong all the time."""
+    chance = random.Random(trial.settings.seed)  # noqa: S311 - nothing secret
+    cluster = trial.cluster
+    trial.tell(f"nemesis: {trial.settings.minutes:g} minutes, seed {trial.settings.seed}")
+    shift = {"FAULTS_CLOCK_SHIFT": str(chance.choice([-60, 60]))}
+    crash = {"FAULTS_CRASH_FOLDER": str(trial.folder)}
+    wrong = chance.choice([part for part in PARTS if part[0] in ("api_server", "worker")])
+    trial.tell(f"nemesis: clock of {_key(wrong)} off by {shift['FAULTS_CLOCK_SHIFT']} s")
+    async with AsyncExitStack() as opened:
+        for name in ("api_server", "worker"):
+            await opened.enter_async_context(cluster.may_die(name))
+        for part in PARTS:
+            more = {**(crash if part[0] == "api_server" else {}), **(shift if part == wrong else {})}
+            if more:
+                await opened.enter_async_context(cluster.changed(*part, {**HOOKS, **more}))
+        begin = time.monotonic()
+        while trial.load.count_sent < trial.count:
+            acts = [_pick(trial, chance)]
+            if chance.random() < TWO_AT_ONCE and (second := _pick(trial, chance)).parts.isdisjoint(
+                acts[0].parts
+            ):
+                acts.append(second)
+            trial.tell(
+                f"nemesis: {time.monotonic() - begin:6.1f} s  {', and '.join(act.words for act in acts)}"
+            )
+            await together(*(act.do() for act in acts))
+            await asyncio.sleep(chance.uniform(0, LONGEST_PAUSE))
+
+
+def _pick(trial: Trial, chance: random.Random) -> Act:
+    return chance.choice(list(ACTS.values()))(trial, chance)
+
+
+def _kill(trial: Trial, chance: random.Random) -> Act:
+    part, pause = chance.choice(PARTS), chance.uniform(0, LONGEST_PAUSE)
+
+    async def do() -> None:
+        await trial.cluster.kill(*part)
+        await asyncio.sleep(pause)
+        await trial.cluster.start(*part)
+
+    return Act(f"kill {_key(part)} for {pause:.1f} s", frozenset({part}), do)
+
+
+def _freeze(trial: Trial, chance: random.Random) -> Act:
+    part = chance.choice(PARTS)
+    seconds = chance.uniform(0, LONGEST_FREEZE[part[0]] * trial.lease)
+
+    async def do() -> None:
+        await trial.cluster.freeze(*part)
+        await asyncio.sleep(seconds)
+        await trial.cluster.thaw(*part)
+
+    return Act(f"freeze {_key(part)} for {seconds:.1f} s", frozenset({part}), do)
+
+
+def _restart(trial: Trial, chance: random.Random) -> Act:
+    part = chance.choice(PARTS)
+
+    async def do() -> None:
+        await trial.cluster.stop(*part)
+        await trial.cluster.start(*part)
+
+    return Act(f"restart {_key(part)}", frozenset({part}), do)
+
+
+def _kill_all_workers(trial: Trial, _chance: random.Random) -> Act:
+    parts = frozenset(("worker", number) for number in WORKERS)
+    return Act("kill all workers", parts, lambda: kill_all_workers(trial.cluster))
+
+
+def _stop_fleet(trial: Trial, chance: random.Random) -> Act:
+    worker = chance.choice(["", *(f"worker-{number}" for number in WORKERS)])
+    job_type = "" if worker or chance.random() < 0.5 else chance.choice(WORKER_TYPES)
+    seconds = chance.uniform(0, LONGEST_PAUSE)
+
+    async def do() -> None:
+        async with trial.cluster.stopped(worker=worker, job_type=job_type, amid_faults=True):
+            await asyncio.sleep(seconds)
+
+    return Act(f"stop {worker or job_type or 'the fleet'} for {seconds:.1f} s", frozenset(), do)
+
+
+def _delete_topic(trial: Trial, chance: random.Random) -> Act:
+    job_type = chance.choice(WORKER_TYPES)
+    return Act(
+        f"delete topic jobs.{job_type}",
+        frozenset({("kafka", 1)}),
+        lambda: trial.cluster.delete_topic(job_type),
+    )
+
+
+def _poison(trial: Trial, _chance: random.Random) -> Act:
+    async def do() -> None:
+        await trial.load.one("poison")
+
+    return Act("poison", frozenset(), do)
+
+
+def _crash(trial: Trial, chance: random.Random) -> Act:
+    point = chance.choice(list(crash_points.POINTS))
+
+    async def do() -> None:
+        crash_points.order(trial.folder, point)
+
+    parts = frozenset(("api_server", number) for number in API_SERVERS)
+    return Act(f"kill an API server at '{point}'", parts, do)
+
+
+ACTS: Mapping[str, Callable[[Trial, random.Random], Act]] = {
+    act.__name__: act
+    for act in (_kill, _freeze, _restart, _kill_all_workers, _stop_fleet, _delete_topic, _poison, _crash)
+}
+
+
+def _key(part: tuple[str, int]) -> str:
+    return f"{part[0]}-{part[1]}"

@@ -1,0 +1,42 @@
+"""What MongoDB holds of one run, read past our own services."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pymongo import AsyncMongoClient
+
+from local_stack import mongodb
+from local_stack.settings import StackSettings
+from tests.faults.kinds import LABEL
+
+Client = AsyncMongoClient[dict[str, Any]]
+
+
+class RunStore:
+    """The jobs that carry the run's label. Its calls raise PyMongoError while MongoDB is down."""
+
+    def __init__(self, client: Client, run: str) -> None:
+        self._jobs = client["jobs"]["jobs"]
+        self._label = f"{LABEL}={run}"
+
+    async def is_under_way(self) -> bool:
+        """Whether a job has not ended."""
+        open_job = {"labels": self._label, "status": {"$in": ["queued", "processing"]}}
+        return await self._jobs.find_one(open_job) is not None
+
+    async def count_completed(self) -> int:
+        return await self._jobs.count_documents({"labels": self._label, "status": "completed"})
+
+    async def documents(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self._jobs.find({"labels": self._label}).to_list()
+        return found
+
+
+@asynccontextmanager
+async def run_store(settings: StackSettings, run: str) -> AsyncIterator[RunStore]:
+    client: Client
+    async with AsyncMongoClient(
+        mongodb.uri(settings), tz_aware=True, uuidRepresentation="standard", timeoutMS=2000
+    ) as client:
+        yield RunStore(client, run)
