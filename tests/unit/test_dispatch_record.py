@@ -1,5 +1,7 @@
 """The record that travels to a worker, and what is too large to travel."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given
@@ -9,6 +11,7 @@ from api_server.adapters.dispatch_record import encode
 from api_server.domain.payload_size import MAX_TRAVELLING_BYTES, least_bytes
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from service_runtime.structs import dict_to_struct, struct_to_dict
+from service_runtime.validation import ContractValidator
 from tests.unit.dispatch_fakes import make_dispatch
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -46,6 +49,15 @@ def test_a_record_carries_the_job_and_its_payload(payload: dict[str, Any]) -> No
     record = DispatchRecord.FromString(encode(dispatch))
     assert (record.id, record.type, record.attempt) == (str(dispatch.job_id), "compute", 3)
     assert struct_to_dict(record.payload) == payload
+
+
+def test_a_record_says_how_long_the_job_may_run_and_how_often_it_was_lost() -> None:
+    dispatch = replace(make_dispatch(), timeout=timedelta(seconds=1.5), losses=2)
+    record = DispatchRecord.FromString(encode(dispatch))
+    assert (record.timeout.ToTimedelta(), record.losses) == (dispatch.timeout, 2)
+    ContractValidator().check(record)
+    without = DispatchRecord.FromString(encode(make_dispatch()))
+    assert (without.HasField("timeout"), without.losses) == (False, 0)
 
 
 def test_a_payload_above_the_limit_is_left_out() -> None:

@@ -1,5 +1,7 @@
 """What one pass of the due loop does, and who may do it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,6 +187,25 @@ async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_of_it
     await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert publisher.published == [store.jobs[1].dispatch]
     assert ids(store.marked) == [(store.jobs[1].dispatch.job_id, 0)]
+
+
+async def test_expired_jobs_are_failed_and_never_published() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    expired, alive = [replace(due(n), is_expired=True) for n in (0, 1)], due()
+    store.jobs = [*expired, alive]
+    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert store.expired_ids == [job.dispatch.job_id for job in expired]
+    assert publisher.published == [alive.dispatch]
+    assert (report.expired, report.published, report.more) == (2, 1, True)
+
+
+async def test_expired_jobs_alone_ask_nothing_of_the_broker() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    publisher.refuses = lambda _: True
+    store.jobs = [replace(due(1), is_expired=True)]
+    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert (report.expired, publisher.batches, report.more) == (1, [], True)
+    assert not (await DueScan(store, publisher, ["compute"]).run_once(NOW)).more
 
 
 async def test_a_type_the_broker_refuses_rests_and_the_others_go_on() -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymongo import UpdateMany, UpdateOne
@@ -12,7 +13,18 @@ from api_server.adapters.mongo_plan import MAX_BYTES, MAX_STATEMENTS, Statement,
 from api_server.domain.attempt import Failure
 from api_server.domain.job import Status
 from api_server.domain.transition import Transition
-from api_server.domain.transitions import claim, complete, conclude, fail, hand_back, take
+from api_server.domain.transitions import (
+    cancel,
+    claim,
+    complete,
+    conclude,
+    fail,
+    hand_back,
+    lapse,
+    retry,
+    take,
+    try_again,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
@@ -41,6 +53,22 @@ def test_single_step_goes_as_an_update_of_one_which_the_driver_can_retry() -> No
 
 def test_claims_that_expect_different_attempts_do_not_go_together() -> None:
     assert [len(s.steps) for s in planned(*claims(2), *claims(3, attempt=1))] == [3, 2]
+
+
+@pytest.mark.parametrize("count", [1, 500])
+def test_claims_stay_plain_updates_and_completions_one_statement(count: int) -> None:
+    """The ordinary path costs what it cost before there were retries; see the module's docstring."""
+    [claimed] = planned(*claims(count))
+    assert isinstance(claimed.writes[0]._doc, dict)
+    [completed] = planned(*(complete(uuid4(), "w/1", 1, {}, NOW) for _ in range(count)))
+    assert len(completed.writes) == 1
+    assert "history" not in str(completed.writes[0]._doc)
+
+
+def test_failures_that_wait_differently_go_together() -> None:
+    steps = [try_again(uuid4(), "w/1", 1, FAILURE, NOW, failures=0, wait=n * LEASE) for n in range(100)]
+    [statement] = planned(*steps)
+    assert len(statement.writes) == 1
 
 
 def test_results_and_failures_do_not_go_together() -> None:
@@ -72,6 +100,16 @@ def test_user_data_stands_only_inside_literals() -> None:
     assert "$payload" not in outside
 
 
+def test_errors_of_failed_tries_stand_only_inside_literals() -> None:
+    failures = [Failure(13, message, "HANDLER_ERROR") for message in ("$$ROOT", "$payload")]
+    [statement] = planned(
+        *(try_again(uuid4(), "$holder", 1, each, NOW, failures=0, wait=LEASE) for each in failures)
+    )
+    [write] = statement.writes
+    outside = str(without_literals(write._doc))
+    assert not any(text in outside for text in ("ROOT", "$payload", "$holder"))
+
+
 def without_literals(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_literals(inner) for key, inner in value.items() if key != "$literal"}
@@ -88,6 +126,10 @@ STEPS = st.sampled_from(
         lambda i, n: fail(i, "w/1", n + 1, FAILURE, NOW),
         lambda i, n: conclude(i, Status.COMPLETED, {"n": n}, None, NOW),
         lambda i, n: hand_back(i, "w/1", n + 1, NOW),
+        lambda i, n: try_again(i, "w/1", n + 1, FAILURE, NOW, failures=0, wait=n * LEASE),
+        lambda i, n: lapse(i, "w/1", n + 1, n, NOW),
+        lambda i, n: cancel(i, f"call-{n}", "", NOW),
+        lambda i, n: retry(i, f"call-{n}", NOW),
     ]
 )
 

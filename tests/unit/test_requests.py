@@ -1,19 +1,22 @@
 """Requests as they reach the services, and the errors for those that do not."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api_server.domain.attempt import Failure
-from api_server.domain.creation import check_client_id, new_job_id
+from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
 from api_server.domain.fleet import OneType, OneWorker, Part
 from api_server.domain.job import ProgressNote, Status
 from api_server.domain.listing import JobFilter
+from api_server.domain.retry import FailureHint, RetryPolicy, Tries
 from api_server.domain.steps import Circumstances, Claim, Leases, Step, Token, to_transition
 from api_server.rpc import page_token, requests
 from api_server.service import check_each_job_once
@@ -36,6 +39,21 @@ def violations_of(message: Any) -> dict[str, str]:
 
 def create(**fields: Any) -> job_service_pb2.CreateRequest:
     return job_service_pb2.CreateRequest(**{"type": "compute", "payload": dict_to_struct({}), **fields})
+
+
+def seconds(number: float) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(timedelta(seconds=number))
+    return duration
+
+
+def failed(**hint: Any) -> job_service_pb2.UpdateStatusRequest:
+    return job_service_pb2.UpdateStatusRequest(
+        id=str(ID),
+        status=job_pb2.Job.failed,
+        token=job_service_pb2.Token(worker_id="w", attempt=1),
+        failure_hint=job_service_pb2.FailureHint(**hint),
+    )
 
 
 def test_a_rule_that_is_broken_names_field_rule_and_value() -> None:
@@ -71,6 +89,21 @@ def test_a_rule_broken_inside_a_batch_names_the_item() -> None:
             create(id="0198F0A0-0000-7000-8000-000000000001"),
             create(id="0198f0a0-0000-4000-8000-000000000001"),
         ),
+        (create(timeout=seconds(0.01)), create(timeout=seconds(0.009))),
+        (create(timeout=seconds(604_800)), create(timeout=seconds(604_800.001))),
+        (create(retry_policy={"max_attempts": 100}), create(retry_policy={"max_attempts": 101})),
+        (create(retry_policy={"multiplier": 1}), create(retry_policy={"multiplier": 0.99})),
+        (create(retry_policy={"jitter": 1}), create(retry_policy={"jitter": 1.01})),
+        (
+            create(retry_policy={"initial_backoff": seconds(0), "max_backoff": seconds(604_800)}),
+            create(retry_policy={"initial_backoff": seconds(-0.001)}),
+        ),
+        (failed(retry_after=seconds(604_800)), failed(retry_after=seconds(604_801))),
+        (
+            job_service_pb2.CancelRequest(id=str(ID), reason="x" * 512),
+            job_service_pb2.CancelRequest(id=str(ID), reason="x" * 513),
+        ),
+        (job_service_pb2.RetryRequest(id=str(ID)), job_service_pb2.RetryRequest(id="x")),
         (job_service_pb2.ListRequest(page_size=0), job_service_pb2.ListRequest(page_size=-1)),
         (job_service_pb2.ListRequest(labels=["k=v"] * 8), job_service_pb2.ListRequest(labels=["k=v"] * 9)),
         (job_service_pb2.ListRequest(labels=["k="]), job_service_pb2.ListRequest(labels=["k"])),
@@ -178,6 +211,96 @@ def test_a_time_outside_of_the_calendar_is_refused() -> None:
         requests.job_filter(request)
 
 
+@pytest.mark.parametrize("field", ["schedule_time", "expire_time"])
+def test_a_time_of_a_new_job_outside_of_the_calendar_is_refused(field: str) -> None:
+    with pytest.raises(InvalidArgument, match=field):
+        requests.new_job(create(**{field: Timestamp(seconds=10**15)}))
+    with pytest.raises(InvalidArgument, match="expire_time"):
+        requests.new_expire_time(job_service_pb2.RetryRequest(expire_time=Timestamp(nanos=-1)))
+
+
+@given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999))
+def test_times_are_stored_in_milliseconds_not_before_the_schedule_and_not_after_the_end(micros: int) -> None:
+    stamp = Timestamp(seconds=micros // 10**6, nanos=micros % 10**6 * 1000)
+    wanted = requests.new_job(create(schedule_time=stamp, expire_time=stamp))
+    given_time = stamp.ToDatetime(UTC)
+    assert wanted.schedule_time is not None
+    assert wanted.expire_time is not None
+    assert wanted.schedule_time.microsecond % 1000 == wanted.expire_time.microsecond % 1000 == 0
+    assert timedelta(0) <= given_time - wanted.expire_time < timedelta(milliseconds=1)
+    # In the last millisecond of the calendar there is no later one.
+    if given_time <= datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC):
+        assert timedelta(0) <= wanted.schedule_time - given_time < timedelta(milliseconds=1)
+
+
+def test_what_a_policy_leaves_out_has_its_default() -> None:
+    assert requests.new_job(create()).retry_policy == RetryPolicy()
+    assert requests.new_job(create(retry_policy={})).retry_policy == RetryPolicy()
+    some = requests.new_job(create(retry_policy={"max_attempts": 9, "jitter": 0.0}))
+    assert some.retry_policy == RetryPolicy(max_attempts=9, jitter=0.0)
+    rest = requests.new_job(
+        create(retry_policy={"initial_backoff": seconds(0), "max_backoff": seconds(7.5), "multiplier": 1.0})
+    )
+    assert rest.retry_policy == RetryPolicy(3, timedelta(0), timedelta(seconds=7.5), 1.0, 0.2)
+
+
+def test_a_timeout_is_kept_as_it_was_given() -> None:
+    assert requests.new_job(create()).timeout is None
+    assert requests.new_job(create(timeout=seconds(0.0105))).timeout == timedelta(milliseconds=10.5)
+
+
+def test_a_hint_is_read_with_the_failure() -> None:
+    assert requests.step(failed(permanent=True)).hint == FailureHint(permanent=True)
+    assert requests.step(failed(retry_after=seconds(2.5))).hint == FailureHint(
+        retry_after=timedelta(seconds=2.5)
+    )
+    assert requests.step(failed(retry_after=seconds(0))).hint == FailureHint(retry_after=timedelta(0))
+    without = job_service_pb2.UpdateStatusRequest(id=str(ID), status=job_pb2.Job.failed)
+    assert requests.step(without).hint is None
+
+
+def new(**times: Any) -> NewJob:
+    return NewJob("compute", {}, **times)
+
+
+def test_a_job_is_scheduled_a_year_ahead_at_most() -> None:
+    new(schedule_time=NOW + timedelta(days=366)).check_times(NOW)
+    with pytest.raises(InvalidArgument, match="schedule_time: must be 366 days ahead at most"):
+        new(schedule_time=NOW + timedelta(days=366, milliseconds=1)).check_times(NOW)
+
+
+def test_a_job_expires_after_its_schedule_time() -> None:
+    later = NOW + timedelta(milliseconds=1)
+    new(schedule_time=NOW, expire_time=later).check_times(NOW)
+    new(expire_time=NOW - timedelta(days=1)).check_times(NOW)
+    with pytest.raises(InvalidArgument, match="expire_time: must be after schedule_time"):
+        new(schedule_time=NOW, expire_time=NOW).check_times(NOW)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expire", "waits_until", "due"),
+    [
+        (None, None, None, 5.0),
+        (0.0, None, None, 5.0),
+        (-9.0, None, None, 5.0),
+        (2.0, None, 2.0, 2.0),
+        (60.0, 70.0, 60.0, 60.0),
+        (None, 60.0, None, 5.0),
+        (None, 3.0, None, 3.0),
+        (None, -3.0, None, -3.0),
+    ],
+)
+def test_a_new_job_is_looked_at_when_it_starts_or_expires(
+    schedule: float | None, expire: float | None, waits_until: float | None, due: float
+) -> None:
+    def time(seconds: float | None) -> datetime | None:
+        return None if seconds is None else NOW + timedelta(seconds=seconds)
+
+    job = new(schedule_time=time(schedule), expire_time=time(expire)).to_job(ID, NOW)
+    assert (job.next_attempt_time, job.schedule_time) == (time(waits_until), time(schedule))
+    assert first_due_time(job) == time(due)
+
+
 @pytest.mark.parametrize("key", ["k", "k" * 255, "a b~!"])
 def test_idempotency_keys_within_the_rules_are_taken(key: str) -> None:
     taken = requests.idempotency_key((("idempotency-key", key),), create())
@@ -252,6 +375,8 @@ CLAIM, TOKEN = Claim("w", 0), Token("w", 1)
         (Step(ID, Status.PROCESSING, CLAIM, result={}), "result"),
         (Step(ID, Status.FAILED, TOKEN, result={}), "result"),
         (Step(ID, Status.COMPLETED, TOKEN, failure=Failure(2, "", "X")), "error"),
+        (Step(ID, Status.COMPLETED, TOKEN, hint=FailureHint()), "failure_hint"),
+        (Step(ID, Status.FAILED, hint=FailureHint(permanent=True)), "failure_hint"),
     ],
 )
 def test_status_ground_and_outcome_must_fit_together(step: Step, field: str) -> None:
@@ -263,3 +388,43 @@ def test_status_ground_and_outcome_must_fit_together(step: Step, field: str) -> 
 def test_a_failure_without_a_word_is_unknown() -> None:
     transition = to_transition(Step(ID, Status.FAILED), CIRCUMSTANCES)
     assert transition.failure == Failure(2, "", "UNKNOWN")
+
+
+REPORT = Step(ID, Status.FAILED, TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("hint", "failures", "wait"),
+    [
+        (None, 0, 1.0),
+        (None, 1, 2.0),
+        (None, 2, None),
+        (FailureHint(), 0, 1.0),
+        (FailureHint(permanent=True), 0, None),
+        (FailureHint(retry_after=timedelta(0)), 1, 0.0),
+        (FailureHint(retry_after=timedelta(seconds=90)), 0, 90.0),
+        (FailureHint(retry_after=timedelta(seconds=90)), 2, None),
+    ],
+)
+def test_a_holders_failure_is_tried_again_while_tries_are_left(
+    hint: FailureHint | None, failures: int, wait: float | None
+) -> None:
+    transition = to_transition(replace(REPORT, hint=hint), replace(CIRCUMSTANCES, tries=Tries(failures)))
+    assert transition.reports_failure
+    if wait is None:
+        assert (transition.change.status, transition.next_attempt_time) == (Status.FAILED, None)
+    else:
+        assert transition.change.status is Status.QUEUED
+        assert transition.next_attempt_time == NOW + timedelta(seconds=wait)
+
+
+def test_only_failures_that_may_not_be_the_last_depend_on_those_before() -> None:
+    assert REPORT.may_be_tried_again
+    assert to_transition(REPORT, CIRCUMSTANCES).guard.failures == 0
+    for step in (Step(ID, Status.FAILED), replace(REPORT, hint=FailureHint(permanent=True))):
+        assert not step.may_be_tried_again
+        assert to_transition(step, CIRCUMSTANCES).guard.failures is None
+
+
+def test_a_failure_without_a_worker_is_final() -> None:
+    assert to_transition(Step(ID, Status.FAILED), CIRCUMSTANCES).change.status is Status.FAILED

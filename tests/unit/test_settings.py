@@ -33,6 +33,11 @@ from service_runtime.settings import WrongSettings, load_settings, read_settings
             "LOG_FORMAT: 'xml' is not allowed: Input should be 'auto', 'json' or 'console'",
         ),
         (
+            "JOB_RETENTION",
+            "0",
+            "JOB_RETENTION: '0' is not allowed: Input should be greater than or equal to 1",
+        ),
+        (
             "JOB_LEASE",
             "2",
             "HEARTBEAT_INTERVAL: 1 is not allowed: must be at most a sixth of JOB_LEASE, which is 2",
