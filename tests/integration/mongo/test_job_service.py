@@ -1,10 +1,9 @@
 """The service on a real database: what a caller may rely on when its call is sent twice or the server dies within."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -13,25 +12,10 @@ from api_server.domain.creation import NewJob, new_job_id
 from api_server.domain.errors import IdempotencyKeyReused, JobIdTaken, TransitionRefused
 from api_server.domain.job import Dispatch, Job, Status
 from api_server.domain.judgement import Taken
-from api_server.domain.steps import Claim, Leases, Step, Token
+from api_server.domain.steps import Claim, Step, Token
 from api_server.ports import JobStore
-from api_server.service import IdempotencyKey, JobService
-
-LEASES = Leases(worker=timedelta(seconds=15), unfenced=timedelta(hours=1))
-
-
-class Offered:
-    """Stands for the dispatcher: keeps what it was offered."""
-
-    def __init__(self) -> None:
-        self.offers: list[Dispatch] = []
-        self.claims: list[UUID] = []
-
-    def offer(self, dispatch: Dispatch) -> None:
-        self.offers.append(dispatch)
-
-    def claimed(self, job_ids: Sequence[UUID]) -> None:
-        self.claims += job_ids
+from api_server.service import IdempotencyKey
+from tests.integration.mongo.services import Offered, service
 
 
 class ServerDied(Exception):
@@ -49,12 +33,6 @@ class DiesAtInsert:
 
     async def insert(self, _job: Job, _due_time: datetime) -> Job:
         raise ServerDied
-
-
-def service(stores: MongoStores, store: Any = None, offered: Offered | None = None) -> JobService:
-    return JobService(
-        store or stores.jobs, stores.keys, stores.clock, offered or Offered(), ("compute",), LEASES
-    )
 
 
 def key(content: str = "same") -> IdempotencyKey:

@@ -1,0 +1,40 @@
+"""The service on a real database, with a dispatcher that only keeps what it was told."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.job import Dispatch
+from api_server.domain.steps import Leases
+from api_server.service import JobService
+
+LEASES = Leases(worker=timedelta(seconds=15), unfenced=timedelta(hours=1))
+
+
+class Offered:
+    """Stands for the dispatcher: keeps what it was offered."""
+
+    def __init__(self) -> None:
+        self.offers: list[Dispatch] = []
+        self.claims: list[UUID] = []
+
+    def offer(self, dispatch: Dispatch) -> None:
+        self.offers.append(dispatch)
+
+    def claimed(self, job_ids: Sequence[UUID]) -> None:
+        self.claims += job_ids
+
+
+def service(stores: MongoStores, store: Any = None, offered: Offered | None = None) -> JobService:
+    """Waits of its jobs are not spread."""
+    return JobService(
+        store or stores.jobs,
+        stores.keys,
+        stores.clock,
+        offered or Offered(),
+        ("compute",),
+        LEASES,
+        chance=lambda: 0.5,
+    )
