@@ -17,20 +17,20 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from api_server.adapters.mongo_documents import to_document, to_job
+from api_server.adapters.mongo_documents import from_failure, to_document, to_job
 from api_server.adapters.mongo_stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.fleet import Worker, WorkerReport
-from api_server.domain.job import Job, Status
+from api_server.domain.job import Job, Progress, ProgressNote, Status
 from api_server.domain.judgement import Taken, status_taken
 from api_server.domain.records import Place
 from api_server.domain.transition import Transition
-from api_server.domain.transitions import claim, complete
+from api_server.domain.transitions import cancel, claim, complete, retry, try_again
 from api_server.ports import Published
 from local_stack.mongodb import uri
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
-from tests.integration.mongo.jobs import LEASE, WORKER, new_job, now
+from tests.integration.mongo.jobs import FAILURE, LEASE, WORKER, new_job, now
 from tests.integration.mongo.test_mongo_fleet import identity
 
 BATCHES, BATCH = 200, 20
@@ -133,6 +133,15 @@ async def test_acknowledged_is_kept_and_unknown_can_be_sent_again(
         await step_load(
             stores, Status.PROCESSING, BATCH, lambda i, at: complete(i, WORKER, 1, {"id": str(i)}, at)
         ),
+        await step_load(
+            stores,
+            Status.PROCESSING,
+            BATCH,
+            lambda i, at: try_again(i, WORKER, 1, FAILURE, at, failures=0, wait=LEASE),
+        ),
+        await step_load(stores, Status.PROCESSING, 1, lambda i, at: cancel(i, f"cancel {i}", "", at)),
+        await step_load(stores, Status.FAILED, 1, lambda i, at: retry(i, f"retry {i}", at)),
+        await progress_load(stores),
         key_load(stores),
         await mark_load(stores),
         await lapse_load(stores),
@@ -185,16 +194,37 @@ async def step_load(
 
     async def send(ids: Sequence[UUID]) -> None:
         transitions = [step(job_id, at) for job_id in ids]
-        expected = [Taken(each.change.status, 1) for each in transitions]
+        expected = [Taken(each.change.status, each.attempt_after) for each in transitions]
         assert await stores.jobs.apply(transitions) == expected
 
     async def check(ids: Sequence[UUID]) -> None:
         found = await stores.jobs._jobs.find({"_id": {"$in": list(ids)}}).to_list(None)
         jobs = [to_job(document) for document in found]
         assert len(jobs) == len(ids)
-        assert all(status_taken(step(job.id, at), job) and job.revision == 2 for job in jobs)
+        for job in jobs:
+            change = step(job.id, at).change
+            assert status_taken(step(job.id, at), job)
+            assert (job.revision, job.failures) == (2, int(change.adds_failure))
+            # What went back to queued took its attempt into the history, once.
+            assert len(job.past) == int(change.status is Status.QUEUED)
 
     return Load(await stock(stores, status, size), send, check)
+
+
+async def progress_load(stores: MongoStores) -> Load:
+    at = now()
+
+    async def send(ids: Sequence[UUID]) -> None:
+        notes = [ProgressNote(job_id, 1, 50.0, str(job_id)) for job_id in ids]
+        await stores.jobs.note_progress(WORKER, notes, at)
+
+    async def check(ids: Sequence[UUID]) -> None:
+        found = await stores.jobs._jobs.find({"_id": {"$in": list(ids)}}).to_list(None)
+        jobs = [to_job(document) for document in found]
+        assert [job.progress for job in jobs] == [Progress(50.0, str(job.id)) for job in jobs]
+        assert {job.revision for job in jobs} == {2}
+
+    return Load(await stock(stores, Status.PROCESSING, BATCH), send, check)
 
 
 def key_load(stores: MongoStores) -> Load:
@@ -240,7 +270,10 @@ async def lapse_load(stores: MongoStores) -> Load:
     async def check(_: Sequence[UUID]) -> None:
         wrong = {
             "_id": {"$in": ids},
-            "$nor": [{"status": "processing", "revision": 1}, {"status": "queued", "revision": 2}],
+            "$nor": [
+                {"status": "processing", "revision": 1},
+                {"status": "queued", "revision": 2, "losses": 1, "history": {"$size": 1}},
+            ],
         }
         assert await stores.jobs._jobs.count_documents(wrong) == 0
 
@@ -285,8 +318,16 @@ def wish_load(stores: MongoStores) -> Load:
 async def stock(stores: MongoStores, status: Status, size: int, due_time: Any = None) -> list[list[UUID]]:
     """Ids of stored jobs in `status`, in batches."""
     at = now()
-    held = {"status": "processing", "worker_id": WORKER, "attempt": 1} if status is Status.PROCESSING else {}
-    documents = [{**to_document(new_job(), due_time or at + LEASE), **held} for _ in range(BATCHES * size)]
+    held = {"status": status.value, "worker_id": WORKER, "attempt": 1, "start_time": at}
+    ended = {"end_time": at, "error": from_failure(FAILURE)}
+    fields: dict[Status, dict[str, Any]] = {
+        Status.QUEUED: {},
+        Status.PROCESSING: held,
+        Status.FAILED: held | ended,
+    }
+    documents = [
+        {**to_document(new_job(), due_time or at + LEASE), **fields[status]} for _ in range(BATCHES * size)
+    ]
     await stores.jobs._jobs.insert_many(documents)
     ids = [document["_id"] for document in documents]
     return [ids[i : i + size] for i in range(0, len(ids), size)]

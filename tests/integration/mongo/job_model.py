@@ -1,0 +1,159 @@
+"""What a job should look like, told a second time and as simply as can be: one job in memory, changed by plain code.
+
+Each method answers whether the step is taken, or, of a report of failure, what came of it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+LEASE = timedelta(seconds=15)
+UNFENCED_LEASE = timedelta(hours=1)
+FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=1), timedelta(minutes=5)
+MOST_LOSSES = 5
+LONGEST_HISTORY = 20
+
+Token = tuple[str, int]
+"""Worker and attempt."""
+
+
+@dataclass
+class ModelJob:
+    max_attempts: int
+    due_time: datetime | None
+    expire_time: datetime | None = None
+    next_attempt_time: datetime | None = None
+    status: str = "queued"
+    attempt: int = 0
+    worker: str = ""
+    failures: int = 0
+    losses: int = 0
+    result: Any = None
+    reason: str | None = None
+    progress: str | None = None
+    taken_by_nobody: bool = False
+    past: list[tuple[int, str, str]] = field(default_factory=list)
+    changes: int = 0
+
+    @property
+    def history(self) -> list[tuple[int, str, str]]:
+        """Number, worker, outcome."""
+        if not self.worker and not self.taken_by_nobody:
+            return self.past[-(LONGEST_HISTORY - 1) :]
+        words = {"processing": "running", "completed": "succeeded", "cancelled": "cancelled"}
+        outcome = words.get(self.status) or ("lost" if self.reason == "POISON" else "errored")
+        return [*self.past[-(LONGEST_HISTORY - 1) :], (self.attempt, self.worker, outcome)]
+
+    def expired(self, now: datetime) -> bool:
+        return self.expire_time is not None and now >= self.expire_time
+
+    def waiting(self, now: datetime) -> bool:
+        return self.next_attempt_time is not None and now < self.next_attempt_time
+
+    def holds(self, token: Token) -> bool:
+        return self.status == "processing" and (self.worker, self.attempt) == token
+
+    # --- Steps ---
+
+    def claim(self, worker: str, expected: int, now: datetime) -> bool:
+        if self.holds((worker, expected + 1)):
+            return True
+        if self.status != "queued" or self.attempt != expected or self.expired(now):
+            return False
+        self._start(worker, now + LEASE)
+        return True
+
+    def take(self, now: datetime) -> bool:
+        if self.status != "queued" or self.expired(now) or self.waiting(now):
+            return False
+        self._start("", now + UNFENCED_LEASE)
+        self.taken_by_nobody = True
+        return True
+
+    def complete(self, token: Token, result: Any) -> bool:
+        if not self.holds(token):
+            return (self.status, self.worker, self.attempt, self.result) == ("completed", *token, result)
+        self.result = result
+        self._end("completed", None)
+        return True
+
+    def fail(self, token: Token, permanent: bool, wait: timedelta | None, now: datetime) -> str | None:
+        number, worker = token[1], token[0]
+        if not self.holds(token):
+            if (number, worker, "errored") not in self.history:
+                return None
+            return "failed" if self.status == "failed" and self.attempt == number else "queued"
+        self.failures += 1
+        if permanent or self.failures >= self.max_attempts:
+            self._end("failed", "HANDLER_ERROR")
+        else:
+            backoff = min(FIRST_BACKOFF * 2 ** (self.failures - 1), LONGEST_BACKOFF)
+            self._queue("errored", now + (backoff if wait is None else wait), is_wait=True)
+        return self.status
+
+    def hand_back(self, token: Token, now: datetime) -> bool:
+        if self.holds(token):
+            self._queue("handed_back", now)
+            return True
+        return self.status == "queued" and self.attempt == token[1]
+
+    def conclude(self, status: str, result: Any) -> bool:
+        if self.status == "processing" and not self.worker:
+            self.failures += status == "failed"
+            self.result = result
+            self._end(status, "UNKNOWN" if status == "failed" else None)
+            return True
+        reason = "UNKNOWN" if status == "failed" else None
+        return (self.status, self.worker, self.result, self.reason) == (status, "", result, reason)
+
+    def cancel(self) -> bool:
+        if self.status not in ("queued", "processing"):
+            return False
+        self._end("cancelled", "CANCELLED")
+        return True
+
+    def retry(self, now: datetime, expire_time: datetime | None) -> bool:
+        if self.status not in ("failed", "cancelled") or (expire_time is None and self.expired(now)):
+            return False
+        self.past = self.history
+        self.expire_time = expire_time or self.expire_time
+        self.failures = self.losses = 0
+        self.reason = self.progress = None
+        self._queue(None, now)
+        return True
+
+    def lose(self, now: datetime) -> None:
+        self.losses += bool(self.worker)
+        if self.worker and self.losses >= MOST_LOSSES:
+            self._end("failed", "POISON")
+        else:
+            self._queue("lost", now)
+
+    def expire(self) -> None:
+        self._end("failed", "EXPIRED")
+
+    def say(self, token: Token, words: str) -> None:
+        if self.holds(token):
+            self.progress = words
+            self.changes += 1
+
+    # --- What steps have in common ---
+
+    def _start(self, worker: str, lease_end: datetime) -> None:
+        self.status, self.worker, self.due_time = "processing", worker, lease_end
+        self.attempt += 1
+        self.next_attempt_time = self.progress = None
+        self.changes += 1
+
+    def _end(self, status: str, reason: str | None) -> None:
+        self.status, self.reason = status, reason
+        self.due_time = self.next_attempt_time = None
+        self.changes += 1
+
+    def _queue(self, outcome: str | None, due_time: datetime, *, is_wait: bool = False) -> None:
+        if outcome is not None:
+            self.past = [*self.past, (self.attempt, self.worker, outcome)]
+        self.status, self.worker, self.taken_by_nobody = "queued", "", False
+        self.next_attempt_time = due_time if is_wait else None
+        self.due_time = due_time if self.expire_time is None else min(due_time, self.expire_time)
+        self.changes += 1
