@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from worker_service import Job, handler
+from worker_service import Job, PermanentError, RetryAfter, handler, progress
 
 POLL = 0.02
 
@@ -20,6 +20,13 @@ def note_run(job: Job) -> None:
         ledger.write(line)
 
 
+def begin(job: Job) -> None:
+    """Note this run, and say what the payload has to say of its progress."""
+    note_run(job)
+    if "say" in job.payload:
+        progress(*job.payload["say"])
+
+
 def is_open(job: Job) -> bool:
     return Path(job.payload["gate"]).exists()
 
@@ -27,19 +34,30 @@ def is_open(job: Job) -> bool:
 @handler("gated")
 async def gated(job: Job) -> dict[str, Any]:
     """Ends when the file `gate` exists."""
-    note_run(job)
-    while not is_open(job):
-        await asyncio.sleep(POLL)  # nobody in this process could set an event
+    begin(job)
+    try:
+        while not is_open(job):
+            await asyncio.sleep(POLL)  # nobody in this process could set an event
+    except asyncio.CancelledError:
+        Path(job.payload["ledger"]).with_name(f"stopped-{job.id}").touch()
+        raise
     return {"attempt": job.attempt}
 
 
 @handler("gated-thread")
 def gated_thread(job: Job) -> dict[str, Any]:
     """The same in a thread."""
-    note_run(job)
+    begin(job)
     while not is_open(job):
         time.sleep(POLL)
+    Path(job.payload["ledger"]).with_name(f"returned-{job.id}").touch()
     return {"attempt": job.attempt}
+
+
+@handler("gated-process", run_in="process")
+def gated_process(job: Job) -> dict[str, Any]:
+    """The same in a process."""
+    return gated_thread(job)
 
 
 @handler("stubborn")
@@ -54,8 +72,16 @@ async def stubborn(job: Job) -> dict[str, Any]:
 
 @handler("broken")
 async def broken(job: Job) -> dict[str, Any]:
-    """Raises what the payload says."""
-    raise RuntimeError(job.payload.get("text", "broken"))
+    """Raises what the payload says, in its first attempt or in all."""
+    text = job.payload.get("text", "broken")
+    if job.attempt > 1 and job.payload.get("mends"):
+        return {"attempt": job.attempt}
+    match job.payload:
+        case {"raise": "permanent"}:
+            raise PermanentError(text)
+        case {"raise": "later", "delay": delay}:
+            raise RetryAfter(delay, text)
+    raise RuntimeError(text)
 
 
 @handler("flaky")

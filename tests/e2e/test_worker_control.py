@@ -1,0 +1,174 @@
+"""What a handler says, and what is said to it, through the whole system: tries, time limits, progress, cancelling."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from local_stack.stack import Stack
+from tests.e2e.jobs_api import create, get, jobs_client, wait_for, wait_for_status, wait_until_ended
+from tests.gate import Gate
+
+WAYS = ["gated", "gated-thread", "gated-process"]
+ONE_TRY = {"maxAttempts": 1}
+NO_WAIT = {"initialBackoff": "0s", "jitter": 0}
+LONG_WAIT = {"initialBackoff": "3600s", "maxBackoff": "3600s", "jitter": 0}
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    with jobs_client(stack) as client:
+        yield client
+
+
+def cancel(client: httpx.Client, job_id: str, reason: str = "") -> dict[str, Any]:
+    answer = client.post(f"/jobs/{job_id}:cancel", json={"reason": reason})
+    assert answer.is_success, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def has_stopped(gate: Gate, job_id: str, way: str) -> bool:
+    """Whether the handler of a running job has come to an end before its time."""
+    if way == "gated":
+        return gate.was_stopped(job_id)
+    return not psutil.pid_exists(gate.processes(job_id)[-1])
+
+
+def test_a_permanent_error_is_not_tried_again(client: httpx.Client) -> None:
+    payload = {"raise": "permanent", "text": "no such customer", "mends": True}
+
+    job = wait_until_ended(client, create(client, "broken", payload, retryPolicy=NO_WAIT)["id"])
+
+    assert (job["status"], job["attempt"], job["failures"]) == ("failed", 1, 1)
+    assert job["error"] == {"code": "INTERNAL", "message": "no such customer", "reason": "PERMANENT_ERROR"}
+
+
+def test_any_other_error_is_tried_again(client: httpx.Client) -> None:
+    job = wait_until_ended(client, create(client, "broken", {"mends": True}, retryPolicy=NO_WAIT)["id"])
+
+    assert (job["status"], job["attempt"], job["failures"]) == ("completed", 2, 1)
+
+
+def test_a_handler_that_wants_to_be_tried_soon_is_whatever_the_policy_says(client: httpx.Client) -> None:
+    payload = {"raise": "later", "delay": 0.2, "mends": True}
+
+    job = wait_until_ended(client, create(client, "broken", payload, retryPolicy=LONG_WAIT)["id"])
+
+    assert (job["status"], job["attempt"], job["failures"]) == ("completed", 2, 1)
+
+
+def test_a_handler_that_wants_to_be_tried_late_waits_whatever_the_policy_says(client: httpx.Client) -> None:
+    payload = {"raise": "later", "delay": 3600, "text": "busy"}
+    job_id = create(client, "broken", payload, retryPolicy=NO_WAIT)["id"]
+
+    job = wait_for(lambda: (job := get(client, job_id)).get("failures") and job, "the first try has failed")
+
+    assert (job["status"], job["attempt"]) == ("queued", 1)
+    wait = datetime.fromisoformat(job["nextAttemptTime"]) - datetime.now(UTC)
+    assert timedelta(minutes=55) < wait < timedelta(minutes=61)
+    cancel(client, job_id)
+
+
+def test_asking_for_another_try_gives_no_try_more(client: httpx.Client) -> None:
+    payload = {"raise": "later", "delay": 0, "text": "busy"}
+
+    job = wait_until_ended(client, create(client, "broken", payload, retryPolicy={"maxAttempts": 2})["id"])
+
+    assert (job["status"], job["attempt"], job["failures"]) == ("failed", 2, 2)
+    assert (job["error"]["reason"], job["error"]["message"]) == ("RETRY_AFTER", "busy")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_handler_beyond_its_time_is_stopped_and_has_failed(
+    client: httpx.Client, gate: Gate, way: str
+) -> None:
+    job_id = create(client, way, gate.payload, timeout="0.3s", retryPolicy=ONE_TRY)["id"]
+
+    job = wait_until_ended(client, job_id)
+
+    assert (job["status"], job["attempt"]) == ("failed", 1)
+    assert job["error"] == {
+        "code": "DEADLINE_EXCEEDED",
+        "message": "the handler ran for longer than the job's timeout of 0.3 s",
+        "reason": "TIMEOUT",
+    }
+    if way == "gated-thread":
+        gate.open()
+        wait_for(lambda: gate.has_returned(job_id), "its thread runs on to its end")
+    else:
+        wait_for(lambda: has_stopped(gate, job_id, way), "the handler has stopped")
+    assert get(client, job_id) == job
+
+
+def test_each_try_has_its_own_time(client: httpx.Client, gate: Gate) -> None:
+    policy = {"maxAttempts": 3, **NO_WAIT}
+    job_id = create(client, "gated", gate.payload, timeout="0.5s", retryPolicy=policy)["id"]
+    wait_for(lambda: gate.runs(job_id) == [1, 2], "the second try runs")
+    gate.open()
+
+    job = wait_until_ended(client, job_id)
+
+    assert (job["status"], job["attempt"], job["failures"]) == ("completed", 2, 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_progress_is_shown_while_the_handler_runs(client: httpx.Client, gate: Gate, way: str) -> None:
+    job_id = create(client, way, {**gate.payload, "say": [37.5, "reading"]})["id"]
+
+    job = wait_for(lambda: (job := get(client, job_id)).get("progress") and job, "its progress is shown")
+
+    assert (job["status"], job["progress"]) == ("processing", {"percent": 37.5, "message": "reading"})
+    gate.open()
+    assert wait_until_ended(client, job_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cancelled_handler_is_stopped_and_its_result_counts_for_nothing(
+    client: httpx.Client, gate: Gate, way: str
+) -> None:
+    job_id = create(client, way, gate.payload)["id"]
+    wait_for(lambda: gate.runs(job_id), "the job runs")
+
+    job = cancel(client, job_id, "not needed")
+    cancelled_at = time.monotonic()
+
+    assert (job["status"], job["attempt"]) == ("cancelled", 1)
+    assert (job["error"]["code"], job["error"]["message"]) == ("CANCELLED", "not needed")
+    if way == "gated-thread":
+        gate.open()
+        wait_for(lambda: gate.has_returned(job_id), "its thread runs on to its end")
+    else:
+        wait_for(lambda: has_stopped(gate, job_id, way), "the handler has stopped")
+        assert time.monotonic() - cancelled_at < 5
+    assert get(client, job_id) == job
+    assert gate.runs(job_id) == [1]
+
+
+def test_a_cancelled_job_that_waits_never_runs(client: httpx.Client, gate: Gate) -> None:
+    later = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    job_id = create(client, "gated", gate.payload, scheduleTime=later)["id"]
+
+    assert cancel(client, job_id)["status"] == "cancelled"
+
+    following = create(client, "gated", gate.payload, scheduleTime=later)["id"]
+    gate.open()
+    assert wait_for_status(client, following, "completed")
+    assert gate.runs(job_id) == []
+
+
+def test_a_cancelled_handler_s_place_is_free_again(client: httpx.Client, gate: Gate) -> None:
+    processes = psutil.cpu_count() or 1
+    ids = [create(client, "gated-process", gate.payload)["id"] for _ in range(processes)]
+    wait_for(lambda: all(gate.runs(job_id) for job_id in ids), "all processes are taken")
+    for job_id in ids:
+        cancel(client, job_id)
+
+    following = create(client, "gated-process", gate.payload)["id"]
+    wait_for(lambda: gate.runs(following), "the next job runs")
+    gate.open()
+    assert wait_until_ended(client, following)["status"] == "completed"
