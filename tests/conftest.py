@@ -9,7 +9,10 @@ from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 from tests.gate import Gate
 
-JOB_TYPES = "compute,file,blockchain,data,gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal"
+JOB_TYPES = (
+    "compute,file,blockchain,data,"
+    "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly"
+)
 """The built-in ones, and those of tests/handlers.py."""
 API_SERVER = {
     "JOB_TYPES": JOB_TYPES,

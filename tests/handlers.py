@@ -97,3 +97,20 @@ def suicidal(_job: Job) -> dict[str, Any]:
     """Takes its process down."""
     os.kill(os.getpid(), signal.SIGKILL)
     return {}
+
+
+@handler("slow")
+async def slow(job: Job) -> dict[str, Any]:
+    """Takes as long as the payload says."""
+    note_run(job)
+    await asyncio.sleep(job.payload["seconds"])
+    return {"attempt": job.attempt}
+
+
+@handler("deadly")
+async def deadly(job: Job) -> dict[str, Any]:
+    """Takes the whole worker down, after as long as the payload says."""
+    note_run(job)
+    await asyncio.sleep(job.payload["seconds"])
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}

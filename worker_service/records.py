@@ -44,7 +44,10 @@ def decode_record(value: bytes | None, topic: str, validator: ContractValidator)
 
 def time_limit_of(record: DispatchRecord) -> float | None:
     """How long one attempt may run, in seconds; None: as long as it takes."""
-    return record.timeout.ToTimedelta().total_seconds() if record.HasField("timeout") else None
+    if not record.HasField("timeout"):
+        return None
+    # Not by way of a timedelta: whatever a record says must not be too much for it.
+    return float(record.timeout.seconds + record.timeout.nanos / 1e9)
 
 
 def is_suspect(record: DispatchRecord) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
 from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
@@ -16,7 +17,7 @@ from worker_service.backoff import Backoff
 from worker_service.fleet import FleetWish
 from worker_service.heartbeat import assigned_partitions
 from worker_service.offsets import Partition
-from worker_service.records import BadRecord, decode_record
+from worker_service.records import BadRecord, decode_record, time_limit_of
 from worker_service.settings import WorkerSettings
 from worker_service.updates import is_final, reason_of
 from worker_service.watchdog import MOST_SECONDS_A_TICK, Silence
@@ -199,6 +200,22 @@ class TestRecords:
     ) -> None:
         with pytest.raises(BadRecord, match=problem):
             self.decode(value)
+
+    @pytest.mark.parametrize(
+        ("timeout", "seconds"),
+        [
+            (None, None),
+            (Duration(seconds=1, nanos=500_000_000), 1.5),
+            (Duration(nanos=10_000_000), 0.01),
+            (Duration(seconds=315_576_000_000), 315_576_000_000),
+        ],
+    )
+    def test_a_time_limit_is_taken_from_its_record(
+        self, timeout: Duration | None, seconds: float | None
+    ) -> None:
+        sent = DispatchRecord(id=JOB_ID, type="compute", payload_omitted=True, timeout=timeout)
+
+        assert time_limit_of(self.decode(sent.SerializeToString())) == seconds
 
 
 def packed(message: ErrorInfo | RetryInfo) -> AnyMessage:

@@ -1,0 +1,48 @@
+"""A job that takes its worker down again and again ends as failed, and no job beside it does."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from local_stack.stack import Stack
+from tests.e2e.jobs_api import create, get, jobs_client, wait_for, wait_until_ended
+from tests.gate import Gate
+
+MOST_LOSSES = 5
+DEADLINE = 90.0
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    with jobs_client(stack) as client:
+        yield client
+
+
+def test_only_the_guilty_one_of_jobs_that_are_lost_together_is_failed(
+    stack: Stack, client: httpx.Client, gate: Gate
+) -> None:
+    # Each time the guilty one runs, its neighbours are in the middle of their work.
+    guilty = create(client, "deadly", {**gate.payload, "seconds": 0.5})["id"]
+    innocent = [create(client, "slow", {**gate.payload, "seconds": 1.0})["id"] for _ in range(3)]
+
+    def end_of_the_guilty() -> dict[str, Any] | None:
+        if not stack.is_running("worker"):
+            stack.spawn("worker")
+        job = get(client, guilty)
+        return job if job["status"] == "failed" else None
+
+    try:
+        job = wait_for(end_of_the_guilty, "the guilty one has failed", DEADLINE)
+    finally:
+        if not stack.is_running("worker"):
+            stack.spawn("worker")
+        stack.wait_ready("worker")
+
+    assert (job["error"]["reason"], job["losses"], job["failures"]) == ("POISON", MOST_LOSSES, 0)
+    assert [attempt["outcome"] for attempt in job["history"]] == ["lost"] * MOST_LOSSES
+    assert gate.runs(guilty) == [1, 2, 3, 4, 5]
+    ended = [wait_until_ended(client, job_id) for job_id in innocent]
+    assert {job["status"] for job in ended} == {"completed"}
+    assert all(job["losses"] <= 2 for job in ended)
