@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.attempt import Outcome
 from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotRegistered
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, WorkerIdentity, WorkerReport
 from api_server.domain.job import Job, ProgressNote, Status
@@ -148,7 +149,9 @@ async def test_with_the_name_the_leases_of_its_dead_holder_end_and_no_others(
     await server.service.heartbeat("b/1", [jobs[2].id], REPORT)
     assert await server.has_name(identity("a", 2))
     for job in jobs[:2]:
-        assert (await read(empty_stores, job.id)).status is Status.QUEUED
+        lost = await read(empty_stores, job.id)
+        assert (lost.status, lost.losses, lost.failures) == (Status.QUEUED, 1, 0)
+        assert [(each.worker_id, each.outcome) for each in lost.history] == [("a/1", Outcome.LOST)]
         assert (await document(empty_stores, job.id))["due_time"] == server.time
     assert (await read(empty_stores, jobs[2].id)).worker_id == "b/1"
     with pytest.raises(WorkerNotRegistered):
