@@ -28,6 +28,7 @@ from worker_service.hand import Hand
 from worker_service.heartbeat import Heartbeat
 from worker_service.intake import Intake
 from worker_service.lanes import Lane
+from worker_service.membership import Membership
 from worker_service.offsets import OffsetTracker
 from worker_service.progress_board import ProgressBoard
 from worker_service.records import topic_of
@@ -109,13 +110,13 @@ def build_worker(
     server: GrpcServer,
 ) -> Worker:
     """All parts, each given what it needs, in the order of a job's way backwards."""
-    claims_wake, pauses_wake = asyncio.Event(), asyncio.Event()
+    claims_wake, pauses_wake, membership_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def on_wish_change() -> None:
         for lane in lanes.values():
             lane.shut_out(wish.stopped_types)
-        claims_wake.set()
-        pauses_wake.set()
+        for wake in (claims_wake, pauses_wake, membership_wake):
+            wake.set()
 
     totals, hand, tracker = Totals(), Hand(), OffsetTracker()
     wish = FleetWish(identity.name, on_wish_change)
@@ -178,6 +179,7 @@ def build_worker(
     )
     return Worker(
         heartbeat=heartbeat,
+        membership=Membership(consumer, wish, server.set_serving, wake=membership_wake),
         consumer=consumer,
         committer=committer,
         claimer=claimer,

@@ -66,7 +66,7 @@ class KafkaAddress:
 
 
 class JobConsumer:
-    """Start it, then run `poll` and `keep_pauses` until it is closed."""
+    """Start it, then run `poll` and `keep_pauses` until it is closed or has left; then it may be started again."""
 
     def __init__(
         self,
@@ -110,6 +110,7 @@ class JobConsumer:
                     await remove_members(address.bootstrap_servers, address.group_id, address.client_id)
                     consumer.subscribe(topics=self._topics, listener=_Listener(self))
                     self._consumer = consumer
+                    self._backoff.reset()
                     log.info("consuming", topics=sorted(self._topics), group=self._address.group_id)
                     return
             finally:
@@ -169,6 +170,11 @@ class JobConsumer:
             raise PartitionsLost(str(error)) from error
         except KafkaError as error:
             raise CommitFailed(str(error)) from error
+
+    async def leave(self) -> None:
+        """Leave the group in order, so that others have the partitions and all that has not been claimed of them."""
+        await self.revoked(self.assignment())
+        await self.close()
 
     async def close(self) -> None:
         """Leave the group and close the connections. Does nothing if it was never started."""

@@ -9,27 +9,30 @@ class FleetWish:
     """The latest wish heard, and the one that is being followed. Before the first one nothing is consumed."""
 
     def __init__(self, worker_name: str, on_change: Callable[[], None]) -> None:
-        """`on_change` is called when `consuming` or `stopped_types` has changed."""
+        """`on_change` is called when what this worker shall do has changed."""
         self._worker_name = worker_name
         self._on_change = on_change
         self._revision = -1
         self.consuming = False
         """Whether this worker shall take new jobs, but for those of `stopped_types`."""
         self.stopped_types: frozenset[str] = frozenset()
+        self.stopped_by_name = False
+        """Whether others shall take what would come to this worker."""
         self.followed_revision = 0
 
     def hear(self, fleet: Fleet) -> None:
         """Take in an answer of the API server. An older one, overtaken on the way, is ignored."""
         if fleet.revision > self._revision:
             self._revision = fleet.revision
-            consuming = fleet.consuming and self._worker_name not in fleet.stopped_workers
-            self._set(consuming, frozenset(fleet.stopped_types))
+            stopped_by_name = self._worker_name in fleet.stopped_workers
+            consuming = fleet.consuming and not stopped_by_name
+            self._set(consuming, frozenset(fleet.stopped_types), stopped_by_name)
 
     def forget(self) -> None:
-        """The API server does not know this worker: whatever was heard before stands no more."""
+        """The API server does not know this worker: whatever was heard before stands no more, and nothing is consumed."""
         self._revision = -1
         self.followed_revision = 0
-        self._set(consuming=False, stopped_types=frozenset())
+        self._set(False, self.stopped_types, self.stopped_by_name)
 
     def allows(self, job_type: str) -> bool:
         """Whether this worker shall take new jobs of a type."""
@@ -44,7 +47,8 @@ class FleetWish:
         """Note that nothing contrary to the latest wish is under way any more."""
         self.followed_revision = max(self._revision, 0)
 
-    def _set(self, consuming: bool, stopped_types: frozenset[str]) -> None:
-        if (consuming, stopped_types) != (self.consuming, self.stopped_types):
-            self.consuming, self.stopped_types = consuming, stopped_types
+    def _set(self, consuming: bool, stopped_types: frozenset[str], stopped_by_name: bool) -> None:
+        before = (self.consuming, self.stopped_types, self.stopped_by_name)
+        self.consuming, self.stopped_types, self.stopped_by_name = consuming, stopped_types, stopped_by_name
+        if (consuming, stopped_types, stopped_by_name) != before:
             self._on_change()

@@ -12,11 +12,11 @@ from worker_service.committer import Committer
 from worker_service.consumer import JobConsumer
 from worker_service.hand import Hand
 from worker_service.heartbeat import Heartbeat
+from worker_service.membership import Membership
 from worker_service.registration import NameTaken
 from worker_service.reporter import Reporter
 from worker_service.running import Runner
 from worker_service.totals import Totals
-from worker_service.watchdog import watch
 
 log = structlog.get_logger()
 
@@ -37,6 +37,7 @@ class Worker:
     """The parts, wired by bootstrap. `drain_timeout`: seconds that jobs in hand get at shutdown."""
 
     heartbeat: Heartbeat
+    membership: Membership
     consumer: JobConsumer
     committer: Committer
     claimer: Claimer
@@ -89,11 +90,7 @@ class Worker:
 
     async def _consume(self) -> None:
         await self.heartbeat.registered.wait()
-        await self.consumer.start()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.consumer.poll())
-            group.create_task(self.consumer.keep_pauses())
-            group.create_task(watch(lambda: self.consumer.contacts, self.set_serving))
+        await self.membership.run()
 
     async def _empty_hand(self, patience: float) -> None:
         if not await self.runner.idle(patience):

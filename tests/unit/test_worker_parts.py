@@ -106,7 +106,7 @@ class TestFleetWish:
         wish.follow()
         wish.forget()
         assert not wish.allows("compute")
-        assert wish.followed_revision == 0
+        assert (wish.stopped_by_name, wish.followed_revision) == (False, 0)
 
         wish.hear(Fleet(consuming=True, revision=1))
         assert wish.allows("compute")
@@ -119,12 +119,14 @@ class TestFleetWish:
             wish.hear(fleet)
 
         assert [wish.allows("compute") for wish in (stopped, other, third)] == [False, False, True]
+        assert [wish.stopped_by_name for wish in (stopped, other, third)] == [True, True, False]
 
     def test_a_stop_holds_for_the_type_that_it_names(self) -> None:
         wish = FleetWish("test", lambda: None)
         wish.hear(Fleet(consuming=True, revision=1, stopped_types=["compute"]))
 
         assert (wish.allows("compute"), wish.allows("data"), wish.consuming) == (False, True, True)
+        assert not wish.stopped_by_name
 
     def test_only_a_change_for_this_worker_is_told(self) -> None:
         changes: list[None] = []
@@ -136,13 +138,14 @@ class TestFleetWish:
                 Fleet(consuming=True, stopped_types=["data"]),
                 Fleet(consuming=True, stopped_types=["data"], stopped_workers=["other"]),
                 Fleet(consuming=False, stopped_types=["data"], stopped_workers=["test"]),
-                Fleet(consuming=True, stopped_types=["data"], stopped_workers=["test"]),
+                Fleet(consuming=False, stopped_types=["data"], stopped_workers=["other", "test"]),
+                Fleet(consuming=False, stopped_types=["data"]),
             ]
         ):
             fleet.revision = revision
             wish.hear(fleet)
 
-        assert len(changes) == 3
+        assert len(changes) == 4
 
 
 class TestSilence:
