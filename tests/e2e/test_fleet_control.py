@@ -1,5 +1,6 @@
 """Stops of one worker, of one type and of all, by REST, and what each of them leaves going."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -115,6 +116,26 @@ def test_a_stopped_worker_finishes_what_it_has(
 
     job = wait_until_ended(client, job_id)
     assert (job["status"], job["attempt"], name_of(job)) == ("completed", 1, holder)
+
+
+def test_what_waits_in_a_worker_that_is_stopped_goes_to_the_others(
+    client: httpx.Client, control: httpx.Client, gate: Gate, second_worker: str
+) -> None:
+    threads = os.cpu_count() or 1
+    ids = [create(client, "gated-thread", gate.payload)["id"] for _ in range(10 * threads)]
+
+    def in_hand() -> dict[str, str]:
+        jobs = [get(client, job_id) for job_id in ids]
+        return {job["id"]: name_of(job) for job in jobs if job["status"] == "processing"}
+
+    held = wait_for(lambda: len(found := in_hand()) == 2 * threads and found, "all threads are taken")
+    ask(control, "/stop", worker=second_worker)
+    gate.open()
+
+    ended = [wait_until_ended(client, job_id) for job_id in ids]
+    assert {(job["status"], job["attempt"]) for job in ended} == {("completed", 1)}
+    of_the_second = {job_id for job_id, name in held.items() if name == second_worker}
+    assert {job["id"] for job in ended if name_of(job) == second_worker} == of_the_second
 
 
 def test_a_stopped_type_waits_while_others_of_its_lane_go_on(
