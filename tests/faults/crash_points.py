@@ -38,14 +38,20 @@ POINTS: Mapping[str, Point] = {
 }
 
 
+WHEN_MARKED = "published, not marked"
+WHEN_LEASES_END = "leases ended, not published"
+ON_THE_WAY = tuple(point for point in POINTS if point not in (WHEN_MARKED, WHEN_LEASES_END))
+"""Those that every load comes to."""
+
+
 def order(folder: Path, point: str) -> None:
     """Let the next process that comes to `point` die there."""
     (folder / point).touch()
 
 
-def left(folder: Path) -> list[str]:
-    """Orders that nobody has followed yet."""
-    return [point for point in POINTS if (folder / point).exists()]
+def is_ordered(folder: Path, point: str) -> bool:
+    """Whether nobody has died there since."""
+    return (folder / point).exists()
 
 
 def arm(folder: str) -> None:

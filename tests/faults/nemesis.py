@@ -44,6 +44,7 @@ async def nemesis(trial: Trial) -> None:
             more = {**(crash if part[0] == "api_server" else {}), **(shift if part == wrong else {})}
             if more:
                 await opened.enter_async_context(cluster.changed(*part, {**HOOKS, **more}))
+        await trial.sent(0.0)
         begin = time.monotonic()
         while trial.load.count_sent < trial.count:
             acts = [_pick(trial, chance)]

@@ -12,6 +12,7 @@ from tests.faults.trial import Scenario, Trial
 
 RESTART_AFTER = 0.5
 """Seconds until what was killed is started again."""
+WAIT_PAUSE = 0.1
 LEADERS_CHANGE = 6.0
 """Seconds until another API server looks after due jobs."""
 CLOCK_TOLERANCE = 20.0
@@ -52,23 +53,35 @@ async def kill_all_workers(cluster: Cluster) -> None:
 
 
 async def api_server_killed_between_two_steps(trial: Trial) -> None:
-    """At each crash point in turn; one of them comes only when leases end."""
-    cluster, points = trial.cluster, tuple(crash_points.POINTS)
+    """At each crash point in turn."""
+    cluster = trial.cluster
     environment = {**HOOKS, "FAULTS_CRASH_FOLDER": str(trial.folder)}
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(cluster.may_die("api_server"))
         for number in API_SERVERS:
             await opened.enter_async_context(cluster.changed("api_server", number, environment))
-        for place, point in enumerate(points):
-            await trial.sent(0.2 + 0.6 * place / len(points))
+        for place, point in enumerate(crash_points.ON_THE_WAY):
+            await trial.sent(0.1 + 0.5 * place / len(crash_points.ON_THE_WAY))
             crash_points.order(trial.folder, point)
-        await trial.sent(0.9)
+        await followed(trial, crash_points.ON_THE_WAY)
+        # Only what waits for a while is marked.
+        async with cluster.stopped(amid_faults=True):
+            crash_points.order(trial.folder, crash_points.WHEN_MARKED)
+            await trial.sent(0.8)
+            await followed(trial, [crash_points.WHEN_MARKED])
+        crash_points.order(trial.folder, crash_points.WHEN_LEASES_END)
         await cluster.kill("worker", 1)
-        deadline = time.monotonic() + 2 * trial.lease + LEADERS_CHANGE
-        while (left := crash_points.left(trial.folder)) and time.monotonic() < deadline:
-            await asyncio.sleep(RESTART_AFTER)
-        if left:
-            cluster.troubles.append(f"nobody came to the crash points {left}")
+        await followed(trial, [crash_points.WHEN_LEASES_END])
+
+
+async def followed(trial: Trial, points: Sequence[str]) -> None:
+    """Wait until an API server has died at each of these points."""
+    deadline = time.monotonic() + 2 * trial.lease + LEADERS_CHANGE
+    while left := [point for point in points if crash_points.is_ordered(trial.folder, point)]:
+        if time.monotonic() > deadline:
+            trial.cluster.troubles.append(f"nobody came to the crash points {left}")
+            return
+        await asyncio.sleep(WAIT_PAUSE)
 
 
 async def worker_and_api_server_killed(trial: Trial) -> None:
@@ -132,6 +145,7 @@ async def frozen(trial: Trial, name: str) -> None:
 
 async def rolling_restarts(trial: Trial) -> None:
     """One API server and one worker at a time, every few seconds."""
+    await trial.sent(0.0)
     numbers = zip(itertools.cycle(API_SERVERS), itertools.cycle(WORKERS), strict=True)
     while trial.load.count_sent < trial.count:
         api_server, worker = next(numbers)

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ GETS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Trial:
-    """What a scenario works with. `count`: jobs of the load."""
+    """What a scenario works with. `count`: jobs of the load, which begins when a scenario first waits for it."""
 
     cluster: Cluster
     load: Load
@@ -41,9 +41,11 @@ class Trial:
     folder: Path
     tell: Callable[[str], None]
     """Prints a line."""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def sent(self, share: float) -> None:
         """Wait until this share of the load, 0 to 1, has been sent."""
+        self.begun.set()
         await self.load.sent(round(share * self.count))
 
     @property
@@ -102,15 +104,21 @@ async def run_trial(
 
 
 async def _act_under_load(trial: Trial, scenario: Scenario) -> None:
-    loading = asyncio.create_task(trial.load.steady(trial.count, trial.settings.rate))
+    loading = asyncio.create_task(_load(trial))
     try:
         await scenario(trial)
+        trial.begun.set()
         await trial.cluster.heal()
         await loading
     finally:
         loading.cancel()
         await asyncio.wait([loading])
         await trial.cluster.heal()
+
+
+async def _load(trial: Trial) -> None:
+    await trial.begun.wait()
+    await trial.load.steady(trial.count, trial.settings.rate)
 
 
 async def _all_ended(store: RunStore, bound: float) -> None:
