@@ -69,8 +69,9 @@ async def api_server_killed_between_two_steps(trial: Trial) -> None:
             crash_points.order(trial.folder, crash_points.WHEN_MARKED)
             await trial.sent(0.8)
             await followed(trial, [crash_points.WHEN_MARKED])
+        await trial.load.many("long", len(WORKERS))
         crash_points.order(trial.folder, crash_points.WHEN_LEASES_END)
-        await cluster.kill("worker", 1)
+        await together(*(cluster.kill("worker", number) for number in WORKERS))
         await followed(trial, [crash_points.WHEN_LEASES_END])
 
 
@@ -222,11 +223,18 @@ async def compared(trial: Trial) -> None:
             await opened.enter_async_context(
                 cluster.changed("api_server", number, environment_of("api_server", DEFAULT_LEASE))
             )
-        async with cluster.stopped():
-            await trial.load.many("brief", count)
-        while await trial.store.count_completed() < count / 2:
-            await asyncio.sleep(0)
-        await kill_all_workers(cluster)
+        await together(send_while_stopped(trial, count), kill_when_half_are_done(trial, count))
+
+
+async def send_while_stopped(trial: Trial, count: int) -> None:
+    async with trial.cluster.stopped():
+        await trial.load.many("brief", count)
+
+
+async def kill_when_half_are_done(trial: Trial, count: int) -> None:
+    while await trial.store.count_completed() < count / 2:
+        await asyncio.sleep(0)
+    await kill_all_workers(trial.cluster)
 
 
 async def together(*calls: Awaitable[None]) -> None:
