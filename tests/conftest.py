@@ -14,8 +14,10 @@ JOB_TYPES = (
     "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly"
 )
 """The built-in ones, and those of tests/handlers.py."""
+UNWORKED = "unworked"
+"""A type that no worker handles: such a job changes only when a test changes it."""
 API_SERVER = {
-    "JOB_TYPES": JOB_TYPES,
+    "JOB_TYPES": f"{JOB_TYPES},{UNWORKED}",
     # Short, so that tests of recovery take seconds.
     "JOB_LEASE": "3",
     "HEARTBEAT_INTERVAL": "0.5",

@@ -1,0 +1,70 @@
+"""Inputs: calls as they are sent, natively or by REST."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.text_format import MessageToString
+
+from jobs.v1 import job_service_pb2, worker_service_pb2
+
+SERVICES: tuple[ServiceDescriptor, ...] = tuple(
+    service
+    for file in (job_service_pb2.DESCRIPTOR, worker_service_pb2.DESCRIPTOR)
+    for service in file.services_by_name.values()
+)
+METHODS: tuple[MethodDescriptor, ...] = tuple(method for service in SERVICES for method in service.methods)
+FLEET_CHANGES = ("SetFleet", "Start", "Stop")
+"""Calls that wait for the workers to follow: up to 5 s. They have tests of their own."""
+SHOWN = 2000
+
+
+class Way(Enum):
+    """To whom a call is sent."""
+
+    GATEWAY = "gateway"
+    SERVER = "server"  # the API server or the worker itself
+
+
+@dataclass(frozen=True)
+class NativeCall:
+    """A gRPC call; `raw` is its message, which may be no message at all."""
+
+    method: MethodDescriptor = field(repr=False)
+    raw: bytes = field(repr=False)
+    way: Way = Way.GATEWAY
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        message = GetMessageClass(self.method.input_type)()
+        try:
+            message.ParseFromString(self.raw)
+            shown = MessageToString(message, as_one_line=True)
+        except DecodeError:
+            shown = "undecodable"
+        return f"{self.method.name} to {self.way.value}, {dict(self.metadata)}, {shown[:SHOWN]} = {self.raw[:SHOWN]!r}"
+
+    @property
+    def path(self) -> str:
+        return f"/{self.method.containing_service.full_name}/{self.method.name}"
+
+
+@dataclass(frozen=True)
+class RestCall:
+    """An HTTP request; `method` None: it is meant for no call in particular."""
+
+    service: ServiceDescriptor = field(repr=False)
+    verb: str
+    target: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes = field(repr=False)
+    method: MethodDescriptor | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        shown = f"{self.body[:SHOWN]!r}{' …' if len(self.body) > SHOWN else ''}"
+        return f"{self.verb} {self.target[:SHOWN]!r} {self.headers!r} {shown}"
+
+
+Call = NativeCall | RestCall

@@ -1,0 +1,99 @@
+"""Brings jobs into the places of their lives that inputs name, before the inputs are sent."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from uuid_utils.compat import uuid7
+
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import (
+    BatchUpdateStatusRequest,
+    CancelRequest,
+    Claim,
+    CreateRequest,
+    FailureHint,
+    ListRequest,
+    RegisterWorkerRequest,
+    Token,
+    UpdateStatusRequest,
+)
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from service_runtime.structs import dict_to_struct
+from tests.conftest import UNWORKED
+from tests.fuzz.examples import IDENTITY, IN_AN_HOUR
+from tests.fuzz.roles import NEW_IDS, PAGE_TOKEN, WORKER_ID, JobRole
+
+CLAIM = Claim(worker_id=WORKER_ID)
+TOKEN = Token(worker_id=WORKER_ID, attempt=1)
+HELD_FIRST = {JobRole.HELD, JobRole.HANDED_BACK, JobRole.COMPLETED, JobRole.FAILED}
+
+
+class Casting:
+    """Makes what stands in place of stand-ins."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: Any = JobServiceStub(channel)
+
+    async def register(self) -> None:
+        """Make the tests' worker known."""
+        await self._stub.RegisterWorker(RegisterWorkerRequest(worker=IDENTITY))
+
+    async def cast(self, inputs: Iterable[bytes]) -> dict[str, str]:
+        """What to put in place of the stand-ins in `inputs`: jobs and ids that nobody has used so far."""
+        raw = b"\n".join(inputs)
+        roles = [role for role in JobRole if role.stand_in.encode() in raw or role.upper_case.encode() in raw]
+        jobs = dict(zip(roles, await asyncio.gather(*map(self._create, roles)), strict=True))
+        await self._move(jobs)
+        actual = {text: str(uuid7()) for text in NEW_IDS if text.encode() in raw}
+        for role, job_id in jobs.items():
+            actual |= {role.stand_in: job_id, role.upper_case: job_id.upper()}
+        if PAGE_TOKEN.encode() in raw:
+            actual[PAGE_TOKEN] = await self._page_token()
+        return actual
+
+    async def _create(self, role: JobRole) -> str:
+        job = await self._stub.Create(
+            CreateRequest(
+                type="compute" if role is JobRole.FINISHED else UNWORKED,
+                payload=dict_to_struct({"input": role.name}),
+                labels={"team": "a"},
+                schedule_time=IN_AN_HOUR if role is JobRole.SCHEDULED else None,
+            )
+        )
+        job_id: str = job.id
+        return job_id
+
+    async def _move(self, jobs: dict[JobRole, str]) -> None:
+        """From queued to where the roles want them."""
+        taken = {JobRole.TAKEN: UpdateStatusRequest(status=Job.processing)}
+        held = {role: UpdateStatusRequest(status=Job.processing, claim=CLAIM) for role in HELD_FIRST}
+        await self._update(jobs, taken | held)
+        permanent = FailureHint(permanent=True)
+        await self._update(
+            jobs,
+            {
+                JobRole.HANDED_BACK: UpdateStatusRequest(status=Job.queued, token=TOKEN),
+                JobRole.COMPLETED: UpdateStatusRequest(status=Job.completed, token=TOKEN),
+                JobRole.FAILED: UpdateStatusRequest(status=Job.failed, token=TOKEN, failure_hint=permanent),
+            },
+        )
+        if JobRole.CANCELLED in jobs:
+            await self._stub.Cancel(CancelRequest(id=jobs[JobRole.CANCELLED]))
+
+    async def _update(self, jobs: dict[JobRole, str], steps: dict[JobRole, UpdateStatusRequest]) -> None:
+        for role, step in steps.items():
+            step.id = jobs.get(role, "")
+        requests = [step for step in steps.values() if step.id]
+        if not requests:
+            return
+        answer = await self._stub.BatchUpdateStatus(BatchUpdateStatusRequest(requests=requests))
+        refused = [outcome.error.message for outcome in answer.outcomes if outcome.HasField("error")]
+        assert not refused, refused
+
+    async def _page_token(self) -> str:
+        page = await self._stub.List(ListRequest(page_size=1))
+        token: str = page.next_page_token
+        assert len(token) == len(PAGE_TOKEN)
+        return token

@@ -1,0 +1,123 @@
+"""What must be true of every answer, whatever was asked. Each function yields what is wrong, in words."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc.status_pb2 import Status
+
+from jobs.v1.job_pb2 import Job
+from service_runtime.server import MAX_RECEIVE_BYTES, MAX_SEND_BYTES
+from tests.fuzz.calls import Call, NativeCall, RestCall
+from tests.fuzz.errors import MAX_ERROR_BYTES, error_faults, json_error_faults
+from tests.fuzz.jobs import job_faults
+from tests.fuzz.sending import Answer, NativeAnswer, RestAnswer
+
+MAX_JSON_BYTES = 32 * 1024 * 1024
+GROWS = 256 * 1024
+"""Bytes of JSON from which on protobuf may take more than a server receives."""
+TOO_LARGE = {"code": 8, "details": []}
+NATIVE = re.compile(rb"application/grpc([+].*)?")
+OUR_FAULT = {"1", "2", "4", "10", "11", "13", "14", "15"}
+"""gRPC codes, as their numbers, that say that something is wrong with the servers."""
+
+
+def faults(call: Call, answer: Answer) -> Iterator[str]:
+    """What is wrong with the answer."""
+    match call, answer:
+        case NativeCall(), NativeAnswer():
+            yield from _native_faults(call, answer)
+        case RestCall(), RestAnswer() if _is_native(call):
+            yield from _disguised_faults(answer)
+        case RestCall(), RestAnswer():
+            yield from _rest_faults(call, answer)
+
+
+def answered(call: Call, answer: Answer) -> Message | None:
+    """The message of an answer, None if it is an error. Raises DecodeError or ParseError if it is no message at all."""
+    match call, answer:
+        case NativeCall(), NativeAnswer(code=grpc.StatusCode.OK):
+            return GetMessageClass(call.method.output_type).FromString(answer.raw)
+        case RestCall(), RestAnswer(status=200, content_type="application/json"):
+            # Odd paths may lead elsewhere than they were meant to: the fields tell what was answered.
+            fields = set(json.loads(answer.body))
+            for method in call.service.methods:
+                if fields <= {field.json_name for field in method.output_type.fields}:
+                    return json_format.Parse(answer.body, GetMessageClass(method.output_type)())
+            raise json_format.ParseError(f"no call answers with {fields}")
+    return None
+
+
+def _native_faults(call: NativeCall, answer: NativeAnswer) -> Iterator[str]:
+    if answer.code is grpc.StatusCode.OK:
+        if len(answer.raw) > MAX_SEND_BYTES:
+            yield f"the answer has {len(answer.raw)} bytes"
+        yield from _message_faults(call, answer)
+    elif answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED and len(call.raw) > MAX_RECEIVE_BYTES:
+        return  # gRPC's own word, without details
+    elif answer.status is None:
+        yield "the error has no details, or they contradict its status"
+    else:
+        yield from error_faults(answer.status)
+
+
+def _rest_faults(call: RestCall, answer: RestAnswer) -> Iterator[str]:
+    succeeded = answer.status == 200
+    if len(answer.body) > (MAX_JSON_BYTES if succeeded else MAX_ERROR_BYTES):
+        yield f"the answer has {len(answer.body)} bytes"
+    if answer.content_type != "application/json":
+        yield f"the content type is {answer.content_type!r}"
+        return
+    try:
+        body = json.loads(answer.body, parse_constant=_no_json)
+    except ValueError as error:
+        yield f"the answer is not JSON: {error}"
+        return
+    if succeeded:
+        yield from _message_faults(call, answer)
+    elif answer.status == 429 and len(call.body) > GROWS and TOO_LARGE.items() <= body.items():
+        return
+    else:
+        yield from json_error_faults(answer.status, body)
+
+
+def _disguised_faults(answer: RestAnswer) -> Iterator[str]:
+    """A request that says it is a native one is answered as one: in headers, as far as there are any."""
+    if answer.status >= 500 or answer.grpc_status in OUR_FAULT:
+        yield f"HTTP status {answer.status}, gRPC status {answer.grpc_status}"
+
+
+def _is_native(call: RestCall) -> bool:
+    return any(NATIVE.fullmatch(value) for name, value in call.headers if name == b"content-type")
+
+
+def _message_faults(call: Call, answer: Answer) -> Iterator[str]:
+    try:
+        message = answered(call, answer)
+    except (DecodeError, json_format.ParseError) as error:
+        yield f"the answer cannot be decoded: {error}"
+        return
+    for part in _parts(message) if message is not None else ():
+        if isinstance(part, Status):
+            yield from error_faults(part)
+        elif isinstance(part, Job):
+            yield from job_faults(part)
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """The message, and all messages of the contract inside it, but not what users have put there."""
+    yield message
+    for field, value in message.ListFields():
+        kind = field.message_type
+        if kind and not kind.GetOptions().map_entry and kind.file.package != "google.protobuf":
+            for part in value if field.is_repeated else [value]:
+                yield from _parts(part)
+
+
+def _no_json(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")

@@ -1,0 +1,102 @@
+"""Messages of any type, made from its descriptor: what is added to the contract is fuzzed without a word here."""
+
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import FieldDescriptor as Field
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import strategies as st
+
+from tests.fuzz.examples import EXAMPLES
+from tests.fuzz.scalars import durations, rules_of, scalars, times
+from tests.fuzz.structs import structs
+from tests.fuzz.texts import pick
+
+FULL = 1000
+"""Lists with a longer limit are not filled to it here: that takes too long for one input of many."""
+
+
+@st.composite
+def messages(draw: st.DrawFn, descriptor: Descriptor) -> Message:
+    """Either an example with up to two of its fields set anew, or a message with fields set by chance."""
+    kind = GetMessageClass(descriptor)
+    message = kind()
+    examples = EXAMPLES.get(kind)
+    if examples and draw(st.integers(0, 9)):
+        message.CopyFrom(draw(pick(examples)))
+        changed = draw(st.lists(st.sampled_from(list(descriptor.fields)), max_size=draw(st.integers(0, 2))))
+    else:
+        changed = [field for field in descriptor.fields if draw(st.booleans())]
+    for field in changed:
+        draw(fillings(message, field))
+    return message
+
+
+@st.composite
+def fillings(draw: st.DrawFn, message: Message, field: Field) -> None:
+    """Set a field of the message anew, or clear it."""
+    message.ClearField(field.name)
+    if not draw(st.integers(0, 7)):
+        return
+    rules = rules_of(field)
+    if is_map(field):
+        _fill_map(draw, getattr(message, field.name), field, rules.map)
+    elif field.is_repeated:
+        items = values(field, rules.repeated.items)
+        limit = rules.repeated.max_items
+        full = 0 < limit <= FULL and not draw(st.integers(0, 9))
+        drawn = (
+            [draw(items)] * (limit + draw(st.integers(0, 1))) if full else draw(st.lists(items, max_size=3))
+        )
+        getattr(message, field.name).extend(drawn)
+    elif field.message_type:
+        part: Message = getattr(message, field.name)
+        part.SetInParent()
+        part.CopyFrom(draw(values(field, rules)))
+    else:
+        setattr(message, field.name, draw(values(field, rules)))
+
+
+def values(field: Field, rules: Any) -> st.SearchStrategy[Any]:
+    """Values of a field, or of one item of it, for which `rules` hold."""
+    if field.message_type is None:
+        return scalars(field, rules)
+    match field.message_type.full_name:
+        case Struct.DESCRIPTOR.full_name:
+            return structs()
+        case Timestamp.DESCRIPTOR.full_name:
+            return times()
+        case Duration.DESCRIPTOR.full_name:
+            return durations(rules)
+        case _:
+            return messages(field.message_type)
+
+
+def _fill_map(draw: st.DrawFn, target: Any, field: Field, rules: Any) -> None:
+    key_field, value_field = parts_of_map(field)
+    entries = draw(
+        st.dictionaries(values(key_field, rules.keys), values(value_field, rules.values), max_size=3)
+    )
+    if rules.max_pairs and not draw(st.integers(0, 9)):
+        count = rules.max_pairs + draw(st.integers(0, 1))
+        entries = {f"k{number}": draw(values(value_field, rules.values)) for number in range(count)}
+    for key, value in entries.items():
+        if value_field.message_type:
+            target[key].CopyFrom(value)
+        else:
+            target[key] = value
+
+
+def is_map(field: Field) -> bool:
+    """Whether the field is a map, which is a list of entries to the descriptor."""
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def parts_of_map(field: Field) -> tuple[Field, Field]:
+    """The key and the value of a map's entries."""
+    assert field.message_type
+    return field.message_type.fields_by_name["key"], field.message_type.fields_by_name["value"]

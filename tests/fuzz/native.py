@@ -1,0 +1,23 @@
+"""Native gRPC calls, with messages that are valid, nearly so, or not at all."""
+
+from google.protobuf.descriptor import MethodDescriptor
+from hypothesis import strategies as st
+
+from tests.fuzz.calls import NativeCall, Way
+from tests.fuzz.messages import messages
+from tests.fuzz.texts import pick
+from tests.fuzz.wire import wire
+
+KEYS = ("k", "k", "l", "x" * 255, "x" * 256, "", "a b", "$where", "%00", "{}", "k" * 5000)
+
+
+@st.composite
+def native_calls(draw: st.DrawFn, method: MethodDescriptor) -> NativeCall:
+    """To one method, through the gateway or past it."""
+    keys = draw(st.lists(pick(KEYS), max_size=2)) if not draw(st.integers(0, 3)) else []
+    return NativeCall(
+        method,
+        draw(wire(messages(method.input_type))),
+        draw(st.sampled_from(Way)),
+        tuple(("idempotency-key", key) for key in keys),
+    )

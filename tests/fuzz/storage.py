@@ -1,0 +1,121 @@
+"""What must be true of what is stored: read from MongoDB itself, and compared with what readers are shown."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import grpc
+from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from api_server.adapters.mongo_client import CODEC, RAW_CODEC
+from api_server.adapters.mongo_documents import decode_job
+from api_server.domain.job import Status
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import GetRequest, ListRequest
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from tests.fuzz.jobs import job_faults
+
+PAGE_SIZE = 100
+
+
+class Storage:
+    """Jobs as they are stored, and as List and Get show them."""
+
+    def __init__(self, client: "AsyncIOMotorClient[Any]", database: str, channel: grpc.aio.Channel) -> None:
+        self._database: Any = client.get_database(database, codec_options=CODEC)
+        self._jobs: Any = self._database["jobs"]
+        self._stub: Any = JobServiceStub(channel)
+        self._read: set[str] = set()
+
+    async def now(self) -> datetime:
+        """The database's time."""
+        answer = await self._database.command("hello", codec_options=CODEC)
+        time: datetime = answer["localTime"]
+        return time
+
+    async def ids(self, since: datetime) -> set[str]:
+        """Of the jobs that were created at `since` or later, and of those that do not say when."""
+        created = self._jobs.find({"create_time": {"$not": {"$lt": since}}}, {"_id": 1})
+        return {str(document["_id"]) async for document in created}
+
+    async def stored(self, job_ids: set[str]) -> set[str]:
+        """Those of the ids that have a job."""
+        found = self._jobs.find({"_id": {"$in": [UUID(each) for each in job_ids]}}, {"_id": 1})
+        return {str(document["_id"]) async for document in found}
+
+    async def faults(self, since: datetime) -> list[str]:
+        """What is wrong with the jobs that changed at `since` or later, and with those that do not say when."""
+        undecoded = self._jobs.with_options(codec_options=RAW_CODEC)
+        changed = undecoded.find({"update_time": {"$not": {"$lt": since}}})
+        return [fault async for raw in changed for fault in document_faults(raw)]
+
+    async def reading_faults(self, since: datetime) -> list[str]:
+        """What is wrong with List, page by page, and Get for the jobs that were created at `since` or later. Each job is
+        read once in all.
+        """
+        listed = {job.id: job async for job in self._listed(since)}
+        stored = await self.ids(since)
+        unread = [job for job_id, job in listed.items() if job_id not in self._read]
+        unread += [await self._stub.Get(GetRequest(id=job.id)) for job in unread]
+        self._read |= stored
+        found = [fault for job in unread for fault in job_faults(job)]
+        return (
+            found
+            if stored == listed.keys()
+            else [*found, f"not listed, or not stored: {stored ^ listed.keys()}"]
+        )
+
+    async def _listed(self, since: datetime) -> AsyncIterator[Job]:
+        request = ListRequest(page_size=PAGE_SIZE)
+        request.create_time_from.FromDatetime(since)
+        while True:
+            page = await self._stub.List(request)
+            for job in page.jobs:
+                yield job
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def keys_without_a_job(self) -> list[str]:
+        """Idempotency keys whose job was never stored."""
+        joined = self._database["keys"].aggregate(
+            [
+                {"$lookup": {"from": "jobs", "localField": "job_id", "foreignField": "_id", "as": "jobs"}},
+                {"$match": {"jobs": []}},
+            ]
+        )
+        return [document["_id"] async for document in joined]
+
+    async def forget_workers_but(self, names: set[str]) -> None:
+        """Delete all other workers, so that nobody waits for them."""
+        await self._database["workers"].delete_many({"name": {"$nin": list(names)}})
+        await self._database["worker_names"].delete_many({"_id": {"$nin": list(names)}})
+
+    async def worker_names(self) -> set[str]:
+        return set(await self._database["workers"].distinct("name"))
+
+
+def document_faults(raw: RawBSONDocument) -> Iterator[str]:
+    """What is wrong with a job as it is stored."""
+    try:
+        job = decode_job(raw)
+    except Exception as error:  # noqa: BLE001 - whatever it is, readers would meet it
+        yield f"the job of {raw.raw[:200]!r} cannot be decoded: {error!r}"
+        return
+    rules = {
+        "has an id that is a UUID": isinstance(job.id, UUID),
+        "has a type, a payload and a revision": job.type
+        and isinstance(raw.get("payload"), Mapping)
+        and job.revision >= 1,
+        "is due while it is not over, and then no more": ("due_time" in raw) != job.status.is_terminal,
+        "has an end if it is over": (job.end_time is not None) == job.status.is_terminal,
+        "has a result if it is completed": (job.result is not None) == (job.status is Status.COMPLETED),
+        "has an error if it ended badly": (job.failure is not None)
+        == (job.status in (Status.FAILED, Status.CANCELLED)),
+        "is held while it is under way": job.status is not Status.PROCESSING
+        or (job.start_time is not None and bool(job.worker_id) != bool(job.claim_id)),
+        "is not held while it waits": job.status is not Status.QUEUED or not job.worker_id,
+    }
+    yield from (f"job {job.id}: not true that it {rule}" for rule, holds in rules.items() if not holds)

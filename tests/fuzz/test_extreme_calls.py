@@ -1,0 +1,238 @@
+"""Single calls that are as large, as deep or as many as the limits let through, or a little more."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
+
+from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
+from jobs.v1.job_service_pb2 import ListRequest
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from local_stack.stack import Stack
+from service_runtime.server import MAX_RECEIVE_BYTES
+from tests.conftest import UNWORKED
+from tests.fuzz.calls import METHODS, NativeCall, RestCall
+from tests.fuzz.examples import IDENTITY, REPORT
+from tests.fuzz.roles import ABSENT_JOB, WORKER_ID, JobRole
+from tests.fuzz.routes import ROUTES, Route
+from tests.fuzz.structs import list_of, object_of
+from tests.fuzz.wire import START_GROUP, deep_struct, field, tag
+from tests.fuzz.world import World
+
+MIB = 1024 * 1024
+MAX_JSON = 4 * MIB
+OTHERS_WAIT = 5.0
+"""Seconds that other callers may have to wait meanwhile: these machines are small, and loaded."""
+
+METHOD = {method.name: method for method in METHODS}
+CREATE = next(route for route in ROUTES if route.method.name == "Create")
+LIST = next(route for route in ROUTES if route.method.name == "List")
+
+
+def create(**fields: Any) -> Message:
+    return job_service_pb2.CreateRequest(type=UNWORKED, **fields)
+
+
+def many(count: int, item: Value) -> Message:
+    return create(payload=object_of({"l": list_of([item] * count)}))
+
+
+def update(number: int) -> job_service_pb2.UpdateStatusRequest:
+    return job_service_pb2.UpdateStatusRequest(
+        id=f"{ABSENT_JOB[:-4]}{number:04}", status=job_pb2.Job.completed, result=object_of({})
+    )
+
+
+MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
+    "a text of 7 MiB": (
+        "Create",
+        lambda: create(payload=object_of({"input": Value(string_value="x" * 7 * MIB)})),
+    ),
+    "a key of 900 KB": ("Create", lambda: create(payload=object_of({"k" * 900_000: Value(bool_value=True)}))),
+    "60,000 numbers": ("Create", lambda: many(60_000, Value(number_value=0.1))),
+    "500,000 nulls": ("Create", lambda: many(500_000, Value(null_value=0))),  # type: ignore[arg-type]
+    "unset values": ("Create", lambda: many(500_000, Value())),
+    "100,000 labels": (
+        "Create",
+        lambda: create(payload=object_of({}), labels={f"k{number}": "v" for number in range(100_000)}),
+    ),
+    "a type of 7 MiB": ("Create", lambda: job_service_pb2.CreateRequest(type="x" * 7 * MIB)),
+    "1000 steps": (
+        "BatchUpdateStatus",
+        lambda: job_service_pb2.BatchUpdateStatusRequest(requests=[update(number) for number in range(1000)]),
+    ),
+    "100,000 steps": (
+        "BatchUpdateStatus",
+        lambda: job_service_pb2.BatchUpdateStatusRequest(requests=[update(0)] * 100_000),
+    ),
+    "10,000 jobs in hand": (
+        "Heartbeat",
+        lambda: job_service_pb2.HeartbeatRequest(
+            worker_id=WORKER_ID, job_ids=[JobRole.HELD.stand_in] * 10_000, report=REPORT
+        ),
+    ),
+    "200,000 jobs in hand": (
+        "Heartbeat",
+        lambda: job_service_pb2.HeartbeatRequest(worker_id=WORKER_ID, job_ids=[ABSENT_JOB] * 200_000),
+    ),
+    "the largest report": (
+        "Heartbeat",
+        lambda: job_service_pb2.HeartbeatRequest(
+            worker_id=WORKER_ID,
+            report=worker_pb2.WorkerReport(
+                assignments=[
+                    worker_pb2.AssignedPartitions(topic=f"{number:0249}", partitions=range(39))
+                    for number in range(256)
+                ]
+            ),
+        ),
+    ),
+    "1000 words of progress": (
+        "Heartbeat",
+        lambda: job_service_pb2.HeartbeatRequest(
+            worker_id=WORKER_ID,
+            report=REPORT,
+            progress=[
+                job_service_pb2.JobProgress(
+                    job_id=JobRole.HELD.stand_in,
+                    attempt=1,
+                    progress=job_pb2.Progress(percent=number % 100, message="\u20ac" * 512),
+                )
+                for number in range(1000)
+            ],
+        ),
+    ),
+    "a million partitions": (
+        "Heartbeat",
+        lambda: job_service_pb2.HeartbeatRequest(
+            worker_id=WORKER_ID,
+            report=worker_pb2.WorkerReport(
+                assignments=[worker_pb2.AssignedPartitions(partitions=range(10_000))] * 100
+            ),
+        ),
+    ),
+    "the longest names": (
+        "RegisterWorker",
+        lambda: job_service_pb2.RegisterWorkerRequest(
+            worker=worker_pb2.WorkerIdentity(
+                worker_id="\U0001f600" * 200,
+                name="\U0001f600" * 128,
+                host="\U0001f600" * 255,
+                types=["\U0001f600" * 63] * 256,
+            )
+        ),
+    ),
+    "300,000 types": (
+        "RegisterWorker",
+        lambda: job_service_pb2.RegisterWorkerRequest(
+            worker=worker_pb2.WorkerIdentity(worker_id=IDENTITY.worker_id, name="x", types=["t"] * 300_000)
+        ),
+    ),
+    "100,000 labels to look for": (
+        "List",
+        lambda: job_service_pb2.ListRequest(labels=[f"k{number}=v" for number in range(100_000)]),
+    ),
+}
+
+
+def body(payload: str) -> str:
+    return f'{{"type":"{UNWORKED}","payload":{payload}}}'
+
+
+BODIES: dict[str, Callable[[], str]] = {
+    "lists in lists": lambda: "[" * MAX_JSON,
+    "lists in lists, closed": lambda: body('{"l":' + "[" * 2_000_000 + "]" * 2_000_000 + "}"),
+    "objects in objects": lambda: body('{"d":' * 800_000),
+    "one-digit numbers": lambda: body('{"l":[' + "1," * 2_000_000 + "1]}"),
+    "a number of 4 million digits": lambda: body('{"n":' + "9" * 4_000_000 + "}"),
+    "a fraction of 4 million digits": lambda: body('{"n":0.' + "3" * 4_000_000 + "}"),
+    "escaped NULs": lambda: body('{"s":"' + r"\u0000" * 600_000 + '"}'),
+    "escaped surrogates": lambda: body('{"s":"' + r"\ud800" * 600_000 + '"}'),
+    "one key again and again": lambda: body("{" + '"a":1,' * 600_000 + '"a":1}'),
+    "many keys": lambda: body("{" + ",".join(f'"k{number}":""' for number in range(300_000)) + "}"),
+    "unknown fields": lambda: "{" + ",".join(f'"u{number}":0' for number in range(300_000)) + "}",
+    "white space": lambda: " " * (MAX_JSON - 2) + "{}",
+}
+TARGETS = {
+    "a long path": f"/jobs/{'a' * 20_000}",
+    "a path of dots": f"/jobs{'/..' * 6_000}",
+    "a path of slashes": f"/jobs{'/' * 20_000}",
+    "a path of percent signs": f"/jobs/{'%25' * 6_000}",
+    "a path of verbs": f"/jobs/x{':cancel' * 2_000}",
+    "many labels": f"/jobs?{'labels=a%3Db&' * 1_500}",
+    "many parameters": f"/jobs?{'x=1&' * 5_000}",
+    "a long page token": f"/jobs?pageToken={'A' * 20_000}",
+    "a path longer than headers may be": f"/jobs/{'a' * 30_000}",
+}
+NO_MESSAGES = (
+    b"\xff" * MAX_RECEIVE_BYTES,
+    b"\xff" * (MAX_RECEIVE_BYTES + 1),
+    b"\0" * MAX_RECEIVE_BYTES,
+    field(1000, b"x" * (MAX_RECEIVE_BYTES - 10)),
+    tag(1, START_GROUP) * MIB,
+    field(3, deep_struct(2000)),
+)
+JSON = (b"content-type", b"application/json")
+
+
+def rest(route: Route, *, target: str = "", content: bytes = b"", key: bytes | None = None) -> RestCall:
+    headers = (JSON,) if key is None else (JSON, (b"idempotency-key", key))
+    target = target or route.template.replace("{id}", ABSENT_JOB)
+    return RestCall(
+        route.method.containing_service, route.verb, target.encode(), headers, content, route.method
+    )
+
+
+@pytest.fixture(autouse=True)
+async def others_are_served(stack: Stack) -> AsyncIterator[None]:
+    """Meanwhile another caller is answered in time, again and again."""
+    done = asyncio.Event()
+
+    async def call_again_and_again() -> None:
+        async with grpc.aio.insecure_channel(stack.endpoints.jobs_address) as channel:
+            stub: Any = JobServiceStub(channel)
+            while not done.is_set():
+                await stub.List(ListRequest(page_size=1), timeout=OTHERS_WAIT)
+                await asyncio.sleep(0.01)
+
+    calling = asyncio.create_task(call_again_and_again())
+    yield
+    done.set()
+    await calling
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_a_large_message(world: World, name: str) -> None:
+    method, make = MESSAGES[name]
+    await world.play([NativeCall(METHOD[method], make().SerializeToString())])
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+async def test_bytes_that_are_no_message(world: World, method: MethodDescriptor) -> None:
+    await world.play([NativeCall(method, raw) for raw in NO_MESSAGES])
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_a_large_body(world: World, name: str) -> None:
+    await world.play([rest(CREATE, content=BODIES[name]().encode())])
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.method.name)
+async def test_a_body_as_large_as_it_may_be_and_one_that_is_larger(world: World, route: Route) -> None:
+    for size in (MAX_JSON, MAX_JSON + 1):
+        await world.play([rest(route, content=b" " * (size - 2) + b"{}")])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+async def test_a_large_path_or_query(world: World, name: str) -> None:
+    await world.play([rest(LIST, target=TARGETS[name])])
+
+
+@pytest.mark.parametrize("size", [256, 20_000, 30_000])
+async def test_a_large_idempotency_key(world: World, size: int) -> None:
+    await world.play([rest(CREATE, content=body("{}").encode(), key=b"k" * size)])

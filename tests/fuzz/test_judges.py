@@ -1,0 +1,206 @@
+"""The judges of the fuzz tests find what they are there to find."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import bson
+import grpc
+import pytest
+from bson.raw_bson import RawBSONDocument
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.status_pb2 import Status
+
+from api_server.adapters.mongo_client import CODEC, RAW_CODEC
+from api_server.domain.errors import JobNotFound, StoreUnavailable
+from jobs.v1 import job_pb2, job_service_pb2
+from service_runtime.errors import InvalidArgument, ServiceError, Violation, invalid
+from service_runtime.statuses import error_to_status
+from tests.fuzz.calls import METHODS, SERVICES, NativeCall, RestCall
+from tests.fuzz.jobs import job_faults
+from tests.fuzz.judging import faults
+from tests.fuzz.logs import LogWatch
+from tests.fuzz.roles import REAL_SURROGATE, SURROGATE, JobRole, put_in_place
+from tests.fuzz.sending import NativeAnswer, RestAnswer
+from tests.fuzz.storage import document_faults
+
+GET = NativeCall(next(method for method in METHODS if method.name == "Get"), b"")
+REST_GET = RestCall(SERVICES[0], "GET", b"/jobs/x", ((b"content-type", b"application/json"),), b"")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def refused(error: ServiceError) -> NativeAnswer:
+    return answer_with(error_to_status(error))
+
+
+def answer_with(status: Status) -> NativeAnswer:
+    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+    return NativeAnswer(code, status.message, status)
+
+
+def good_job() -> job_pb2.Job:
+    job = job_pb2.Job(id=str(uuid4()), type="compute", status=job_pb2.Job.queued, revision=1)
+    job.payload.SetInParent()
+    job.create_time.FromDatetime(NOW)
+    job.update_time.FromDatetime(NOW)
+    return job
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        NativeAnswer(grpc.StatusCode.OK, raw=good_job().SerializeToString()),
+        refused(JobNotFound(uuid4())),
+        refused(invalid("id", "string.uuid", "must be a UUID")),
+        refused(invalid("", "decode", "is not a message")),
+    ],
+)
+def test_good_answers_are_good(answer: NativeAnswer) -> None:
+    assert list(faults(GET, answer)) == []
+
+
+class Reused(JobNotFound):
+    """A known code with a reason that nobody has documented."""
+
+    reason = "NEW_REASON"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (NativeAnswer(grpc.StatusCode.UNKNOWN, "boom"), "no details"),
+        (NativeAnswer(grpc.StatusCode.INVALID_ARGUMENT, "bad"), "no details"),
+        (NativeAnswer(grpc.StatusCode.RESOURCE_EXHAUSTED, "too large"), "no details"),
+        (answer_with(Status(code=13, message="the server failed")), "code 13 is not documented"),
+        (refused(StoreUnavailable()), "code 14 is not documented"),
+        (answer_with(Status(code=5, message="no")), "neither BadRequest nor ErrorInfo"),
+        (refused(Reused(uuid4())), "'NEW_REASON' of 'jobs.v1' is not documented"),
+        (refused(invalid("id", "x", "KeyError: 'id'")), "insides"),
+        (refused(invalid("id", "x", "")), "says nothing"),
+        (refused(invalid("", "x", "wrong")), "names no rule or no field"),
+        (refused(InvalidArgument([Violation("id", "", "wrong")])), "names no rule or no field"),
+        (refused(InvalidArgument([])), "0 violations"),
+        (NativeAnswer(grpc.StatusCode.OK, raw=b"\xff"), "cannot be decoded"),
+        (NativeAnswer(grpc.StatusCode.OK, raw=job_pb2.Job(id="x").SerializeToString()), "has a status"),
+    ],
+)
+def test_a_wrong_native_answer_is_found(answer: NativeAnswer, told: str) -> None:
+    assert told in "\n".join(faults(GET, answer))
+
+
+def test_a_wrong_error_within_an_answer_is_found() -> None:
+    batch = NativeCall(next(method for method in METHODS if method.name == "BatchUpdateStatus"), b"")
+    outcome = job_service_pb2.UpdateOutcome(error=Status(code=2, message="boom"))
+    raw = job_service_pb2.BatchUpdateStatusResponse(outcomes=[outcome]).SerializeToString()
+    assert "code 2" in "\n".join(faults(batch, NativeAnswer(grpc.StatusCode.OK, raw=raw)))
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "body", "told"),
+    [
+        (503, "application/json", b'{"code":14,"message":"no","details":[]}', "503 with code 14"),
+        (500, "text/plain", b"Internal", "content type"),
+        (200, "application/json", b'{"id":NaN}', "not JSON"),
+        (200, "application/json", b'{"unheard":"of"}', "no call answers with"),
+        (400, "application/json", b"{}", "not of the form"),
+        (400, "application/json", b'{"code":3,"message":"","details":[]}', "says nothing"),
+        (404, "application/json", b'{"code":3,"message":"x","details":[]}', "404 with code 3"),
+        (429, "application/json", b'{"code":8,"message":"x","details":[]}', "429 with code 8"),
+        (400, "application/json", b'{"code":3,"message":"' + b"x" * 20_000 + b'","details":[]}', "20"),
+        (
+            409,
+            "application/json",
+            b'{"code":5,"message":"x","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo"}]}',
+            "code 5 came as HTTP status 409",
+        ),
+    ],
+)
+def test_a_wrong_rest_answer_is_found(status: int, content_type: str, body: bytes, told: str) -> None:
+    assert told in "\n".join(faults(REST_GET, RestAnswer(status, content_type, None, body)))
+
+
+def wrong_jobs() -> Iterator[tuple[str, job_pb2.Job]]:
+    job = good_job()
+    job.ClearField("payload")
+    yield "payload", job
+    job = good_job()
+    job.status = job_pb2.Job.completed
+    yield "has an end", job
+    yield "has a result", job
+    job = good_job()
+    job.worker_id = "w"
+    yield "no holder", job
+    job = good_job()
+    job.update_time.CopyFrom(Timestamp(seconds=1))
+    yield "before it changed", job
+
+
+@pytest.mark.parametrize(("told", "job"), list(wrong_jobs()))
+def test_a_wrong_job_is_found(told: str, job: job_pb2.Job) -> None:
+    assert told in "\n".join(job_faults(job))
+
+
+def document(**fields: Any) -> RawBSONDocument:
+    """A queued job as stored, with other fields; None takes one away."""
+    stored = {
+        "_id": uuid4(),
+        "type": "compute",
+        "status": "queued",
+        "payload": {"a.b": {"$ref": 1, "$id": 2}},
+        "attempt": 0,
+        "revision": 1,
+        "create_time": NOW,
+        "update_time": NOW,
+        "due_time": NOW,
+    } | fields
+    kept = {name: value for name, value in stored.items() if value is not None}
+    return RawBSONDocument(bson.encode(kept, codec_options=CODEC), codec_options=RAW_CODEC)
+
+
+def test_a_good_document_is_good() -> None:
+    assert list(document_faults(document())) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"status": None}, "cannot be decoded"),
+        ({"status": "lost"}, "cannot be decoded"),
+        ({"create_time": None}, "cannot be decoded"),
+        ({"_id": "x"}, "an id that is a UUID"),
+        ({"payload": None}, "a payload"),
+        ({"payload": 3}, "a payload"),
+        ({"due_time": None}, "due while it is not over"),
+        ({"status": "completed", "result": {}, "end_time": NOW}, "due while it is not over"),
+        ({"status": "completed", "due_time": None, "end_time": NOW}, "a result"),
+        ({"status": "failed", "due_time": None, "end_time": NOW}, "an error"),
+        ({"status": "cancelled", "due_time": None}, "an end"),
+        ({"status": "processing", "attempt": 1, "start_time": NOW}, "held while"),
+        ({"worker_id": "w"}, "not held while it waits"),
+    ],
+)
+def test_a_half_stored_job_is_found(fields: dict[str, Any], told: str) -> None:
+    assert told in "\n".join(document_faults(document(**fields)))
+
+
+def test_troubles_are_found_in_logs_once_and_only_new_ones(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("Traceback of old\n")
+    watch = LogWatch(log)
+    with log.open("a") as file:
+        file.write('{"event": "fine", "level": "info"}\n{"event": "bad", "level": "error"}\nTraceback (most')
+    assert [line.split('"')[3] for line in watch.troubles()] == ["bad"]
+    with log.open("a") as file:
+        file.write(" recent call last)\n")
+    assert len(watch.troubles()) == 1
+    assert watch.troubles() == []
+
+
+def test_stand_ins_are_as_long_as_what_they_stand_for() -> None:
+    raw = f"{JobRole.HELD.stand_in} {JobRole.HELD.upper_case} {SURROGATE}".encode()
+    job_id = str(uuid4())
+    placed = put_in_place(raw, {JobRole.HELD.stand_in: job_id, JobRole.HELD.upper_case: job_id.upper()})
+    assert placed == f"{job_id} {job_id.upper()} ".encode() + REAL_SURROGATE
+    assert len(placed) == len(raw)

@@ -1,0 +1,79 @@
+"""Whatever is sent to whichever call: an answer that is in order, nothing half stored, and a server that goes on.
+
+`play` says what that means. To run a failure again: FUZZ_SEED as printed at the end, or hypothesis's own
+@reproduce_failure.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.calls import FLEET_CHANGES, METHODS, Call
+from tests.fuzz.native import native_calls
+from tests.fuzz.routes import ROUTES, rest_calls
+from tests.fuzz.settings import FUZZ
+from tests.fuzz.world import World
+
+pytestmark = pytest.mark.timeout(3600)
+
+
+def weighted(method: MethodDescriptor) -> range:
+    """A call with many fields is tried more often."""
+    return range(1 + len(method.input_type.fields))
+
+
+def changes_fleet(method: MethodDescriptor) -> bool:
+    return method.name in FLEET_CHANGES
+
+
+native = st.one_of(
+    [native_calls(method) for method in METHODS if not changes_fleet(method) for _ in weighted(method)]
+)
+rest = st.one_of(
+    [rest_calls(route) for route in ROUTES if not changes_fleet(route.method) for _ in weighted(route.method)]
+)
+fleet_changes = st.one_of(
+    *(native_calls(method) for method in METHODS if changes_fleet(method)),
+    *(rest_calls(route) for route in ROUTES if changes_fleet(route.method)),
+)
+
+
+def fuzzed(share: float) -> Callable[[Any], Any]:
+    """With this share of all inputs."""
+    how = settings(
+        max_examples=max(10, round(share * FUZZ.inputs)),
+        deadline=None,
+        phases=[Phase.reuse, Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+    return lambda test: seed(FUZZ.seed)(how(test))
+
+
+@fuzzed(0.45)
+@given(call=native)
+async def test_native_calls(world: World, call: Call) -> None:
+    await world.play([call])
+
+
+@fuzzed(0.45)
+@given(call=rest)
+async def test_rest_calls(world: World, call: Call) -> None:
+    await world.play([call])
+
+
+@fuzzed(0.04)
+@given(calls=st.lists(native | rest, min_size=2, max_size=10))
+async def test_calls_at_once(world: World, calls: Sequence[Call]) -> None:
+    await world.play(calls)
+
+
+@fuzzed(0.02)
+@given(call=fleet_changes)
+async def test_calls_that_stop_and_start_the_fleet(world: World, call: Call) -> None:
+    await world.play([call])

@@ -1,0 +1,144 @@
+"""The running system as the fuzz tests use it: plays out batches of calls and says what is not as it must be."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import ParseError
+from google.protobuf.message import DecodeError
+
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import CreateRequest, GetFleetRequest, GetRequest, ListRequest, SetFleetRequest
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from service_runtime.structs import dict_to_struct
+from tests.conftest import UNWORKED
+from tests.fuzz.calls import Call, NativeCall
+from tests.fuzz.cast import Casting
+from tests.fuzz.counts import Counts
+from tests.fuzz.judging import answered, faults
+from tests.fuzz.logs import LogWatch
+from tests.fuzz.roles import put_in_place
+from tests.fuzz.sending import Sender
+from tests.fuzz.storage import Storage
+
+PROMPT = 10.0
+"""Seconds within which a good job is done, whatever came before."""
+POLL = 0.02
+CLOCKS_AGREE = timedelta(seconds=1)
+SHOWN = 1000
+MANY_WORKERS = 20
+
+
+class World:
+    """See `play`."""
+
+    def __init__(
+        self, sender: Sender, storage: Storage, logs: LogWatch, channel: grpc.aio.Channel, workers: set[str]
+    ) -> None:
+        """`workers`: names of those that are real."""
+        self._sender = sender
+        self._storage = storage
+        self._logs = logs
+        self._casting = Casting(channel)
+        self._stub: Any = JobServiceStub(channel)
+        self._workers = workers
+        self._job_ids: set[str] = set()
+        self._is_registered = False
+        self.counts = Counts()
+
+    async def play(self, calls: Sequence[Call]) -> None:
+        """Send the calls, all at once. AssertionError with each thing that is not as it must be then."""
+        since = await self._storage.now() - CLOCKS_AGREE
+        if not self._is_registered:
+            await self._casting.register()
+            self._is_registered = True
+        actual = await self._casting.cast(text for call in calls for text in _texts(call))
+        self._job_ids.update(text.lower() for text in actual.values())
+        sent = [_in_place(call, actual) for call in calls]
+        try:
+            found = await self._send(sent)
+            found += await self._storage.faults(since)
+            found += await self._storage.reading_faults(since)
+            strangers = await self._storage.ids(since) - self._job_ids
+            found += [f"stored, but nobody was told so: {strangers}"] if strangers else []
+            found += self._logs.troubles()
+        finally:
+            await self._restore()
+        assert not found, "\n".join(found)
+
+    async def _send(self, calls: Sequence[Call]) -> list[str]:
+        """What is wrong with the answers."""
+        found = []
+        told = set()
+        for call, answer in zip(calls, await self._sender.send(calls), strict=True):
+            wrong = list(faults(call, answer))
+            found += [f"{call!r}\n  was answered {repr(answer)[:SHOWN]}\n  {fault}" for fault in wrong]
+            with suppress(DecodeError, ParseError):
+                if isinstance(job := answered(call, answer), Job):
+                    told.add(job.id)
+            self.counts.add(call, answer)
+        lost = told - await self._storage.stored(told)
+        self._job_ids |= told
+        return [*found, f"told, but not stored: {lost}"] if lost else found
+
+    async def do_a_good_job(self) -> None:
+        """Have the worker do a job as if nothing had happened."""
+        request = CreateRequest(type="compute", payload=dict_to_struct({"input": "good"}))
+        job = await self._stub.Create(request)
+        self._job_ids.add(job.id)
+
+        async def done() -> bool:
+            read = await self._stub.Get(GetRequest(id=job.id))
+            return bool(read.status == Job.completed)
+
+        await _wait_for(done, "a good job is done")
+
+    async def finish(self) -> None:
+        """Once all is played: nothing waits that could run, and no key has outlived its job."""
+        await self.do_a_good_job()
+        await _wait_for(self._nothing_waits, "no job waits that could run", deadline=60)
+        keys = await self._storage.keys_without_a_job()
+        assert not keys, f"idempotency keys without a job: {keys}"
+
+    async def _nothing_waits(self) -> bool:
+        request = ListRequest(status=Job.queued, page_size=1000)
+        while True:
+            page = await self._stub.List(request)
+            if any(job.type != UNWORKED and not job.HasField("next_attempt_time") for job in page.jobs):
+                return False
+            if not page.next_page_token:
+                return True
+            request.page_token = page.next_page_token
+
+    async def _restore(self) -> None:
+        """Let the fleet work again; forget workers that do not exist, so that nobody waits for them or lists them."""
+        answer = await self._stub.GetFleet(GetFleetRequest())
+        fleet = answer.fleet
+        stopped = not fleet.consuming or fleet.stopped_workers or fleet.stopped_types
+        if stopped or len(answer.workers) > MANY_WORKERS:
+            await self._storage.forget_workers_but(self._workers)
+            self._is_registered = False
+        if stopped:
+            await self._stub.SetFleet(SetFleetRequest(consuming=True))
+
+
+def _texts(call: Call) -> tuple[bytes, ...]:
+    return (call.raw,) if isinstance(call, NativeCall) else (call.target, call.body)
+
+
+def _in_place(call: Call, actual: dict[str, str]) -> Call:
+    if isinstance(call, NativeCall):
+        return replace(call, raw=put_in_place(call.raw, actual))
+    return replace(call, target=put_in_place(call.target, actual), body=put_in_place(call.body, actual))
+
+
+async def _wait_for(holds: Callable[[], Awaitable[bool]], what: str, deadline: float = PROMPT) -> None:
+    until = time.monotonic() + deadline
+    while not await holds():
+        assert time.monotonic() < until, f"waited {deadline:g} s in vain until {what}"
+        await asyncio.sleep(POLL)
