@@ -38,7 +38,13 @@ def configure_logging(settings: ServiceSettings) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(_is_ours_to_know)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+
+
+def _is_ours_to_know(record: logging.LogRecord) -> bool:
+    """Of each header that is not UTF-8 gRPC notes an error with a trace: any caller could fill the log with those."""
+    return record.name != "grpc._cython.cygrpc" or not str(record.msg).startswith("Invalid encoding on ")
 
 
 def _add_logger_name(
