@@ -10,8 +10,7 @@ from local_stack.stack import Stack
 from tests.gate import Gate
 
 JOB_TYPES = (
-    "compute,file,blockchain,data,"
-    "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly"
+    "compute,file,blockchain,data,gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly"
 )
 """The built-in ones, and those of tests/handlers.py."""
 UNWORKED = "unworked"

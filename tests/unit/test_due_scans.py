@@ -191,7 +191,7 @@ async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_of_it
 
 async def test_expired_jobs_are_failed_and_never_published() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
-    expired, alive = [replace(due(n), is_expired=True) for n in (0, 1)], due()
+    expired, alive = [replace(due(place), is_expired=True) for place in (None, Place(0, 0, 0))], due()
     store.jobs = [*expired, alive]
     report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert store.expired_ids == [job.dispatch.job_id for job in expired]
@@ -202,7 +202,7 @@ async def test_expired_jobs_are_failed_and_never_published() -> None:
 async def test_expired_jobs_alone_ask_nothing_of_the_broker() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     publisher.refuses = lambda _: True
-    store.jobs = [replace(due(1), is_expired=True)]
+    store.jobs = [replace(due(Place(0, 0, 0)), is_expired=True)]
     report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert (report.expired, publisher.batches, report.more) == (1, [], True)
     assert not (await DueScan(store, publisher, ["compute"]).run_once(NOW)).more

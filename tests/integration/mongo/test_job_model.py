@@ -31,8 +31,10 @@ from api_server.domain.creation import NewJob
 from api_server.domain.errors import TransitionRefused
 from api_server.domain.job import Job, ProgressNote, Status
 from api_server.domain.judgement import Taken
+from api_server.domain.records import Place
 from api_server.domain.retry import FailureHint, RetryPolicy
 from api_server.domain.steps import Claim, Leases, Step, Token
+from api_server.ports import Published
 from api_server.service import JobService
 from local_stack.mongodb import uri
 from local_stack.stack import Stack
@@ -297,7 +299,7 @@ class JobLife(RuleBasedStateMachine):
         for kept in expired:
             kept.model.expire()
         published = [kept for kept in due if kept not in expired]
-        marks = [(kept.id, kept.model.attempt) for kept in published]
+        marks = [Published(kept.id, kept.model.attempt, Place(0, 0, 0)) for kept in published]
         self.world.run(self.stores.due.mark_published(marks, now))
         documents = self.world.run(self._documents())
         for kept in published:
