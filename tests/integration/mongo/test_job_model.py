@@ -266,12 +266,13 @@ class JobLife(RuleBasedStateMachine):
         for kept in lost:
             kept.model.lose(now)
 
-    @rule(worker=st.sampled_from(WORKERS))
-    def lose_worker(self, worker: str) -> None:
+    @rule(data=st.data())
+    def lose_worker(self, data: st.DataObject) -> None:
+        """Mostly one that has something to lose."""
         now = self.clock.now()
-        lost = [
-            kept for kept in self.jobs if kept.model.worker == worker and kept.model.status == "processing"
-        ]
+        running = [kept for kept in self.jobs if kept.model.status == "processing" and kept.model.worker]
+        worker = data.draw(st.sampled_from([*(kept.model.worker for kept in running), "w/9"]))
+        lost = [kept for kept in running if kept.model.worker == worker]
         assert self.world.run(self.stores.jobs.lose_all(worker, now)) == len(lost)
         for kept in lost:
             kept.model.lose(now)
