@@ -132,7 +132,7 @@ async def reports(api: ApiClient) -> AsyncIterator[Reports]:
     [
         (Succeeded(dict_to_struct({"hash": "00"})), "completed", {}),
         (
-            Failed("INVALID_INPUT", "input: must be a string"),
+            Failed("INVALID_INPUT", "input: must be a string", permanent=True),
             "failed",
             {
                 "code": "INVALID_ARGUMENT",
@@ -141,13 +141,15 @@ async def reports(api: ApiClient) -> AsyncIterator[Reports]:
             },
         ),
         (
-            Failed("HANDLER_ERROR", "x" * 5000),
+            Failed("HANDLER_ERROR", "x" * 5000, permanent=True),
             "failed",
             {"code": "INTERNAL", "reason": "HANDLER_ERROR", "message": "x" * 4096},
         ),
+        (Failed("HANDLER_ERROR", "x"), "queued", {}),
+        (Failed("RETRY_AFTER", "x", retry_after=3600), "queued", {}),
         (Interrupted(), "queued", {}),
     ],
-    ids=["succeeded", "invalid input", "failed at length", "interrupted"],
+    ids=["succeeded", "invalid input", "failed at length", "to be retried", "retried later", "interrupted"],
 )
 async def test_an_outcome_is_recorded(
     reports: Reports, client: httpx.Client, outcome: Outcome, status: str, error: dict[str, Any]
