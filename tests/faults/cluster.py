@@ -86,10 +86,12 @@ class Cluster:
 
     # --- Harm, and its end ---
 
-    async def kill(self, name: str, number: int = 1) -> None:
-        """SIGKILL; it stays down until `start`."""
+    async def kill(self, name: str, number: int = 1, *, others_recover: bool = False) -> None:
+        """SIGKILL; it stays down until `start`. `others_recover`: what it had to do must be done until then."""
         self._down.add((name, number))
-        self._killed[name, number] = self._note(name, number, "killed")
+        place = self._note(name, number, "killed")
+        if not others_recover:
+            self._killed[name, number] = place
         await asyncio.to_thread(self.stack.kill, name, number)
 
     async def stop(self, name: str, number: int = 1) -> None:
@@ -112,7 +114,7 @@ class Cluster:
         self._down.discard((name, number))
 
     async def freeze(self, name: str, number: int = 1, *, others_recover: bool = False) -> None:
-        """SIGSTOP. `others_recover`: what it had to do must be done while it is frozen."""
+        """SIGSTOP. `others_recover`: what it had to do must be done until it is thawed."""
         await asyncio.to_thread(self.stack.freeze, name, number)
         place = self._note(name, number, "frozen")
         if not others_recover:
@@ -159,15 +161,21 @@ class Cluster:
                 await answered(lambda: stub.Start(StartRequest(**part), timeout=CONTROL_SECONDS))
 
     @asynccontextmanager
-    async def changed(self, name: str, number: int, environment: Mapping[str, str]) -> AsyncIterator[None]:
-        """One part runs with more in its environment. That takes two restarts."""
-        await self.stop(name, number)
-        await self.start(name, number, environment)
+    async def changed(self, *parts: tuple[str, int], environment: Mapping[str, str]) -> AsyncIterator[None]:
+        """These parts run with more in their environment. That takes two restarts of all at once."""
+        await asyncio.gather(*(self._restart(*part, environment) for part in parts))
         try:
             yield
         finally:
-            await self.stop(name, number)
-            await self.start(name, number)
+            await asyncio.gather(*(self._restart(*part, {}) for part in parts))
+
+    async def restart(self, name: str, number: int = 1) -> None:
+        """SIGTERM, and start it again."""
+        await self._restart(name, number, {})
+
+    async def _restart(self, name: str, number: int, environment: Mapping[str, str]) -> None:
+        await self.stop(name, number)
+        await self.start(name, number, environment)
 
     @asynccontextmanager
     async def may_die(self, name: str) -> AsyncIterator[None]:

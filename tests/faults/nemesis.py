@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from tests.faults import crash_points
-from tests.faults.cluster import API_SERVERS, HOOKS, PARTS, WORKERS
+from tests.faults.cluster import HOOKS, PARTS, WORKERS
 from tests.faults.kinds import WORKER_TYPES
-from tests.faults.scenarios import kill_all_workers, together
+from tests.faults.scenarios import ALL_API_SERVERS, kill_all_workers, together
 from tests.faults.trial import Trial
 
 LONGEST_PAUSE = 3.0
@@ -34,16 +34,18 @@ async def nemesis(trial: Trial) -> None:
     cluster = trial.cluster
     trial.tell(f"nemesis: {trial.settings.minutes:g} minutes, seed {trial.settings.seed}")
     shift = {"FAULTS_CLOCK_SHIFT": str(chance.choice([-60, 60]))}
-    crash = {"FAULTS_CRASH_FOLDER": str(trial.folder)}
+    prepared = {
+        "FAULTS_CRASH_FOLDER": str(trial.folder),
+        "FAULTS_REPUBLISH_AFTER": str(trial.settings.republish_after),
+    }
     wrong = chance.choice([part for part in PARTS if part[0] in ("api_server", "worker")])
     trial.tell(f"nemesis: clock of {_key(wrong)} off by {shift['FAULTS_CLOCK_SHIFT']} s")
     async with AsyncExitStack() as opened:
         for name in ("api_server", "worker"):
             await opened.enter_async_context(cluster.may_die(name))
-        for part in PARTS:
-            more = {**(crash if part[0] == "api_server" else {}), **(shift if part == wrong else {})}
-            if more:
-                await opened.enter_async_context(cluster.changed(*part, {**HOOKS, **more}))
+        for part in (wrong, *ALL_API_SERVERS):
+            more = {**(shift if part == wrong else {}), **(prepared if part in ALL_API_SERVERS else {})}
+            await opened.enter_async_context(cluster.changed(part, environment={**HOOKS, **more}))
         await trial.sent(0.0)
         begin = time.monotonic()
         while trial.load.count_sent < trial.count:
@@ -89,11 +91,7 @@ def _freeze(trial: Trial, chance: random.Random) -> Act:
 def _restart(trial: Trial, chance: random.Random) -> Act:
     part = chance.choice(PARTS)
 
-    async def do() -> None:
-        await trial.cluster.stop(*part)
-        await trial.cluster.start(*part)
-
-    return Act(f"restart {_key(part)}", frozenset({part}), do)
+    return Act(f"restart {_key(part)}", frozenset({part}), lambda: trial.cluster.restart(*part))
 
 
 def _kill_all_workers(trial: Trial, _chance: random.Random) -> Act:
@@ -135,8 +133,7 @@ def _crash(trial: Trial, chance: random.Random) -> Act:
     async def do() -> None:
         crash_points.order(trial.folder, point)
 
-    parts = frozenset(("api_server", number) for number in API_SERVERS)
-    return Act(f"kill an API server at '{point}'", parts, do)
+    return Act(f"kill an API server at '{point}'", frozenset(ALL_API_SERVERS), do)
 
 
 ACTS: Mapping[str, Callable[[Trial, random.Random], Act]] = {

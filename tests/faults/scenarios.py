@@ -10,8 +10,10 @@ from tests.faults import crash_points
 from tests.faults.cluster import API_SERVERS, HOOKS, WORKERS, Cluster, environment_of
 from tests.faults.trial import Scenario, Trial
 
+ALL_API_SERVERS = tuple(("api_server", number) for number in API_SERVERS)
 RESTART_AFTER = 0.5
 """Seconds until what was killed is started again."""
+MARKED_AFTER = 3.0
 WAIT_PAUSE = 0.1
 LEADERS_CHANGE = 6.0
 """Seconds until another API server looks after due jobs."""
@@ -35,7 +37,7 @@ async def worker_killed_and_restarted(trial: Trial) -> None:
 async def worker_killed_for_good(trial: Trial) -> None:
     """The others must take its jobs over."""
     await trial.sent(0.4)
-    await trial.cluster.kill("worker", 2)
+    await trial.cluster.kill("worker", 2, others_recover=True)
     await trial.sent(1.0)
     await asyncio.sleep(trial.lease)
 
@@ -58,8 +60,7 @@ async def api_server_killed_between_two_steps(trial: Trial) -> None:
     environment = {**HOOKS, "FAULTS_CRASH_FOLDER": str(trial.folder)}
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(cluster.may_die("api_server"))
-        for number in API_SERVERS:
-            await opened.enter_async_context(cluster.changed("api_server", number, environment))
+        await opened.enter_async_context(cluster.changed(*ALL_API_SERVERS, environment=environment))
         for place, point in enumerate(crash_points.ON_THE_WAY):
             await trial.sent(0.1 + 0.5 * place / len(crash_points.ON_THE_WAY))
             crash_points.order(trial.folder, point)
@@ -150,13 +151,10 @@ async def rolling_restarts(trial: Trial) -> None:
     numbers = zip(itertools.cycle(API_SERVERS), itertools.cycle(WORKERS), strict=True)
     while trial.load.count_sent < trial.count:
         api_server, worker = next(numbers)
-        await together(restarted(trial, "api_server", api_server), restarted(trial, "worker", worker))
+        await together(
+            trial.cluster.restart("api_server", api_server), trial.cluster.restart("worker", worker)
+        )
         await asyncio.sleep(RESTART_AFTER)
-
-
-async def restarted(trial: Trial, name: str, number: int) -> None:
-    await trial.cluster.stop(name, number)
-    await trial.cluster.start(name, number)
 
 
 async def drain(trial: Trial) -> None:
@@ -176,12 +174,17 @@ async def stopped_and_started(trial: Trial) -> None:
 
 
 async def topic_deleted(trial: Trial) -> None:
-    """With the records of jobs that wait."""
-    await trial.sent(0.3)
-    async with trial.cluster.stopped():
-        await trial.sent(0.6)
-        await trial.cluster.delete_topic("steady")
-        await trial.sent(0.8)
+    """With the records of jobs that wait. They are found to be gone when the jobs are looked at again."""
+    environment = {**HOOKS, "FAULTS_REPUBLISH_AFTER": str(trial.settings.republish_after)}
+    async with trial.cluster.changed(*ALL_API_SERVERS, environment=environment):
+        await trial.sent(0.3)
+        async with trial.cluster.stopped():
+            await trial.sent(0.6)
+            # By then they are marked as published.
+            await asyncio.sleep(MARKED_AFTER)
+            await trial.cluster.delete_topic("steady")
+            await trial.sent(0.8)
+        await trial.all_ended()
 
 
 async def poison(trial: Trial) -> None:
@@ -198,16 +201,19 @@ async def wrong_clocks(trial: Trial) -> None:
     """An API server and a worker are a minute off, in opposite directions. Leases must end, and end in time."""
     cluster = trial.cluster
     fast, slow = ({**HOOKS, "FAULTS_CLOCK_SHIFT": shift} for shift in ("60", "-60"))
-    async with cluster.changed("api_server", 1, slow), cluster.changed("worker", 1, fast):
+    async with (
+        cluster.changed(("api_server", 1), environment=slow),
+        cluster.changed(("worker", 1), environment=fast),
+    ):
         for part, off in (("api_server", -60), ("worker", 60)):
             if abs(cluster.clock_error(part, 1) - off) > CLOCK_TOLERANCE:
                 cluster.troubles.append(f"the clock of {part}-1 is {cluster.clock_error(part, 1):.0f} s off")
         await trial.sent(0.4)
-        await cluster.kill("worker", 2)
+        await cluster.kill("worker", 2, others_recover=True)
         await trial.sent(0.7)
         # So that the other API server, too, ends leases.
-        await restarted(trial, "api_server", 2)
-        await cluster.kill("worker", 3)
+        await cluster.restart("api_server", 2)
+        await cluster.kill("worker", 3, others_recover=True)
         await trial.sent(1.0)
         await asyncio.sleep(trial.lease)
 
@@ -218,11 +224,7 @@ async def compared(trial: Trial) -> None:
     Others have been measured on the same work.
     """
     cluster, count = trial.cluster, trial.settings.compared
-    async with AsyncExitStack() as opened:
-        for number in API_SERVERS:
-            await opened.enter_async_context(
-                cluster.changed("api_server", number, environment_of("api_server", DEFAULT_LEASE))
-            )
+    async with cluster.changed(*ALL_API_SERVERS, environment=environment_of("api_server", DEFAULT_LEASE)):
         await together(send_while_stopped(trial, count), kill_when_half_are_done(trial, count))
 
 

@@ -22,5 +22,9 @@ class FaultSettings(BaseSettings):
         description="seconds in which every job must have ended, from the end of load and faults",
     )
     compared: PositiveInt = Field(default=300, description="jobs of the run to compare with others")
+    republish_after: Seconds = Field(
+        default=4.0,
+        description="when an API server looks for the record of a job that waits; 60 s but for tests",
+    )
     minutes: Seconds = Field(default=0.25, description="how long nemesis goes on")
     seed: int = Field(default_factory=lambda: random.randrange(1_000_000))  # noqa: S311 - it is printed

@@ -48,6 +48,15 @@ class Trial:
         self.begun.set()
         await self.load.sent(round(share * self.count))
 
+    async def all_ended(self) -> None:
+        """Wait until no job of the run is under way, for as long as is allowed; the checker will tell."""
+        deadline = time.monotonic() + self.settings.bound
+        while time.monotonic() < deadline:
+            with suppress(PyMongoError):
+                if not await self.store.is_under_way():
+                    return
+            await asyncio.sleep(POLL)
+
     @property
     def lease(self) -> float:
         return self.settings.lease
@@ -93,8 +102,9 @@ async def run_trial(
             )
         ]
         opened.push_async_callback(_cancel, background)
-        await _act_under_load(Trial(cluster, load, store, settings, count, folder, tell), scenario)
-        await _all_ended(store, settings.bound)
+        trial = Trial(cluster, load, store, settings, count, folder, tell)
+        await _act_under_load(trial, scenario)
+        await trial.all_ended()
         stored = await _stored(store, client)
     troubles = [*witness.troubles, *cluster.troubles]
     history = History(
@@ -119,16 +129,6 @@ async def _act_under_load(trial: Trial, scenario: Scenario) -> None:
 async def _load(trial: Trial) -> None:
     await trial.begun.wait()
     await trial.load.steady(trial.count, trial.settings.rate)
-
-
-async def _all_ended(store: RunStore, bound: float) -> None:
-    """Wait until no job of the run is under way, `bound` seconds at most; the checker will tell."""
-    deadline = time.monotonic() + bound
-    while time.monotonic() < deadline:
-        with suppress(PyMongoError):
-            if not await store.is_under_way():
-                return
-        await asyncio.sleep(POLL)
 
 
 async def _stored(store: RunStore, client: Client) -> Mapping[str, Stored]:
