@@ -1,6 +1,7 @@
 """What was sent, and what became of it."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from tests.fuzz.calls import Call, NativeCall
 from tests.fuzz.sending import Answer
@@ -15,11 +16,12 @@ class Counts:
         self._outcomes: dict[str, Counter[str]] = {}
         self._different: set[int] = set()
 
-    def add(self, call: Call, answer: Answer) -> None:
-        transport = "gRPC" if isinstance(call, NativeCall) else "REST"
-        name = f"{transport} {call.method.name if call.method else 'somewhere'}"
-        self._outcomes.setdefault(name, Counter())[answer.outcome] += 1
-        self._different.add(hash(call))
+    def add(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
+        for call, answer in zip(calls, answers, strict=True):
+            transport = "gRPC" if isinstance(call, NativeCall) else "REST"
+            name = f"{transport} {call.method.name if call.method else 'somewhere'}"
+            self._outcomes.setdefault(name, Counter())[answer.outcome] += 1
+            self._different.add(hash(call))
 
     @property
     def inputs(self) -> int:

@@ -12,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
 from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import CreateRequest, UpdateStatusRequest
 from service_runtime.server import MAX_RECEIVE_BYTES, MAX_SEND_BYTES
 from tests.fuzz.calls import Call, NativeCall, RestCall
 from tests.fuzz.errors import MAX_ERROR_BYTES, error_faults, json_error_faults
@@ -102,11 +103,31 @@ def _message_faults(call: Call, answer: Answer) -> Iterator[str]:
     except (DecodeError, json_format.ParseError) as error:
         yield f"the answer cannot be decoded: {error}"
         return
-    for part in _parts(message) if message is not None else ():
+    if message is None:
+        return
+    if isinstance(call, NativeCall):
+        yield from _echo_faults(GetMessageClass(call.method.input_type).FromString(call.raw), message)
+    for part in _parts(message):
         if isinstance(part, Status):
             yield from error_faults(part)
         elif isinstance(part, Job):
             yield from job_faults(part)
+
+
+def _echo_faults(request: Message, answer: Message) -> Iterator[str]:
+    """Whether a job is what was asked for, to the last digit, and a result what was reported."""
+    if not isinstance(answer, Job):
+        return
+    if isinstance(request, CreateRequest):
+        asked = (request.type, request.payload, dict(request.labels))
+        if asked != (answer.type, answer.payload, dict(answer.labels)):
+            yield "the job is not the one that was asked for"
+    elif (
+        isinstance(request, UpdateStatusRequest)
+        and request.status == Job.completed
+        and request.result != answer.result
+    ):
+        yield "the result is not the one that was reported"
 
 
 def _parts(message: Message) -> Iterator[Message]:

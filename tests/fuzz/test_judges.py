@@ -97,6 +97,18 @@ def test_a_wrong_error_within_an_answer_is_found() -> None:
     assert "code 2" in "\n".join(faults(batch, NativeAnswer(grpc.StatusCode.OK, raw=raw)))
 
 
+def test_a_job_with_another_payload_than_was_sent_is_found() -> None:
+    request = job_service_pb2.CreateRequest(type="compute")
+    request.payload["n"] = 1
+    call = NativeCall(
+        next(method for method in METHODS if method.name == "Create"), request.SerializeToString()
+    )
+    job = good_job()
+    job.payload["n"] = 2
+    found = faults(call, NativeAnswer(grpc.StatusCode.OK, raw=job.SerializeToString()))
+    assert list(found) == ["the job is not the one that was asked for"]
+
+
 @pytest.mark.parametrize(
     ("status", "content_type", "body", "told"),
     [

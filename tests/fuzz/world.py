@@ -23,7 +23,7 @@ from tests.fuzz.counts import Counts
 from tests.fuzz.judging import answered, faults
 from tests.fuzz.logs import LogWatch
 from tests.fuzz.roles import put_in_place
-from tests.fuzz.sending import Sender
+from tests.fuzz.sending import Answer, Sender
 from tests.fuzz.storage import Storage
 
 PROMPT = 10.0
@@ -61,7 +61,9 @@ class World:
         self._job_ids.update(text.lower() for text in actual.values())
         sent = [_in_place(call, actual) for call in calls]
         try:
-            found = await self._send(sent)
+            answers = await self._sender.send(sent)
+            self.counts.add(calls, answers)
+            found = await self._answer_faults(sent, answers)
             found += await self._storage.faults(since)
             found += await self._storage.reading_faults(since)
             strangers = await self._storage.ids(since) - self._job_ids
@@ -71,19 +73,18 @@ class World:
             await self._restore()
         assert not found, "\n".join(found)
 
-    async def _send(self, calls: Sequence[Call]) -> list[str]:
-        """What is wrong with the answers."""
+    async def _answer_faults(self, calls: Sequence[Call], answers: Sequence[Answer]) -> list[str]:
+        """What is wrong with the answers, each by itself, and what was told but is not stored."""
         found = []
         told = set()
-        for call, answer in zip(calls, await self._sender.send(calls), strict=True):
+        for call, answer in zip(calls, answers, strict=True):
             wrong = list(faults(call, answer))
             found += [f"{call!r}\n  was answered {repr(answer)[:SHOWN]}\n  {fault}" for fault in wrong]
             with suppress(DecodeError, ParseError):
                 if isinstance(job := answered(call, answer), Job):
                     told.add(job.id)
-            self.counts.add(call, answer)
-        lost = told - await self._storage.stored(told)
         self._job_ids |= told
+        lost = told - await self._storage.stored(told)
         return [*found, f"told, but not stored: {lost}"] if lost else found
 
     async def do_a_good_job(self) -> None:
