@@ -42,7 +42,7 @@ from tests.integration.mongo import job_model
 from tests.integration.mongo.job_model import ModelJob
 from tests.integration.mongo.services import Offered
 
-EXAMPLES, STEPS = 40, 40
+EXAMPLES, STEPS = 30, 40
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 WORKERS = ("w/1", "w/2", "w/3")
@@ -86,6 +86,7 @@ def world(mongod: Stack) -> Iterator[World]:
         runner.run(opened.aclose())
 
 
+@pytest.mark.timeout(400)  # To make a failing example small takes its time.
 def test_any_life_of_a_job_is_as_the_model_has_it(world: World) -> None:
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: JobLife(world)),
