@@ -29,6 +29,7 @@ async def nothing(_trial: Trial) -> None:
 
 async def worker_killed_and_restarted(trial: Trial) -> None:
     await trial.sent(0.4)
+    await trial.has_in_hand("worker-1")
     await trial.cluster.kill("worker", 1)
     await asyncio.sleep(RESTART_AFTER)
     await trial.cluster.start("worker", 1)
@@ -37,6 +38,7 @@ async def worker_killed_and_restarted(trial: Trial) -> None:
 async def worker_killed_for_good(trial: Trial) -> None:
     """The others must take its jobs over."""
     await trial.sent(0.4)
+    await trial.has_in_hand("worker-2")
     await trial.cluster.kill("worker", 2, others_recover=True)
     await trial.sent(1.0)
     await asyncio.sleep(trial.lease)
@@ -44,6 +46,7 @@ async def worker_killed_for_good(trial: Trial) -> None:
 
 async def all_workers_killed(trial: Trial) -> None:
     await trial.sent(0.4)
+    await trial.has_in_hand("worker-1")
     await kill_all_workers(trial.cluster)
 
 
@@ -88,6 +91,7 @@ async def followed(trial: Trial, points: Sequence[str]) -> None:
 
 async def worker_and_api_server_killed(trial: Trial) -> None:
     await trial.sent(0.4)
+    await trial.has_in_hand("worker-1")
     await together(trial.cluster.kill("worker", 1), trial.cluster.kill("api_server", 1))
     await asyncio.sleep(RESTART_AFTER)
     await together(trial.cluster.start("worker", 1), trial.cluster.start("api_server", 1))
@@ -115,6 +119,7 @@ async def killed_and_restarted(trial: Trial, name: str) -> None:
 async def worker_frozen(trial: Trial) -> None:
     """For longer than its lease: the others run its jobs, and what it says when it wakes up is refused."""
     await trial.sent(0.4)
+    await trial.has_in_hand("worker-1")
     await trial.cluster.freeze("worker", 1, others_recover=True)
     await asyncio.sleep(2 * trial.lease)
     await trial.cluster.thaw("worker", 1)
@@ -160,6 +165,7 @@ async def rolling_restarts(trial: Trial) -> None:
 async def drain(trial: Trial) -> None:
     """A worker is told to end in the midst of the load: what it cannot finish goes back at once."""
     await trial.sent(0.5)
+    await trial.has_in_hand("worker-3")
     await trial.cluster.stop("worker", 3)
     await trial.sent(1.0)
 
@@ -209,10 +215,12 @@ async def wrong_clocks(trial: Trial) -> None:
             if abs(cluster.clock_error(part, 1) - off) > CLOCK_TOLERANCE:
                 cluster.troubles.append(f"the clock of {part}-1 is {cluster.clock_error(part, 1):.0f} s off")
         await trial.sent(0.4)
+        await trial.has_in_hand("worker-2")
         await cluster.kill("worker", 2, others_recover=True)
         await trial.sent(0.7)
         # So that the other API server, too, ends leases.
         await cluster.restart("api_server", 2)
+        await trial.has_in_hand("worker-3")
         await cluster.kill("worker", 3, others_recover=True)
         await trial.sent(1.0)
         await asyncio.sleep(trial.lease)

@@ -24,6 +24,7 @@ from tests.faults.load import Load, Readers
 from tests.faults.settings import FaultSettings
 from tests.faults.store import RunStore, run_store
 
+LEDGER = "ledger"
 PATIENCE = 60.0
 POLL = 0.2
 GETS_AT_ONCE = 16
@@ -47,6 +48,16 @@ class Trial:
         """Wait until this share of the load, 0 to 1, has been sent."""
         self.begun.set()
         await self.load.sent(round(share * self.count))
+
+    async def has_in_hand(self, worker: str) -> None:
+        """Send long jobs until this worker runs one."""
+        while not any(run.worker == worker and run.end is None for run in read_runs(self.ledger)):
+            await self.load.one("long")
+            await asyncio.sleep(POLL)
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / LEDGER
 
     async def all_ended(self) -> None:
         """Wait until no job of the run is under way, for as long as is allowed; the checker will tell."""
@@ -82,7 +93,7 @@ async def run_trial(
 ) -> Result:
     """Run a scenario under a load of `count` jobs, heal, wait until all have ended, and check."""
     witness, chance = Witness(), random.Random(settings.seed)  # noqa: S311 - nothing secret
-    run, ledger = f"{scenario.__name__}-{time.time_ns()}", folder / "ledger"
+    run, ledger = f"{scenario.__name__}-{time.time_ns()}", folder / LEDGER
     stack = cluster.stack
     await cluster.heal()
     async with AsyncExitStack() as opened:
