@@ -38,6 +38,8 @@ def guard_filter(guard: Guard) -> Document:
         where["expire_time"] = {"$not": {"$lte": guard.unexpired_at}}
     if guard.expired_at is not None:
         where["expire_time"] = {"$lte": guard.expired_at}
+        # A scan that began before the job was stored must not end it before its beginning; the next one will.
+        where["update_time"] = {"$lte": guard.expired_at}
     if guard.startable_at is not None:
         where["next_attempt_time"] = {"$not": {"$gt": guard.startable_at}}
     if guard.lease_over_at is not None:

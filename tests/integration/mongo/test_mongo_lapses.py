@@ -159,6 +159,14 @@ async def test_of_a_report_and_a_lapse_that_race_one_holds(empty_stores: MongoSt
 # --- Expiry ---
 
 
+async def test_a_scan_that_began_before_a_job_was_stored_does_not_end_it(empty_stores: MongoStores) -> None:
+    time = now()
+    job = new_job(create_time=time, expire_time=time - MINUTE)
+    await empty_stores.jobs.insert(job, time - MINUTE)
+    assert await empty_stores.due.expire([job.id], time - timedelta(milliseconds=1)) == 0
+    assert await empty_stores.due.expire([job.id], time) == 1
+
+
 async def test_a_waiting_job_fails_at_its_expire_time(empty_stores: MongoStores) -> None:
     time = now()
     job = new_job(expire_time=time)
