@@ -25,7 +25,10 @@ class NoMetadata:
 @pytest.fixture
 def servicer(stores: MongoStores) -> JobServicer:
     pace = Pace(LEASES.worker, timedelta(seconds=1))
-    return JobServicer(service(stores), FleetService(stores.fleet, stores.jobs, stores.clock, pace))
+    fleet = FleetService(
+        stores.workers, stores.fleet, stores.jobs, stores.clock, pace, ("compute",), lambda: None
+    )
+    return JobServicer(service(stores), fleet)
 
 
 async def create(servicer: JobServicer, **fields: Any) -> job_pb2.Job:
