@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.fuzz.calls import Call, NativeCall
+from tests.fuzz.calls import METHODS, Call, NativeCall
+from tests.fuzz.routes import ROUTES
 from tests.fuzz.sending import Answer
 
+GRPC, REST = "gRPC", "REST"
 ACCEPTED = ("OK", "200")
 
 
@@ -18,10 +20,14 @@ class Counts:
 
     def add(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
         for call, answer in zip(calls, answers, strict=True):
-            transport = "gRPC" if isinstance(call, NativeCall) else "REST"
-            name = f"{transport} {call.method.name if call.method else 'somewhere'}"
-            self._outcomes.setdefault(name, Counter())[answer.outcome] += 1
+            name = call.method.name if call.method else "somewhere"
+            transport = GRPC if isinstance(call, NativeCall) else REST
+            self._outcomes.setdefault(f"{transport} {name}", Counter())[answer.outcome] += 1
             self._different.add(hash(call))
+
+    def knows(self, call: Call) -> bool:
+        """Whether the same was sent before, and nothing was wrong with it."""
+        return hash(call) in self._different
 
     @property
     def inputs(self) -> int:
@@ -29,7 +35,18 @@ class Counts:
 
     @property
     def accepted(self) -> int:
-        return sum(outcomes[word] for outcomes in self._outcomes.values() for word in ACCEPTED)
+        return sum(map(_accepted, self._outcomes.values()))
+
+    def one_sided(self) -> list[str]:
+        """The calls that were never accepted, or never refused: whoever makes such inputs does not try hard enough."""
+        names = [f"{GRPC} {method.name}" for method in METHODS]
+        names += [f"{REST} {route.method.name}" for route in ROUTES]
+        return [
+            name
+            for name in names
+            for outcomes in [self._outcomes.get(name, Counter())]
+            if not 0 < _accepted(outcomes) < outcomes.total()
+        ]
 
     def lines(self) -> list[str]:
         """For people."""
@@ -40,3 +57,7 @@ class Counts:
                 for name, outcomes in sorted(self._outcomes.items())
             ),
         ]
+
+
+def _accepted(outcomes: Counter[str]) -> int:
+    return sum(outcomes[word] for word in ACCEPTED)

@@ -32,6 +32,8 @@ POLL = 0.02
 CLOCKS_AGREE = timedelta(seconds=1)
 SHOWN = 1000
 MANY_WORKERS = 20
+MANY_INPUTS = 5000
+"""So many that chance leaves nothing out."""
 
 
 class World:
@@ -62,7 +64,6 @@ class World:
         sent = [_in_place(call, actual) for call in calls]
         try:
             answers = await self._sender.send(sent)
-            self.counts.add(calls, answers)
             found = await self._answer_faults(sent, answers)
             found += await self._storage.faults(since)
             found += await self._storage.reading_faults(since)
@@ -72,6 +73,7 @@ class World:
         finally:
             await self._restore()
         assert not found, "\n".join(found)
+        self.counts.add(calls, answers)
 
     async def _answer_faults(self, calls: Sequence[Call], answers: Sequence[Answer]) -> list[str]:
         """What is wrong with the answers, each by itself, and what was told but is not stored."""
@@ -100,11 +102,15 @@ class World:
         await _wait_for(done, "a good job is done")
 
     async def finish(self) -> None:
-        """Once all is played: nothing waits that could run, and no key has outlived its job."""
+        """Once all is played: nothing waits that could run, no key has outlived its job, and all was tried."""
         await self.do_a_good_job()
         await _wait_for(self._nothing_waits, "no job waits that could run", deadline=60)
         keys = await self._storage.keys_without_a_job()
         assert not keys, f"idempotency keys without a job: {keys}"
+        one_sided = self.counts.one_sided()
+        assert self.counts.inputs < MANY_INPUTS or not one_sided, (
+            f"only accepted, or only refused: {one_sided}"
+        )
 
     async def _nothing_waits(self) -> bool:
         request = ListRequest(status=Job.queued, page_size=1000)
