@@ -102,6 +102,16 @@ def plan(jobs: Sequence[DueJob], logs: Mapping[int, Log] | None) -> Plan:
     return Plan(tuple(publish), tuple(still_waiting), undecided)
 
 
+@dataclass(slots=True)
+class Round:
+    """One walk over all jobs of a type that were due at `until`, past those that had to be left as they were: a crowd of
+    them must not hide what can be published, or has expired. `come_to`: the due_time of the last one met.
+    """
+
+    until: datetime
+    come_to: datetime
+
+
 class DueScan:
     """Publishes waiting jobs that are due, and fails those that have expired, one batch of each type in turn.
 
@@ -120,6 +130,8 @@ class DueScan:
         self._types = tuple(types)
         self._monotonic = monotonic
         self._resting_until: dict[str, float] = {}
+        self._rounds: dict[str, Round] = {}
+        """Of types with jobs that had to be left as they were."""
 
     async def run_once(self, now: datetime) -> DueReport:
         """One pass. Raises StoreUnavailable."""
@@ -138,7 +150,7 @@ class DueScan:
         return report
 
     async def _publish_type(self, job_type: str, now: datetime) -> DueReport:
-        found = await self._store.due(job_type, now, BATCH)
+        found = await self._next_batch(job_type, now)
         jobs = [job for job in found if not job.is_expired]
         expired = 0
         if len(jobs) < len(found):
@@ -158,5 +170,16 @@ class DueScan:
             await self._store.mark_published([*published, *todo.still_waiting], now)
         done = len(published) + len(todo.still_waiting) == len(jobs)
         if not done:
+            self._rounds.setdefault(job_type, Round(until=now, come_to=found[-1].due_time))
             self._resting_until[job_type] = self._monotonic() + REST
         return DueReport(len(published), len(todo.still_waiting), expired, more=done)
+
+    async def _next_batch(self, job_type: str, now: datetime) -> list[DueJob]:
+        """The longest due, or those that come next in a round."""
+        if (under_way := self._rounds.get(job_type)) is not None:
+            found = await self._store.due(job_type, under_way.until, BATCH, after=under_way.come_to)
+            if found:
+                under_way.come_to = found[-1].due_time
+                return found
+            del self._rounds[job_type]
+        return await self._store.due(job_type, now, BATCH)

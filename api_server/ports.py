@@ -81,8 +81,12 @@ class DueStore(Protocol):
     async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
         """Fail those of `job_ids` that wait and whose expire_time is over; return how many."""
 
-    async def due(self, job_type: str, now: datetime, limit: int) -> list["DueJob"]:
-        """Up to `limit` queued jobs of a type that are due, the longest due first."""
+    async def due(
+        self, job_type: str, now: datetime, limit: int, after: datetime | None = None
+    ) -> list["DueJob"]:
+        """Up to `limit` queued jobs of a type that are due, the longest due first; of those only that became due later
+        than `after`, if that is given.
+        """
 
     async def mark_published(self, published: Sequence["Published"], now: datetime) -> None:
         """Note the places of those that still wait, and move their `due_time`: 60 s ahead, doubling each time up to
@@ -108,6 +112,7 @@ class DueJob:
 
     dispatch: Dispatch
     place: Place | None
+    due_time: datetime
     is_expired: bool = False
 
 

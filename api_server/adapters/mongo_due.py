@@ -50,9 +50,12 @@ class MongoDueStore:
     async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
         return await expire_all(self._jobs, self._writes, job_ids, now)
 
-    async def due(self, job_type: str, now: datetime, limit: int) -> list[DueJob]:
+    async def due(
+        self, job_type: str, now: datetime, limit: int, after: datetime | None = None
+    ) -> list[DueJob]:
         """See the port. Stops at MAX_BATCH bytes; a payload above MAX_PAYLOAD does not leave the database."""
-        waiting = {"status": Status.QUEUED.value, "type": job_type, "due_time": {"$lte": now}}
+        times = {"$lte": now} if after is None else {"$lte": now, "$gt": after}
+        waiting = {"status": Status.QUEUED.value, "type": job_type, "due_time": times}
         too_large = {"$gt": [{"$bsonSize": "$payload"}, MAX_PAYLOAD]}
         fields = {
             "type": 1,
@@ -60,6 +63,7 @@ class MongoDueStore:
             "record": 1,
             "timeout": 1,
             "losses": 1,
+            "due_time": 1,
             "expire_time": 1,
             "payload": {"$cond": [too_large, "$$REMOVE", "$payload"]},
         }
@@ -100,7 +104,8 @@ def _due_job(document: Mapping[str, Any], now: datetime) -> DueJob:
     )
     record = document.get("record")
     is_expired = "expire_time" in document and document["expire_time"] <= now
-    return DueJob(dispatch, to_place(record) if record is not None else None, is_expired)
+    place = to_place(record) if record is not None else None
+    return DueJob(dispatch, place, document["due_time"], is_expired)
 
 
 def _mark(published: Sequence[Published], now: datetime) -> list[Document]:

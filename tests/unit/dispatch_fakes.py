@@ -84,10 +84,17 @@ class FakeDueStore:
         self.jobs = [job for job in self.jobs if job.dispatch.job_id not in job_ids]
         return len(job_ids)
 
-    async def due(self, job_type: str, _now: datetime, limit: int) -> list[DueJob]:
+    async def due(
+        self, job_type: str, now: datetime, limit: int, after: datetime | None = None
+    ) -> list[DueJob]:
         marked = {each.job_id for each in self.marked}
         due = [
-            job for job in self.jobs if job.dispatch.type == job_type and job.dispatch.job_id not in marked
+            job
+            for job in self.jobs
+            if job.dispatch.type == job_type
+            and job.dispatch.job_id not in marked
+            and job.due_time <= now
+            and (after is None or job.due_time > after)
         ]
         return due[:limit]
 

@@ -1,6 +1,7 @@
 """What one pass of the due loop does, and who may do it."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -24,8 +25,8 @@ class Time:
         return self.now
 
 
-def due(place: Place | None = None, job_type: str = "compute") -> DueJob:
-    return DueJob(make_dispatch(job_type=job_type), place)
+def due(place: Place | None = None, job_type: str = "compute", due_time: datetime = NOW) -> DueJob:
+    return DueJob(make_dispatch(job_type=job_type), place, due_time)
 
 
 # --- Lapses ---
@@ -235,3 +236,39 @@ async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
     assert publisher.batches == []
     assert publisher.asked == []
     assert not report.more
+
+
+async def test_a_crowd_that_cannot_be_decided_does_not_hide_what_is_due_behind_it() -> None:
+    store, publisher, time = FakeDueStore(), FakePublisher(), Time()
+    earlier = [NOW - timedelta(milliseconds=ago) for ago in range(2 * BATCH, 0, -1)]
+    crowd = [due(Place(0, offset, 0), due_time=time) for offset, time in enumerate(earlier)]
+    behind, expired = due(), replace(due(), is_expired=True)
+    store.jobs = [*crowd, behind, expired]
+    publisher.tells_logs = False
+    scan = DueScan(store, publisher, ["compute"], time)
+    for _ in range(3):
+        await scan.run_once(NOW)
+        time.now += REST
+    assert publisher.published == [behind.dispatch]
+    assert store.expired_ids == [expired.dispatch.job_id]
+    # At the end it begins anew, and when the broker tells, nothing is left over.
+    publisher.tells_logs = True
+    publisher.ends["compute"] = len(crowd)
+    while (await scan.run_once(NOW)).more:
+        pass
+    assert len(store.marked) == len(crowd) + 1
+    assert publisher.published == [behind.dispatch]
+
+
+async def test_a_job_that_was_left_is_looked_at_again_however_many_others_become_due() -> None:
+    store, publisher, time = FakeDueStore(), FakePublisher(), Time()
+    store.jobs = [due()]
+    publisher.refuses = lambda _: True
+    scan = DueScan(store, publisher, ["compute"], time)
+    await scan.run_once(NOW)
+    publisher.refuses = lambda _: False
+    for second in (2, 4):
+        time.now += REST
+        store.jobs.append(due(due_time=NOW + timedelta(seconds=second)))
+        await scan.run_once(NOW + timedelta(seconds=second))
+    assert publisher.published[0] == store.jobs[0].dispatch

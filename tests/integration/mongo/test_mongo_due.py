@@ -30,9 +30,12 @@ async def test_due_jobs_of_a_type_come_longest_due_first(empty_stores: MongoStor
         await empty_stores.jobs.insert(job, time - age * SECOND)
     await empty_stores.jobs.insert(new_job("data"), time - SECOND)
     assert await empty_stores.due.due("file", time, 10) == [
-        DueJob(Dispatch(jobs[i].id, "file", 0, jobs[i].payload), None) for i in (1, 2, 0)
+        DueJob(Dispatch(jobs[i].id, "file", 0, jobs[i].payload), None, time - age * SECOND)
+        for i, age in ((1, 3), (2, 2), (0, 1))
     ]
     assert [each.dispatch.job_id for each in await empty_stores.due.due("file", time, 1)] == [jobs[1].id]
+    later = await empty_stores.due.due("file", time, 10, after=time - 2 * SECOND)
+    assert [each.dispatch.job_id for each in later] == [jobs[0].id]
 
 
 async def test_claimed_jobs_are_not_due(empty_stores: MongoStores) -> None:
