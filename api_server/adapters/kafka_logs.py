@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import GroupLoadInProgressError, UnknownTopicOrPartitionError, for_code
 
 from api_server.adapters.kafka_topics import UNREACHABLE, topic_of
 from api_server.domain.records import Log
@@ -80,14 +80,17 @@ class KafkaLogs:
             return {}
         # The commits are read first: what is committed in between counts as waiting, the side that doubles nothing.
         commits = await admin.list_consumer_group_offsets(self._group, partitions=asked)
+        if missing := set(asked).difference(commits):
+            # A coordinator that is still loading answers so, with an error that aiokafka does not look at.
+            raise GroupLoadInProgressError(f"nothing is known of the commits of {len(missing)} partitions")
         # Nothing is older than time 0, so this is each log's first record, which tells its time too.
         firsts = await reader.offsets_for_times(dict.fromkeys(asked, 0))
         ends = await reader.end_offsets(asked)
         logs = {}
         for each in asked:
-            commit, first, end = commits.get(each), firsts[each], ends[each]
+            commit, first, end = commits[each], firsts[each], ends[each]
             logs[each.partition] = Log(
-                committed=None if commit is None or commit.offset == NOTHING_COMMITTED else commit.offset,
+                committed=None if commit.offset == NOTHING_COMMITTED else commit.offset,
                 start=end if first is None else first.offset,
                 end=end,
                 first_time=None if first is None else first.timestamp,

@@ -131,10 +131,10 @@ class Reader:
     def partitions(self) -> set[int]:
         return {place.partition for place in self.places.values()}
 
-    async def commit(self, job_type: str, offsets: Mapping[int, int]) -> None:
+    async def commit(self, job_type: str, offsets: Mapping[int, int], note: str = "") -> None:
         await self.consumer.commit(
             {
-                TopicPartition(topic_of(job_type), partition): OffsetAndMetadata(offset, "")
+                TopicPartition(topic_of(job_type), partition): OffsetAndMetadata(offset, note)
                 for partition, offset in offsets.items()
             }
         )

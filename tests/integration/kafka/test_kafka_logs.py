@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from api_server.adapters.kafka_logs import KafkaLogs
 from api_server.adapters.kafka_publisher import KafkaPublisher
 from api_server.domain.records import Log, Place
-from tests.integration.kafka.broker import DEADLINE, PARTITIONS, Broker
+from local_stack.stack import Stack
+from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Broker
 from tests.integration.kafka.test_kafka_publisher import publish_until_written
 from tests.unit.dispatch_fakes import make_dispatch
 
@@ -51,7 +53,10 @@ async def test_a_group_that_never_committed_has_the_whole_topic_before_it(
         places = await publish(publisher, job_type, 3)
         logs = await logs_until(publisher, job_type)
     assert len(places) == 3 * PARTITIONS
-    assert logs == dict.fromkeys(ALL, Log(committed=None, start=0, end=3, first_time=places[0].time))
+    first_times = {place.partition: place.time for place in places if place.offset == 0}
+    assert logs == {
+        partition: Log(committed=None, start=0, end=3, first_time=first_times[partition]) for partition in ALL
+    }
     assert all(logs[place.partition].holds(place) for place in places)
 
 
@@ -111,3 +116,25 @@ async def test_a_topic_made_again_holds_its_own_records_only(broker: Broker, job
     assert not any(logs[place.partition].holds(place) for place in old)
     # By their offsets alone they would still wait.
     assert any(replace(logs[place.partition], first_time=0).holds(place) for place in old)
+
+
+async def test_a_broker_that_still_loads_the_commits_does_not_tell(
+    servers: Stack, broker: Broker, job_type: str
+) -> None:
+    async with broker.publisher(job_type) as publisher:
+        await publish(publisher, job_type, 2)
+    async with broker.reader(job_type, GROUP) as reader:
+        # Many and large ones, which take a broker a moment to load.
+        for _ in range(500):
+            await reader.commit(job_type, dict.fromkeys(ALL, 2), note="x" * 4000)
+    await asyncio.to_thread(servers.kill, "kafka")
+    servers.spawn("kafka")
+    told: Logs = {}
+    async with asyncio.timeout(DEADLINE):
+        while not told:
+            # A new one each time: after a failure it does not ask for a second.
+            logs = KafkaLogs(broker.servers, GROUP)
+            told = await logs.read(job_type, ALL) or {}
+            await logs.close()
+    await asyncio.to_thread(servers.wait_ready, "kafka")
+    assert [log.committed for log in told.values()] == [2] * PARTITIONS
