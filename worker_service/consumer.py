@@ -163,13 +163,17 @@ class JobConsumer:
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Store the next offset to read of each partition. Raises PartitionsLost, CommitFailed."""
         try:
-            await self._started().commit(
-                {TopicPartition(*partition): offset for partition, offset in offsets.items()}
-            )
+            # Without Kafka, aiokafka's own call never ends once its consumer is closed.
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await self._started().commit(
+                    {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+                )
         except (CommitFailedError, IllegalStateError) as error:
             raise PartitionsLost(str(error)) from error
         except KafkaError as error:
             raise CommitFailed(str(error)) from error
+        except TimeoutError:
+            raise CommitFailed(f"no answer within {COMMIT_SECONDS:g} s") from None
 
     async def leave(self) -> None:
         """Leave the group in order, so that others have the partitions and all that has not been claimed of them."""

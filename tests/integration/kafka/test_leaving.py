@@ -1,0 +1,95 @@
+"""A worker that leaves the group while Kafka is away, and joins it again later, commits offsets as before."""
+
+import asyncio
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+
+from local_stack.stack import Stack
+from tests.integration.kafka.broker import DEADLINE, Broker
+from tests.integration.kafka.test_group_members import make_topic
+from tests.integration.kafka.test_kafka_publisher import publish_until_written, some
+from worker_service.backoff import Backoff
+from worker_service.committer import Committer
+from worker_service.consumer import JobConsumer, KafkaAddress
+from worker_service.offsets import OffsetTracker, Partition, Ticket
+from worker_service.records import topic_of
+
+SOON = 10.0
+
+
+class Feed:
+    """Keeps what is polled until it is told to finish it."""
+
+    def __init__(self, tracker: OffsetTracker, finish: Callable[[Ticket], None]) -> None:
+        self._tracker = tracker
+        self._finish = finish
+        self.tickets: list[Ticket] = []
+
+    def wants(self, topic: str) -> bool:
+        return bool(topic)
+
+    def accept(self, partition: Partition, offset: int, value: bytes | None) -> None:
+        if (ticket := self._tracker.begin(partition, offset)) is not None:
+            self.tickets.append(ticket)
+
+    async def revoked(self, partitions: AbstractSet[Partition]) -> None:
+        self.tickets.clear()
+
+    def finish(self) -> None:
+        for ticket in self.tickets:
+            self._finish(ticket)
+
+
+async def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_after_it(
+    servers: Stack, broker: Broker, job_type: str
+) -> None:
+    await make_topic(broker, job_type)
+    async with broker.publisher(job_type) as publisher:
+        await publish_until_written(publisher, some(job_type, 8))
+    tracker = OffsetTracker()
+    committer = Committer(tracker, Backoff())
+    feed = Feed(tracker, committer.finish)
+    consumer = JobConsumer(
+        KafkaAddress(broker.servers, job_type, "name"),
+        [topic_of(job_type)],
+        feed,
+        tracker,
+        committer,
+        pauses_wake=asyncio.Event(),
+        backoff=Backoff(),
+    )
+    committing = asyncio.create_task(committer.run(consumer))
+    await consumer.start()
+    polling = asyncio.create_task(consumer.poll())
+    await until(lambda: len(feed.tickets) == 8)
+
+    servers.freeze("kafka")
+    feed.finish()
+    await asyncio.sleep(0)
+    # The commit is under way, and nobody will answer it.
+    servers.kill("kafka")
+    try:
+        polling.cancel()
+        await asyncio.wait([polling])
+        await consumer.leave()
+    finally:
+        servers.start("kafka")
+
+    await consumer.start()
+    polling = asyncio.create_task(consumer.poll())
+    try:
+        await until(lambda: len(feed.tickets) == 8)
+        feed.finish()
+        await until(lambda: not tracker.due(), SOON)
+        assert not committing.done()
+    finally:
+        for task in (polling, committing):
+            task.cancel()
+        await asyncio.wait([polling, committing])
+        await consumer.close()
