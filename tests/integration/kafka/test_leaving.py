@@ -28,11 +28,11 @@ class Feed:
     def wants(self, topic: str) -> bool:
         return bool(topic)
 
-    def accept(self, partition: Partition, offset: int, value: bytes | None) -> None:
+    def accept(self, partition: Partition, offset: int, _value: bytes | None) -> None:
         if (ticket := self._tracker.begin(partition, offset)) is not None:
             self.tickets.append(ticket)
 
-    async def revoked(self, partitions: AbstractSet[Partition]) -> None:
+    async def revoked(self, _partitions: AbstractSet[Partition]) -> None:
         self.tickets.clear()
 
     def finish(self) -> None:
