@@ -81,14 +81,14 @@ class FleetService:
         log.info("worker_registered", worker_id=identity.worker_id, host=identity.host, pid=identity.pid)
         return await self._fleet.fleet()
 
-    def _is_gone(self, holder: Worker) -> bool:
+    def _is_gone(self, worker: Worker) -> bool:
         """Whether a worker has ended in order, or is dead for all that can be known.
 
         Silence is a worker's own only where it could have been heard: an outage, or a server that stood still, evicts
         nobody.
         """
-        if holder.has_ended or not self._is_silent(holder):
-            return holder.has_ended
+        if worker.has_ended or not self._is_silent(worker):
+            return worker.has_ended
         # Asked last: should this process stand still right here, it will know.
         unbroken = self._unbroken_seconds()
         return unbroken is not None and unbroken >= self.pace.patience.total_seconds()
@@ -141,12 +141,13 @@ class FleetService:
                     raise WorkerNotFound(name)
 
     async def _pending(self, fleet: Fleet) -> list[str]:
-        _, workers = await self.fleet()
+        """Those that may take jobs and have not confirmed. After an outage no worker was heard of, and all may live."""
         return [
             worker.identity.worker_id
-            for worker in workers
-            if worker.report.state not in ("lost", "draining")
+            for worker in await self._workers.workers()
+            if worker.report.state != "draining"
             and worker.report.fleet_revision < fleet.revision
+            and not self._is_gone(worker)
         ]
 
     async def fleet(self) -> tuple[Fleet, list[Worker]]:

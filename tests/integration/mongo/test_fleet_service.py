@@ -283,6 +283,20 @@ async def test_a_worker_that_does_not_confirm_is_named(
     )
 
 
+@pytest.mark.parametrize(
+    ("unbroken", "pending"), [(None, ["a/1"]), (0.0, ["a/1"]), (2.9, ["a/1"]), (3.0, [])]
+)
+async def test_a_silent_worker_is_waited_for_unless_it_could_have_been_heard(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch, unbroken: float | None, pending: list[str]
+) -> None:
+    monkeypatch.setattr("api_server.fleet_service.CONFIRMATION_TIMEOUT", 0.1)
+    server = Server(empty_stores)
+    await server.service.register(identity("a"))
+    server.time += PATIENCE + MILLISECOND
+    server.unbroken = unbroken
+    assert await server.service.set_consuming(False) == (Fleet(False, 1), pending)
+
+
 @pytest.mark.parametrize("consuming", [True, False])
 async def test_an_unknown_type_is_refused(empty_stores: MongoStores, consuming: bool) -> None:
     with pytest.raises(InvalidArgument) as caught:
