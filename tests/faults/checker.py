@@ -220,6 +220,14 @@ def too_early(history: History) -> Iterator[tuple[str, str]]:
                 yield job_id, f"waited {wait:.3f} s after attempt {before.number} instead of backing off"
 
 
+def too_late(history: History) -> Iterator[tuple[str, str]]:
+    for job_id, stored in history.stored.items():
+        expire_time = history.asked[job_id].expire_time
+        for attempt in stored.attempts:
+            if expire_time is not None and attempt.start >= expire_time + CLOCK_SLACK:
+                yield job_id, f"started {attempt.start - expire_time:.3f} s late (attempt {attempt.number})"
+
+
 def too_many_tries(history: History) -> Iterator[tuple[str, str]]:
     for job_id, stored in history.stored.items():
         most = history.asked[job_id].max_attempts
@@ -252,6 +260,7 @@ RULES: Mapping[str, Rule] = {
         cancelled_ran,
         ran_while_stopped,
         too_early,
+        too_late,
         too_many_tries,
         trouble,
     )

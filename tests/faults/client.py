@@ -102,7 +102,7 @@ class Client:
             try:
                 return await getattr(self._stub, method)(request, timeout=CALL_SECONDS, metadata=metadata)
             except grpc.aio.AioRpcError as error:
-                if error.code() not in UNKNOWN_OUTCOME:
+                if error.code() not in UNKNOWN_OUTCOME and not _is_broken_off(error):
                     raise self._refusal(method, error) from None
                 if time.monotonic() > give_up:
                     raise Unanswered(f"{method}: {error.code().name} {error.details()}") from None
@@ -116,6 +116,11 @@ class Client:
                 f"{method} answered {error.code().name} {reason}: {error.details()}"
             )
         return Refused(reason, f"{method}: {error.code().name} {reason}")
+
+
+def _is_broken_off(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the connection was cut in the midst of the answer, which gRPC calls INTERNAL. The server gives a reason."""
+    return error.code() is grpc.StatusCode.INTERNAL and not reason_of(error)
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests.faults.checker import CLAIM_SLACK
 from tests.faults.history import History
 
 HEADLINE = "| scenario | acknowledged | completed | failed | cancelled | lost | duplicates | longest time to recover |"
@@ -82,7 +83,11 @@ def _gaps(history: History) -> Iterator[tuple[float, float]]:
 
 def _moment_of_loss(history: History, worker: str, start: float, end: float) -> float:
     """When the harm was done that ended an attempt."""
-    harm = (fault.at for fault in history.faults if fault.part == worker and start <= fault.at <= end)
+    harm = (
+        fault.at
+        for fault in history.faults
+        if fault.part == worker and start - CLAIM_SLACK <= fault.at <= end
+    )
     return min(harm, default=end)
 
 

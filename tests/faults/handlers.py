@@ -13,7 +13,11 @@ from typing import Any
 from uuid import uuid4
 
 from tests.faults.ledger import note
-from worker_service import InputError, Job, handler
+from worker_service import InputError, Job, RetryAfter, handler, progress
+
+STEPS = 5
+RETRY_AFTER = 0.2
+"""Seconds; as long as the backoff of the load's jobs."""
 
 
 class Wanted(Exception):
@@ -40,13 +44,15 @@ def fail_if_wanted(job: Job) -> None:
     if job.payload.get("refuse"):
         raise InputError("refuse", "is set")
     if job.attempt <= job.payload.get("failures", 0):
-        raise Wanted(f"attempt {job.attempt}")
+        raise Wanted(f"attempt {job.attempt}") if job.attempt % 2 else RetryAfter(RETRY_AFTER)
 
 
 @handler("steady")
 async def in_the_loop(job: Job) -> dict[str, Any]:
     with recorded(job) as result:
-        await asyncio.sleep(job.payload["seconds"])
+        for step in range(STEPS):
+            await asyncio.sleep(job.payload["seconds"] / STEPS)
+            progress(100 * (step + 1) / STEPS)
         fail_if_wanted(job)
         return result
 

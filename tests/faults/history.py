@@ -64,6 +64,7 @@ class Asked:
     max_attempts: int = 3
     least_backoff: float = 0.0
     schedule_time: float | None = None
+    expire_time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from tests.faults.history import CANCELLED, COMPLETED, Asked, Ending
 
 HANDLER_ERROR: Ending = ("failed", "HANDLER_ERROR")
 INVALID_INPUT: Ending = ("failed", "INVALID_INPUT")
+EXPIRED: Ending = ("failed", "EXPIRED")
 TIMEOUT: Ending = ("failed", "TIMEOUT")
 POISON: Ending = ("failed", "POISON")
 LABEL = "run"
@@ -20,7 +21,7 @@ LABEL = "run"
 
 @dataclass(frozen=True)
 class Kind:
-    """`share` of the load. `delay`: schedule_time in seconds from now. `cancel_after`: seconds from Create's answer.
+    """`share` of the load. `delay`, `expire_after`: schedule_time and expire_time in seconds from now. `cancel_after`: seconds from Create's answer.
 
     `backoff` in seconds, the same after each failure.
     """
@@ -35,11 +36,12 @@ class Kind:
     backoff: float | None = None
     timeout: float | None = None
     delay: float | None = None
+    expire_after: float | None = None
     cancel_after: float | None = None
 
 
 KINDS: Mapping[str, Kind] = {
-    "short": Kind(50),
+    "short": Kind(47),
     "thread": Kind(8, type="steady-thread", seconds=0.01),
     "process": Kind(4, type="steady-process", seconds=0.01),
     "long": Kind(3, seconds=5.0),
@@ -50,6 +52,7 @@ KINDS: Mapping[str, Kind] = {
     "retried": Kind(8, payload={"failures": 2}, max_attempts=4, backoff=0.2),
     "too slow": Kind(2, seconds=60.0, timeout=0.3, endings=frozenset({TIMEOUT}), max_attempts=2, backoff=0.2),
     "scheduled": Kind(7, delay=1.5),
+    "expiring": Kind(3, expire_after=1.0, endings=frozenset({COMPLETED, EXPIRED})),
     "cancelled early": Kind(4, delay=60.0, cancel_after=0.2, endings=frozenset({CANCELLED})),
     "cancelled": Kind(4, seconds=1.0, cancel_after=0.5, endings=frozenset({CANCELLED, COMPLETED})),
     "by hand": Kind(4, type="by-hand", by_hand=True),
@@ -74,6 +77,8 @@ def request_for(kind: Kind, job_id: str, run: str, ledger: str, now: float) -> C
         )
     if kind.delay is not None:
         request.schedule_time.FromMilliseconds(round((now + kind.delay) * 1000))
+    if kind.expire_after is not None:
+        request.expire_time.FromMilliseconds(round((now + kind.expire_after) * 1000))
     if kind.timeout is not None:
         request.timeout.CopyFrom(_duration(kind.timeout))
     return request
@@ -81,7 +86,10 @@ def request_for(kind: Kind, job_id: str, run: str, ledger: str, now: float) -> C
 
 def asked_for(name: str, kind: Kind, request: CreateRequest) -> Asked:
     """The same as the checker wants to know it; nothing is acknowledged yet."""
-    scheduled = request.schedule_time.ToMilliseconds() / 1000 if request.HasField("schedule_time") else None
+    scheduled, expires = (
+        getattr(request, field).ToMilliseconds() / 1000 if request.HasField(field) else None
+        for field in ("schedule_time", "expire_time")
+    )
     return Asked(
         request.id,
         name,
@@ -93,6 +101,7 @@ def asked_for(name: str, kind: Kind, request: CreateRequest) -> Asked:
         max_attempts=kind.max_attempts,
         least_backoff=kind.backoff or 0.0,
         schedule_time=scheduled,
+        expire_time=expires,
     )
 
 

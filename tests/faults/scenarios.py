@@ -154,7 +154,9 @@ async def rolling_restarts(trial: Trial) -> None:
     """One API server and one worker at a time, every few seconds."""
     await trial.sent(0.0)
     numbers = zip(itertools.cycle(API_SERVERS), itertools.cycle(WORKERS), strict=True)
-    while trial.load.count_sent < trial.count:
+    for turn in itertools.count():
+        if turn >= len(WORKERS) and trial.load.count_sent >= trial.count:
+            return
         api_server, worker = next(numbers)
         await together(
             trial.cluster.restart("api_server", api_server), trial.cluster.restart("worker", worker)

@@ -219,6 +219,11 @@ WRONG: dict[str, tuple[list[str], Callable[[History], History], str]] = {
         lambda h: with_asked(h, schedule_time=BEGIN + CLOCK_SLACK + 0.001),
         "too_early",
     ),
+    "a job started after its time": (
+        ["succeeded"],
+        lambda h: with_asked(h, expire_time=BEGIN - CLOCK_SLACK),
+        "too_late",
+    ),
     "a job did not wait after a failure": (
         ["errored", "succeeded"],
         lambda h: with_attempt(h, 2, start=BEGIN + RUN_SECONDS + PAUSE - CLOCK_SLACK - 0.001),
@@ -289,6 +294,7 @@ def test_a_run_of_an_attempt_that_ran_already_is_found_among_others(
     [
         lambda h: with_asked(h, schedule_time=BEGIN + CLOCK_SLACK - 0.001),
         lambda h: with_attempt(h, 2, start=BEGIN + RUN_SECONDS + PAUSE - CLOCK_SLACK + 0.001),
+        lambda h: with_asked(h, expire_time=BEGIN + RUN_SECONDS + PAUSE - CLOCK_SLACK + 0.001),
         lambda h: with_asked(h, acknowledged=False),
         lambda h: with_asked(h, max_attempts=1),
         lambda h: replace(h, stops=[Stopped(BEGIN, BEGIN + 1)]),
