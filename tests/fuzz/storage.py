@@ -26,6 +26,7 @@ class Storage:
     def __init__(self, client: "AsyncIOMotorClient[Any]", database: str, channel: grpc.aio.Channel) -> None:
         self._database: Any = client.get_database(database, codec_options=CODEC)
         self._jobs: Any = self._database["jobs"]
+        self._workers: Any = self._database["worker_names"]
         self._stub: Any = JobServiceStub(channel)
         self._read: set[str] = set()
 
@@ -88,13 +89,11 @@ class Storage:
         )
         return [document["_id"] async for document in joined]
 
-    async def forget_workers_but(self, names: set[str]) -> None:
-        """Delete all other workers, so that nobody waits for them."""
-        await self._database["workers"].delete_many({"name": {"$nin": list(names)}})
-        await self._database["worker_names"].delete_many({"_id": {"$nin": list(names)}})
-
     async def worker_names(self) -> set[str]:
-        return set(await self._database["workers"].distinct("name"))
+        return set(await self._workers.distinct("_id"))
+
+    async def forget_workers_but(self, names: set[str]) -> None:
+        await self._workers.delete_many({"_id": {"$nin": list(names)}})
 
 
 def document_faults(raw: RawBSONDocument) -> Iterator[str]:

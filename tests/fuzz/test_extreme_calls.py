@@ -31,6 +31,7 @@ OTHERS_WAIT = 5.0
 
 METHOD = {method.name: method for method in METHODS}
 CREATE = next(route for route in ROUTES if route.method.name == "Create")
+STATE = next(route for route in ROUTES if route.method.name == "GetState")
 LIST = next(route for route in ROUTES if route.method.name == "List")
 
 
@@ -215,6 +216,12 @@ async def test_a_large_message(world: World, name: str) -> None:
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 async def test_bytes_that_are_no_message(world: World, method: MethodDescriptor) -> None:
     await world.play([NativeCall(method, raw) for raw in NO_MESSAGES])
+
+
+@pytest.mark.parametrize("count", [200, 300])
+async def test_workers_that_fit_into_one_answer_and_such_as_do_not(world: World, count: int) -> None:
+    await world.crowd(worker_pb2.WorkerIdentity(types=["\U0001f600" * 63] * 256), count)  # 65 KB each
+    await world.play([NativeCall(METHOD["GetFleet"], b""), NativeCall(METHOD["GetState"], b""), rest(STATE)])
 
 
 @pytest.mark.parametrize("name", BODIES)

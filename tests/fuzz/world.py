@@ -13,8 +13,16 @@ from google.protobuf.json_format import ParseError
 from google.protobuf.message import DecodeError
 
 from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import CreateRequest, GetFleetRequest, GetRequest, ListRequest, SetFleetRequest
+from jobs.v1.job_service_pb2 import (
+    CreateRequest,
+    GetFleetRequest,
+    GetRequest,
+    ListRequest,
+    RegisterWorkerRequest,
+    SetFleetRequest,
+)
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from jobs.v1.worker_pb2 import WorkerIdentity
 from service_runtime.structs import dict_to_struct
 from tests.conftest import UNWORKED
 from tests.fuzz.calls import Call, NativeCall
@@ -42,7 +50,8 @@ class World:
     def __init__(
         self, sender: Sender, storage: Storage, logs: LogWatch, channel: grpc.aio.Channel, workers: set[str]
     ) -> None:
-        """`workers`: names of those that are real."""
+        """`workers`: names of those that are real, of which there must be one."""
+        assert workers
         self._sender = sender
         self._storage = storage
         self._logs = logs
@@ -122,16 +131,25 @@ class World:
                 return True
             request.page_token = page.next_page_token
 
+    async def crowd(self, identity: WorkerIdentity, count: int) -> None:
+        """Let so many more workers be known until the next calls have been played."""
+        for number in range(count):
+            each = WorkerIdentity(worker_id=f"{number}/1", name=f"{number}")
+            each.MergeFrom(identity)
+            await self._stub.RegisterWorker(RegisterWorkerRequest(worker=each))
+
     async def _restore(self) -> None:
         """Let the fleet work again; forget workers that do not exist, so that nobody waits for them or lists them."""
-        answer = await self._stub.GetFleet(GetFleetRequest())
-        fleet = answer.fleet
-        stopped = not fleet.consuming or fleet.stopped_workers or fleet.stopped_types
-        if stopped or len(answer.workers) > MANY_WORKERS:
-            await self._storage.forget_workers_but(self._workers)
-            self._is_registered = False
-        if stopped:
+        if len(await self._storage.worker_names()) > MANY_WORKERS:
+            await self._forget_workers()
+        fleet = (await self._stub.GetFleet(GetFleetRequest())).fleet
+        if not fleet.consuming or fleet.stopped_workers or fleet.stopped_types:
+            await self._forget_workers()
             await self._stub.SetFleet(SetFleetRequest(consuming=True))
+
+    async def _forget_workers(self) -> None:
+        await self._storage.forget_workers_but(self._workers)
+        self._is_registered = False
 
 
 def _texts(call: Call) -> tuple[bytes, ...]:
