@@ -37,13 +37,6 @@ class ApiServerUnreachable(ServiceError):
     reason = "API_SERVER_UNREACHABLE"
 
 
-class FleetTooLarge(ServiceError):
-    """All that the workers say of themselves is more than one message can carry."""
-
-    code = Code.RESOURCE_EXHAUSTED
-    reason = "FLEET_TOO_LARGE"
-
-
 class WorkerControl(WorkerServiceServicer):
     """See proto/jobs/v1/worker_service.proto."""
 
@@ -96,10 +89,6 @@ async def reach(call: Awaitable[T]) -> T:
             raise ApiServerUnreachable(f"no API server is within reach: {error.details()}") from None
         if (refusal := _refusal(error)) is not None:
             raise refusal from None
-        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            raise FleetTooLarge(
-                "the workers do not fit into one answer; ask JobService for what you need"
-            ) from None
         raise
 
 

@@ -6,6 +6,7 @@ ServiceError
 ├── TransitionRefused                     the job does not allow this step now
 ├── WorkerNotRegistered, WorkerNotFound
 ├── WorkerNameTaken                       another process has it, and may be alive
+├── FleetTooLarge
 ├── StoreUnavailable                      the database is out of reach
 └── InvalidArgument                       (service_runtime.errors)
 """
@@ -99,6 +100,16 @@ class WorkerNameTaken(ServiceError):
                 "last_heartbeat_time": heard,
             },
         )
+
+
+class FleetTooLarge(ServiceError):
+    """All that the workers say of themselves is more than one answer can carry."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "FLEET_TOO_LARGE"
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(f"{workers} workers are known, and do not fit into one answer")
 
 
 class StoreUnavailable(ServiceError):

@@ -3,11 +3,13 @@
 import asyncio
 from typing import Any
 
+from api_server.domain.errors import FleetTooLarge
 from api_server.fleet_service import FleetService
 from api_server.rpc import answers, page_token, requests
 from api_server.rpc.off_loop import decoded, encoded
 from api_server.service import JobService
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from service_runtime.server import MAX_SEND_BYTES
 
 SERVICE_NAME = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
 REQUEST_TYPES = (
@@ -101,7 +103,10 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.GetFleetRequest, context: Any
     ) -> job_service_pb2.GetFleetResponse:
         fleet, workers = await self._fleet.fleet()
-        return job_service_pb2.GetFleetResponse(
+        response = job_service_pb2.GetFleetResponse(
             fleet=answers.fleet_message(fleet),
             workers=[answers.worker_message(worker) for worker in workers],
         )
+        if response.ByteSize() > MAX_SEND_BYTES:
+            raise FleetTooLarge(len(workers))
+        return response

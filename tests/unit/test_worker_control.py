@@ -151,7 +151,6 @@ async def test_a_type_that_nobody_knows_is_told_as_a_field_of_the_callers_reques
     ("code", "told", "reason"),
     [
         (grpc.StatusCode.UNAVAILABLE, 14, "API_SERVER_UNREACHABLE"),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, 8, "FLEET_TOO_LARGE"),
         (grpc.StatusCode.UNKNOWN, 13, "INTERNAL"),
     ],
 )

@@ -145,7 +145,10 @@ class JobServiceStub:
     NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
     """
     GetFleet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetFleetRequest, _job_service_pb2.GetFleetResponse]
-    """Reads the fleet's wish and all known workers."""
+    """Reads the fleet's wish and all known workers.
+
+    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -263,7 +266,10 @@ class JobServiceAsyncStub(JobServiceStub):
     NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
     """
     GetFleet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetFleetRequest, _job_service_pb2.GetFleetResponse]  # type: ignore[assignment]
-    """Reads the fleet's wish and all known workers."""
+    """Reads the fleet's wish and all known workers.
+
+    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+    """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """Submits, reads and reports jobs.
@@ -444,6 +450,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.GetFleetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.GetFleetResponse, _abc.Awaitable[_job_service_pb2.GetFleetResponse]]:
-        """Reads the fleet's wish and all known workers."""
+        """Reads the fleet's wish and all known workers.
+
+        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+        """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

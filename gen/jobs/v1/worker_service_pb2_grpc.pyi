@@ -52,7 +52,10 @@ class WorkerServiceStub:
     NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]
-    """Lists all workers and what each is doing."""
+    """Lists all workers and what each is doing.
+
+    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+    """
 
 @_typing.type_check_only
 class WorkerServiceAsyncStub(WorkerServiceStub):
@@ -78,7 +81,10 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]  # type: ignore[assignment]
-    """Lists all workers and what each is doing."""
+    """Lists all workers and what each is doing.
+
+    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+    """
 
 class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Controls the workers. Any worker answers for the whole fleet: the wish is stored by the API server, every worker
@@ -119,6 +125,9 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_service_pb2.GetStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.GetStateResponse, _abc.Awaitable[_worker_service_pb2.GetStateResponse]]:
-        """Lists all workers and what each is doing."""
+        """Lists all workers and what each is doing.
+
+        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+        """
 
 def add_WorkerServiceServicer_to_server(servicer: WorkerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
