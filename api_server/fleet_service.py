@@ -108,6 +108,8 @@ class FleetService:
         if job_ids:
             # First, for nothing else is as urgent.
             await self._jobs.move_leases(worker_id, job_ids, now, self.pace.lease.total_seconds())
+        # A worker names also the jobs that it is claiming, and is not done before it knows what came of that.
+        report = replace(report, in_flight=max(report.in_flight, len(job_ids)))
         if not await self._workers.heartbeat(worker_id, report, now):
             raise WorkerNotRegistered(worker_id)
         if progress:

@@ -115,15 +115,23 @@ async def test_silence_counts_only_where_it_could_have_been_heard(
 
 
 @pytest.mark.parametrize(
-    ("state", "in_flight", "gone"), [("draining", 0, True), ("draining", 1, False), ("paused", 0, False)]
+    ("state", "in_flight", "named", "gone"),
+    [
+        ("draining", 0, 0, True),
+        ("draining", 1, 0, False),
+        # It is claiming that job, or has just claimed it.
+        ("draining", 0, 1, False),
+        ("paused", 0, 0, False),
+    ],
 )
 async def test_a_holder_that_ended_in_order_is_replaced_at_once(
-    empty_stores: MongoStores, state: str, in_flight: int, gone: bool
+    empty_stores: MongoStores, state: str, in_flight: int, named: int, gone: bool
 ) -> None:
     server = Server(empty_stores)
     server.unbroken = None
     await server.service.register(identity("a"))
-    await server.service.heartbeat("a/1", [], WorkerReport(state, in_flight=in_flight))
+    job_ids = [uuid4() for _ in range(named)]
+    await server.service.heartbeat("a/1", job_ids, WorkerReport(state, in_flight=in_flight))
     assert await server.has_name(identity("a", 2)) is gone
 
 
