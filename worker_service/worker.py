@@ -67,10 +67,11 @@ class Worker:
         # Whoever has this worker's name now has ended its claims: nobody waits for what its handlers still do.
         patience = 0.0 if isinstance(failure, NameTaken) else self.drain_timeout
         log.info("draining", in_hand=len(self.hand.held), drain_timeout=patience)
+        # Before any heartbeat says so: one that drains and has nothing in hand gives up its name.
+        self.claimer.close()
         self.heartbeat.draining = True
         await self.set_serving(False)
         await _end([consuming], END_SECONDS)
-        self.claimer.close()
         await self.claimer.quiet(CLAIM_SECONDS)
         await _end([claiming], END_SECONDS)
         await self._empty_hand(patience)
