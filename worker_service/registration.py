@@ -17,6 +17,10 @@ log = structlog.get_logger()
 
 CALL_SECONDS = 2.0
 ASK_AGAIN_SECONDS = 0.25
+SIGNS_OF_LIFE = 2
+"""A holder was heard of so often since we first asked: it lives. Of one that died a heartbeat may still be on its way into
+a database that was out of reach.
+"""
 NAME_TAKEN = "WORKER_NAME_TAKEN"
 
 
@@ -35,9 +39,10 @@ class Holder:
 
 
 async def register(identity: WorkerIdentity, api: ApiClient, backoff: Backoff) -> RegisterWorkerResponse:
-    """Ask until the name is ours. Raises NameTaken once its holder has been heard of again, or is another one."""
+    """Ask until the name is ours. Raises NameTaken once its holder has been heard of twice, or is another one."""
     request = RegisterWorkerRequest(worker=identity)
-    first: Holder | None = None
+    known: Holder | None = None
+    signs_of_life = 0
     while True:
         try:
             answer = await api.register_worker(request, CALL_SECONDS)
@@ -47,13 +52,16 @@ async def register(identity: WorkerIdentity, api: ApiClient, backoff: Backoff) -
                 log.warning("not_registered", code=error.code().name, message=error.details())
                 await asyncio.sleep(backoff.next())
                 continue
-            if first is None:
-                first = holder
+            if known is None:
                 log.warning("name_not_free_yet", name=identity.name, host=holder.host, pid=holder.pid)
-            elif holder != first:
-                raise NameTaken(
-                    f"{identity.name!r} is the name of a worker that runs: process {holder.pid} on {holder.host}"
-                ) from None
+            elif holder != known:
+                signs_of_life += 1
+                if signs_of_life == SIGNS_OF_LIFE or holder.worker_id != known.worker_id:
+                    raise NameTaken(
+                        f"{identity.name!r} is the name of a worker that runs: "
+                        f"process {holder.pid} on {holder.host}"
+                    ) from None
+            known = holder
             await asyncio.sleep(ASK_AGAIN_SECONDS)
         else:
             backoff.reset()

@@ -68,17 +68,29 @@ async def test_a_name_is_asked_for_until_its_silent_holder_counts_as_dead() -> N
 
 
 @pytest.mark.parametrize(
-    "last",
-    [taken("12:00:01"), taken("12:00:00", worker_id="name/3")],
-    ids=["heard of again", "another newcomer was faster"],
+    "answers",
+    [
+        [taken("12:00:01"), taken("12:00:01"), taken("12:00:02")],
+        [taken("12:00:00", worker_id="name/3")],
+        [taken("12:00:01"), taken("12:00:01", worker_id="name/3")],
+    ],
+    ids=["heard of twice", "another newcomer was faster", "another newcomer was faster after all"],
 )
-async def test_a_holder_that_lives_is_left_alone(last: Answer) -> None:
-    server = Server(taken("12:00:00"), taken("12:00:00"), last)
+async def test_a_holder_that_lives_is_left_alone(answers: list[Answer]) -> None:
+    server = Server(taken("12:00:00"), taken("12:00:00"), *answers, taken("12:00:09"))
 
     with pytest.raises(NameTaken, match="'name' is the name of a worker that runs: process 4711 on web-1"):
         await register_with(server)
 
-    assert len(server.asked) == 3
+    assert len(server.asked) == 2 + len(answers)
+
+
+async def test_a_last_heartbeat_that_was_stored_late_is_no_sign_of_life() -> None:
+    server = Server(taken("12:00:00"), *[taken("12:00:01")] * 4)
+
+    await register_with(server)
+
+    assert len(server.asked) == 6
 
 
 @pytest.mark.parametrize(
