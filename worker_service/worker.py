@@ -74,11 +74,13 @@ class Worker:
         await _end([consuming], END_SECONDS)
         await self.claimer.quiet(CLAIM_SECONDS)
         await _end([claiming], END_SECONDS)
-        await self._empty_hand(patience)
+        # Before the wait for jobs in hand: else what lies in this worker's partitions, and what it hands back, would
+        # wait with it.
         await self.committer.flush(self.consumer, COMMIT_SECONDS)
         await _end([committing], END_SECONDS)
-        await self.stop_serving()
         await self.consumer.close()
+        await self._empty_hand(patience)
+        await self.stop_serving()
         # A thread cannot be stopped. Its job is handed back when the end of the process, and so of the thread, is all
         # that is left: it is not to run in two places.
         await self.runner.interrupt({"thread"})

@@ -1,19 +1,29 @@
 """How a real worker process ends: whatever is in its way, its jobs are handed back, once, and its exit status tells."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from local_stack.stack import Stack
-from tests.e2e.jobs_api import create, jobs_client, wait_for, wait_for_status
+from tests.e2e.jobs_api import (
+    create,
+    get,
+    jobs_client,
+    wait_for,
+    wait_for_status,
+    wait_until_ended,
+    workers_client,
+)
 from tests.gate import Gate
 from tests.worker_process import WorkerProcess, worker_processes
 from worker_service.consumer import CLOSE_SECONDS
 
 NUMBER = 3
 END_DEADLINE = 60.0
+LONG_DRAIN = 24.0
 SOON_HOPELESS = """
 import sys
 from worker_service import watchdog
@@ -32,10 +42,10 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def start_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Starts the only worker that there is then, given Python's arguments; returns when it serves."""
+    """Starts the only worker that there is then, given Python's arguments and more settings; returns when it serves."""
 
-    def start(*arguments: str) -> WorkerProcess:
-        worker = processes.start(NUMBER, *arguments)
+    def start(*arguments: str, environment: Mapping[str, str] | None = None) -> WorkerProcess:
+        worker = processes.start(NUMBER, *arguments, environment=environment)
         wait_for(lambda: processes.is_ready(NUMBER), "the worker serves")
         return worker
 
@@ -79,6 +89,42 @@ def test_a_worker_that_is_told_to_end_while_kafka_is_away_hands_all_its_jobs_bac
         {"freeze": stack.thaw, "kill": stack.start}[fault]("kafka")
     [drained] = [event for event in worker.events() if event["event"] == "drained"]
     assert drained["handed_back"] == 2
+
+
+def test_a_worker_that_drains_leaves_its_partitions_to_the_others_before_it_waits_for_its_jobs(
+    stack: Stack,
+    client: httpx.Client,
+    gate: Gate,
+    start_worker: Callable[..., WorkerProcess],
+) -> None:
+    worker = start_worker(environment={"WORKER_DRAIN_TIMEOUT": f"{LONG_DRAIN:.0f}"})
+    [in_hand] = run_one_of_each(client, gate, "gated")
+    stack.start("worker", 1)
+    wait_for(lambda: len(consumers_of(stack, "jobs.compute")) == 2, "both have partitions")
+
+    worker.process.terminate()
+    ids = [create(client, "compute", {"input": "to be run by the other"})["id"] for _ in range(20)]
+
+    wait_for(
+        lambda: all(get(client, job_id)["status"] == "completed" for job_id in ids),
+        "the other runs them",
+        LONG_DRAIN / 3,
+    )
+    assert get(client, in_hand)["status"] == "processing"
+    gate.open()
+    assert worker.process.wait(END_DEADLINE) == 0
+    assert wait_until_ended(client, in_hand)["attempt"] == 1
+
+
+def consumers_of(stack: Stack, topic: str) -> list[str]:
+    """The workers that have partitions of a topic."""
+    with workers_client(stack) as control:
+        workers: list[dict[str, Any]] = control.get("/state").json()["workers"]
+    return [
+        worker["identity"]["name"]
+        for worker in workers
+        if any(each["topic"] == topic for each in worker["report"]["assignments"])
+    ]
 
 
 def test_a_job_in_a_thread_is_handed_back_when_its_thread_is_about_to_end(
