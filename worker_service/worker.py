@@ -10,9 +10,10 @@ import structlog
 from worker_service.claims import Claimer
 from worker_service.committer import Committer
 from worker_service.consumer import JobConsumer
-from worker_service.hand import Hand
+from worker_service.hand import Claimed, Hand
 from worker_service.heartbeat import Heartbeat
 from worker_service.membership import Membership
+from worker_service.outcome import Interrupted
 from worker_service.registration import NameTaken
 from worker_service.reporter import Reporter
 from worker_service.running import Runner
@@ -74,6 +75,7 @@ class Worker:
         await _end([consuming], END_SECONDS)
         await self.claimer.quiet(CLAIM_SECONDS)
         await _end([claiming], END_SECONDS)
+        self._hand_back_unanswered_claims()
         # Before the wait for jobs in hand: else what lies in this worker's partitions, and what it hands back, would
         # wait with it.
         await self.committer.flush(self.consumer, COMMIT_SECONDS)
@@ -94,6 +96,13 @@ class Worker:
     async def _consume(self) -> None:
         await self.heartbeat.registered.wait()
         await self.membership.run()
+
+    def _hand_back_unanswered_claims(self) -> None:
+        """Such a job may be this worker's already, or become so by a claim that is still on its way."""
+        for claiming in list(self.hand.claiming.values()):
+            claimed = Claimed(claiming.record, claiming.lane, claiming.record.attempt + 1)
+            self.hand.move_to_held(claimed)
+            self.reporter.put(claimed, Interrupted())
 
     async def _empty_hand(self, patience: float) -> None:
         if not await self.runner.idle(patience):

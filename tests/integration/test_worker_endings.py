@@ -1,5 +1,6 @@
 """How a real worker process ends: whatever is in its way, its jobs are handed back, once, and its exit status tells."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.e2e.jobs_api import (
 from tests.gate import Gate
 from tests.worker_process import WorkerProcess, worker_processes
 from worker_service.consumer import CLOSE_SECONDS
+from worker_service.worker import CLAIM_SECONDS
 
 NUMBER = 3
 END_DEADLINE = 60.0
@@ -140,6 +142,29 @@ def test_a_job_in_a_thread_is_handed_back_when_its_thread_is_about_to_end(
         assert worker.process.wait(CLOSE_SECONDS - 1) == 0
     finally:
         stack.thaw("kafka")
+
+
+def test_a_job_whose_claim_has_no_answer_when_the_worker_ends_is_handed_back(
+    stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    worker = start_worker()
+    worker.freeze()
+    job_id = create(client, "gated", gate.payload)["id"]
+    stack.freeze("mongodb")
+    try:
+        worker.thaw()
+        wait_for(lambda: "status_updates_failed" in worker.names(), "it has tried to claim the job")
+        worker.process.terminate()
+        wait_for(lambda: "draining" in worker.names(), "it drains")
+        time.sleep(CLAIM_SECONDS + 1)
+    finally:
+        stack.thaw("mongodb")
+
+    assert worker.process.wait(END_DEADLINE) == 0
+    assert wait_for_status(client, job_id, "queued")["workerId"] == ""
+    assert gate.runs(job_id) == []
+    [drained] = [event for event in worker.events() if event["event"] == "drained"]
+    assert (drained["handed_back"], drained["superseded"]) == (1, 0)
 
 
 def test_a_handler_that_will_not_stop_is_handed_back_once_and_the_worker_ends(
