@@ -152,7 +152,8 @@ class Heartbeat:
         return WorkerReport(
             state=self._state(),
             assignments=assigned_partitions(self._assignment()),
-            in_flight=len(self._hand.held),
+            # While it drains, its name goes to a successor once this is 0.
+            in_flight=len(self._hand.held) + len(self._hand.claiming),
             completed_total=min(self._totals.completed, MOST_INT32),
             failed_total=min(self._totals.failed, MOST_INT32),
             fleet_revision=self._wish.followed_revision,

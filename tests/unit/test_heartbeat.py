@@ -187,6 +187,7 @@ async def test_jobs_whose_claim_has_no_answer_yet_are_told_with_those_in_hand() 
     await beat_until_answered(server, hand)
 
     assert list(server.heard[0].job_ids) == ["held", "claiming"]
+    assert server.heard[0].report.in_flight == 2
 
 
 async def test_only_jobs_still_in_hand_by_the_claim_that_was_told_are_given_up() -> None:
