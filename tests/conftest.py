@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 from tests.gate import Gate
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 JOB_TYPES = (
     "compute,file,blockchain,data,gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly"

@@ -46,7 +46,6 @@ def fuzzed(share: float) -> Callable[[Any], Any]:
     """With this share of all inputs."""
     how = settings(
         max_examples=max(10, round(share * FUZZ.inputs)),
-        deadline=None,
         phases=[Phase.reuse, Phase.generate, Phase.shrink],
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),

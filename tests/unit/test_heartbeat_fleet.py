@@ -138,7 +138,7 @@ async def test_a_worker_that_the_server_does_not_know_takes_nothing_until_it_is_
 async def test_a_worker_whose_name_has_gone_to_one_that_lives_ends() -> None:
     server = Server(Fleet(consuming=True, revision=1))
     async with beating(server) as (heartbeat, task):
-        server.refusals = [taken("12:00:00"), taken("12:00:01")]
+        server.refusals = [taken("12:00:00"), taken("12:00:01"), taken("12:00:02")]
         server.faults = [abort(grpc.StatusCode.NOT_FOUND)]
         with pytest.raises(NameTaken, match="process 4711 on web-1"):
             await asyncio.wait_for(asyncio.shield(task), DEADLINE)

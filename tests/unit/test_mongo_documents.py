@@ -5,7 +5,7 @@ from uuid import UUID
 
 import bson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.errors import (
     BulkWriteError,
@@ -117,7 +117,6 @@ def test_walk_uses_the_index_that_fits(
     assert plan_walk(wanted, JOB_ID).within == {**within, "_id": {"$lt": JOB_ID}}
 
 
-@settings(deadline=None)
 @given(
     create_time=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - made aware below
     skew=st.timedeltas(timedelta(hours=-24), timedelta(minutes=5)),

@@ -134,7 +134,7 @@ STEPS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(STEPS, st.integers(0, 3)), max_size=40))
 def test_every_step_stands_in_exactly_one_statement(kinds: list[tuple[Any, int]]) -> None:
     transitions = [make(UUID(int=i), n) for i, (make, n) in enumerate(kinds)]

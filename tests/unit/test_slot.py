@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.v1.worker_pb2 import WorkerIdentity
@@ -169,7 +169,6 @@ def test_a_link_in_place_of_a_file_is_not_followed(start: Start, folder: Path) -
     assert not (folder / "elsewhere").exists()
 
 
-@settings(deadline=None)  # settings are read from files, on a busy machine slowly
 @given(st.text(max_size=300), st.integers(1, MOST_SLOTS))
 def test_any_host_name_makes_a_workers_name(host: str, number: int) -> None:
     name = f"{name_stem(host)}-{number}"

@@ -93,7 +93,6 @@ def test_any_life_of_a_job_is_as_the_model_has_it(world: World) -> None:
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -298,7 +298,7 @@ RESULTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(results=RESULTS)
 async def test_any_results_go_together_unchanged(stores: MongoStores, results: list[dict[str, Any]]) -> None:
     ids = [(await stored(stores, "processing")).id for _ in results]
