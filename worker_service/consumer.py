@@ -38,8 +38,8 @@ OPTIONS = {
     # A partition that is resumed joins the next fetch, which starts when the one under way ends.
     "fetch_max_wait_ms": 100,
     "fetch_max_bytes": 8 * 1024 * 1024,
-    # New partitions are noticed within this time.
-    "metadata_max_age_ms": 30_000,
+    # New partitions, and a topic that was deleted and made anew, are noticed within this time.
+    "metadata_max_age_ms": 5_000,
 }
 
 
