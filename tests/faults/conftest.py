@@ -17,7 +17,7 @@ def fault_settings() -> FaultSettings:
     return FaultSettings()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fault_stack(fault_settings: FaultSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = make_stack(tmp_path_factory.mktemp("faults"), fault_settings.lease)
     try:

@@ -11,6 +11,7 @@ from jobs.v1.job_service_pb2 import CreateRequest
 from tests.faults.history import CANCELLED, COMPLETED, Asked, Ending
 
 HANDLER_ERROR: Ending = ("failed", "HANDLER_ERROR")
+RETRY_AFTER: Ending = ("failed", "RETRY_AFTER")
 INVALID_INPUT: Ending = ("failed", "INVALID_INPUT")
 EXPIRED: Ending = ("failed", "EXPIRED")
 TIMEOUT: Ending = ("failed", "TIMEOUT")
@@ -47,7 +48,11 @@ KINDS: Mapping[str, Kind] = {
     "long": Kind(3, seconds=5.0),
     "refused": Kind(2, payload={"refuse": True}, endings=frozenset({INVALID_INPUT})),
     "failing": Kind(
-        4, payload={"failures": 99}, endings=frozenset({HANDLER_ERROR}), max_attempts=2, backoff=0.2
+        4,
+        payload={"failures": 99},
+        endings=frozenset({HANDLER_ERROR, RETRY_AFTER}),
+        max_attempts=2,
+        backoff=0.2,
     ),
     "retried": Kind(8, payload={"failures": 2}, max_attempts=4, backoff=0.2),
     "too slow": Kind(2, seconds=60.0, timeout=0.3, endings=frozenset({TIMEOUT}), max_attempts=2, backoff=0.2),

@@ -21,7 +21,7 @@ class FaultSettings(BaseSettings):
         default=30.0,
         description="seconds in which every job must have ended, from the end of load and faults",
     )
-    compared: PositiveInt = Field(default=300, description="jobs of the run to compare with others")
+    compared: PositiveInt = Field(default=1000, description="jobs of the run to compare with others")
     republish_after: Seconds = Field(
         default=4.0,
         description="when an API server looks for the record of a job that waits; 60 s but for tests",

@@ -50,9 +50,10 @@ class Trial:
         await self.load.sent(round(share * self.count))
 
     async def has_in_hand(self, worker: str) -> None:
-        """Send long jobs until this worker runs one."""
-        while not any(run.worker == worker and run.end is None for run in read_runs(self.ledger)):
-            await self.load.one("long")
+        """Send long jobs until this worker has begun one."""
+        sent: set[str] = set()
+        while not any(run.worker == worker and run.job_id in sent for run in read_runs(self.ledger)):
+            sent.add(await self.load.one("long"))
             await asyncio.sleep(POLL)
 
     @property
