@@ -156,7 +156,7 @@ class DueScan:
         if len(jobs) < len(found):
             expired = await self._store.expire([job.dispatch.job_id for job in found if job.is_expired], now)
         if not jobs:
-            return DueReport(expired=expired, more=bool(found))
+            return DueReport(expired=expired, more=expired > 0)
         partitions = {job.place.partition for job in jobs if job.place is not None}
         logs = await self._publisher.logs(job_type, partitions) if partitions else {}
         todo = plan(jobs, logs)

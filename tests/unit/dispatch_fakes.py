@@ -72,6 +72,7 @@ class FakeDueStore:
         self.expired_ids: list[UUID] = []
         self.statements = 0
         self.expired = 0
+        self.keeps_expired = False
         self.reachable = True
 
     async def lapse(self, _now: datetime, limit: int) -> int:
@@ -80,6 +81,8 @@ class FakeDueStore:
         return count
 
     async def expire(self, job_ids: Sequence[UUID], _now: datetime) -> int:
+        if self.keeps_expired:
+            return 0
         self.expired_ids += job_ids
         self.jobs = [job for job in self.jobs if job.dispatch.job_id not in job_ids]
         return len(job_ids)

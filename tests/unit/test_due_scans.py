@@ -209,6 +209,15 @@ async def test_expired_jobs_alone_ask_nothing_of_the_broker() -> None:
     assert not (await DueScan(store, publisher, ["compute"]).run_once(NOW)).more
 
 
+async def test_expired_jobs_that_the_store_keeps_are_not_asked_for_again_at_once() -> None:
+    """As of one that another server, whose clock is ahead, has just stored."""
+    store = FakeDueStore()
+    store.jobs = [replace(due(), is_expired=True)]
+    store.keeps_expired = True
+    report = await DueScan(store, FakePublisher(), ["compute"]).run_once(NOW)
+    assert (report.expired, report.more) == (0, False)
+
+
 async def test_a_type_the_broker_refuses_rests_and_the_others_go_on() -> None:
     store, publisher, time = FakeDueStore(), FakePublisher(), Time()
     store.jobs = [due(), due(job_type="file")]
