@@ -34,9 +34,7 @@ class Processes:
         async with self._places:
             child = self._take()
             try:
-                ended = await start_thread(
-                    lambda: child.call(function, job, begin_in_loop, say), f"job-{job.id}"
-                )
+                ended = await start_thread(lambda: child.call(function, job, begin_in_loop, say), job.id)
             except BaseException:
                 child.kill()
                 raise

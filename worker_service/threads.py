@@ -13,6 +13,8 @@ from worker_service.calling import Ended, call
 from worker_service.job import Job
 from worker_service.saying import Say
 
+NAME = "job-"
+"""How the names of the threads begin."""
 T = TypeVar("T")
 
 
@@ -35,7 +37,7 @@ class Threads:
         on.
         """
         await self._places.acquire()
-        running = start_thread(lambda: call(function, job, say), f"job-{job.id}")
+        running = start_thread(lambda: call(function, job, say), job.id)
         running.add_done_callback(lambda _: self._places.release())
         begin()
         try:
@@ -45,8 +47,8 @@ class Threads:
             raise
 
 
-def start_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:
-    """Run `function` in a new daemon thread; the future has its result or its error."""
+def start_thread(function: Callable[[], T], job_id: str) -> asyncio.Future[T]:
+    """Run `function` for a job in a new daemon thread; the future has its result or its error."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -66,5 +68,10 @@ def start_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:
         else:
             tell(future.set_result, result)
 
-    threading.Thread(target=work, name=name, daemon=True).start()
+    threading.Thread(target=work, name=f"{NAME}{job_id}", daemon=True).start()
     return future
+
+
+def any_thread_left() -> bool:
+    """Whether a job's thread still runs."""
+    return any(thread.name.startswith(NAME) for thread in threading.enumerate())
