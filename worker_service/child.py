@@ -64,7 +64,9 @@ class Child:
                         say(word)
                     case ended:
                         return ended
-        except (EOFError, OSError):
+        except (EOFError, OSError) as error:
+            if self._process.pid is None:
+                raise ProcessDied(f"it could not be started: {error}") from None
             self._process.join()
             raise ProcessDied(_how(self._process.exitcode)) from None
 

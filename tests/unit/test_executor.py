@@ -1,6 +1,7 @@
 """One job at a time, in each way of running: whatever its handler does becomes an outcome and touches no other job."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from structlog.testing import capture_logs
 
 from service_runtime.structs import struct_to_dict
 from tests.unit import sample_handlers
-from worker_service import Job
+from worker_service import Job, child
 from worker_service.calling import call
 from worker_service.declare import declared_in
 from worker_service.executor import Executor
@@ -205,6 +206,22 @@ async def test_an_idle_process_that_was_killed_costs_no_job(executor: Executor) 
     [child] = executor._processes._idle
     await until(lambda: not child.is_alive)
     assert result_of(await run(executor, "act-process"))["pid"] != process.pid
+
+
+async def test_a_process_that_cannot_be_started_costs_its_own_job_only(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_process: Any) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(child, "_start_without_ctrl_c", refuse)
+        outcome = await run(executor, "act-process")
+
+    assert isinstance(outcome, Failed)
+    assert (outcome.reason, outcome.permanent) == (Reason.WORKER_PROCESS_DIED, False)
+    assert "could not be started: [Errno 11] Resource temporarily unavailable" in outcome.message
+    assert isinstance(await run(executor, "act-process"), Succeeded)
 
 
 async def test_a_process_is_used_again(executor: Executor) -> None:
