@@ -187,6 +187,7 @@ def build_worker(
         reporter=reporter,
         hand=hand,
         totals=totals,
+        lanes=lanes,
         set_serving=server.set_serving,
         stop_serving=functools.partial(server.stop, SERVER_GRACE_SECONDS),
         drain_timeout=settings.worker_drain_timeout,

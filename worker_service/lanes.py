@@ -60,6 +60,7 @@ class Lane:
         self._held = 0
         self._short_runs = _RecentCount(clock)
         self._refusals = _RecentCount(clock)
+        self._left_behind = 0
         self.full = False
         self.slots = asyncio.Semaphore(limit)
         """Taken while a job runs; see Place."""
@@ -70,6 +71,11 @@ class Lane:
         ahead = min(self._short_runs.count(), MOST_AHEAD)
         ahead_of_refusals = min(self._refusals.count(), MOST_AHEAD_OF_REFUSALS)
         return max(0, self._limit + ahead + ahead_of_refusals - self._held)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether handlers that were left behind have all places."""
+        return self._left_behind >= self._limit
 
     def add(self, waiting: Waiting) -> None:
         """Let a record wait."""
@@ -113,6 +119,16 @@ class Lane:
     def note_refusal(self) -> None:
         """A claim has been refused."""
         self._refusals.note()
+
+    def leave_behind(self) -> None:
+        """A handler goes on without its job, in one of the places."""
+        self._left_behind += 1
+        self.hold()
+
+    def recover(self) -> None:
+        """One that was left behind has ended."""
+        self._left_behind -= 1
+        self.release()
 
     def release(self) -> None:
         """A job is in hand no more: its claim was refused, or its outcome has been reported."""

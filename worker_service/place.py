@@ -24,9 +24,9 @@ class Place:
     def keep_until(self, gone: asyncio.Future[Any]) -> None:
         """The job is done with, but its handler goes on until then; so long no other job is claimed in its place."""
         self.is_kept = True
-        self._lane.hold()
+        self._lane.leave_behind()
         gone.add_done_callback(self._leave)
 
     def _leave(self, _gone: asyncio.Future[Any]) -> None:
         self._lane.slots.release()
-        self._lane.release()
+        self._lane.recover()

@@ -1,7 +1,7 @@
 """A worker's life: everything runs side by side until the worker is asked to stop, then it ends in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from worker_service.committer import Committer
 from worker_service.consumer import JobConsumer
 from worker_service.hand import Claimed, Hand
 from worker_service.heartbeat import Heartbeat
+from worker_service.lanes import Lane
 from worker_service.membership import Membership
 from worker_service.outcome import Interrupted
 from worker_service.registration import NameTaken
 from worker_service.reporter import Reporter
 from worker_service.running import Runner
+from worker_service.stuck_lanes import watch_lanes
 from worker_service.totals import Totals
 
 log = structlog.get_logger()
@@ -46,6 +48,7 @@ class Worker:
     reporter: Reporter
     hand: Hand
     totals: Totals
+    lanes: Mapping[str, Lane]
     set_serving: Callable[[bool], Awaitable[None]]
     stop_serving: Callable[[], Awaitable[None]]
     drain_timeout: float
@@ -57,7 +60,12 @@ class Worker:
         committing = asyncio.create_task(self.committer.run(self.consumer))
         others = [
             asyncio.create_task(part)
-            for part in (self.heartbeat.run(), self.runner.run(), self.reporter.run())
+            for part in (
+                self.heartbeat.run(),
+                self.runner.run(),
+                self.reporter.run(),
+                watch_lanes(self.lanes),
+            )
         ]
         stopping = asyncio.create_task(stop.wait())
         parts = [consuming, claiming, committing, *others]

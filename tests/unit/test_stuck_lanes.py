@@ -1,0 +1,78 @@
+"""A lane whose every place is taken by handlers that do not end makes the worker end."""
+
+import asyncio
+
+import pytest
+
+from worker_service.lanes import Lane
+from worker_service.place import Place
+from worker_service.stuck_lanes import HOPELESS_SECONDS, LaneStuck, watch_lanes
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lane(limit: int) -> Lane:
+    return Lane(limit, on_work=lambda: None, on_full_change=lambda: None)
+
+
+async def leave_behind(lane: Lane) -> asyncio.Future[None]:
+    """A handler that goes on until the future is done."""
+    going_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async with Place(lane) as place:
+        place.keep_until(going_on)
+    return going_on
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0.001)
+
+
+async def test_a_lane_is_stuck_when_all_of_its_places_are_kept() -> None:
+    narrow = lane(2)
+    first = await leave_behind(narrow)
+    assert not narrow.is_stuck
+    await leave_behind(narrow)
+    assert narrow.is_stuck
+    assert narrow.room == 0
+    first.set_result(None)
+    await turns()
+    assert not narrow.is_stuck
+    assert narrow.room == 1
+
+
+async def test_the_worker_ends_when_a_lane_has_been_stuck_for_long() -> None:
+    clock, lanes = Clock(), {"thread": lane(1), "loop": lane(1)}
+    watching = asyncio.create_task(watch_lanes(lanes, clock, tick=0.001))
+    clock.now = 100.0
+    await turns()
+    await leave_behind(lanes["thread"])
+    await turns()
+    clock.now += HOPELESS_SECONDS - 0.1
+    await turns()
+    assert not watching.done()
+    clock.now += 0.1
+    with pytest.raises(LaneStuck, match="thread lane"):
+        await asyncio.wait_for(watching, 5)
+
+
+async def test_a_lane_that_recovers_in_time_begins_anew() -> None:
+    clock, lanes = Clock(), {"thread": lane(1)}
+    watching = asyncio.create_task(watch_lanes(lanes, clock, tick=0.001))
+    going_on = await leave_behind(lanes["thread"])
+    await turns()
+    clock.now = HOPELESS_SECONDS - 0.1
+    going_on.set_result(None)
+    await turns()
+    await leave_behind(lanes["thread"])
+    await turns()
+    clock.now += HOPELESS_SECONDS - 0.1
+    await turns()
+    assert not watching.done()
+    watching.cancel()
