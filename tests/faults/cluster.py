@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from jobs.v1.worker_service_pb2 import StartRequest, StopRequest
 from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub
+from local_stack.part import StackError
 from local_stack.settings import ROOT, StackSettings
 from local_stack.stack import Stack
 from tests.faults.client import UNKNOWN_OUTCOME
@@ -106,8 +107,16 @@ class Cluster:
         place = self._killed.pop((name, number), None)
         if place is not None:
             self._heal(place)
-        usual = environment_of(name, self._lease)
-        await asyncio.to_thread(self.stack.start, name, number, {**usual, **(environment or {})})
+        variables = {**environment_of(name, self._lease), **(environment or {})}
+        while True:
+            try:
+                await asyncio.to_thread(self.stack.start, name, number, variables)
+                break
+            except StackError:
+                # It may have met what kills it before it was ready.
+                if (name, number) not in self._dying:
+                    raise
+                self._note(name, number, "killed")
         if place is not None and name not in OWN:
             # Their start is their own affair; what comes after is ours.
             self._heal(place)

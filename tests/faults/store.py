@@ -19,14 +19,18 @@ class RunStore:
     def __init__(self, client: Client, run: str) -> None:
         self._jobs = client["jobs"]["jobs"]
         self._label = f"{LABEL}={run}"
+        self._under_way = {"labels": self._label, "status": {"$in": ["queued", "processing"]}}
 
     async def is_under_way(self) -> bool:
         """Whether a job has not ended."""
-        open_job = {"labels": self._label, "status": {"$in": ["queued", "processing"]}}
-        return await self._jobs.find_one(open_job) is not None
+        return await self._jobs.find_one(self._under_way) is not None
 
     async def count_completed(self) -> int:
         return await self._jobs.count_documents({"labels": self._label, "status": "completed"})
+
+    async def delete_unfinished(self) -> None:
+        """For a run that failed: what is left of it must not disturb the next one."""
+        await self._jobs.delete_many(self._under_way)
 
     async def documents(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = await self._jobs.find({"labels": self._label}).to_list()

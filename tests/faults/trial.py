@@ -103,6 +103,7 @@ async def run_trial(
         direct = Client(stack.address("api_server", 2), witness, 0.0)
         opened.push_async_callback(direct.close)
         store = await opened.enter_async_context(run_store(stack.settings, run))
+        opened.push_async_callback(store.delete_unfinished)
         load = Load(run, ledger, client, witness, chance)
         background = [
             asyncio.create_task(task)
