@@ -79,6 +79,8 @@ class Cluster:
         self.troubles: list[str] = []
         """What should not have come of it, such as parts that ended with nobody having harmed them."""
         self.stops: list[Stopped] = []
+        self._more: dict[tuple[str, int], Mapping[str, str]] = {}
+        """What parts have in their environment for a while."""
         self._down: set[tuple[str, int]] = set()
         self._frozen: dict[tuple[str, int], int] = {}
         """Place of its fault in `faults`."""
@@ -102,12 +104,12 @@ class Cluster:
         await asyncio.to_thread(self.stack.stop, name, number)
         self._heal(place)
 
-    async def start(self, name: str, number: int = 1, environment: Mapping[str, str] | None = None) -> None:
-        """Start what is down, and wait until it is ready. `environment`: beside what it has, this time."""
+    async def start(self, name: str, number: int = 1) -> None:
+        """Start what is down, and wait until it is ready."""
         place = self._killed.pop((name, number), None)
         if place is not None:
             self._heal(place)
-        variables = {**environment_of(name, self._lease), **(environment or {})}
+        variables = {**environment_of(name, self._lease), **self._more.get((name, number), {})}
         while True:
             try:
                 await asyncio.to_thread(self.stack.start, name, number, variables)
@@ -172,19 +174,19 @@ class Cluster:
     @asynccontextmanager
     async def changed(self, *parts: tuple[str, int], environment: Mapping[str, str]) -> AsyncIterator[None]:
         """These parts run with more in their environment. That takes two restarts of all at once."""
-        await asyncio.gather(*(self._restart(*part, environment) for part in parts))
+        self._more |= dict.fromkeys(parts, environment)
+        await asyncio.gather(*(self.restart(*part) for part in parts))
         try:
             yield
         finally:
-            await asyncio.gather(*(self._restart(*part, {}) for part in parts))
+            for part in parts:
+                del self._more[part]
+            await asyncio.gather(*(self.restart(*part) for part in parts))
 
     async def restart(self, name: str, number: int = 1) -> None:
         """SIGTERM, and start it again."""
-        await self._restart(name, number, {})
-
-    async def _restart(self, name: str, number: int, environment: Mapping[str, str]) -> None:
         await self.stop(name, number)
-        await self.start(name, number, environment)
+        await self.start(name, number)
 
     @asynccontextmanager
     async def may_die(self, name: str) -> AsyncIterator[None]:

@@ -80,13 +80,13 @@ class Load:
 
         await asyncio.gather(*(one() for _ in range(count)))
 
-    async def ended(self, job_id: str) -> None:
-        """Wait until a job is final. Raises Unanswered."""
-        while True:
-            job = await self._client.job(f"owner of {job_id}", "Get", GetRequest(id=job_id))
-            if seen(job).is_final:
-                return
-            await asyncio.sleep(WAIT_PAUSE)
+    async def ended(self, name: str) -> None:
+        """Wait until all jobs of a kind that were sent so far are final. Raises Unanswered."""
+        for job_id in [job_id for job_id, asked in self._witness.asked.items() if asked.kind == name]:
+            while not seen(
+                await self._client.job(f"owner of {job_id}", "Get", GetRequest(id=job_id))
+            ).is_final:
+                await asyncio.sleep(WAIT_PAUSE)
 
     async def _follow_up(self, job_id: str, kind: Kind) -> None:
         if kind.by_hand:

@@ -43,7 +43,7 @@ async def nemesis(trial: Trial) -> None:
     async with AsyncExitStack() as opened:
         for name in ("api_server", "worker"):
             await opened.enter_async_context(cluster.may_die(name))
-        for part in (wrong, *ALL_API_SERVERS):
+        for part in sorted({wrong, *ALL_API_SERVERS}):
             more = {**(shift if part == wrong else {}), **(prepared if part in ALL_API_SERVERS else {})}
             await opened.enter_async_context(cluster.changed(part, environment={**HOOKS, **more}))
         await trial.sent(0.0)
@@ -59,6 +59,7 @@ async def nemesis(trial: Trial) -> None:
             )
             await together(*(act.do() for act in acts))
             await asyncio.sleep(chance.uniform(0, LONGEST_PAUSE))
+        await trial.load.ended("poison")
 
 
 def _pick(trial: Trial, chance: random.Random) -> Act:
@@ -90,7 +91,6 @@ def _freeze(trial: Trial, chance: random.Random) -> Act:
 
 def _restart(trial: Trial, chance: random.Random) -> Act:
     part = chance.choice(PARTS)
-
     return Act(f"restart {_key(part)}", frozenset({part}), lambda: trial.cluster.restart(*part))
 
 

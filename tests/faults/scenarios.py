@@ -199,10 +199,8 @@ async def poison(trial: Trial) -> None:
     """Jobs that take their worker down each time, five times each, among others that must not suffer for it."""
     await trial.sent(0.2)
     async with trial.cluster.may_die("worker"):
-        ids = await asyncio.gather(
-            *(trial.load.one("poison") for _ in range(2 + trial.count // JOBS_A_POISON_JOB))
-        )
-        await asyncio.gather(*(trial.load.ended(job_id) for job_id in ids))
+        await trial.load.many("poison", 2 + trial.count // JOBS_A_POISON_JOB)
+        await trial.load.ended("poison")
 
 
 async def wrong_clocks(trial: Trial) -> None:

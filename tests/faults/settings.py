@@ -15,7 +15,7 @@ class FaultSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FAULTS_", env_ignore_empty=True, frozen=True)
 
     jobs: PositiveInt = 100
-    rate: Seconds = 25.0
+    rate: Seconds = 33.0
     lease: Seconds = 3.0
     bound: Seconds = Field(
         default=30.0,
