@@ -166,6 +166,14 @@ def test_a_wrong_method_on_workers_is_405(
     assert answer.headers["allow"] == allowed
 
 
+def test_a_wrong_method_that_says_it_is_a_native_call_is_unimplemented(
+    jobs: httpx.Client, workers: httpx.Client
+) -> None:
+    native = {"content-type": "application/grpc"}
+    for answer in (jobs.patch("/jobs", headers=native), workers.get("/start", headers=native)):
+        assert answer.headers["grpc-status"] == "12"
+
+
 # Sizes.
 
 

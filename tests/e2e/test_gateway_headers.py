@@ -119,6 +119,14 @@ def test_any_other_header_changes_nothing_for_anybody(
     assert_others_are_served(stack)
 
 
+def test_a_header_that_is_no_text_does_not_fill_the_log(stack: Stack, jobs: httpx.Client) -> None:
+    log = stack.log_file("api_server")
+    begin = log.stat().st_size
+    for name in (b"idempotency-key", b"x-anything"):
+        jobs.post("/jobs", json=COMPUTE, headers=[(name, b"\x80\xff")])
+    assert b"Invalid encoding" not in log.read_bytes()[begin:]
+
+
 def test_trailers_that_grpc_cannot_read_harm_nobody(stack: Stack) -> None:
     def frame(kind: int, flags: int, payload: bytes) -> bytes:
         stream = 0 if kind == 4 else 1
