@@ -14,7 +14,7 @@ KEYS = ("k", "k", "l", "x" * 255, "x" * 256, "", "a b", "$where", "%00", "{}", "
 @st.composite
 def native_calls(draw: st.DrawFn, method: MethodDescriptor) -> NativeCall:
     """To one method, through the gateway or past it."""
-    keys = draw(st.lists(pick(KEYS), max_size=2)) if not draw(st.integers(0, 3)) else []
+    keys = draw(st.lists(pick(KEYS), max_size=2)) if not draw(st.integers(0, 7)) else []
     return NativeCall(
         method,
         draw(wire(messages(method.input_type))),

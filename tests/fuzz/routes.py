@@ -156,7 +156,7 @@ def headers(draw: st.DrawFn) -> list[tuple[bytes, bytes]]:
     """A content type, nearly always the right one, and now and then an idempotency key or two."""
     usual = draw(st.integers(0, 9))
     found = [(b"content-type", CONTENT_TYPES[0] if usual else draw(pick(CONTENT_TYPES)))]
-    if not draw(st.integers(0, 3)):
+    if not draw(st.integers(0, 7)):
         keys = draw(st.lists(pick(KEYS), min_size=1, max_size=2))
         found += [(b"idempotency-key", key) for key in keys]
     return found
