@@ -22,6 +22,10 @@ class FaultSettings(BaseSettings):
         description="seconds in which every job must have ended, from the end of load and faults",
     )
     compared: PositiveInt = Field(default=1000, description="jobs of the run to compare with others")
+    compared_within: Seconds = Field(
+        default=30.0,
+        description="seconds from the restart in which they must have ended; 10 s on a quiet machine",
+    )
     republish_after: Seconds = Field(
         default=4.0,
         description="when an API server looks for the record of a job that waits; 60 s but for tests",

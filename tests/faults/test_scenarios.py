@@ -12,8 +12,6 @@ from tests.faults.scenarios import SCENARIOS, compared
 from tests.faults.settings import FaultSettings
 from tests.faults.trial import Result, Scenario, run_trial
 
-LONGEST_RECOVERY = 10.0
-"""Seconds that the run to compare with others may take from the restart on."""
 Try = Callable[[Scenario, int], Awaitable[Result]]
 
 pytestmark = pytest.mark.timeout(3600)
@@ -56,4 +54,4 @@ async def test_all_workers_killed_and_restarted_are_back_at_work_at_once(
     assert last > max(fault.at for fault in kills), "all jobs were done before the workers were killed"
     seconds = last - max(fault.healed for fault in kills)
     tell(f"compared: {fault_settings.compared} jobs, all done {seconds:.1f} s after the restart")
-    assert seconds < LONGEST_RECOVERY
+    assert seconds < fault_settings.compared_within
