@@ -62,13 +62,11 @@ class WorkerControl(WorkerServiceServicer):
 
 def part_of(request: StartRequest | StopRequest) -> FleetPart | None:
     """The part of the fleet that a request names; None: the whole fleet."""
-    match request.WhichOneof("part"):
-        case "worker":
-            return FleetPart(worker=request.worker)
-        case "type":
-            return FleetPart(type=request.type)
-        case _:
-            return None
+    if request.HasField("worker"):
+        return FleetPart(worker=request.worker)
+    if request.HasField("type"):
+        return FleetPart(type=request.type)
+    return None
 
 
 def wish_of(fleet: Fleet) -> dict[str, Any]:

@@ -113,10 +113,14 @@ class Executor:
                 running = self._threads.call(spec.function, job, say, begin=begin, abandon=abandon)
             case "process":
                 running = self._processes.call(spec.function, job, say, begin=begin)
-        return await self._in_task(running, limit, abandon)
+        return await self._in_task(spec, running, limit, abandon)
 
     async def _in_task(
-        self, running: Coroutine[Any, Any, Ended], limit: TimeLimit | None, abandon: Abandon
+        self,
+        spec: HandlerSpec,
+        running: Coroutine[Any, Any, Ended],
+        limit: TimeLimit | None,
+        abandon: Abandon,
     ) -> Ended:
         """A task of its own: a handler may cancel its task, and `close` must reach it. Raises TimeUp."""
         task = asyncio.create_task(running)
@@ -130,6 +134,9 @@ class Executor:
             task.cancel()
             return await task
         if task.done():
+            if spec.run_in == "loop" and limit.is_exceeded:
+                # It held up the loop, and with it whoever would have stopped it.
+                raise TimeUp(limit.seconds)
             return task.result()
         task.cancel()
         try:

@@ -19,10 +19,17 @@ class TimeLimit:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
+        self._began_at: float | None = None
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether the time is up, also when nothing could tell because the loop stood still."""
+        return self._began_at is not None and self._loop.time() - self._began_at > self.seconds
 
     def begin(self) -> None:
         """The handler starts."""
         if not self._over.done():
+            self._began_at = self._loop.time()
             self._timer = self._loop.call_later(self.seconds, self._set_over)
 
     async def wait(self, task: asyncio.Task[Any]) -> None:

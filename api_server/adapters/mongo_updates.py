@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from api_server.adapters.mongo_client import Document
-from api_server.domain.attempt import MAX_LOSSES, MAX_PAST_ATTEMPTS, MAX_PAST_MESSAGE, Outcome
+from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LOSSES, MAX_PAST_MESSAGE, Outcome
 from api_server.domain.job import Status
 from api_server.domain.transition import NO_WORKER, Change, Guard
 
@@ -98,7 +98,7 @@ def _history(change: Change, error: Expression | None) -> Expression:
     has_present = {"$ne": [{"$type": {"$ifNull": ["$worker_id", "$claim_id"]}}, "missing"]}
     past = {"$ifNull": ["$history", []]}
     both = {"$concatArrays": [past, {"$cond": [has_present, [entry], []]}]}
-    return {"$slice": [both, -MAX_PAST_ATTEMPTS]}
+    return {"$slice": [both, -MAX_ATTEMPTS]}
 
 
 def _how_it_ended() -> Expression:

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 MAX_LOSSES = 5
 """A job that was in the hands of so many workers when they were lost has failed."""
-MAX_PAST_ATTEMPTS = 19
-"""Attempts kept besides the present one."""
+MAX_ATTEMPTS = 20
+"""The latest attempts of a job, which are kept and shown."""
 MAX_PAST_MESSAGE = 512
 """Characters of the error message of an attempt that is past."""
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from api_server.domain.attempt import MAX_LOSSES, Attempt, Failure, Outcome
+from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LOSSES, Attempt, Failure, Outcome
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
 
 
@@ -106,7 +106,8 @@ class Job:
     def history(self) -> tuple[Attempt, ...]:
         """The latest attempts, oldest first."""
         present = self._present_attempt()
-        return self.past if present is None else (*self.past, present)
+        attempts = self.past if present is None else (*self.past, present)
+        return attempts[-MAX_ATTEMPTS:]
 
     def _present_attempt(self) -> Attempt | None:
         """The attempt that runs, or with which the job ended; None if it is queued, or ended while it was."""

@@ -87,7 +87,7 @@ def _refusal(transition: Transition, job: Job) -> tuple[str, str]:
         (
             job.status.is_terminal and not fits,
             "JOB_TERMINAL",
-            f"is {job.status.value} and changes no more",
+            f"has ended: it is {job.status.value}",
         ),
         (
             _is_held_by_another(transition, job),

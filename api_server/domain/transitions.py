@@ -32,7 +32,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 
 WAITING, HELD = (Status.QUEUED,), (Status.PROCESSING,)
 
-EXPIRED = Failure(Code.DEADLINE_EXCEEDED, "its expire_time was over before it was started", "EXPIRED")
+EXPIRED = Failure(Code.DEADLINE_EXCEEDED, "its expire_time was over while it waited", "EXPIRED")
 POISON = Failure(Code.ABORTED, f"{MAX_LOSSES} workers were lost with it in hand", "POISON")
 
 

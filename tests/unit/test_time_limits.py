@@ -94,10 +94,13 @@ async def test_a_thread_is_abandoned_and_keeps_its_place_until_it_returns(run: R
     assert going_on.done()
 
 
-async def test_what_cannot_be_stopped_in_the_loop_fails_when_it_has_ended(run: Runs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["act-loop", "act-async"])
+async def test_what_cannot_be_stopped_in_the_loop_fails_when_it_has_ended(
+    run: Runs, tmp_path: Path, way: str
+) -> None:
     (tmp_path / "end").touch()
-    spec = SPECS["act-loop"]
-    late = job("act-loop", {"wait_for": str(tmp_path / "end"), "sleep": 0.02})
+    spec = SPECS[way]
+    late = job(way, {"wait_for": str(tmp_path / "end"), "sleep": 0.02})
 
     assert await run.executor.run(spec, late, seconds=0.01) == timeout_of(0.01)
     assert isinstance(await run.executor.run(spec, late, seconds=LONG), Succeeded)

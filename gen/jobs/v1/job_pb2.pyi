@@ -205,7 +205,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """Not to be started before this time. Unset: no such time was given."""
+        """Not to be started before this time, unless Retry says so. Unset: no such time was given."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
@@ -223,7 +223,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def progress(self) -> Global___Progress:
-        """What the handler said last of how far it is; unset until it says something, and again with each new attempt."""
+        """How far the handler was by its worker's last heartbeat; unset until it says something, and again with each new attempt."""
 
     def __init__(
         self,

@@ -342,7 +342,7 @@ class RetryRequest(_message.Message):
     """The job's id, a UUID."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """The job's new expire_time. Absent: it keeps the one it has."""
+        """The job's new expire_time. Absent: it keeps the one it has. In the past: the job fails again at once."""
 
     def __init__(
         self,

@@ -204,8 +204,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Retry(self, request, context):
-        """Queues a job that has failed or was cancelled once more, at once, with all of its tries. Its attempt and its history
-        go on.
+        """Queues a job that has failed or was cancelled once more, at once, whatever its schedule_time, with all of its tries.
+        Its attempt and its history go on.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: there is no such job.

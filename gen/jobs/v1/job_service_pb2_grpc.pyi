@@ -112,8 +112,8 @@ class JobServiceStub:
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     Retry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_pb2.Job]
-    """Queues a job that has failed or was cancelled once more, at once, with all of its tries. Its attempt and its history
-    go on.
+    """Queues a job that has failed or was cancelled once more, at once, whatever its schedule_time, with all of its tries.
+    Its attempt and its history go on.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
@@ -233,8 +233,8 @@ class JobServiceAsyncStub(JobServiceStub):
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     Retry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Queues a job that has failed or was cancelled once more, at once, with all of its tries. Its attempt and its history
-    go on.
+    """Queues a job that has failed or was cancelled once more, at once, whatever its schedule_time, with all of its tries.
+    Its attempt and its history go on.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
@@ -393,8 +393,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.RetryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Queues a job that has failed or was cancelled once more, at once, with all of its tries. Its attempt and its history
-        go on.
+        """Queues a job that has failed or was cancelled once more, at once, whatever its schedule_time, with all of its tries.
+        Its attempt and its history go on.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: there is no such job.

@@ -63,7 +63,7 @@ async def test_a_job_is_tried_three_times_with_growing_waits(stores: MongoStores
     assert [(each.number, each.outcome, each.failure) for each in failed.history] == [
         (number, Outcome.ERRORED, FAILURE) for number in (1, 2, 3)
     ]
-    with pytest.raises(TransitionRefused, match="changes no more"):
+    with pytest.raises(TransitionRefused, match="has ended"):
         await claimed(stores, job.id, 3)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from api_server.adapters.mongo_plan import encode_step, plan
 from api_server.adapters.mongo_stores import MongoStores
-from api_server.domain.attempt import MAX_PAST_ATTEMPTS, Attempt, Failure, Outcome
+from api_server.domain.attempt import MAX_ATTEMPTS, Attempt, Failure, Outcome
 from api_server.domain.errors import TransitionRefused
 from api_server.domain.job import Job, Progress, ProgressNote, Status
 from api_server.domain.judgement import Taken
@@ -169,11 +169,11 @@ async def test_the_history_keeps_the_latest_twenty_attempts(stores: MongoStores)
         await taken(stores, claim(job.id, worker, attempt - 1, at, LEASE))
         await taken(stores, hand_back(job.id, worker, attempt, at + SECOND / 2))
     queued = await read(stores, job.id)
-    assert [each.number for each in queued.history] == list(range(6, 25))
+    assert [each.number for each in queued.history] == list(range(5, 25))
     await taken(stores, claim(job.id, WORKER, 24, time + HOUR, LEASE))
     running = await read(stores, job.id)
     assert [each.number for each in running.history] == list(range(6, 26))
-    assert len(running.history) == MAX_PAST_ATTEMPTS + 1
+    assert len(running.history) == MAX_ATTEMPTS
     for each in queued.history:
         at = time + each.number * SECOND
         assert each == Attempt(each.number, f"w/{each.number}", at, at + SECOND / 2, Outcome.HANDED_BACK)
