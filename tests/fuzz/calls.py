@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from urllib.parse import unquote_to_bytes
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError
@@ -47,6 +48,11 @@ class NativeCall:
         return f"{self.method.name} to {self.way.value}, {dict(self.metadata)}, {shown[:SHOWN]} = {self.raw[:SHOWN]!r}"
 
     @property
+    def asked(self) -> bytes:
+        """All that the caller says, in plain bytes."""
+        return self.raw
+
+    @property
     def path(self) -> str:
         return f"/{self.method.containing_service.full_name}/{self.method.name}"
 
@@ -65,6 +71,11 @@ class RestCall:
     def __repr__(self) -> str:
         shown = f"{self.body[:SHOWN]!r}{' …' if len(self.body) > SHOWN else ''}"
         return f"{self.verb} {self.target[:SHOWN]!r} {self.headers!r} {shown}"
+
+    @property
+    def asked(self) -> bytes:
+        """All that the caller says, in plain bytes."""
+        return unquote_to_bytes(self.target) + self.body
 
 
 Call = NativeCall | RestCall

@@ -64,7 +64,7 @@ def _native_faults(call: NativeCall, answer: NativeAnswer) -> Iterator[str]:
     elif answer.status is None:
         yield "the error has no details, or they contradict its status"
     else:
-        yield from error_faults(answer.status)
+        yield from error_faults(answer.status, call.asked)
 
 
 def _rest_faults(call: RestCall, answer: RestAnswer) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _rest_faults(call: RestCall, answer: RestAnswer) -> Iterator[str]:
     elif answer.status == 429 and len(call.body) > GROWS and TOO_LARGE.items() <= body.items():
         return
     else:
-        yield from json_error_faults(answer.status, body)
+        yield from json_error_faults(answer.status, body, call.asked)
 
 
 def _disguised_faults(answer: RestAnswer) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _message_faults(call: Call, answer: Answer) -> Iterator[str]:
         yield from _echo_faults(GetMessageClass(call.method.input_type).FromString(call.raw), message)
     for part in _parts(message):
         if isinstance(part, Status):
-            yield from error_faults(part)
+            yield from error_faults(part, call.asked)
         elif isinstance(part, Job):
             yield from job_faults(part)
 

@@ -61,6 +61,13 @@ def test_good_answers_are_good(answer: NativeAnswer) -> None:
     assert list(faults(GET, answer)) == []
 
 
+def test_a_word_that_the_caller_has_said_may_come_back() -> None:
+    answer = refused(invalid("id", "string.uuid", "must be a UUID, is 'KeyError'"))
+    said = NativeCall(GET.method, job_service_pb2.GetRequest(id="KeyError").SerializeToString())
+    assert list(faults(said, answer)) == []
+    assert "insides" in "\n".join(faults(GET, answer))
+
+
 class Reused(JobNotFound):
     """A known code with a reason that nobody has documented."""
 
