@@ -172,16 +172,16 @@ class Cluster:
                 await answered(lambda: stub.Start(StartRequest(**part), timeout=CONTROL_SECONDS))
 
     @asynccontextmanager
-    async def changed(self, *parts: tuple[str, int], environment: Mapping[str, str]) -> AsyncIterator[None]:
-        """These parts run with more in their environment. That takes two restarts of all at once."""
-        self._more |= dict.fromkeys(parts, environment)
-        await asyncio.gather(*(self.restart(*part) for part in parts))
+    async def changed(self, environments: Mapping[tuple[str, int], Mapping[str, str]]) -> AsyncIterator[None]:
+        """Parts run with more in their environment. That takes two restarts, of all of them at once."""
+        self._more |= environments
+        await asyncio.gather(*(self.restart(*part) for part in environments))
         try:
             yield
         finally:
-            for part in parts:
+            for part in environments:
                 del self._more[part]
-            await asyncio.gather(*(self.restart(*part) for part in parts))
+            await asyncio.gather(*(self.restart(*part) for part in environments))
 
     async def restart(self, name: str, number: int = 1) -> None:
         """SIGTERM, and start it again."""

@@ -35,6 +35,7 @@ async def nemesis(trial: Trial) -> None:
     trial.tell(f"nemesis: {trial.settings.minutes:g} minutes, seed {trial.settings.seed}")
     shift = {"FAULTS_CLOCK_SHIFT": str(chance.choice([-60, 60]))}
     prepared = {
+        **HOOKS,
         "FAULTS_CRASH_FOLDER": str(trial.folder),
         "FAULTS_REPUBLISH_AFTER": str(trial.settings.republish_after),
     }
@@ -43,9 +44,9 @@ async def nemesis(trial: Trial) -> None:
     async with AsyncExitStack() as opened:
         for name in ("api_server", "worker"):
             await opened.enter_async_context(cluster.may_die(name))
-        for part in sorted({wrong, *ALL_API_SERVERS}):
-            more = {**(shift if part == wrong else {}), **(prepared if part in ALL_API_SERVERS else {})}
-            await opened.enter_async_context(cluster.changed(part, environment={**HOOKS, **more}))
+        environments = dict.fromkeys(ALL_API_SERVERS, prepared)
+        environments[wrong] = {**environments.get(wrong, HOOKS), **shift}
+        await opened.enter_async_context(cluster.changed(environments))
         await trial.sent(0.0)
         begin = time.monotonic()
         while trial.load.count_sent < trial.count:

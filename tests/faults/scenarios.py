@@ -63,7 +63,7 @@ async def api_server_killed_between_two_steps(trial: Trial) -> None:
     environment = {**HOOKS, "FAULTS_CRASH_FOLDER": str(trial.folder)}
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(cluster.may_die("api_server"))
-        await opened.enter_async_context(cluster.changed(*ALL_API_SERVERS, environment=environment))
+        await opened.enter_async_context(cluster.changed(dict.fromkeys(ALL_API_SERVERS, environment)))
         for place, point in enumerate(crash_points.ON_THE_WAY):
             await trial.sent(0.1 + 0.5 * place / len(crash_points.ON_THE_WAY))
             crash_points.order(trial.folder, point)
@@ -184,7 +184,7 @@ async def stopped_and_started(trial: Trial) -> None:
 async def topic_deleted(trial: Trial) -> None:
     """With the records of jobs that wait. They are found to be gone when the jobs are looked at again."""
     environment = {**HOOKS, "FAULTS_REPUBLISH_AFTER": str(trial.settings.republish_after)}
-    async with trial.cluster.changed(*ALL_API_SERVERS, environment=environment):
+    async with trial.cluster.changed(dict.fromkeys(ALL_API_SERVERS, environment)):
         await trial.sent(0.3)
         async with trial.cluster.stopped():
             await trial.sent(0.6)
@@ -207,10 +207,7 @@ async def wrong_clocks(trial: Trial) -> None:
     """An API server and a worker are a minute off, in opposite directions. Leases must end, and end in time."""
     cluster = trial.cluster
     fast, slow = ({**HOOKS, "FAULTS_CLOCK_SHIFT": shift} for shift in ("60", "-60"))
-    async with (
-        cluster.changed(("api_server", 1), environment=slow),
-        cluster.changed(("worker", 1), environment=fast),
-    ):
+    async with cluster.changed({("api_server", 1): slow, ("worker", 1): fast}):
         for part, off in (("api_server", -60), ("worker", 60)):
             if abs(cluster.clock_error(part, 1) - off) > CLOCK_TOLERANCE:
                 cluster.troubles.append(f"the clock of {part}-1 is {cluster.clock_error(part, 1):.0f} s off")
@@ -232,7 +229,8 @@ async def compared(trial: Trial) -> None:
     Others have been measured on the same work.
     """
     cluster, count = trial.cluster, trial.settings.compared
-    async with cluster.changed(*ALL_API_SERVERS, environment=environment_of("api_server", DEFAULT_LEASE)):
+    by_default = environment_of("api_server", DEFAULT_LEASE)
+    async with cluster.changed(dict.fromkeys(ALL_API_SERVERS, by_default)):
         await together(send_while_stopped(trial, count), kill_when_half_are_done(trial, count))
 
 

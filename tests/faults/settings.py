@@ -30,5 +30,5 @@ class FaultSettings(BaseSettings):
         default=4.0,
         description="when an API server looks for the record of a job that waits; 60 s but for tests",
     )
-    minutes: Seconds = Field(default=0.25, description="how long nemesis goes on")
+    minutes: Seconds = Field(default=0.15, description="how long nemesis goes on")
     seed: int = Field(default_factory=lambda: random.randrange(1_000_000))  # noqa: S311 - it is printed

@@ -32,13 +32,18 @@ GETS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Trial:
-    """What a scenario works with. `count`: jobs of the load, which begins when a scenario first waits for it."""
+    """What a scenario works with.
+
+    `count`: jobs of the load, which begins when a scenario first waits for it. `bound`: seconds in which all jobs must have
+    ended, from the end of load and faults.
+    """
 
     cluster: Cluster
     load: Load
     store: RunStore
     settings: FaultSettings
     count: int
+    bound: float
     folder: Path
     tell: Callable[[str], None]
     """Prints a line."""
@@ -62,7 +67,7 @@ class Trial:
 
     async def all_ended(self) -> None:
         """Wait until no job of the run is under way, for as long as is allowed; the checker will tell."""
-        deadline = time.monotonic() + self.settings.bound
+        deadline = time.monotonic() + self.bound
         while time.monotonic() < deadline:
             with suppress(PyMongoError):
                 if not await self.store.is_under_way():
@@ -91,6 +96,7 @@ async def run_trial(
     folder: Path,
     tell: Callable[[str], None],
     count: int,
+    bound: float,
 ) -> Result:
     """Run a scenario under a load of `count` jobs, heal, wait until all have ended, and check."""
     witness, chance = Witness(), random.Random(settings.seed)  # noqa: S311 - nothing secret
@@ -115,7 +121,7 @@ async def run_trial(
             )
         ]
         opened.push_async_callback(_cancel, background)
-        trial = Trial(cluster, load, store, settings, count, folder, tell)
+        trial = Trial(cluster, load, store, settings, count, bound, folder, tell)
         await _act_under_load(trial, scenario)
         await trial.all_ended()
         stored = await _stored(store, client)
