@@ -68,6 +68,11 @@ def test_a_word_that_the_caller_has_said_may_come_back() -> None:
     assert "insides" in "\n".join(faults(GET, answer))
 
 
+def test_a_message_of_the_contract_may_be_named() -> None:
+    body = b'{"code":3,"message":"invalid value true for type jobs.v1.JobError","details":[]}'
+    assert list(faults(REST_GET, RestAnswer(400, "application/json", None, body))) == []
+
+
 class Reused(JobNotFound):
     """A known code with a reason that nobody has documented."""
 
