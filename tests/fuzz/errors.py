@@ -8,8 +8,10 @@ from google.protobuf import json_format
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from buf.validate import validate_pb2
 from service_runtime.errors import ERROR_DOMAIN
 from service_runtime.statuses import MAX_VIOLATIONS
+from tests.fuzz.calls import METHODS
 from tests.fuzz.documented import DOCUMENTED, GATEWAY
 
 MAX_ERROR_BYTES = 16 * 1024
@@ -18,8 +20,15 @@ LEAK = re.compile(
     r"(?i:pymongo|motor|bson|mongod|python|kafka)"
 )
 """The insides of the servers, which no caller is to see, unless it has said the word itself."""
-DECODE = "decode"
-"""The rule that a message breaks which cannot be decoded: no field can be named then."""
+OF_NO_FIELD = {
+    "decode",
+    *(
+        rule.id
+        for method in METHODS
+        for rule in method.input_type.GetOptions().Extensions[validate_pb2.message].cel
+    ),
+}
+"""The rules that a request breaks as a whole: one that cannot be decoded, and those between its fields."""
 REASONS = {(row.code, row.reason) for row in DOCUMENTED}
 HTTP_OF = {row.code: row.http for row in DOCUMENTED}
 
@@ -60,7 +69,7 @@ def _bad_request_faults(bad_request: BadRequest, asked: bytes) -> Iterator[str]:
     if not 1 <= len(violations) <= MAX_VIOLATIONS:
         yield f"{len(violations)} violations are told"
     for violation in violations:
-        if not violation.reason or not (violation.field or violation.reason == DECODE):
+        if not violation.reason or not (violation.field or violation.reason in OF_NO_FIELD):
             yield "a violation names no rule or no field"
         yield from _text_faults(violation.description, asked)
 

@@ -55,6 +55,7 @@ def good_job() -> job_pb2.Job:
         refused(JobNotFound(uuid4())),
         refused(invalid("id", "string.uuid", "must be a UUID")),
         refused(invalid("", "decode", "is not a message")),
+        refused(invalid("", "part.one", "name one of them")),
     ],
 )
 def test_good_answers_are_good(answer: NativeAnswer) -> None:
