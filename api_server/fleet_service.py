@@ -158,7 +158,8 @@ class FleetService:
         return fleet, [self._as_of_now(worker) for worker in workers if not self._is_over(worker)]
 
     def _is_over(self, worker: Worker) -> bool:
-        return self._is_silent(worker) and worker.report.state == "draining"
+        """Whether it has said that it ended, or was on its way to."""
+        return worker.has_ended or (self._is_silent(worker) and worker.report.state == "draining")
 
     def _as_of_now(self, worker: Worker) -> Worker:
         if not self._is_silent(worker):

@@ -342,3 +342,15 @@ async def test_silent_workers_are_lost_and_those_that_ended_in_order_are_not_lis
         ("live", "consuming"),
         ("lost", "lost"),
     ]
+
+
+async def test_a_worker_that_drains_is_listed_until_it_has_said_that_nothing_is_left(
+    empty_stores: MongoStores,
+) -> None:
+    server = Server(empty_stores)
+    await server.service.register(identity("a"))
+    for in_flight, listed in [(1, ["draining"]), (0, [])]:
+        report = replace(REPORT, state="draining", in_flight=in_flight)
+        await server.service.heartbeat("a/1", [], report)
+        _, workers = await server.service.fleet()
+        assert [worker.report.state for worker in workers] == listed
