@@ -72,7 +72,7 @@ def test_a_rule_broken_inside_a_batch_names_the_item() -> None:
     )
     assert violations_of(request) == {
         "requests[1].id": "must be a valid UUID, is 'x'",
-        "requests[1].status": "must be queued, processing, completed or failed, is 5",
+        "requests[1].status": "must be queued, processing, completed or failed (to cancel a job, call Cancel), is 5",
     }
 
 
