@@ -284,9 +284,12 @@ async def name_load(stores: MongoStores) -> Load:
     """A newcomer takes over each name."""
     at = now()
     names = [str(uuid4()) for _ in range(5 * BATCHES)]
-    await asyncio.gather(
-        *(stores.workers.take_name(identity(name, 1), lambda _: False, at) for name in names)
-    )
+    # Few at a time: a busy machine must not make the last of them wait for longer than a write may take.
+    for start in range(0, len(names), BATCH):
+        some = names[start : start + BATCH]
+        await asyncio.gather(
+            *(stores.workers.take_name(identity(name, 1), lambda _: False, at) for name in some)
+        )
 
     async def send(name: str) -> None:
         def may_replace(holder: Worker) -> bool:
