@@ -9,11 +9,12 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 VENV := .venv
 LOCAL := $(VENV)/.local-installed
 DEV := $(VENV)/.dev-installed
+BENCH := $(VENV)/.bench-installed
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 
-.PHONY: help run demo up down status test test-faults test-compose check fix proto verify lock clean
+.PHONY: help run demo up down status test test-faults test-compose bench bench-scaling bench-profile check fix proto verify lock clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
@@ -62,6 +63,15 @@ test-faults: $(DEV) ## Harm every part under load, MINUTES at random by SEED, an
 test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
 	@exec deploy/compose_demo.sh
 
+bench: $(BENCH) ## Measure this system beside others, and say which targets are met (15 minutes)
+	@exec python -m bench
+
+bench-scaling: $(BENCH) ## Measure how cost depends on how many jobs are stored or wait
+	@exec python -m bench scaling
+
+bench-profile: $(BENCH) ## Say where the CPU time of API server and worker goes
+	@exec python -m bench profile
+
 check: $(DEV) verify ## Check style, types, imports, contract, gateway and Compose files
 	ruff check .
 	ruff format --check .
@@ -84,7 +94,7 @@ verify: $(DEV) ## Check the contract, and that gen/ is what it generates
 	python proto/verify.py
 
 lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
-	for layer in dev local runtime gateway; do \
+	for layer in dev local bench runtime gateway; do \
 		uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
 			--upgrade --constraint requirements/dev.lock --output-file requirements/$$layer.lock requirements/$$layer.in; \
 	done
@@ -92,5 +102,5 @@ lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
 
 clean: ## Remove all that was installed or generated here, running servers first
 	@if [ -e $(LOCAL) ] || [ -e $(DEV) ]; then python -m local_stack down; fi
-	rm -rf $(VENV) .cache .stack .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .cache .stack .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

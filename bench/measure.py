@@ -1,0 +1,33 @@
+"""One row, measured once."""
+
+import time
+from collections.abc import Callable
+
+from bench.load.submitted import Submitted
+from bench.results import Sample
+from bench.usage import Usage, since
+
+SETTLE = 1.0
+"""Seconds after the last result in which CPU time still counts, so that work put off is not forgotten."""
+
+
+def measure(
+    usage: Usage, submit: Callable[[], Submitted], wait_done: Callable[[], object]
+) -> tuple[Submitted, Sample]:
+    """The clock runs from the first call until `wait_done` returns."""
+    usage.forget_peaks()
+    before = usage.cpu_seconds()
+    begin = time.perf_counter()
+    submitted = submit()
+    wait_done()
+    total = time.perf_counter() - begin
+    time.sleep(SETTLE)
+    sample = Sample(
+        jobs=submitted.jobs,
+        submit_seconds=submitted.seconds,
+        total_seconds=total,
+        cpu_seconds=since(before, usage.cpu_seconds()),
+        load_cpu_seconds=submitted.cpu_seconds,
+        peak_bytes=usage.peak_bytes(),
+    )
+    return submitted, sample

@@ -1,0 +1,21 @@
+"""The Celery application: Redis carries the tasks, MongoDB keeps the results."""
+
+from celery import Celery
+
+from bench.work import digest
+
+TASK = "sha256"
+BROKER, RESULTS = "BENCH_CELERY_BROKER", "BENCH_CELERY_RESULTS"
+"""Variables that tell the worker its URLs."""
+
+
+def celery_app(broker: str, results: str) -> Celery:
+    """`broker` and `results` are URLs. A task is acknowledged after it has run, so that a killed worker loses none."""
+    app = Celery("bench", broker=broker, backend=results)
+    app.conf.task_acks_late = True
+    app.task(name=TASK)(hash_text)
+    return app
+
+
+def hash_text(text: str) -> dict[str, str]:
+    return {"hash": digest(text)}

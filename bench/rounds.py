@@ -1,0 +1,150 @@
+"""One round: every system started afresh and measured once, one after the other."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bench import systems, work
+from bench.batch_size import profiled
+from bench.floor import measure_floor
+from bench.load.grpc_load import BATCH_CREATE, create_in_batches, create_one_by_one, has_method
+from bench.load.latency import grpc_latency
+from bench.load.rest_load import create_over_rest
+from bench.load.submitted import Submitted
+from bench.measure import measure
+from bench.results import Latency, Round, Sample
+from bench.servers import data_directory
+from bench.settings import BenchSettings
+from bench.systems import JobSystem
+from bench.targets import CELERY, FLOOR, OURS_BATCH, OURS_GRPC, OURS_REST, PLAIN
+from local_stack import kafka, mongodb
+
+DRAIN_SECONDS = 900.0
+Submit = Callable[[int], Submitted]
+
+
+class WrongCount(Exception):
+    """Jobs were acknowledged and not stored, or stored and not submitted."""
+
+
+class Rounds:
+    """`tell` is given a line for each thing that was measured."""
+
+    def __init__(self, settings: BenchSettings, tell: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._numbers = work.Numbers()
+
+    def one(self) -> Round:
+        samples: dict[str, Sample] = {}
+        latencies: dict[str, Latency] = {}
+        batch = self._ours(samples, latencies)
+        self._celery(samples, latencies)
+        self._plain(samples, latencies)
+        self._floor(samples, batch)
+        return Round(samples, latencies, batch)
+
+    def _ours(self, samples: dict[str, Sample], latencies: dict[str, Latency]) -> int:
+        """The size of the batch in which the median job of the BatchCreate row went."""
+        settings = self._settings
+        batch = settings.floor_batch
+        with (
+            data_directory(settings.output) as directory,
+            systems.ours(directory, settings.api_servers, settings.workers) as system,
+        ):
+            self._warm_up(system)
+            samples[OURS_GRPC] = self._row(OURS_GRPC, system, self._one_by_one(system, settings.grpc_jobs))
+            if has_method(BATCH_CREATE):
+                submit = self._in_batches(system)
+                samples[OURS_BATCH] = self._row(OURS_BATCH, system, submit)
+                with profiled(system.database) as sizes:
+                    submit(self._numbers.take())
+                    system.wait_drained(DRAIN_SECONDS)
+                batch = sizes.median
+                self._tell(f"  the median job was stored and changed in a batch of {batch}")
+            else:
+                self._tell(f"  {OURS_BATCH}: the contract has no BatchCreate")
+            samples[OURS_REST] = self._row(OURS_REST, system, self._over_rest(system, settings.rest_seconds))
+            latencies[OURS_GRPC] = self._latency(OURS_GRPC, system)
+        return batch
+
+    def _plain(self, samples: dict[str, Sample], latencies: dict[str, Latency]) -> None:
+        settings = self._settings
+        with data_directory(settings.output) as directory, systems.plain(directory) as system:
+            self._warm_up(system)
+            samples[PLAIN] = self._row(PLAIN, system, self._over_rest(system, settings.plain_seconds))
+            latencies[PLAIN] = self._latency(PLAIN, system)
+
+    def _celery(self, samples: dict[str, Sample], latencies: dict[str, Latency]) -> None:
+        settings = self._settings
+        jobs = settings.celery_jobs
+        with data_directory(settings.output) as directory, systems.celery(directory) as system:
+            system.load.submit(self._numbers.take(), settings.warm_up_jobs)
+            system.wait_stored(settings.warm_up_jobs, DRAIN_SECONDS)
+            first, stored = self._numbers.take(), system.stored()
+            _, samples[CELERY] = measure(
+                system.servers.usage(),
+                lambda: system.load.submit(first, jobs),
+                lambda: system.wait_stored(stored + jobs, DRAIN_SECONDS),
+            )
+            work.check(system.load.read_back(), first, jobs)
+            self._tell_rate(CELERY, samples[CELERY])
+            latencies[CELERY] = system.load.latency(
+                self._numbers.take(), settings.latency_jobs, settings.latency_rate
+            )
+            self._tell_latency(CELERY, latencies[CELERY])
+
+    def _floor(self, samples: dict[str, Sample], batch: int) -> None:
+        settings = self._settings
+        with (
+            data_directory(settings.output) as directory,
+            systems.storage_and_dispatch(directory) as (running, stack),
+        ):
+            addresses = mongodb.uri(stack), kafka.bootstrap_servers(stack)
+            samples[FLOOR] = measure_floor(running.usage(), *addresses, settings.batch_jobs, batch)
+        self._tell_rate(FLOOR, samples[FLOOR])
+
+    def _row(self, name: str, system: JobSystem, submit: Submit) -> Sample:
+        first = self._numbers.take()
+        submitted, sample = measure(
+            system.servers.usage(), lambda: submit(first), lambda: system.wait_drained(DRAIN_SECONDS)
+        )
+        ids = system.ids_of(first, work.BLOCK)
+        if not 0 <= len(ids) - submitted.jobs <= submitted.unanswered:
+            raise WrongCount(f"{name}: {submitted.jobs} jobs were acknowledged, {len(ids)} are stored")
+        sample = replace(sample, jobs=len(ids))
+        work.check(system.read_back(ids), first, len(ids), submitted.unanswered)
+        self._tell_rate(name, sample)
+        return sample
+
+    def _warm_up(self, system: JobSystem) -> None:
+        self._one_by_one(system, self._settings.warm_up_jobs)(self._numbers.take())
+        system.wait_drained(DRAIN_SECONDS)
+
+    def _one_by_one(self, system: JobSystem, jobs: int) -> Submit:
+        return lambda first: create_one_by_one(system.grpc_address, first, jobs, self._settings.in_flight)
+
+    def _in_batches(self, system: JobSystem) -> Submit:
+        settings = self._settings
+        return lambda first: create_in_batches(
+            system.grpc_address, first, settings.batch_jobs, settings.batch_size, settings.batches_in_flight
+        )
+
+    def _over_rest(self, system: JobSystem, seconds: int) -> Submit:
+        return lambda first: create_over_rest(system.rest_address, first, seconds, self._settings.in_flight)
+
+    def _latency(self, name: str, system: JobSystem) -> Latency:
+        settings = self._settings
+        found = grpc_latency(
+            system.grpc_address, self._numbers.take(), settings.latency_jobs, settings.latency_rate
+        )
+        self._tell_latency(name, found)
+        return found
+
+    def _tell_rate(self, name: str, sample: Sample) -> None:
+        self._tell(
+            f"  {name:<18} {sample.rate:8,.0f} jobs/s, submitted at {sample.submit_rate:,.0f}/s,"
+            f" {sample.cpu_per_1000:.2f} CPU s per 1,000 jobs and {sample.load_per_1000 * 1000:.0f} µs of load a job"
+        )
+
+    def _tell_latency(self, name: str, found: Latency) -> None:
+        self._tell(f"  {name:<18} p50 {found.p50:.1f} ms, p95 {found.p95:.1f} ms, p99 {found.p99:.1f} ms")

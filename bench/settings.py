@@ -1,0 +1,37 @@
+"""What a benchmark run can be told; see docs/reference/performance.md."""
+
+from pathlib import Path
+
+from pydantic import Field, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from local_stack.settings import ROOT
+
+
+class BenchSettings(BaseSettings):
+    """Read from BENCH_ROUNDS, BENCH_GRPC_JOBS and so on. The services' own variables go through to them."""
+
+    model_config = SettingsConfigDict(env_prefix="BENCH_", env_ignore_empty=True, frozen=True)
+
+    rounds: PositiveInt = Field(default=3, description="how often everything is measured")
+    warm_up_jobs: PositiveInt = Field(
+        default=500, description="jobs before the first clock starts, in each system"
+    )
+    grpc_jobs: PositiveInt = Field(default=10_000, description="created one by one")
+    batch_jobs: PositiveInt = Field(default=20_000, description="created by BatchCreate, and by the floor")
+    celery_jobs: PositiveInt = 3_000
+    rest_seconds: PositiveInt = Field(default=4, description="of load on our gateway")
+    plain_seconds: PositiveInt = Field(default=2, description="of load on the plain version's gateway")
+    in_flight: PositiveInt = Field(default=64, description="calls at a time, one by one and REST")
+    batch_size: PositiveInt = Field(default=1_000, description="jobs in a BatchCreate")
+    batches_in_flight: PositiveInt = 4
+    floor_batch: PositiveInt = Field(default=200, description="the floor's, if BatchCreate was not measured")
+    latency_rate: PositiveInt = Field(default=50, description="jobs a second")
+    latency_jobs: PositiveInt = 500
+    memory_jobs: PositiveInt = Field(default=20_000, description="before the first look at memory")
+    memory_jobs_more: PositiveInt = Field(default=200_000, description="before the second")
+    stored: tuple[int, ...] = Field(default=(0, 100_000, 1_000_000), description="jobs there already")
+    waiting: tuple[int, ...] = Field(default=(1_000, 10_000, 50_000), description="jobs that wait")
+    api_servers: PositiveInt = 1
+    workers: PositiveInt = 1
+    output: Path = Field(default=ROOT / ".bench", description="folder for the results")

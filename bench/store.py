@@ -1,0 +1,26 @@
+"""The results in files: all figures as JSON, the tables as Markdown, the main figures as a picture."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.plot import rates_figure, save_svg
+from bench.report import report
+from bench.results import Results
+from bench.targets import verdicts
+
+
+def store(results: Results, folder: Path) -> list[Path]:
+    """Write results.json, results.md and results.svg; returns where they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    as_json, as_text, as_picture = (folder / f"results.{kind}" for kind in ("json", "md", "svg"))
+    judged = [{**asdict(each), "met": each.met} for each in verdicts(results)]
+    save_json({**asdict(results), "targets": judged}, as_json)
+    as_text.write_text(report(results) + "\n")
+    save_svg(rates_figure(results.rounds), as_picture)
+    return [as_json, as_text, as_picture]
+
+
+def save_json(data: Any, file: Path) -> None:
+    file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")

