@@ -29,6 +29,8 @@ ATTACH_SECONDS = 2.0
 MAIN = "MainThread"
 PYTHON_ROLES = "api_server", "worker"
 MOST_FUNCTIONS = 25
+EVERYWHERE = 0.95
+"""The share of samples from which on a function says nothing, for all is called from it."""
 PARTS = {
     "service_runtime/structs": "Struct conversion",
     "service_runtime/validation": "validation",
@@ -41,10 +43,12 @@ PARTS = {
     "motor/": "motor",
     "concurrent/futures/": "motor",
     "aiokafka/": "aiokafka",
-    "grpc/": "gRPC",
+    "grpc/": "gRPC, in Python",
     "service_runtime/": "interceptor and runtime",
     "api_server/": "our code",
     "worker_service/": "our code",
+    # What a callback does outside Python's own code, which is gRPC's core nearly always.
+    "asyncio/events.py": "gRPC, below Python",
     "asyncio/": "event loop",
     "selectors.py": "event loop",
 }
@@ -173,7 +177,11 @@ def tables(stacks: Stacks, micros: float) -> str:
     """The same samples by part, by function with what it calls, and by function alone, in µs of `micros`."""
     views = {
         "part": stacks.by_part().most_common(),
-        "function, with what it calls": stacks.by_function().most_common(MOST_FUNCTIONS * 2),
+        "function, with what it calls": [
+            (frame, count)
+            for frame, count in stacks.by_function().most_common(MOST_FUNCTIONS * 3)
+            if count < EVERYWHERE * stacks.total
+        ],
         "function alone": stacks.by_self().most_common(MOST_FUNCTIONS),
     }
     scale = micros / max(stacks.total, 1)

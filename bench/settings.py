@@ -1,11 +1,20 @@
 """What a benchmark run can be told; see docs/reference/performance.md."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from local_stack.settings import ROOT
+
+
+def _split(value: Any) -> Any:
+    return value.split(",") if isinstance(value, str) else value
+
+
+Counts = Annotated[tuple[NonNegativeInt, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
+"""Numbers in one variable: `0,1000`."""
 
 
 class BenchSettings(BaseSettings):
@@ -30,8 +39,8 @@ class BenchSettings(BaseSettings):
     latency_jobs: PositiveInt = 500
     memory_jobs: PositiveInt = Field(default=20_000, description="before the first look at memory")
     memory_jobs_more: PositiveInt = Field(default=200_000, description="before the second")
-    stored: tuple[int, ...] = Field(default=(0, 100_000, 1_000_000), description="jobs there already")
-    waiting: tuple[int, ...] = Field(default=(1_000, 10_000, 50_000), description="jobs that wait")
+    stored: Counts = Field(default=(0, 100_000, 1_000_000), description="jobs there already")
+    waiting: Counts = Field(default=(1_000, 10_000, 50_000), description="jobs that wait")
     api_servers: PositiveInt = 1
     workers: PositiveInt = 1
     output: Path = Field(default=ROOT / ".bench", description="folder for the results")

@@ -1,7 +1,9 @@
 """The benchmark's arithmetic, checks and verdicts."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 
 from bench import report, stats, work
 from bench.results import Latency, Memory, Results, Round, Sample
+from bench.settings import BenchSettings
 from bench.stats import Spread
 from bench.targets import CELERY, FLOOR, MEMORY_BOUND, OURS_BATCH, OURS_GRPC, OURS_REST, PLAIN, verdicts
+from local_stack.settings import ROOT
 
 
 def sample(rate: float, cpu: float = 1.0, load: float = 0.0) -> Sample:
@@ -180,3 +184,20 @@ def test_rows_get_numbers_of_their_own() -> None:
     numbers = work.Numbers()
 
     assert numbers.take() + work.BLOCK <= numbers.take()
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    page = (ROOT / "docs/reference/performance.md").read_text()
+    rows = dict(re.findall(r"^\| `BENCH_([A-Z_]+)` \| `(.*?)` \|", page, re.MULTILINE))
+
+    defaults = {}
+    for name, field in BenchSettings.model_fields.items():
+        default = field.default.relative_to(ROOT) if isinstance(field.default, Path) else field.default
+        defaults[name.upper()] = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    assert rows == defaults
+
+
+def test_counts_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_STORED", "0,5000")
+
+    assert BenchSettings().stored == (0, 5000)
