@@ -6,6 +6,7 @@ MongoDB and Kafka allow on this machine with the documents and indexes of the AP
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,9 @@ LEASE = timedelta(seconds=15)
 MOST_WARM_UP_JOBS = 2000
 
 Batch = Sequence[tuple[UUID, str]]
+
+# It warns while a new broker makes its first group, and goes on by itself.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 class Floor:

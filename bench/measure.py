@@ -11,9 +11,7 @@ SETTLE = 1.0
 """Seconds after the last result in which CPU time still counts, so that work put off is not forgotten."""
 
 
-def measure(
-    usage: Usage, submit: Callable[[], Submitted], wait_done: Callable[[], object]
-) -> tuple[Submitted, Sample]:
+def measure(usage: Usage, submit: Callable[[], Submitted], wait_done: Callable[[], object]) -> Sample:
     """The clock runs from the first call until `wait_done` returns."""
     usage.forget_peaks()
     before = usage.cpu_seconds()
@@ -22,7 +20,7 @@ def measure(
     wait_done()
     total = time.perf_counter() - begin
     time.sleep(SETTLE)
-    sample = Sample(
+    return Sample(
         jobs=submitted.jobs,
         submit_seconds=submitted.seconds,
         total_seconds=total,
@@ -30,4 +28,3 @@ def measure(
         load_cpu_seconds=submitted.cpu_seconds,
         peak_bytes=usage.peak_bytes(),
     )
-    return submitted, sample

@@ -111,7 +111,7 @@ class Scaling:
         self._set_consuming(consuming=False)
         (self._in_batches if has_method(BATCH_CREATE) else self._one_by_one)(level)
         usage = self._system.servers.usage()
-        _, sample = measure(usage, lambda: self._start(level), self._drained)
+        sample = measure(usage, lambda: self._start(level), self._drained)
         return WaitingPoint(level, sample.rate, sample.cpu_per_1000)
 
     def _seed(self, missing: int) -> None:
@@ -124,7 +124,7 @@ class Scaling:
 
     def _rates(self, submit: Callable[[], Submitted]) -> Spread:
         usage = self._system.servers.usage()
-        return spread(measure(usage, submit, self._drained)[1].rate for _ in range(self._settings.rounds))
+        return spread(measure(usage, submit, self._drained).rate for _ in range(self._settings.rounds))
 
     def _one_by_one(self, jobs: int) -> Submitted:
         return create_one_by_one(

@@ -29,8 +29,8 @@ class BenchSettings(BaseSettings):
     grpc_jobs: PositiveInt = Field(default=10_000, description="created one by one")
     batch_jobs: PositiveInt = Field(default=20_000, description="created by BatchCreate, and by the floor")
     celery_jobs: PositiveInt = 3_000
-    rest_seconds: PositiveInt = Field(default=4, description="of load on our gateway")
-    plain_seconds: PositiveInt = Field(default=2, description="of load on the plain version's gateway")
+    rest_jobs: PositiveInt = Field(default=10_000, description="submitted through our gateway")
+    plain_jobs: PositiveInt = Field(default=1_000, description="submitted to the plain version")
     in_flight: PositiveInt = Field(default=64, description="calls at a time, one by one and REST")
     batch_size: PositiveInt = Field(default=1_000, description="jobs in a BatchCreate")
     batches_in_flight: PositiveInt = 4
