@@ -10,7 +10,8 @@ How many jobs, rounds and so on are settings BENCH_*, see docs/reference/perform
 import sys
 
 from bench.compare import compare
-from bench.load.rest_load import RestLoadFailed, wrk
+from bench.errors import BenchFailed
+from bench.load.rest_load import wrk
 from bench.profile import profile
 from bench.scaling import scaling
 from bench.settings import BenchSettings
@@ -20,14 +21,14 @@ COMMANDS = {"compare": compare, "scaling": scaling, "profile": profile}
 
 
 def main(arguments: list[str]) -> int:
-    [name] = arguments or ["compare"]
+    name = " ".join(arguments) or "compare"
     if name not in COMMANDS:
         tell(__doc__ or "")
         return 2
     try:
         wrk()
         COMMANDS[name](BenchSettings(), tell)
-    except (StackError, RestLoadFailed) as error:
+    except (StackError, BenchFailed) as error:
         sys.stderr.write(f"\n{error}\n")
         return 1
     except KeyboardInterrupt:

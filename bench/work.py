@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 
+from bench.errors import BenchFailed
+
 DIGITS = 64
 BLOCK = 10_000_000
 
 
-class WrongResults(Exception):
+class WrongResults(BenchFailed):
     """What was read back is not what was submitted; the text says how it differs."""
 
 

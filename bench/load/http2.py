@@ -9,6 +9,8 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 
+from bench.errors import BenchFailed
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0x0, 0x1, 0x3, 0x4, 0x6, 0x7, 0x8
 END_STREAM, ACK, END_HEADERS = 0x1, 0x1, 0x4
@@ -27,7 +29,7 @@ _message = struct.Struct(">BI")
 _increment = struct.Struct(">I")
 
 
-class CallFailed(Exception):
+class CallFailed(BenchFailed):
     """The server refused a call or broke the connection off; the text says how."""
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from bench.errors import BenchFailed
 from bench.results import Latency
 from bench.stats import percentile
 from bench.work import digest, text
@@ -23,7 +24,7 @@ DEADLINE = 30.0
 START = 0.2
 
 
-class JobTookTooLong(Exception):
+class JobTookTooLong(BenchFailed):
     """A job had no result within DEADLINE."""
 
 

@@ -5,13 +5,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from bench.errors import BenchFailed
 from bench.load.submitted import Submitted
 
 SCRIPT = Path(__file__).with_name("create.lua")
 LONGEST = "900s"
 
 
-class RestLoadFailed(Exception):
+class RestLoadFailed(BenchFailed):
     """wrk is missing, or did not do what it should; the text says what to do."""
 
 

@@ -1,6 +1,6 @@
 """What py-spy tells, counted by part and by function."""
 
-from bench.profile import read_stacks, tables
+from bench.stacks import read_stacks, tables
 
 LINES = [
     "thread (MainThread: 0x7F);main (api_server/__main__.py:1);call (service_runtime/interceptor.py:9) 3",
