@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from celery import Celery
 
-from bench.load.latency import DEADLINE, POLL, START, JobTookTooLong, latency
+from bench.load.latency import DEADLINE, START, JobTookTooLong, latency, pause
 from bench.load.submitted import Submitted
 from bench.peers.celery_app import TASK
 from bench.results import Latency
@@ -52,5 +52,5 @@ class CeleryLoad:
         while self._app.backend.get_task_meta(task_id, cache=False)["status"] != SUCCESS:
             if time.perf_counter() - due > DEADLINE:
                 raise JobTookTooLong(task_id)
-            time.sleep(POLL)
+            time.sleep(pause(time.perf_counter() - due))
         return time.perf_counter() - due
