@@ -17,7 +17,6 @@ from local_stack.stack import Stack
 from tests.e2e.jobs_api import (
     create,
     get,
-    jobs_client,
     wait_for,
     wait_for_status,
     wait_until_ended,
@@ -25,12 +24,6 @@ from tests.e2e.jobs_api import (
 )
 from tests.e2e.rest import error_of
 from tests.gate import Gate
-
-
-@pytest.fixture
-def client(stack: Stack) -> Iterator[httpx.Client]:
-    with jobs_client(stack) as client:
-        yield client
 
 
 @pytest.fixture

@@ -14,13 +14,7 @@ from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.demo import JOBS, contains
 from local_stack.stack import Stack
 from service_runtime.structs import dict_to_struct
-from tests.e2e.jobs_api import create, get, jobs_client, wait_for_status, wait_until_ended
-
-
-@pytest.fixture
-def client(stack: Stack) -> Any:
-    with jobs_client(stack) as client:
-        yield client
+from tests.e2e.jobs_api import create, get, wait_for_status, wait_until_ended
 
 
 @pytest.fixture

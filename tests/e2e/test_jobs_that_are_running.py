@@ -1,7 +1,6 @@
 """What a handler says, and what is said to it, through the whole system: tries, time limits, progress, cancelling."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,20 +8,13 @@ import httpx
 import psutil
 import pytest
 
-from local_stack.stack import Stack
-from tests.e2e.jobs_api import create, get, jobs_client, wait_for, wait_until_ended
+from tests.e2e.jobs_api import create, get, wait_for, wait_until_ended
 from tests.gate import Gate
 
 WAYS = ["gated", "gated-thread", "gated-process"]
 ONE_TRY = {"maxAttempts": 1}
 NO_WAIT = {"initialBackoff": "0s", "jitter": 0}
 LONG_WAIT = {"initialBackoff": "3600s", "maxBackoff": "3600s", "jitter": 0}
-
-
-@pytest.fixture
-def client(stack: Stack) -> Iterator[httpx.Client]:
-    with jobs_client(stack) as client:
-        yield client
 
 
 def cancel(client: httpx.Client, job_id: str, reason: str = "") -> dict[str, Any]:

@@ -1,23 +1,15 @@
 """A job that takes its worker down again and again ends as failed, and no job beside it does."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 
 from local_stack.stack import Stack
-from tests.e2e.jobs_api import create, get, jobs_client, wait_for, wait_until_ended
+from tests.e2e.jobs_api import create, get, wait_for, wait_until_ended
 from tests.gate import Gate
 
 MOST_LOSSES = 5
 DEADLINE = 90.0
-
-
-@pytest.fixture
-def client(stack: Stack) -> Iterator[httpx.Client]:
-    with jobs_client(stack) as client:
-        yield client
 
 
 def test_only_the_guilty_one_of_jobs_that_are_lost_together_is_failed(

@@ -14,19 +14,12 @@ from service_runtime.health_probe import is_serving
 from tests.e2e.jobs_api import (
     create,
     get,
-    jobs_client,
     wait_for,
     wait_for_status,
     wait_until_ended,
     workers_client,
 )
 from tests.gate import Gate
-
-
-@pytest.fixture
-def client(stack: Stack) -> Iterator[httpx.Client]:
-    with jobs_client(stack) as client:
-        yield client
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def shift_clock(seconds: float) -> None:
 
     time.time = wrong_time
     time.time_ns = lambda: right_time_ns() + round(seconds * 1e9)
-    dt.datetime = WrongDatetime  # type: ignore[misc]
+    dt.datetime = WrongDatetime  # type: ignore[misc]  # - what this module is for
 
 
 if "FAULTS_CLOCK_SHIFT" in os.environ:

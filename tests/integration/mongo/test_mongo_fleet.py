@@ -38,7 +38,7 @@ async def test_wish_is_consuming_until_another_is_stored(empty_stores: MongoStor
     assert stopped == await fleet.fleet() == Fleet(consuming=False, revision=1)
     parts = [OneWorker("b"), OneWorker("a"), OneType("data")]
     for part in parts:
-        await fleet.change(lambda wish, part=part: wish.wished(False, part))  # type: ignore[misc]
+        await fleet.change(lambda wish, part=part: wish.wished(False, part))  # type: ignore[misc]  # - mypy infers no default
     assert await fleet.fleet() == Fleet(False, 4, ("a", "b"), ("data",))
     assert await fleet.change(lambda wish: wish.wished(True, None)) == Fleet(revision=5)
 
@@ -54,7 +54,7 @@ async def test_of_wishes_that_race_none_is_lost(empty_stores: MongoStores) -> No
     names = [f"worker-{n}" for n in range(20)]
     stopped = await asyncio.gather(
         *(
-            empty_stores.fleet.change(lambda wish, name=name: wish.wished(False, OneWorker(name)))  # type: ignore[misc]
+            empty_stores.fleet.change(lambda wish, name=name: wish.wished(False, OneWorker(name)))  # type: ignore[misc]  # - mypy infers no default
             for name in names
         )
     )
