@@ -66,10 +66,10 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_cannot_report(
 
 
 def says_that_it_lost(stack: Stack, job_id: str) -> bool:
-    """Whether the first worker knows that it holds a job no more: from a refusal, or from the job's next record."""
+    """Whether the first worker knows that it holds a job no more: from a refusal, the job's next record, or a heartbeat."""
     lines = [json.loads(line) for line in stack.log_file("worker", 1).read_text().splitlines()]
     told = {line["event"] for line in lines if line.get("job_id") == job_id}
-    return not told.isdisjoint({"report_refused", "claim_lost"})
+    return not told.isdisjoint({"report_refused", "claim_lost", "job_given_up"})
 
 
 def test_a_worker_that_was_frozen_for_longer_than_its_lease_runs_the_job_again(
