@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from api_server.domain.errors import JobNotFound, TransitionRefused
+from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.job import Dispatch, Job, ProgressNote
 from api_server.domain.judgement import Taken
@@ -33,15 +33,18 @@ Outcome = Taken | JobNotFound | TransitionRefused | InvalidArgument
 
 
 class JobStore(Protocol):
-    """Jobs by id, changed only by transitions."""
+    """Jobs by id, changed only by transitions; several at a time, each of which stands in a call once at most."""
 
-    async def insert(self, job: Job, due_time: datetime) -> Job:
-        """Store `job` with a majority of the database; return the stored one, which is an older one if this very
-        request was stored before. Raises JobIdTaken if the id belongs to a job of other words (Job.same_request).
+    async def insert_all(
+        self, jobs: Sequence[tuple[Job, datetime]]
+    ) -> list[Job | JobIdTaken | InvalidArgument]:
+        """Store new jobs, each due at its time, with a majority of the database; for each the stored one, which is an older one if this very
+        request was stored before. JobIdTaken: the id belongs to a job of other words (Job.same_request).
+        InvalidArgument, field `payload`: it cannot be stored.
         """
 
-    async def get(self, job_id: UUID) -> Job | None:
-        """The job as a majority has it."""
+    async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
+        """The jobs as a majority has them."""
 
     async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
         """Take each step whose guard holds, with a majority; outcomes in order. Each job stands there once at most.

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
-from api_server.domain.errors import IdempotencyKeyReused, JobNotFound
+from api_server.domain.errors import IdempotencyKeyReused, JobNotFound, StoreUnavailable
 from api_server.domain.job import Dispatch, Job, Status
 from api_server.domain.judgement import Taken
 from api_server.domain.listing import JobFilter, JobPage
@@ -17,6 +17,7 @@ from api_server.domain.retry import UNTRIED, Tries
 from api_server.domain.steps import Circumstances, Leases, Step, to_transition
 from api_server.domain.transition import Transition
 from api_server.domain.transitions import cancel, retry
+from api_server.job_groups import JobGroups
 from api_server.ports import Clock, Dispatcher, JobStore, KeyStore
 from service_runtime.errors import InvalidArgument, ServiceError, Violation, invalid
 
@@ -49,6 +50,7 @@ class JobService:
     ) -> None:
         """`chance`: a number from 0 to 1, which spreads the next tries of jobs."""
         self._store = store
+        self._groups = JobGroups(store, on_insert=self._offer)
         self._keys = keys
         self._clock = clock
         self._dispatcher = dispatcher
@@ -69,14 +71,13 @@ class JobService:
             if known_hash != key.request_hash:
                 raise IdempotencyKeyReused(key.value)
         job = wanted.to_job(job_id, now)
-        stored = await self._store.insert(job, first_due_time(job))
-        self._offer(stored, now)
+        stored = await self._groups.insert(job, first_due_time(job))
         log.info("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
         return self._shown(stored)
 
     async def get(self, job_id: UUID) -> Job:
         """Raises JobNotFound."""
-        job = await self._store.get(job_id)
+        job = await self._groups.get(job_id)
         if job is None:
             raise JobNotFound(job_id)
         return self._shown(job)
@@ -88,16 +89,16 @@ class JobService:
 
     async def cancel(self, job_id: UUID, reason: str) -> Job:
         """Call a job off; the job as it is afterwards."""
-        await self._apply_one(cancel(job_id, uuid4().hex, reason, self._clock.now()))
+        await self._groups.apply(cancel(job_id, uuid4().hex, reason, self._clock.now()))
         self._dispatcher.claimed([job_id])
         log.info("job_cancelled", job_id=str(job_id))
         return await self.get(job_id)
 
     async def retry(self, job_id: UUID, expire_time: datetime | None = None) -> Job:
         """Queue a failed or cancelled job once more; the job as it is afterwards. `expire_time`: its new one, if any."""
-        await self._apply_one(retry(job_id, uuid4().hex, self._clock.now(), expire_time))
+        await self._groups.apply(retry(job_id, uuid4().hex, self._clock.now(), expire_time))
         job = await self.get(job_id)
-        self._offer(job, self._clock.now())
+        self._offer(job)
         log.info("job_retried", job_id=str(job_id), attempt=job.attempt)
         return job
 
@@ -133,7 +134,7 @@ class JobService:
             except InvalidArgument as error:
                 outcomes[index] = error
         if transitions:
-            applied = await self._store.apply(list(transitions.values()))
+            applied = await self._apply(list(transitions.values()))
             outcomes |= dict(zip(transitions, applied, strict=True))
         self._dispatcher.claimed(
             [
@@ -144,18 +145,25 @@ class JobService:
         )
         return [outcomes[index] for index in range(len(steps))]
 
+    async def _apply(self, transitions: Sequence[Transition]) -> Sequence[Taken | ServiceError]:
+        """Outcomes in order. One alone goes together with others' that wait."""
+        if len(transitions) > 1:
+            return await self._store.apply(transitions)
+        try:
+            return [await self._groups.apply(transitions[0])]
+        except StoreUnavailable:
+            raise
+        except ServiceError as error:
+            return [error]
+
     async def _tries(self, steps: Sequence[Step | InvalidArgument]) -> Mapping[UUID, Tries]:
         """Of jobs whose failures may not be their last. Others cost no read."""
         failing = [step.job_id for step in steps if isinstance(step, Step) and step.may_be_tried_again]
         return await self._store.tries(failing) if failing else {}
 
-    async def _apply_one(self, transition: Transition) -> None:
-        (outcome,) = await self._store.apply([transition])
-        if isinstance(outcome, ServiceError):
-            raise outcome
-
-    def _offer(self, job: Job, now: datetime) -> None:
+    def _offer(self, job: Job) -> None:
         """Have a job published that may be started now."""
+        now = self._clock.now()
         if job.status is Status.QUEUED and not job.is_waiting(now) and not job.is_expired(now):
             self._dispatcher.offer(Dispatch.of(job))
 

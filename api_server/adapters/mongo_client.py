@@ -40,6 +40,8 @@ CODEC: CodecOptions[Mapping[str, Any]] = CodecOptions(
 )
 RAW_CODEC: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 
+DUPLICATE_KEY = 11000
+"""Server error code: a document with this `_id` is there."""
 INTERRUPTED = frozenset(
     {
         6,  # HostUnreachable
@@ -99,8 +101,11 @@ def is_outage(error: PyMongoError) -> bool:
     if isinstance(error, ConnectionFailure | WriteConcernError) or error.timeout:
         return True
     if isinstance(error, BulkWriteError):
-        # Errors of the single writes decide; with none, only the majority's word is missing.
-        return all(e.get("code") in INTERRUPTED for e in error.details.get("writeErrors", []))
+        # Errors of the single writes decide; with none, or only with documents that are there already, the majority's
+        # word is missing.
+        return all(
+            e.get("code") in {*INTERRUPTED, DUPLICATE_KEY} for e in error.details.get("writeErrors", [])
+        )
     return isinstance(error, OperationFailure) and error.code in INTERRUPTED
 
 

@@ -1,16 +1,24 @@
 """Jobs in MongoDB: the JobStore."""
 
 import asyncio
+from collections.abc import Collection as Group
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
-from api_server.adapters.mongo_client import RAW_CODEC, READ_SECONDS, Collection, Document, within
+from api_server.adapters.mongo_client import (
+    DUPLICATE_KEY,
+    RAW_CODEC,
+    READ_SECONDS,
+    Collection,
+    Document,
+    within,
+)
 from api_server.adapters.mongo_documents import decode_job, to_document, to_tries
 from api_server.adapters.mongo_lapses import lose_all
 from api_server.adapters.mongo_listing import read_page
@@ -36,13 +44,25 @@ class MongoJobStore:
         self._latest = jobs.with_options(read_concern=ReadConcern("local"))
         self._writes = writes
 
-    async def insert(self, job: Job, due_time: datetime) -> Job:
-        document = to_document(job, due_time)
-        return await self._writes.run(partial(self._insert, job, document))
+    async def insert_all(
+        self, jobs: Sequence[tuple[Job, datetime]]
+    ) -> list[Job | JobIdTaken | InvalidArgument]:
+        outcomes: dict[UUID, Job | JobIdTaken | InvalidArgument] = {}
+        documents: list[Document] = []
+        for job, due_time in jobs:
+            try:
+                documents.append(to_document(job, due_time))
+            except InvalidArgument as error:
+                outcomes[job.id] = error
+        undecided = {job.id: job for job, _ in jobs if job.id not in outcomes}
+        if undecided:
+            outcomes |= await self._writes.run(partial(self._insert, undecided, documents))
+        return [outcomes[job.id] for job, _ in jobs]
 
-    async def get(self, job_id: UUID) -> Job | None:
+    async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
         async with within(READ_SECONDS):
-            return await self._read(job_id)
+            found = await self._read(job_ids)
+        return [found.get(job_id) for job_id in job_ids]
 
     async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
         steps: list[Step] = []
@@ -124,25 +144,42 @@ class MongoJobStore:
     async def lose_all(self, worker_id: str, now: datetime) -> int:
         return await lose_all(self._jobs, self._writes, worker_id, now)
 
-    async def _insert(self, job: Job, document: Document) -> Job:
+    async def _insert(
+        self, jobs: Mapping[UUID, Job], documents: Sequence[Document]
+    ) -> Mapping[UUID, Job | JobIdTaken]:
+        """One statement for all; then those whose ids were there already are read back."""
+        outcomes: dict[UUID, Job | JobIdTaken] = {}
         for pause in pauses():
-            try:
-                await resend(lambda: self._jobs.insert_one(document))
-            except DuplicateKeyError:
-                stored = await resend(lambda: self._read(job.id))
-            else:
-                return job
-            # None: stored, but not yet by a majority.
-            if stored is not None:
-                if stored.same_request(job):
-                    return stored
-                raise JobIdTaken(job.id)
+            there = await resend(partial(self._insert_once, documents))
+            outcomes |= {each["_id"]: jobs[each["_id"]] for each in documents if each["_id"] not in there}
+            stored = await resend(partial(self._read, there)) if there else {}
+            for job_id, job in stored.items():
+                outcomes[job_id] = job if job.same_request(jobs[job_id]) else JobIdTaken(job_id)
+            # Those not found are stored, but not yet by a majority.
+            documents = [each for each in documents if each["_id"] in there and each["_id"] not in stored]
+            if not documents:
+                break
             await asyncio.sleep(pause)
-        raise AssertionError("pauses never end")
+        return outcomes
 
-    async def _read(self, job_id: UUID) -> Job | None:
-        document = await self._undecoded.find_one({"_id": job_id})
-        return decode_job(document) if document is not None else None
+    async def _insert_once(self, documents: Sequence[Document]) -> set[UUID]:
+        """The ids that were there already."""
+        try:
+            await self._jobs.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            failures = error.details["writeErrors"]
+            if (
+                any(failure["code"] != DUPLICATE_KEY for failure in failures)
+                or error.details["writeConcernErrors"]
+            ):
+                raise
+            return {documents[failure["index"]]["_id"] for failure in failures}
+        return set()
+
+    async def _read(self, job_ids: Group[UUID]) -> dict[UUID, Job]:
+        cursor = self._undecoded.find({"_id": {"$in": list(job_ids)}})
+        jobs = [decode_job(document) async for document in cursor]
+        return {job.id: job for job in jobs}
 
     async def _take_all(self, steps: Sequence[Step]) -> Mapping[UUID, Outcome]:
         """Sends what is undecided until nothing is."""

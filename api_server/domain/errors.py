@@ -112,6 +112,16 @@ class FleetTooLarge(ServiceError):
         super().__init__(f"{workers} workers are known, and do not fit into one answer")
 
 
+class Overloaded(ServiceError):
+    """More waits to be stored than may wait. Nothing of the refused call was done."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "OVERLOADED"
+
+    def __init__(self) -> None:
+        super().__init__("too much is waiting to be stored; try again", retry_delay=RETRY_DELAY)
+
+
 class StoreUnavailable(ServiceError):
     """The database cannot be reached, or does not answer in time. Nothing acknowledged is lost."""
 

@@ -17,7 +17,7 @@ from api_server.due_scans import DueScan
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Broker
 from tests.integration.kafka.test_kafka_publisher import publish_until_written
-from tests.integration.mongo.jobs import new_job
+from tests.integration.mongo.jobs import get, insert, new_job
 from tests.unit.dispatch_fakes import make_dispatch
 
 NO_LEASE_ENDS = 3600.0
@@ -34,7 +34,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 async def store_job(stores: MongoStores, job_type: str, due_in: float = 0.0) -> Job:
     """A queued job that is due after so many seconds."""
     due_time = stores.clock.now() + timedelta(seconds=due_in)
-    return await stores.jobs.insert(new_job(job_type), due_time)
+    return await insert(stores, new_job(job_type), due_time)
 
 
 async def claim_job(stores: MongoStores, job: Job, worker: str, lease: float) -> None:
@@ -44,7 +44,7 @@ async def claim_job(stores: MongoStores, job: Job, worker: str, lease: float) ->
 
 
 async def status(stores: MongoStores, job_id: UUID) -> Status:
-    job = await stores.jobs.get(job_id)
+    job = await get(stores, job_id)
     assert job is not None
     return job.status
 

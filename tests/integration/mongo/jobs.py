@@ -52,7 +52,7 @@ def new_job(
 
 async def stored(stores: MongoStores, status: str = "queued", **words: Any) -> Job:
     """A job as it is read back. `status`: the contract's words, and `taken`: processing without a worker's name."""
-    job = await stores.jobs.insert(new_job(**words), now())
+    job = await insert(stores, new_job(**words), now())
     for step in _path(job.id, status):
         assert isinstance((await stores.jobs.apply([step]))[0], Taken)
     return await read(stores, job.id)
@@ -70,8 +70,21 @@ def _path(job_id: UUID, status: str) -> list[Transition]:
     return paths.get(status, [])
 
 
+async def insert(stores: MongoStores, job: Job, due_time: datetime) -> Job:
+    """The stored job. Raises its error."""
+    (stored,) = await stores.jobs.insert_all([(job, due_time)])
+    if isinstance(stored, Exception):
+        raise stored
+    return stored
+
+
+async def get(stores: MongoStores, job_id: UUID) -> Job | None:
+    (job,) = await stores.jobs.get_all([job_id])
+    return job
+
+
 async def read(stores: MongoStores, job_id: UUID) -> Job:
-    job = await stores.jobs.get(job_id)
+    job = await get(stores, job_id)
     assert job is not None
     return job
 

@@ -1,6 +1,7 @@
 """The service on a real database: what a caller may rely on when its call is sent twice or the server dies within."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -31,7 +32,7 @@ class DiesAtInsert:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def insert(self, _job: Job, _due_time: datetime) -> Job:
+    async def insert_all(self, _jobs: Sequence[tuple[Job, datetime]]) -> list[Job]:
         raise ServerDied
 
 

@@ -13,7 +13,16 @@ from api_server.domain.job import Dispatch
 from api_server.domain.records import Place
 from api_server.domain.transitions import claim, hand_back
 from api_server.ports import DueJob, Published
-from tests.integration.mongo.jobs import LEASE, WORKER, document, new_job, now, set_fields, stored
+from tests.integration.mongo.jobs import (
+    LEASE,
+    WORKER,
+    document,
+    insert,
+    new_job,
+    now,
+    set_fields,
+    stored,
+)
 
 SECOND = timedelta(seconds=1)
 
@@ -27,8 +36,8 @@ async def test_due_jobs_of_a_type_come_longest_due_first(empty_stores: MongoStor
     time = now()
     jobs = [new_job("file", {"path": str(i)}) for i in range(4)]
     for job, age in zip(jobs, [1, 3, 2, -1], strict=True):
-        await empty_stores.jobs.insert(job, time - age * SECOND)
-    await empty_stores.jobs.insert(new_job("data"), time - SECOND)
+        await insert(empty_stores, job, time - age * SECOND)
+    await insert(empty_stores, new_job("data"), time - SECOND)
     assert await empty_stores.due.due("file", time, 10) == [
         DueJob(Dispatch(jobs[i].id, "file", 0, jobs[i].payload), None, time - age * SECOND)
         for i, age in ((1, 3), (2, 2), (0, 1))
@@ -47,7 +56,7 @@ async def test_claimed_jobs_are_not_due(empty_stores: MongoStores) -> None:
 async def test_too_large_payload_stays_in_the_database(empty_stores: MongoStores) -> None:
     large, small = {"text": "x" * MAX_PAYLOAD}, {"text": "x" * (MAX_PAYLOAD - 100)}
     for payload in (large, small):
-        await empty_stores.jobs.insert(new_job(payload=payload), now())
+        await insert(empty_stores, new_job(payload=payload), now())
     due = await empty_stores.due.due("compute", now() + SECOND, 10)
     assert {each.dispatch.payload is None for each in due} == {True, False}
 

@@ -30,7 +30,7 @@ from api_server.ports import Published
 from local_stack.mongodb import uri
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
-from tests.integration.mongo.jobs import FAILURE, LEASE, WORKER, new_job, now
+from tests.integration.mongo.jobs import FAILURE, LEASE, WORKER, get, insert, new_job, now
 from tests.integration.mongo.test_mongo_fleet import identity
 
 BATCHES, BATCH = 200, 20
@@ -162,14 +162,14 @@ async def test_acknowledged_is_kept_and_unknown_can_be_sent_again(
     for load in loads:
         await load.verify()
     for job_id in seen:
-        assert await stores.jobs.get(job_id) is not None
+        assert await get(stores, job_id) is not None
 
 
 async def watch(stores: MongoStores, inserts: Load, seen: set[UUID], stop: asyncio.Event) -> None:
     """Reads each job while it is being stored."""
     while not stop.is_set():
         try:
-            job = await stores.jobs.get(inserts.current.id) if inserts.current else None
+            job = await get(stores, inserts.current.id) if inserts.current else None
         except StoreUnavailable:
             continue
         if job is not None:
@@ -179,10 +179,10 @@ async def watch(stores: MongoStores, inserts: Load, seen: set[UUID], stop: async
 
 def insert_load(stores: MongoStores) -> Load:
     async def send(job: Job) -> None:
-        assert await stores.jobs.insert(job, now()) == job
+        assert await insert(stores, job, now()) == job
 
     async def check(job: Job) -> None:
-        assert await stores.jobs.get(job.id) == job
+        assert await get(stores, job.id) == job
 
     return Load([new_job() for _ in range(10 * BATCHES)], send, check)
 

@@ -34,6 +34,8 @@ from tests.integration.mongo.jobs import (
     RESULT,
     WORKER,
     document,
+    get,
+    insert,
     new_job,
     now,
     read,
@@ -128,13 +130,13 @@ async def test_stored_job_reads_back_as_it_was_inserted(stores: MongoStores) -> 
     job = new_job(
         payload={"a.b": {"$x": [1, 2.5, None, True, "", {}]}, "": []}, labels={"team": "a=b", "z": ""}
     )
-    assert await stores.jobs.insert(job, now()) == job
+    assert await insert(stores, job, now()) == job
     assert await read(stores, job.id) == job
 
 
 async def test_absent_job_reads_as_none_and_is_not_found_by_a_step(stores: MongoStores) -> None:
     absent = uuid4()
-    assert await stores.jobs.get(absent) is None
+    assert await get(stores, absent) is None
     [outcome] = await stores.jobs.apply([claim(absent, WORKER, 0, now(), LEASE)])
     assert isinstance(outcome, JobNotFound)
 
@@ -142,20 +144,20 @@ async def test_absent_job_reads_as_none_and_is_not_found_by_a_step(stores: Mongo
 async def test_same_request_inserted_again_gives_the_job_as_it_is_by_then(stores: MongoStores) -> None:
     job = await stored(stores, "completed")
     again = replace(job, status=Status.QUEUED, result=None, create_time=now(), attempt=0, revision=1)
-    assert await stores.jobs.insert(again, now()) == job
+    assert await insert(stores, again, now()) == job
 
 
 async def test_other_words_under_the_same_id_are_refused(stores: MongoStores) -> None:
     job = await stored(stores)
     with pytest.raises(JobIdTaken):
-        await stores.jobs.insert(replace(job, payload={"input": "y"}), now())
+        await insert(stores, replace(job, payload={"input": "y"}), now())
     assert await read(stores, job.id) == job
 
 
 async def test_racing_inserts_of_one_request_all_get_the_one_job(stores: MongoStores) -> None:
     job = new_job()
     assert set(
-        map(id_and_revision, await asyncio.gather(*(stores.jobs.insert(job, now()) for _ in range(20))))
+        map(id_and_revision, await asyncio.gather(*(insert(stores, job, now()) for _ in range(20))))
     ) == {(job.id, 1)}
 
 
@@ -222,7 +224,7 @@ async def test_step_sent_again_is_taken_again_and_changes_nothing(
 async def test_batch_of_mixed_fates_tells_each_its_own(stores: MongoStores, size: int) -> None:
     jobs = [new_job() for _ in range(size)]
     for job in jobs:
-        await stores.jobs.insert(job, now())
+        await insert(stores, job, now())
     # Every fifth is claimed by somebody else first; every seventh does not exist.
     await stores.jobs.apply([claim(job.id, "w/9", 0, now(), LEASE) for job in jobs[::5]])
     wanted = [
@@ -330,7 +332,7 @@ async def test_result_that_cannot_be_stored_fails_its_own_step_only(
     assert refused.violations[0].field == "result"
     assert taken == Taken(Status.COMPLETED, 1)
     with pytest.raises(InvalidArgument, match="payload"):
-        await stores.jobs.insert(new_job(payload=bad), now())
+        await insert(stores, new_job(payload=bad), now())
 
 
 async def test_results_too_large_for_one_statement_are_all_stored(stores: MongoStores) -> None:

@@ -14,7 +14,17 @@ from api_server.domain.judgement import Taken
 from api_server.domain.records import Place
 from api_server.domain.transitions import EXPIRED, POISON, claim, complete, retry
 from api_server.ports import Published
-from tests.integration.mongo.jobs import LEASE, WORKER, document, new_job, now, read, set_fields, stored
+from tests.integration.mongo.jobs import (
+    LEASE,
+    WORKER,
+    document,
+    insert,
+    new_job,
+    now,
+    read,
+    set_fields,
+    stored,
+)
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -162,7 +172,7 @@ async def test_of_a_report_and_a_lapse_that_race_one_holds(empty_stores: MongoSt
 async def test_a_scan_that_began_before_a_job_was_stored_does_not_end_it(empty_stores: MongoStores) -> None:
     time = now()
     job = new_job(create_time=time, expire_time=time - MINUTE)
-    await empty_stores.jobs.insert(job, time - MINUTE)
+    await insert(empty_stores, job, time - MINUTE)
     assert await empty_stores.due.expire([job.id], time - timedelta(milliseconds=1)) == 0
     assert await empty_stores.due.expire([job.id], time) == 1
 
@@ -172,7 +182,7 @@ async def test_a_waiting_job_fails_at_its_expire_time(empty_stores: MongoStores)
     job = new_job(expire_time=time)
     later = new_job(expire_time=time + timedelta(milliseconds=1))
     for each in (job, later):
-        await empty_stores.jobs.insert(each, time)
+        await insert(empty_stores, each, time)
     due = await empty_stores.due.due("compute", time, 10)
     assert {each.dispatch.job_id: each.is_expired for each in due} == {job.id: True, later.id: False}
     assert await empty_stores.due.expire([job.id, later.id], time) == 1

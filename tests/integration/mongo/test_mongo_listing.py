@@ -12,7 +12,7 @@ from api_server.adapters.mongo_listing import EXAMINED, PAGE_BYTES, find_far_end
 from api_server.adapters.mongo_stores import MongoStores
 from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter
-from tests.integration.mongo.jobs import new_job, now, uuid7
+from tests.integration.mongo.jobs import insert, new_job, now, uuid7
 
 MILLISECOND = timedelta(milliseconds=1)
 TYPES = ("compute", "data", "file")
@@ -119,7 +119,7 @@ async def test_page_ends_at_four_mebibytes(empty_stores: MongoStores) -> None:
     payload = {"text": "x" * (PAGE_BYTES // 4)}
     jobs = [new_job(payload=payload, create_time=now() + i * MILLISECOND) for i in range(9)]
     for job in jobs:
-        await empty_stores.jobs.insert(job, now())
+        await insert(empty_stores, job, now())
     page = await empty_stores.jobs.page(JobFilter(), None, 100)
     assert len(page.jobs) == 3
     assert page.next_after == page.jobs[-1].id
@@ -128,7 +128,7 @@ async def test_page_ends_at_four_mebibytes(empty_stores: MongoStores) -> None:
 
 async def test_single_job_above_the_bound_is_a_page(empty_stores: MongoStores) -> None:
     job = new_job(payload={"text": "x" * (PAGE_BYTES + 1)})
-    await empty_stores.jobs.insert(job, now())
+    await insert(empty_stores, job, now())
     assert [each.id for each in (await empty_stores.jobs.page(JobFilter(), None, 5)).jobs] == [job.id]
 
 

@@ -1,0 +1,108 @@
+"""Does together what is waiting already: group commit.
+
+While one batch is under way the next items gather, and go together when it has ended. No timer adds delay: at low load
+an item goes alone and at once; under load the cost of a batch is shared by all in it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from api_server.domain.errors import Overloaded
+
+PATIENCE = 0.1
+"""Seconds after which a batch holds up the next one no longer: one item that is hard to decide is not the others' trouble."""
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one batch in items and bytes, and of all that waits or is under way, in bytes."""
+
+    batch_items: int = 500
+    batch_bytes: int = 8 * 1024 * 1024
+    bytes_in_hand: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[T]):
+    """Something to be done. Two items with the same `key` are never in one batch, and stay in order; None: no key."""
+
+    content: T
+    size: int
+    key: Hashable | None = None
+
+
+class GroupCommit(Generic[T, R]):
+    """`commit` does a batch: it takes contents and gives one result, or error, for each, in their order."""
+
+    def __init__(
+        self,
+        commit: Callable[[list[T]], Awaitable[Sequence[R | Exception]]],
+        limits: Limits = Limits(),
+        patience: float = PATIENCE,
+    ) -> None:
+        """One batch at a time is under way, unless it takes longer than `patience` seconds."""
+        self._commit = commit
+        self._limits = limits
+        self._waiting: deque[tuple[Item[T], asyncio.Future[R]]] = deque()
+        self._bytes_in_hand = 0
+        self._patience = patience
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._running: asyncio.Task[None] | None = None
+
+    async def do(self, item: Item[T]) -> R:
+        """The item's result. Raises its error, or what the whole batch failed of; Overloaded if too much waits.
+
+        A caller that is cancelled tears no batch: its item is done all the same.
+        """
+        limits = self._limits
+        if self._bytes_in_hand and self._bytes_in_hand + item.size > limits.bytes_in_hand:
+            raise Overloaded
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._bytes_in_hand += item.size
+        self._waiting.append((item, future))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        return await asyncio.shield(future)
+
+    async def _run(self) -> None:
+        while batch := self._next_batch():
+            doing = asyncio.create_task(self._do(batch))
+            self._under_way.add(doing)
+            doing.add_done_callback(self._under_way.discard)
+            await asyncio.wait([doing], timeout=self._patience)
+        self._running = None
+
+    def _next_batch(self) -> list[tuple[Item[T], asyncio.Future[R]]]:
+        batch: list[tuple[Item[T], asyncio.Future[R]]] = []
+        keys: set[Hashable] = set()
+        size = 0
+        while self._waiting and len(batch) < self._limits.batch_items:
+            item, _ = self._waiting[0]
+            size += item.size
+            if item.key in keys or (batch and size > self._limits.batch_bytes):
+                break
+            if item.key is not None:
+                keys.add(item.key)
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _do(self, batch: Sequence[tuple[Item[T], asyncio.Future[R]]]) -> None:
+        results: Sequence[R | Exception]
+        try:
+            results = await self._commit([item.content for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - each caller hears of it
+            results = [error] * len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+                future.exception()  # seen, though its caller may have gone
+            else:
+                future.set_result(result)
+        self._bytes_in_hand -= sum(item.size for item, _ in batch)

@@ -1,0 +1,54 @@
+"""Calls of many clients, each about one job, as few statements."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from api_server.domain.job import Job
+from api_server.domain.judgement import Taken
+from api_server.domain.payload_size import least_bytes
+from api_server.domain.transition import Transition
+from api_server.group_commit import GroupCommit, Item
+from api_server.ports import JobStore
+from service_runtime.errors import ServiceError
+
+OVERHEAD_BYTES = 1000
+"""What a job takes besides its payload, roughly."""
+ENOUGH_BYTES = 4 * 1024 * 1024
+"""Sizes are counted up to this."""
+
+
+class JobGroups:
+    """Single jobs in and out of a JobStore: what waits goes together."""
+
+    def __init__(self, store: JobStore, on_insert: Callable[[Job], None]) -> None:
+        """`on_insert` is told of each job that is stored, also when its caller has gone."""
+        self._store = store
+        self._on_insert = on_insert
+        self._inserts: GroupCommit[tuple[Job, datetime], Job] = GroupCommit(self._insert_all)
+        self._reads: GroupCommit[UUID, Job | None] = GroupCommit(store.get_all)
+        self._steps: GroupCommit[Transition, Taken] = GroupCommit(store.apply)
+
+    async def insert(self, job: Job, due_time: datetime) -> Job:
+        """See JobStore.insert_all. Raises the job's own error, StoreUnavailable, or Overloaded."""
+        return await self._inserts.do(Item((job, due_time), _size(job.payload), key=job.id))
+
+    async def get(self, job_id: UUID) -> Job | None:
+        """See JobStore.get_all. Raises StoreUnavailable, or Overloaded."""
+        return await self._reads.do(Item(job_id, OVERHEAD_BYTES))
+
+    async def apply(self, transition: Transition) -> Taken:
+        """See JobStore.apply. Raises the job's own error, StoreUnavailable, or Overloaded."""
+        return await self._steps.do(Item(transition, _size(transition.result or {}), key=transition.job_id))
+
+    async def _insert_all(self, jobs: Sequence[tuple[Job, datetime]]) -> Sequence[Job | ServiceError]:
+        outcomes = await self._store.insert_all(jobs)
+        for outcome in outcomes:
+            if isinstance(outcome, Job):
+                self._on_insert(outcome)
+        return outcomes
+
+
+def _size(value: Any) -> int:
+    return OVERHEAD_BYTES + least_bytes(value, ENOUGH_BYTES)

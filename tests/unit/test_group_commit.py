@@ -1,0 +1,192 @@
+"""What waits goes together, in order, within limits, and nobody's fault or absence is another's."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_server.domain.errors import Overloaded
+from api_server.group_commit import GroupCommit, Item, Limits
+
+
+class Batches:
+    """A commit that waits for `go` before each batch, and answers each content with itself."""
+
+    def __init__(self) -> None:
+        self.done: list[list[str]] = []
+        self.under_way = 0
+        self.go = asyncio.Event()
+        self.faults: dict[str, Exception] = {}
+        self.all_fail_of: Exception | None = None
+
+    async def commit(self, contents: list[str]) -> list[str | Exception]:
+        self.under_way += 1
+        assert self.under_way == 1
+        await self.go.wait()
+        self.under_way -= 1
+        self.done.append(contents)
+        if self.all_fail_of is not None:
+            raise self.all_fail_of
+        return [self.faults.get(content, content) for content in contents]
+
+
+def started(group: GroupCommit[str, str], *items: Item[str]) -> list[asyncio.Task[str]]:
+    return [asyncio.create_task(group.do(item)) for item in items]
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_one_alone_goes_at_once() -> None:
+    batches = Batches()
+    batches.go.set()
+    group = GroupCommit(batches.commit, patience=60)
+    assert await group.do(Item("a", 1)) == "a"
+    assert await group.do(Item("b", 1)) == "b"
+    assert batches.done == [["a"], ["b"]]
+
+
+async def test_what_comes_while_a_batch_is_under_way_goes_together() -> None:
+    batches = Batches()
+    group = GroupCommit(batches.commit, patience=60)
+    first = started(group, Item("a", 1))
+    await settled()
+    rest = started(group, *(Item(name, 1) for name in "bcde"))
+    await settled()
+    batches.go.set()
+    assert await asyncio.gather(*first, *rest) == list("abcde")
+    assert batches.done == [["a"], ["b", "c", "d", "e"]]
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (Limits(batch_items=2), [["a"], ["b", "c"], ["d", "e"]]),
+        (Limits(batch_bytes=30), [["a"], ["b", "c", "d"], ["e"]]),
+        (Limits(batch_bytes=29), [["a"], ["b", "c"], ["d", "e"]]),
+        (Limits(batch_bytes=9), [["a"], ["b"], ["c"], ["d"], ["e"]]),
+    ],
+)
+async def test_a_batch_is_bounded_by_count_and_bytes(limits: Limits, expected: list[list[str]]) -> None:
+    batches = Batches()
+    group = GroupCommit(batches.commit, limits, patience=60)
+    tasks = started(group, Item("a", 10))
+    await settled()
+    tasks += started(group, *(Item(name, 10) for name in "bcde"))
+    await settled()
+    batches.go.set()
+    await asyncio.gather(*tasks)
+    assert batches.done == expected
+
+
+async def test_two_of_the_same_key_are_never_in_one_batch_and_stay_in_order() -> None:
+    batches = Batches()
+    group = GroupCommit(batches.commit, patience=60)
+    tasks = started(group, Item("a", 1))
+    await settled()
+    tasks += started(group, Item("b1", 1, "b"), Item("c", 1, "c"), Item("b2", 1, "b"), Item("d", 1, "d"))
+    await settled()
+    batches.go.set()
+    await asyncio.gather(*tasks)
+    assert batches.done == [["a"], ["b1", "c"], ["b2", "d"]]
+
+
+async def test_one_items_fault_is_not_the_others() -> None:
+    batches = Batches()
+    batches.faults["b"] = ValueError("b")
+    batches.go.set()
+    group = GroupCommit(batches.commit, patience=60)
+    results = await asyncio.gather(*started(group, *(Item(n, 1) for n in "abc")), return_exceptions=True)
+    assert results == ["a", batches.faults["b"], "c"]
+
+
+async def test_a_batch_that_fails_whole_fails_for_all_in_it_and_the_next_one_goes_on() -> None:
+    batches = Batches()
+    batches.all_fail_of = ConnectionError("away")
+    group = GroupCommit(batches.commit, patience=60)
+    tasks = started(group, *(Item(n, 1) for n in "ab"))
+    batches.go.set()
+    assert await asyncio.gather(*tasks, return_exceptions=True) == [batches.all_fail_of] * 2
+    batches.all_fail_of = None
+    assert await group.do(Item("c", 1)) == "c"
+
+
+async def test_a_caller_that_goes_away_tears_no_batch() -> None:
+    batches = Batches()
+    group = GroupCommit(batches.commit, patience=60)
+    tasks = started(group, Item("a", 1))
+    await settled()
+    tasks += started(group, *(Item(n, 1) for n in "bcd"))
+    await settled()
+    tasks[2].cancel()
+    await settled()
+    batches.go.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(results.pop(2), asyncio.CancelledError)
+    assert results == ["a", "b", "d"]
+    assert batches.done == [["a"], ["b", "c", "d"]]
+
+
+async def test_a_batch_that_takes_long_holds_up_the_next_one_no_longer() -> None:
+    gates = {"slow": asyncio.Event()}
+
+    async def commit(contents: list[str]) -> list[str | Exception]:
+        if contents[0] in gates:
+            await gates[contents[0]].wait()
+        return list(contents)
+
+    group = GroupCommit(commit, patience=0.01)
+    (slow,) = started(group, Item("slow", 1))
+    await settled()
+    assert await asyncio.wait_for(group.do(Item("quick", 1)), 5) == "quick"
+    assert not slow.done()
+    gates["slow"].set()
+    assert await slow == "slow"
+
+
+async def test_what_is_in_hand_is_bounded_in_bytes() -> None:
+    batches = Batches()
+    group = GroupCommit(batches.commit, Limits(bytes_in_hand=30), patience=60)
+    tasks = started(group, *(Item(n, 10) for n in "abc"))
+    await settled()
+    with pytest.raises(Overloaded):
+        await group.do(Item("d", 1))
+    batches.go.set()
+    await asyncio.gather(*tasks)
+    assert await group.do(Item("e", 30)) == "e"
+    assert await group.do(Item("larger than all", 31)) == "larger than all"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(1, 9)).map(lambda pair: Item(str(pair), pair[1], pair[0])),
+        max_size=30,
+    ),
+    st.integers(1, 5),
+    st.integers(1, 20),
+)
+def test_everything_is_done_once_and_within_the_limits(
+    items: list[Item[str]], batch_items: int, batch_bytes: int
+) -> None:
+    done: list[list[str]] = []
+
+    async def commit(contents: list[str]) -> list[str | Exception]:
+        done.append(contents)
+        await asyncio.sleep(0)
+        return list(contents)
+
+    async def run() -> list[str]:
+        group: GroupCommit[str, str] = GroupCommit(commit, Limits(batch_items, batch_bytes))
+        return await asyncio.gather(*(group.do(item) for item in items))
+
+    assert asyncio.run(run()) == [item.content for item in items]
+    assert [content for batch in done for content in batch] == [item.content for item in items]
+    sizes = {item.content: item.size for item in items}
+    for batch in done:
+        assert len(batch) <= batch_items
+        assert len(batch) == 1 or sum(sizes[content] for content in batch) <= batch_bytes
+        keys = [content.split(",")[0] for content in batch]
+        assert len(set(keys)) == len(keys)
