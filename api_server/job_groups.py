@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from api_server.domain.errors import AnswerTooLarge
 from api_server.domain.job import Job
 from api_server.domain.judgement import Taken
 from api_server.domain.payload_size import least_bytes
@@ -26,13 +27,21 @@ class JobGroups:
         """`on_insert` is told of each job that is stored, also when its caller has gone."""
         self._store = store
         self._on_insert = on_insert
-        self._inserts: GroupCommit[tuple[Job, datetime], Job] = GroupCommit(self._insert_all)
-        self._reads: GroupCommit[UUID, Job | None] = GroupCommit(store.get_all)
+        self._inserts: GroupCommit[tuple[Job, datetime], Job] = GroupCommit(self.insert_all)
+        self._reads: GroupCommit[UUID, Job | None] = GroupCommit(self._get_all)
         self._steps: GroupCommit[Transition, Taken] = GroupCommit(store.apply)
 
     async def insert(self, job: Job, due_time: datetime) -> Job:
         """See JobStore.insert_all. Raises the job's own error, StoreUnavailable, or Overloaded."""
         return await self._inserts.do(Item((job, due_time), _size(job.payload), key=job.id))
+
+    async def insert_all(self, jobs: Sequence[tuple[Job, datetime]]) -> Sequence[Job | ServiceError]:
+        """See JobStore.insert_all."""
+        outcomes = await self._store.insert_all(jobs)
+        for outcome in outcomes:
+            if isinstance(outcome, Job):
+                self._on_insert(outcome)
+        return outcomes
 
     async def get(self, job_id: UUID) -> Job | None:
         """See JobStore.get_all. Raises StoreUnavailable, or Overloaded."""
@@ -42,12 +51,13 @@ class JobGroups:
         """See JobStore.apply. Raises the job's own error, StoreUnavailable, or Overloaded."""
         return await self._steps.do(Item(transition, _size(transition.result or {}), key=transition.job_id))
 
-    async def _insert_all(self, jobs: Sequence[tuple[Job, datetime]]) -> Sequence[Job | ServiceError]:
-        outcomes = await self._store.insert_all(jobs)
-        for outcome in outcomes:
-            if isinstance(outcome, Job):
-                self._on_insert(outcome)
-        return outcomes
+    async def _get_all(self, job_ids: Sequence[UUID]) -> Sequence[Job | None]:
+        """Those who ask for one job each are not refused because others' are large."""
+        try:
+            return await self._store.get_all(job_ids)
+        except AnswerTooLarge:
+            half = len(job_ids) // 2
+            return [*await self._get_all(job_ids[:half]), *await self._get_all(job_ids[half:])]
 
 
 def _size(value: Any) -> int:

@@ -44,7 +44,7 @@ class JobStore(Protocol):
         """
 
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
-        """The jobs as a majority has them."""
+        """The jobs as a majority has them. Raises AnswerTooLarge."""
 
     async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
         """Take each step whose guard holds, with a majority; outcomes in order. Each job stands there once at most.

@@ -61,19 +61,38 @@ class JobService:
     async def create(self, wanted: NewJob, key: IdempotencyKey | None = None) -> Job:
         """Store a job; it is durable when this returns, and dispatched afterwards."""
         now = self._clock.now()
-        self._check_type(wanted.type)
-        wanted.check_times(now)
-        job_id = new_job_id(now) if wanted.id is None else check_client_id(wanted.id, now)
+        job = self._new_job(wanted, now)
         if key is not None:
             job_id, known_hash = await self._keys.remember(
-                key.value, job_id, key.request_hash, now, now + KEY_LIFETIME
+                key.value, job.id, key.request_hash, now, now + KEY_LIFETIME
             )
             if known_hash != key.request_hash:
                 raise IdempotencyKeyReused(key.value)
-        job = wanted.to_job(job_id, now)
+            job = replace(job, id=job_id)
         stored = await self._groups.insert(job, first_due_time(job))
         log.info("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
         return self._shown(stored)
+
+    async def create_batch(self, wanted: Sequence[NewJob | InvalidArgument]) -> list[Job | ServiceError]:
+        """Store each job that may be stored; outcomes in order. One that is an error already stays that.
+
+        Raises InvalidArgument if a chosen id stands there twice.
+        """
+        check_each_once([None if isinstance(each, InvalidArgument) else each.id for each in wanted])
+        now = self._clock.now()
+        outcomes: dict[int, Job | ServiceError] = {}
+        jobs: dict[int, tuple[Job, datetime]] = {}
+        for index, each in enumerate(wanted):
+            try:
+                job = self._new_job(each, now)
+                jobs[index] = job, first_due_time(job)
+            except InvalidArgument as error:
+                outcomes[index] = error
+        if jobs:
+            stored = await self._groups.insert_all(list(jobs.values()))
+            outcomes |= dict(zip(jobs, stored, strict=True))
+        log.info("jobs_created", count=sum(isinstance(outcome, Job) for outcome in outcomes.values()))
+        return [self._shown_or_error(outcomes[index]) for index in range(len(wanted))]
 
     async def get(self, job_id: UUID) -> Job:
         """Raises JobNotFound."""
@@ -81,6 +100,10 @@ class JobService:
         if job is None:
             raise JobNotFound(job_id)
         return self._shown(job)
+
+    async def get_batch(self, job_ids: Sequence[UUID]) -> list[Job | None]:
+        """The jobs in the order of the ids; None: there is none. Raises AnswerTooLarge."""
+        return [job and self._shown(job) for job in await self._store.get_all(job_ids)]
 
     async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
         """One page, newest first."""
@@ -118,7 +141,7 @@ class JobService:
 
         Raises InvalidArgument if a job stands there twice.
         """
-        check_each_job_once(steps)
+        check_each_once([None if isinstance(step, InvalidArgument) else step.job_id for step in steps])
         now = self._clock.now()
         tries = await self._tries(steps)
         outcomes: dict[int, Taken | ServiceError] = {}
@@ -173,20 +196,32 @@ class JobService:
             return job
         return replace(job, next_attempt_time=None)
 
+    def _shown_or_error(self, outcome: Job | ServiceError) -> Job | ServiceError:
+        return self._shown(outcome) if isinstance(outcome, Job) else outcome
+
+    def _new_job(self, wanted: NewJob | InvalidArgument, now: datetime) -> Job:
+        """Raises InvalidArgument if the type is not known, or a time or an id's time out of range."""
+        if isinstance(wanted, InvalidArgument):
+            raise wanted
+        self._check_type(wanted.type)
+        wanted.check_times(now)
+        job_id = new_job_id(now) if wanted.id is None else check_client_id(wanted.id, now)
+        return wanted.to_job(job_id, now)
+
     def _check_type(self, job_type: str) -> None:
         if job_type not in self._job_types:
             allowed = ", ".join(self._job_types)
             raise invalid("type", "type.known", f"must be one of {allowed}, is {job_type!r}")
 
 
-def check_each_job_once(steps: Sequence[Step | InvalidArgument]) -> None:
-    """Raise InvalidArgument naming each step whose job another step before it names."""
+def check_each_once(job_ids: Sequence[UUID | None]) -> None:
+    """Raise InvalidArgument naming each request whose job another one before it names. None: it names none."""
     seen: dict[UUID, int] = {}
     violations = []
-    for index, step in enumerate(steps):
-        if isinstance(step, InvalidArgument):
+    for index, job_id in enumerate(job_ids):
+        if job_id is None:
             continue
-        first = seen.setdefault(step.job_id, index)
+        first = seen.setdefault(job_id, index)
         if first != index:
             description = f"must stand in the batch once, is also requests[{first}].id"
             violations.append(Violation(f"requests[{index}].id", "batch.id_once", description))

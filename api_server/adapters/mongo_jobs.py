@@ -5,6 +5,7 @@ from collections.abc import Collection as Group
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from pymongo import UpdateOne
@@ -17,6 +18,7 @@ from api_server.adapters.mongo_client import (
     READ_SECONDS,
     Collection,
     Document,
+    read_up_to,
     within,
 )
 from api_server.adapters.mongo_documents import decode_job, to_document, to_tries
@@ -24,7 +26,7 @@ from api_server.adapters.mongo_lapses import lose_all
 from api_server.adapters.mongo_listing import read_page
 from api_server.adapters.mongo_plan import Statement, Step, encode_step, plan
 from api_server.adapters.mongo_writes import Writes, pauses, resend
-from api_server.domain.errors import JobIdTaken
+from api_server.domain.errors import AnswerTooLarge, JobIdTaken
 from api_server.domain.job import Job, ProgressNote, Status
 from api_server.domain.judgement import Eligible, Judgement, Taken, judge
 from api_server.domain.listing import JobFilter, JobPage
@@ -32,6 +34,9 @@ from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
 from api_server.ports import Outcome
 from service_runtime.errors import InvalidArgument
+
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+"""As BSON, of all jobs that one call reads."""
 
 
 class MongoJobStore:
@@ -61,7 +66,10 @@ class MongoJobStore:
 
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
         async with within(READ_SECONDS):
-            found = await self._read(job_ids)
+            documents, are_all = await read_up_to(self._find(job_ids), MAX_ANSWER_BYTES)
+        if not are_all:
+            raise AnswerTooLarge(MAX_ANSWER_BYTES)
+        found = {job.id: job for job in map(decode_job, documents)}
         return [found.get(job_id) for job_id in job_ids]
 
     async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
@@ -177,9 +185,11 @@ class MongoJobStore:
         return set()
 
     async def _read(self, job_ids: Group[UUID]) -> dict[UUID, Job]:
-        cursor = self._undecoded.find({"_id": {"$in": list(job_ids)}})
-        jobs = [decode_job(document) async for document in cursor]
+        jobs = [decode_job(document) async for document in self._find(job_ids)]
         return {job.id: job for job in jobs}
+
+    def _find(self, job_ids: Group[UUID]) -> Any:
+        return self._undecoded.find({"_id": {"$in": list(job_ids)}})
 
     async def _take_all(self, steps: Sequence[Step]) -> Mapping[UUID, Outcome]:
         """Sends what is undecided until nothing is."""

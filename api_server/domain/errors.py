@@ -6,7 +6,8 @@ ServiceError
 ├── TransitionRefused                     the job does not allow this step now
 ├── WorkerNotRegistered, WorkerNotFound
 ├── WorkerNameTaken                       another process has it, and may be alive
-├── FleetTooLarge
+├── FleetTooLarge, AnswerTooLarge
+├── Overloaded                            more waits to be stored than may wait
 ├── StoreUnavailable                      the database is out of reach
 └── InvalidArgument                       (service_runtime.errors)
 """
@@ -120,6 +121,16 @@ class Overloaded(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("too much is waiting to be stored; try again", retry_delay=RETRY_DELAY)
+
+
+class AnswerTooLarge(ServiceError):
+    """What was asked for is more than one answer can carry."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "ANSWER_TOO_LARGE"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the jobs are together larger than {limit} bytes; ask for fewer at a time")
 
 
 class StoreUnavailable(ServiceError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,12 +18,12 @@ from service_runtime.statuses import error_to_status
 from service_runtime.structs import dict_to_struct
 
 
-def job_message(job: Job) -> job_pb2.Job:
+def job_message(job: Job, *, with_payload: bool = True) -> job_pb2.Job:
     message = job_pb2.Job(
         id=str(job.id),
         type=job.type,
         status=job_pb2.Job.Status.Value(job.status.value),
-        payload=dict_to_struct(dict(job.payload)),
+        payload=dict_to_struct(dict(job.payload)) if with_payload else None,
         attempt=job.attempt,
         revision=job.revision,
         worker_id=job.worker_id,
@@ -80,6 +81,23 @@ def _error_message(failure: Failure) -> job_pb2.JobError:
 def list_message(jobs: Sequence[Job], next_page_token: str) -> job_service_pb2.ListResponse:
     return job_service_pb2.ListResponse(
         jobs=[job_message(job) for job in jobs], next_page_token=next_page_token
+    )
+
+
+def created_message(outcomes: Sequence[Job | ServiceError]) -> job_service_pb2.BatchCreateResponse:
+    return job_service_pb2.BatchCreateResponse(outcomes=[_created(outcome) for outcome in outcomes])
+
+
+def _created(outcome: Job | ServiceError) -> job_service_pb2.CreateOutcome:
+    if isinstance(outcome, ServiceError):
+        return job_service_pb2.CreateOutcome(error=error_to_status(outcome))
+    return job_service_pb2.CreateOutcome(job=job_message(outcome, with_payload=False))
+
+
+def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_service_pb2.BatchGetResponse:
+    return job_service_pb2.BatchGetResponse(
+        jobs=[job_message(job) for job in jobs if job is not None],
+        missing_ids=[str(job_id) for job_id, job in zip(job_ids, jobs, strict=True) if job is None],
     )
 
 

@@ -14,7 +14,9 @@ from service_runtime.server import MAX_SEND_BYTES
 SERVICE_NAME = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
 REQUEST_TYPES = (
     job_service_pb2.CreateRequest,
+    job_service_pb2.BatchCreateRequest,
     job_service_pb2.GetRequest,
+    job_service_pb2.BatchGetRequest,
     job_service_pb2.ListRequest,
     job_service_pb2.UpdateStatusRequest,
     job_service_pb2.BatchUpdateStatusRequest,
@@ -39,8 +41,21 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         job = await self._jobs.create(await decoded(requests.new_job, request), key)
         return await encoded(job)
 
+    async def BatchCreate(
+        self, request: job_service_pb2.BatchCreateRequest, context: Any
+    ) -> job_service_pb2.BatchCreateResponse:
+        outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request))
+        return answers.created_message(outcomes)
+
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
         return await encoded(await self._jobs.get(requests.job_id(request.id)))
+
+    async def BatchGet(
+        self, request: job_service_pb2.BatchGetRequest, context: Any
+    ) -> job_service_pb2.BatchGetResponse:
+        job_ids = [requests.job_id(text) for text in request.ids]
+        jobs = await self._jobs.get_batch(job_ids)
+        return await asyncio.to_thread(answers.found_message, job_ids, jobs)
 
     async def List(self, request: job_service_pb2.ListRequest, context: Any) -> job_service_pb2.ListResponse:
         wanted = requests.job_filter(request)

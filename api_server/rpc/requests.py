@@ -1,8 +1,9 @@
 """Requests of the contract as what the services take. Messages have passed the contract's rules before."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
@@ -22,6 +23,8 @@ from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 from service_runtime.errors import InvalidArgument, Violation, invalid
 from service_runtime.structs import StructError, struct_to_dict
 
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 Metadata = tuple[tuple[str, str | bytes], ...]
 KEY_HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
@@ -51,6 +54,11 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
         expire_time=_stored_time(request, "expire_time"),
         timeout=_duration(request, "timeout"),
     )
+
+
+def new_jobs(request: job_service_pb2.BatchCreateRequest) -> list[NewJob | InvalidArgument]:
+    """Each item's job, or its own error."""
+    return [_or_error(new_job, item) for item in request.requests]
 
 
 def new_expire_time(request: job_service_pb2.RetryRequest) -> datetime | None:
@@ -114,17 +122,9 @@ def step(request: job_service_pb2.UpdateStatusRequest) -> Step:
     )
 
 
-def step_or_error(request: job_service_pb2.UpdateStatusRequest) -> Step | InvalidArgument:
-    """For a batch, in which one step's fault is not the others'."""
-    try:
-        return step(request)
-    except InvalidArgument as error:
-        return error
-
-
 def steps(request: job_service_pb2.BatchUpdateStatusRequest) -> list[Step | InvalidArgument]:
     """Each item's step, or its own error."""
-    return [step_or_error(item) for item in request.requests]
+    return [_or_error(step, item) for item in request.requests]
 
 
 def worker_identity(identity: worker_pb2.WorkerIdentity) -> WorkerIdentity:
@@ -165,6 +165,14 @@ def fleet_part(request: job_service_pb2.SetFleetRequest) -> Part | None:
     if not request.HasField("part"):
         return None
     return OneWorker(request.part.worker) if request.part.HasField("worker") else OneType(request.part.type)
+
+
+def _or_error(convert: Callable[[M], T], item: M) -> T | InvalidArgument:
+    """For a batch, in which one item's fault is not the others'."""
+    try:
+        return convert(item)
+    except InvalidArgument as error:
+        return error
 
 
 def _object(struct: Struct, field: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from api_server.domain.listing import JobFilter
 from api_server.domain.retry import FailureHint, RetryPolicy, Tries
 from api_server.domain.steps import Circumstances, Claim, Leases, Step, Token, to_transition
 from api_server.rpc import page_token, requests
-from api_server.service import check_each_job_once
+from api_server.service import check_each_once
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 from service_runtime.errors import InvalidArgument
 from service_runtime.structs import dict_to_struct
@@ -354,12 +354,8 @@ def test_a_chosen_id_carries_a_time_near_now(seconds: int, allowed: bool) -> Non
 
 
 def test_a_job_stands_in_a_batch_once_however_its_id_is_spelled() -> None:
-    steps = [
-        requests.step(job_service_pb2.UpdateStatusRequest(id=text, status=job_pb2.Job.processing))
-        for text in (str(ID), str(ID).upper())
-    ]
-    with pytest.raises(InvalidArgument, match=r"requests\[1\].id: .* also requests\[0\].id"):
-        check_each_job_once(steps)
+    with pytest.raises(InvalidArgument, match=r"requests\[2\].id: .* also requests\[1\].id"):
+        check_each_once([None, *(requests.job_id(text) for text in (str(ID), str(ID).upper())), None])
 
 
 CLAIM, TOKEN = Claim("w", 0), Token("w", 1)

@@ -47,10 +47,20 @@ class JobServiceStub:
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.CreateRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.BatchCreate = channel.unary_unary(
+                '/jobs.v1.JobService/BatchCreate',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.BatchCreateRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.BatchCreateResponse.FromString,
+                _registered_method=True)
         self.Get = channel.unary_unary(
                 '/jobs.v1.JobService/Get',
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.GetRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.BatchGet = channel.unary_unary(
+                '/jobs.v1.JobService/BatchGet',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.BatchGetRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.BatchGetResponse.FromString,
                 _registered_method=True)
         self.List = channel.unary_unary(
                 '/jobs.v1.JobService/List',
@@ -126,6 +136,19 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchCreate(self, request, context):
+        """Does up to 1000 Create calls in one durable write, each judged by itself: some may be stored and others refused. The
+        outcomes stand in the order of the requests. Sending the same call again is safe for requests with a client-chosen
+        `id`; there is no `idempotency-key` for a batch.
+
+        INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks a rule that stands
+        beside it; nothing was stored. What only the server can judge (an unknown type, a payload beyond its limits, an id's
+        time) is refused for itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Get(self, request, context):
         """Reads one job. What it shows is never taken back: the read sees only what a majority of the database has.
 
@@ -133,6 +156,16 @@ class JobServiceServicer:
         NOT_FOUND: there is no such job.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} has always answered the job itself, as AIP-131 has it
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchGet(self, request, context):
+        """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
+
+        INVALID_ARGUMENT: no or too many ids, or one that is not a UUID.
+        RESOURCE_EXHAUSTED: the jobs are together larger than an answer may be (reason ANSWER_TOO_LARGE); ask for fewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -269,10 +302,20 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=jobs_dot_v1_dot_job__service__pb2.CreateRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
+            'BatchCreate': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCreate,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.BatchCreateRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.BatchCreateResponse.SerializeToString,
+            ),
             'Get': grpc.unary_unary_rpc_method_handler(
                     servicer.Get,
                     request_deserializer=jobs_dot_v1_dot_job__service__pb2.GetRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'BatchGet': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGet,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.BatchGetRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.BatchGetResponse.SerializeToString,
             ),
             'List': grpc.unary_unary_rpc_method_handler(
                     servicer.List,
@@ -365,6 +408,33 @@ class JobService:
             _registered_method=True)
 
     @staticmethod
+    def BatchCreate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/BatchCreate',
+            jobs_dot_v1_dot_job__service__pb2.BatchCreateRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.BatchCreateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Get(request,
             target,
             options=(),
@@ -381,6 +451,33 @@ class JobService:
             '/jobs.v1.JobService/Get',
             jobs_dot_v1_dot_job__service__pb2.GetRequest.SerializeToString,
             jobs_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/BatchGet',
+            jobs_dot_v1_dot_job__service__pb2.BatchGetRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.BatchGetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,15 @@ class JobServiceStub:
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs has always answered the job itself, as AIP-133 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
+    BatchCreate: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateRequest, _job_service_pb2.BatchCreateResponse]
+    """Does up to 1000 Create calls in one durable write, each judged by itself: some may be stored and others refused. The
+    outcomes stand in the order of the requests. Sending the same call again is safe for requests with a client-chosen
+    `id`; there is no `idempotency-key` for a batch.
+
+    INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks a rule that stands
+    beside it; nothing was stored. What only the server can judge (an unknown type, a payload beyond its limits, an id's
+    time) is refused for itself.
+    """
     Get: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetRequest, _job_pb2.Job]
     """Reads one job. What it shows is never taken back: the read sees only what a majority of the database has.
 
@@ -61,6 +70,12 @@ class JobServiceStub:
     NOT_FOUND: there is no such job.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} has always answered the job itself, as AIP-131 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    BatchGet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchGetRequest, _job_service_pb2.BatchGetResponse]
+    """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
+
+    INVALID_ARGUMENT: no or too many ids, or one that is not a UUID.
+    RESOURCE_EXHAUSTED: the jobs are together larger than an answer may be (reason ANSWER_TOO_LARGE); ask for fewer.
     """
     List: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]
     """Reads jobs page by page, newest first. Jobs created while pages are being read shift nothing.
@@ -175,6 +190,15 @@ class JobServiceAsyncStub(JobServiceStub):
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs has always answered the job itself, as AIP-133 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
+    BatchCreate: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateRequest, _job_service_pb2.BatchCreateResponse]  # type: ignore[assignment]
+    """Does up to 1000 Create calls in one durable write, each judged by itself: some may be stored and others refused. The
+    outcomes stand in the order of the requests. Sending the same call again is safe for requests with a client-chosen
+    `id`; there is no `idempotency-key` for a batch.
+
+    INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks a rule that stands
+    beside it; nothing was stored. What only the server can judge (an unknown type, a payload beyond its limits, an id's
+    time) is refused for itself.
+    """
     Get: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Reads one job. What it shows is never taken back: the read sees only what a majority of the database has.
 
@@ -182,6 +206,12 @@ class JobServiceAsyncStub(JobServiceStub):
     NOT_FOUND: there is no such job.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} has always answered the job itself, as AIP-131 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    BatchGet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchGetRequest, _job_service_pb2.BatchGetResponse]  # type: ignore[assignment]
+    """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
+
+    INVALID_ARGUMENT: no or too many ids, or one that is not a UUID.
+    RESOURCE_EXHAUSTED: the jobs are together larger than an answer may be (reason ANSWER_TOO_LARGE); ask for fewer.
     """
     List: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]  # type: ignore[assignment]
     """Reads jobs page by page, newest first. Jobs created while pages are being read shift nothing.
@@ -301,6 +331,21 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def BatchCreate(
+        self,
+        request: _job_service_pb2.BatchCreateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.BatchCreateResponse, _abc.Awaitable[_job_service_pb2.BatchCreateResponse]]:
+        """Does up to 1000 Create calls in one durable write, each judged by itself: some may be stored and others refused. The
+        outcomes stand in the order of the requests. Sending the same call again is safe for requests with a client-chosen
+        `id`; there is no `idempotency-key` for a batch.
+
+        INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks a rule that stands
+        beside it; nothing was stored. What only the server can judge (an unknown type, a payload beyond its limits, an id's
+        time) is refused for itself.
+        """
+
+    @_abc_1.abstractmethod
     def Get(
         self,
         request: _job_service_pb2.GetRequest,
@@ -312,6 +357,18 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: there is no such job.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} has always answered the job itself, as AIP-131 has it
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+
+    @_abc_1.abstractmethod
+    def BatchGet(
+        self,
+        request: _job_service_pb2.BatchGetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.BatchGetResponse, _abc.Awaitable[_job_service_pb2.BatchGetResponse]]:
+        """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
+
+        INVALID_ARGUMENT: no or too many ids, or one that is not a UUID.
+        RESOURCE_EXHAUSTED: the jobs are together larger than an answer may be (reason ANSWER_TOO_LARGE); ask for fewer.
         """
 
     @_abc_1.abstractmethod

@@ -83,6 +83,20 @@ async def test_a_job_is_offered_to_the_workers_only_after_it_is_stored(stores: M
     assert offered.offers == [Dispatch(job.id, "compute", 0, {"input": "x"})]
 
 
+async def test_a_job_is_offered_although_its_caller_has_gone(stores: MongoStores) -> None:
+    offered = Offered()
+    creating = asyncio.create_task(service(stores, offered=offered).create(WANTED))
+    await asyncio.sleep(0)
+    creating.cancel()
+    await asyncio.wait([creating])
+    assert creating.cancelled()
+    async with asyncio.timeout(10):
+        while not offered.offers:
+            await asyncio.sleep(0.01)
+    (dispatch,) = offered.offers
+    assert (await service(stores).get(dispatch.job_id)).status is Status.QUEUED
+
+
 async def test_a_claim_by_this_server_spares_the_job_its_mark(stores: MongoStores) -> None:
     offered = Offered()
     jobs = service(stores, offered=offered)

@@ -1,0 +1,168 @@
+"""BatchCreate and BatchGet, by gRPC and by REST."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import httpx
+import pytest
+from google.rpc.code_pb2 import Code
+from uuid_utils import uuid7
+
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import (
+    BatchCreateRequest,
+    BatchCreateResponse,
+    BatchGetRequest,
+    BatchGetResponse,
+    CreateRequest,
+)
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from local_stack.stack import Stack
+from tests.e2e.jobs_api import jobs_client, wait_until_ended
+from tests.e2e.rest import COMPUTE, error_of
+
+MOST = 1000
+
+
+@pytest.fixture
+def jobs(stack: Stack) -> Iterator[JobServiceStub]:
+    with grpc.insecure_channel(stack.address("api_server", 1)) as channel:
+        yield JobServiceStub(channel)
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    with jobs_client(stack) as client:
+        yield client
+
+
+def request(**fields: Any) -> CreateRequest:
+    message = CreateRequest(type=fields.pop("type", "compute"), **fields)
+    message.payload.update({"input": "batch"})
+    return message
+
+
+def batch_create(jobs: JobServiceStub, *requests: CreateRequest) -> BatchCreateResponse:
+    return jobs.BatchCreate(BatchCreateRequest(requests=requests), timeout=20)
+
+
+def batch_get(jobs: JobServiceStub, *ids: str) -> BatchGetResponse:
+    return jobs.BatchGet(BatchGetRequest(ids=ids), timeout=20)
+
+
+def test_a_full_batch_is_stored_in_order_runs_and_is_read_in_order(
+    jobs: JobServiceStub, client: httpx.Client
+) -> None:
+    created = batch_create(jobs, *(request(labels={"n": str(n)}) for n in range(MOST)))
+    assert [outcome.job.labels["n"] for outcome in created.outcomes] == [str(n) for n in range(MOST)]
+    assert all(outcome.job.status == Job.queued for outcome in created.outcomes)
+    assert not any(outcome.job.HasField("payload") for outcome in created.outcomes)
+    ids = [outcome.job.id for outcome in created.outcomes]
+    for job_id in ids:
+        assert wait_until_ended(client, job_id)["status"] == "completed"
+    found = batch_get(jobs, *reversed(ids))
+    assert [job.id for job in found.jobs] == ids[::-1]
+    assert {job.result["hash"] for job in found.jobs} == {found.jobs[0].result["hash"]}
+    assert found.jobs[0].payload["input"] == "batch"
+    assert not found.missing_ids
+
+
+def test_each_job_of_a_batch_is_judged_by_itself(jobs: JobServiceStub) -> None:
+    taken, deep = str(uuid7()), CreateRequest(type="compute")
+    batch_create(jobs, request(id=taken))
+    inner: dict[str, Any] = {}
+    for _ in range(40):
+        inner = {"x": inner}
+    deep.payload.update(inner)
+    created = batch_create(
+        jobs,
+        request(),
+        request(type="unknown"),
+        deep,
+        CreateRequest(type="compute"),
+        request(id=taken),
+        request(id=taken[:-12] + "000000000000", labels={"a": "b"}),
+        request(labels={"last": "one"}),
+    )
+    kinds = [outcome.WhichOneof("outcome") for outcome in created.outcomes]
+    assert kinds == ["job", "error", "error", "error", "job", "job", "job"]
+    messages = [outcome.error.message for outcome in created.outcomes[1:4]]
+    assert [message.split(":")[0].split(".")[0] for message in messages] == ["type", "payload", "payload"]
+    assert all(outcome.error.code == Code.INVALID_ARGUMENT for outcome in created.outcomes[1:4])
+    assert created.outcomes[4].job.id == taken
+    assert created.outcomes[6].job.labels == {"last": "one"}
+
+
+def test_an_id_with_other_words_is_refused_and_the_same_batch_again_is_the_same_jobs(
+    jobs: JobServiceStub,
+) -> None:
+    requests = [request(id=str(uuid7())) for _ in range(50)]
+    first = batch_create(jobs, *requests)
+    again = batch_create(jobs, *requests)
+    assert [each.job.id for each in again.outcomes] == [each.job.id for each in first.outcomes]
+    requests[7].labels["other"] = "words"
+    third = batch_create(jobs, *requests)
+    assert third.outcomes[7].error.code == Code.ALREADY_EXISTS
+    assert sum(each.HasField("job") for each in third.outcomes) == 49
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [[], [request()] * (MOST + 1), [request(id=str(uuid7()))] * 2, [request(), request(id="no uuid")]],
+    ids=["none", "too many", "an id twice", "a rule of the contract"],
+)
+def test_a_batch_that_is_wrong_as_a_whole_stores_nothing(
+    jobs: JobServiceStub, requests: list[CreateRequest]
+) -> None:
+    mark = str(uuid4())
+    marked = [CreateRequest() for _ in requests]
+    for copy, original in zip(marked, requests, strict=True):
+        copy.CopyFrom(original)
+        copy.labels["mark"] = mark
+    with pytest.raises(grpc.RpcError) as caught:
+        batch_create(jobs, *marked)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_jobs_that_are_not_there_are_named(jobs: JobServiceStub) -> None:
+    (outcome,) = batch_create(jobs, request()).outcomes
+    absent = str(uuid4())
+    found = batch_get(jobs, absent, outcome.job.id)
+    assert [job.id for job in found.jobs] == [outcome.job.id]
+    assert found.missing_ids == [absent]
+
+
+@pytest.mark.parametrize(
+    "ids", [[], [str(uuid4())] * (MOST + 1), ["no uuid"]], ids=["none", "too many", "bad"]
+)
+def test_a_wrong_list_of_ids_is_refused(jobs: JobServiceStub, ids: list[str]) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        batch_get(jobs, *ids)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_jobs_too_large_for_one_answer_are_not_read_together_but_one_by_one(jobs: JobServiceStub) -> None:
+    large = CreateRequest(type="compute", labels={"large": "yes"})
+    large.payload.update({"input": "x" * 1_000_000})
+    ids = [batch_create(jobs, large).outcomes[0].job.id for _ in range(9)]
+    assert len(batch_get(jobs, *ids[:8]).jobs) == 8
+    with pytest.raises(grpc.RpcError) as caught:
+        batch_get(jobs, *ids)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_batches_by_rest(client: httpx.Client) -> None:
+    answer = client.post("/jobs:batchCreate", json={"requests": [COMPUTE, {**COMPUTE, "type": "unknown"}]})
+    assert answer.is_success, answer.text
+    stored, refused = answer.json()["outcomes"]
+    assert stored["job"]["status"] == "queued"
+    assert refused["error"]["code"] == Code.INVALID_ARGUMENT
+    wait_until_ended(client, stored["job"]["id"])
+    absent = str(uuid4())
+    found = client.get("/jobs:batchGet", params={"ids": [absent, stored["job"]["id"]]}).json()
+    assert [job["status"] for job in found["jobs"]] == ["completed"]
+    assert found["missingIds"] == [absent]
+    error_of(client.post("/jobs:batchCreate", json={"requests": []}), 400, 3)
+    error_of(client.get("/jobs:batchGet"), 400, 3)
