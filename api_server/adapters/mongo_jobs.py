@@ -23,7 +23,7 @@ from api_server.adapters.mongo_client import (
 )
 from api_server.adapters.mongo_documents import decode_job, to_document, to_tries
 from api_server.adapters.mongo_lapses import lose_all
-from api_server.adapters.mongo_listing import read_page
+from api_server.adapters.mongo_listing import PAGE_BYTES, read_page
 from api_server.adapters.mongo_plan import Statement, Step, encode_step, plan
 from api_server.adapters.mongo_writes import Writes, pauses, resend
 from api_server.domain.errors import AnswerTooLarge, JobIdTaken
@@ -34,9 +34,6 @@ from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
 from api_server.ports import Outcome
 from service_runtime.errors import InvalidArgument
-
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
-"""As BSON, of all jobs that one call reads."""
 
 
 class MongoJobStore:
@@ -66,9 +63,9 @@ class MongoJobStore:
 
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
         async with within(READ_SECONDS):
-            documents, are_all = await read_up_to(self._find(job_ids), MAX_ANSWER_BYTES)
+            documents, are_all = await read_up_to(self._find(job_ids), PAGE_BYTES)
         if not are_all:
-            raise AnswerTooLarge(MAX_ANSWER_BYTES)
+            raise AnswerTooLarge(PAGE_BYTES)
         found = {job.id: job for job in map(decode_job, documents)}
         return [found.get(job_id) for job_id in job_ids]
 
