@@ -20,7 +20,7 @@ from jobs.v1.job_service_pb2 import (
 )
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.stack import Stack
-from tests.e2e.jobs_api import jobs_client, wait_until_ended
+from tests.e2e.jobs_api import wait_until_ended
 from tests.e2e.rest import COMPUTE, error_of
 
 MOST = 1000
@@ -30,12 +30,6 @@ MOST = 1000
 def jobs(stack: Stack) -> Iterator[JobServiceStub]:
     with grpc.insecure_channel(stack.address("api_server", 1)) as channel:
         yield JobServiceStub(channel)
-
-
-@pytest.fixture
-def client(stack: Stack) -> Iterator[httpx.Client]:
-    with jobs_client(stack) as client:
-        yield client
 
 
 def request(**fields: Any) -> CreateRequest:
@@ -70,17 +64,14 @@ def test_a_full_batch_is_stored_in_order_runs_and_is_read_in_order(
 
 
 def test_each_job_of_a_batch_is_judged_by_itself(jobs: JobServiceStub) -> None:
-    taken, deep = str(uuid7()), CreateRequest(type="compute")
+    taken, empty_value = str(uuid7()), CreateRequest(type="compute")
     batch_create(jobs, request(id=taken))
-    inner: dict[str, Any] = {}
-    for _ in range(33):
-        inner = {"x": inner}
-    deep.payload.update(inner)
+    empty_value.payload.fields["x"].SetInParent()
     created = batch_create(
         jobs,
         request(),
         request(type="unknown"),
-        deep,
+        empty_value,
         CreateRequest(type="compute"),
         request(id=taken),
         request(id=taken[:-12] + "000000000000", labels={"a": "b"}),
@@ -93,6 +84,17 @@ def test_each_job_of_a_batch_is_judged_by_itself(jobs: JobServiceStub) -> None:
     assert all(outcome.error.code == Code.INVALID_ARGUMENT for outcome in created.outcomes[1:4])
     assert created.outcomes[4].job.id == taken
     assert created.outcomes[6].job.labels == {"last": "one"}
+
+
+def test_a_payload_of_a_batch_may_be_as_deep_as_any(jobs: JobServiceStub) -> None:
+    deepest: dict[str, Any] = {}
+    for _ in range(31):
+        deepest = {"x": deepest}
+    wanted = CreateRequest(type="compute")
+    wanted.payload.update(deepest)
+    (created,) = batch_create(jobs, wanted).outcomes
+    (found,) = batch_get(jobs, created.job.id).jobs
+    assert found.payload == wanted.payload
 
 
 def test_an_id_with_other_words_is_refused_and_the_same_batch_again_is_the_same_jobs(
@@ -166,3 +168,12 @@ def test_batches_by_rest(client: httpx.Client) -> None:
     assert found["missingIds"] == [absent]
     error_of(client.post("/jobs:batchCreate", json={"requests": []}), 400, 3)
     error_of(client.get("/jobs:batchGet"), 400, 3)
+
+
+def test_more_ids_than_a_url_holds_are_posted(client: httpx.Client) -> None:
+    job_id = client.post("/jobs", json=COMPUTE).json()["id"]
+    ids = [job_id, *(str(uuid4()) for _ in range(MOST - 1))]
+    found = client.post("/jobs:batchGet", json={"ids": ids}).json()
+    assert [job["id"] for job in found["jobs"]] == [job_id]
+    assert found["missingIds"] == ids[1:]
+    error_of(client.post("/jobs:batchGet", json={"ids": [*ids, str(uuid4())]}), 400, 3)
