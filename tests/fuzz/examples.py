@@ -52,6 +52,7 @@ CREATIONS = [
     job_service_pb2.CreateRequest(type="file", payload=dict_to_struct({"path": "haiku.txt"})),
     job_service_pb2.CreateRequest(type="blockchain", payload=dict_to_struct({"transactions": ["ab" * 32]})),
 ]
+OF_NO_TYPE = job_service_pb2.CreateRequest(id=NEW_IDS[2], type="unheard-of", payload=payload("d"))
 UPDATES = [
     job_service_pb2.UpdateStatusRequest(id=ID[JobRole.QUEUED], status=STATUS.processing, claim=CLAIM),
     job_service_pb2.UpdateStatusRequest(
@@ -101,7 +102,11 @@ IDENTITY = worker_pb2.WorkerIdentity(
 EXAMPLES: dict[type[Message], list[Message]] = {}
 for example in (
     *CREATIONS,
+    job_service_pb2.BatchCreateRequest(requests=CREATIONS[:3]),
+    # Of these, one is refused for its id and one for its type.
+    job_service_pb2.BatchCreateRequest(requests=[*CREATIONS[2:5], OF_NO_TYPE]),
     *(job_service_pb2.GetRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
+    job_service_pb2.BatchGetRequest(ids=[ID[JobRole.FINISHED], ABSENT_JOB, ID[JobRole.QUEUED]]),
     job_service_pb2.ListRequest(),
     job_service_pb2.ListRequest(page_size=3, status=STATUS.completed, type=UNWORKED),
     job_service_pb2.ListRequest(page_token=PAGE_TOKEN),

@@ -9,11 +9,12 @@ TERMINAL = {job_pb2.Job.completed, job_pb2.Job.failed, job_pb2.Job.cancelled}
 ENDED_BADLY = {job_pb2.Job.failed, job_pb2.Job.cancelled}
 
 
-def job_faults(job: Any) -> Iterator[str]:
-    """What is wrong with a job that came as an answer."""
+def job_faults(job: Any, *, has_payload: bool = True) -> Iterator[str]:
+    """What is wrong with a job that came as an answer. `has_payload`: whether such answers carry it."""
     is_terminal = job.status in TERMINAL
     rules = {
-        "has an id, a type and a payload": job.id and job.type and job.HasField("payload"),
+        "has an id and a type": job.id and job.type,
+        f"has {'a' if has_payload else 'no'} payload": job.HasField("payload") == has_payload,
         "has a status": job.status in job_pb2.Job.Status.values() and job.status,
         "has a revision": job.revision >= 1,
         "counts its claims": job.attempt >= (1 if job.HasField("start_time") else 0),

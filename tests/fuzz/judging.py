@@ -12,9 +12,10 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
 from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import CreateRequest, UpdateStatusRequest
+from jobs.v1.job_service_pb2 import BatchCreateResponse, CreateOutcome, UpdateOutcome
 from service_runtime.server import MAX_RECEIVE_BYTES, MAX_SEND_BYTES
 from tests.fuzz.calls import Call, NativeCall, RestCall
+from tests.fuzz.echoes import echo_faults
 from tests.fuzz.errors import MAX_ERROR_BYTES, error_faults, json_error_faults
 from tests.fuzz.jobs import job_faults
 from tests.fuzz.sending import Answer, NativeAnswer, RestAnswer
@@ -52,6 +53,14 @@ def answered(call: Call, answer: Answer) -> Message | None:
                     return json_format.Parse(answer.body, GetMessageClass(method.output_type)())
             raise json_format.ParseError(f"no call answers with {fields}")
     return None
+
+
+def told_of(answer: Message | None) -> Iterator[Job]:
+    """The jobs of which a caller knows from this answer that they are stored. Of one that is refused it knows nothing."""
+    if isinstance(answer, Job):
+        yield answer
+    elif isinstance(answer, BatchCreateResponse):
+        yield from (outcome.job for outcome in answer.outcomes if outcome.HasField("job"))
 
 
 def _native_faults(call: NativeCall, answer: NativeAnswer) -> Iterator[str]:
@@ -106,28 +115,14 @@ def _message_faults(call: Call, answer: Answer) -> Iterator[str]:
     if message is None:
         return
     if isinstance(call, NativeCall):
-        yield from _echo_faults(GetMessageClass(call.method.input_type).FromString(call.raw), message)
+        yield from echo_faults(GetMessageClass(call.method.input_type).FromString(call.raw), message)
     for part in _parts(message):
         if isinstance(part, Status):
             yield from error_faults(part, call.asked)
         elif isinstance(part, Job):
-            yield from job_faults(part)
-
-
-def _echo_faults(request: Message, answer: Message) -> Iterator[str]:
-    """Whether a job is what was asked for, to the last digit, and a result what was reported."""
-    if not isinstance(answer, Job):
-        return
-    if isinstance(request, CreateRequest):
-        asked = (request.type, request.payload, dict(request.labels))
-        if asked != (answer.type, answer.payload, dict(answer.labels)):
-            yield "the job is not the one that was asked for"
-    elif (
-        isinstance(request, UpdateStatusRequest)
-        and request.status == Job.completed
-        and request.result != answer.result
-    ):
-        yield "the result is not the one that was reported"
+            yield from job_faults(part, has_payload=not isinstance(message, BatchCreateResponse))
+        elif isinstance(part, CreateOutcome | UpdateOutcome) and not part.WhichOneof("outcome"):
+            yield "an item was neither taken nor refused"
 
 
 def _parts(message: Message) -> Iterator[Message]:

@@ -14,13 +14,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 
 from api_server.adapters.mongo_client import CODEC, RAW_CODEC
-from api_server.domain.errors import JobNotFound, StoreUnavailable
+from api_server.domain.errors import JobIdTaken, JobNotFound, StoreUnavailable
 from jobs.v1 import job_pb2, job_service_pb2
 from service_runtime.errors import InvalidArgument, ServiceError, Violation, invalid
 from service_runtime.statuses import error_to_status
 from tests.fuzz.calls import METHODS, SERVICES, NativeCall, RestCall
 from tests.fuzz.jobs import job_faults
-from tests.fuzz.judging import faults
+from tests.fuzz.judging import faults, told_of
 from tests.fuzz.logs import LogWatch
 from tests.fuzz.roles import REAL_SURROGATE, SURROGATE, JobRole, put_in_place
 from tests.fuzz.sending import NativeAnswer, RestAnswer
@@ -120,6 +120,71 @@ def test_a_job_with_another_payload_than_was_sent_is_found() -> None:
     job.payload["n"] = 2
     found = faults(call, NativeAnswer(grpc.StatusCode.OK, raw=job.SerializeToString()))
     assert list(found) == ["the job is not the one that was asked for"]
+
+
+def stored_outcome() -> job_service_pb2.CreateOutcome:
+    job = good_job()
+    job.ClearField("payload")
+    return job_service_pb2.CreateOutcome(job=job)
+
+
+REFUSED_OUTCOME = job_service_pb2.CreateOutcome(error=error_to_status(JobIdTaken(uuid4())))
+
+
+def batch_create_faults(*outcomes: job_service_pb2.CreateOutcome) -> list[str]:
+    """What is wrong with these as the answer to two jobs that were to be stored."""
+    item = job_service_pb2.CreateRequest(type="compute")
+    item.payload.SetInParent()
+    request = job_service_pb2.BatchCreateRequest(requests=[item, item])
+    call = NativeCall(
+        next(method for method in METHODS if method.name == "BatchCreate"), request.SerializeToString()
+    )
+    raw = job_service_pb2.BatchCreateResponse(outcomes=outcomes).SerializeToString()
+    return list(faults(call, NativeAnswer(grpc.StatusCode.OK, raw=raw)))
+
+
+def test_a_good_batch_is_good() -> None:
+    assert batch_create_faults(stored_outcome(), REFUSED_OUTCOME) == []
+
+
+def outcome_of(**fields: Any) -> job_service_pb2.CreateOutcome:
+    """One that was stored, with other fields."""
+    outcome = stored_outcome()
+    outcome.job.MergeFrom(job_pb2.Job(**fields))
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"),
+    [
+        ([stored_outcome()], "1 outcomes for 2 requests"),
+        ([REFUSED_OUTCOME, job_service_pb2.CreateOutcome()], "neither taken nor refused"),
+        ([REFUSED_OUTCOME, outcome_of(type="data")], "job 1 is not the one that was asked for"),
+        ([outcome_of(labels={"a": "b"}), REFUSED_OUTCOME], "job 0 is not the one that was asked for"),
+        ([outcome_of(payload={}), REFUSED_OUTCOME], "no payload"),
+    ],
+)
+def test_a_wrong_batch_is_found(outcomes: list[job_service_pb2.CreateOutcome], told: str) -> None:
+    assert told in "\n".join(batch_create_faults(*outcomes))
+
+
+def test_only_stored_jobs_of_a_batch_are_told_of() -> None:
+    outcome = stored_outcome()
+    answer = job_service_pb2.BatchCreateResponse(outcomes=[REFUSED_OUTCOME, outcome])
+    assert [job.id for job in told_of(answer)] == [outcome.job.id]
+
+
+def test_jobs_in_another_order_than_was_asked_for_are_found() -> None:
+    jobs = [good_job(), good_job()]
+    absent = str(uuid4())
+    request = job_service_pb2.BatchGetRequest(ids=[jobs[0].id.upper(), absent, jobs[1].id])
+    call = NativeCall(
+        next(method for method in METHODS if method.name == "BatchGet"), request.SerializeToString()
+    )
+    for order, is_right in ((jobs, True), (jobs[::-1], False), (jobs[:1], False)):
+        answer = job_service_pb2.BatchGetResponse(jobs=order, missing_ids=[absent])
+        found = list(faults(call, NativeAnswer(grpc.StatusCode.OK, raw=answer.SerializeToString())))
+        assert (found == []) is is_right
 
 
 @pytest.mark.parametrize(

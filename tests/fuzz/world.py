@@ -28,9 +28,9 @@ from tests.conftest import UNWORKED
 from tests.fuzz.calls import Call, NativeCall
 from tests.fuzz.cast import Casting
 from tests.fuzz.counts import Counts
-from tests.fuzz.judging import answered, faults
+from tests.fuzz.judging import answered, faults, told_of
 from tests.fuzz.logs import LogWatch
-from tests.fuzz.roles import put_in_place
+from tests.fuzz.roles import NEW_IDS, put_in_place
 from tests.fuzz.sending import Answer, Sender
 from tests.fuzz.storage import Storage
 
@@ -69,7 +69,8 @@ class World:
             await self._casting.register()
             self._is_registered = True
         actual = await self._casting.cast(text for call in calls for text in _texts(call))
-        self._job_ids.update(text.lower() for text in actual.values())
+        # A chosen id is no job yet: if its request is refused, there must be none.
+        self._job_ids.update(text.lower() for name, text in actual.items() if name not in NEW_IDS)
         sent = [_in_place(call, actual) for call in calls]
         try:
             answers = await self._sender.send(sent)
@@ -87,13 +88,12 @@ class World:
     async def _answer_faults(self, calls: Sequence[Call], answers: Sequence[Answer]) -> list[str]:
         """What is wrong with the answers, each by itself, and what was told but is not stored."""
         found = []
-        told = set()
+        told: set[str] = set()
         for call, answer in zip(calls, answers, strict=True):
             wrong = list(faults(call, answer))
             found += [f"{call!r}\n  was answered {repr(answer)[:SHOWN]}\n  {fault}" for fault in wrong]
             with suppress(DecodeError, ParseError):
-                if isinstance(job := answered(call, answer), Job):
-                    told.add(job.id)
+                told.update(job.id for job in told_of(answered(call, answer)))
         self._job_ids |= told
         lost = told - await self._storage.stored(told)
         return [*found, f"told, but not stored: {lost}"] if lost else found

@@ -1,0 +1,57 @@
+"""Whether an answer gives back what was asked for. Each function yields what is wrong, in words."""
+
+from collections.abc import Iterator
+
+from google.protobuf.message import Message
+
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import (
+    BatchCreateRequest,
+    BatchCreateResponse,
+    BatchGetRequest,
+    BatchGetResponse,
+    BatchUpdateStatusRequest,
+    BatchUpdateStatusResponse,
+    CreateRequest,
+    UpdateStatusRequest,
+)
+
+
+def echo_faults(request: Message, answer: Message) -> Iterator[str]:
+    """Whether a job is what was asked for, to the last digit, a result what was reported, and a batch in its order."""
+    match request, answer:
+        case CreateRequest(), Job():
+            if not _is_echo(request, answer) or request.payload != answer.payload:
+                yield "the job is not the one that was asked for"
+        case UpdateStatusRequest(status=Job.completed), Job():
+            if request.result != answer.result:
+                yield "the result is not the one that was reported"
+        case BatchCreateRequest(), BatchCreateResponse():
+            yield from _creation_faults(request, answer)
+        case BatchGetRequest(), BatchGetResponse():
+            yield from _reading_faults(request, answer)
+        case BatchUpdateStatusRequest(), BatchUpdateStatusResponse():
+            yield from _count_faults(len(request.requests), len(answer.outcomes))
+
+
+def _creation_faults(request: BatchCreateRequest, answer: BatchCreateResponse) -> Iterator[str]:
+    yield from _count_faults(len(request.requests), len(answer.outcomes))
+    for index, (item, outcome) in enumerate(zip(request.requests, answer.outcomes, strict=False)):
+        if outcome.HasField("job") and not _is_echo(item, outcome.job):
+            yield f"job {index} is not the one that was asked for"
+
+
+def _reading_faults(request: BatchGetRequest, answer: BatchGetResponse) -> Iterator[str]:
+    missing = set(answer.missing_ids)
+    there = [job_id for text in request.ids if (job_id := text.lower()) not in missing]
+    if [job.id for job in answer.jobs] != there:
+        yield "the jobs are not those that were asked for, in their order"
+
+
+def _is_echo(request: CreateRequest, job: Job) -> bool:
+    return (request.type, dict(request.labels)) == (job.type, dict(job.labels))
+
+
+def _count_faults(asked: int, answered: int) -> Iterator[str]:
+    if asked != answered:
+        yield f"{answered} outcomes for {asked} requests"
