@@ -24,8 +24,15 @@ class Point:
 
 
 POINTS: Mapping[str, Point] = {
-    "stored, not answered": Point("api_server.adapters.mongo_jobs.MongoJobStore", "insert", "after"),
+    "stored, not told": Point("api_server.adapters.mongo_jobs.MongoJobStore", "insert_all", "after"),
+    "several stored, not told": Point(
+        "api_server.adapters.mongo_jobs.MongoJobStore",
+        "insert_all",
+        "after",
+        worth_it=lambda outcomes: len(outcomes) > 1,
+    ),
     "stored, not queued for Kafka": Point("api_server.dispatcher.QueuedDispatcher", "offer", "before"),
+    "queued for Kafka, not answered": Point("api_server.job_groups.JobGroups", "insert_all", "after"),
     "answered, not published": Point(
         "api_server.adapters.kafka_publisher.KafkaPublisher", "publish", "before"
     ),

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,20 +12,25 @@ from uuid_utils.compat import uuid7
 
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import (
+    BatchCreateRequest,
+    BatchCreateResponse,
     CancelRequest,
+    CreateRequest,
     GetRequest,
     ListRequest,
     ListResponse,
     UpdateStatusRequest,
 )
 from tests.faults.client import Client, Refused, Unanswered, Witness, seen
-from tests.faults.kinds import KINDS, LABEL, Kind, asked_for, request_for
+from tests.faults.kinds import KINDS, LABEL, asked_for, request_for
 
 CANCEL_REASON = "cancelled by the load"
 READ_PAUSE = 0.02
 LIST_PAUSE = 0.25
 WAIT_PAUSE = 0.1
 AT_ONCE = 64
+SIZES = (1, 1, 1, 1, 1, 1, 4)
+"""Of what is sent at a time, in turn: single jobs and batches."""
 
 
 class Load:
@@ -42,13 +48,18 @@ class Load:
         self._progress = asyncio.Condition()
 
     async def steady(self, count: int, rate: float) -> None:
-        """Send `count` jobs, `rate` a second, and see each through; whatever is in the way, the next one comes in time."""
+        """Send `count` jobs, `rate` a second, some of them in batches, and see each through; whatever is in the way, the
+        next one comes in time.
+        """
         begin = time.monotonic()
-        deck = self._deck()
+        cards = itertools.islice(self._deck(), count)
+        sizes = itertools.cycle(SIZES)
+        number = 0
         async with asyncio.TaskGroup() as group:
-            for number in range(count):
+            while names := list(itertools.islice(cards, next(sizes))):
                 await asyncio.sleep(begin + number / rate - time.monotonic())
-                group.create_task(self.one(next(deck)))
+                group.create_task(self.one(names[0]) if len(names) == 1 else self._batch(names))
+                number += len(names)
 
     async def sent(self, count: int) -> None:
         """Wait until so many jobs have been sent."""
@@ -57,18 +68,11 @@ class Load:
 
     async def one(self, name: str) -> str:
         """Send one job of a kind, and do with it what belongs to the kind; its id."""
-        kind = KINDS[name]
-        job_id = str(uuid7())
-        request = request_for(kind, job_id, self.run, str(self._ledger), time.time())
-        self._witness.asked[job_id] = asked_for(name, kind, request)
-        async with self._progress:
-            self.count_sent += 1
-            self._progress.notify_all()
+        request = await self._wanted(name)
         with suppress(Unanswered, Refused):
-            await self._client.job(f"owner of {job_id}", "Create", request)
-            self._witness.learn(job_id, acknowledged=True)
-            await self._follow_up(job_id, kind)
-        return job_id
+            await self._client.job(f"owner of {request.id}", "Create", request)
+            await self._see_through(request.id, name)
+        return request.id
 
     async def many(self, name: str, count: int) -> None:
         """Send jobs of one kind as fast as they are taken."""
@@ -88,12 +92,41 @@ class Load:
             ).is_final:
                 await asyncio.sleep(WAIT_PAUSE)
 
-    async def _follow_up(self, job_id: str, kind: Kind) -> None:
-        if kind.by_hand:
-            await self._do_by_hand(job_id)
-        if kind.cancel_after is not None:
-            await asyncio.sleep(kind.cancel_after)
-            await self._cancel(job_id)
+    async def _batch(self, names: Sequence[str]) -> None:
+        """Send several jobs in one call, and see each through."""
+        requests = [await self._wanted(name) for name in names]
+        with suppress(Unanswered, Refused):
+            answer: BatchCreateResponse = await self._client.call(
+                "BatchCreate", BatchCreateRequest(requests=requests)
+            )
+            async with asyncio.TaskGroup() as group:
+                for request, name, outcome in zip(requests, names, answer.outcomes, strict=True):
+                    if outcome.HasField("error"):
+                        self._witness.troubles.append(f"BatchCreate refused a job: {outcome.error.message}")
+                        continue
+                    self._witness.hear(f"owner of {request.id}", [outcome.job])
+                    group.create_task(self._see_through(request.id, name))
+
+    async def _wanted(self, name: str) -> CreateRequest:
+        """A job of a kind, noted as sent."""
+        kind = KINDS[name]
+        request = request_for(kind, str(uuid7()), self.run, str(self._ledger), time.time())
+        self._witness.asked[request.id] = asked_for(name, kind, request)
+        async with self._progress:
+            self.count_sent += 1
+            self._progress.notify_all()
+        return request
+
+    async def _see_through(self, job_id: str, name: str) -> None:
+        """Once it is acknowledged: what its client does with it."""
+        kind = KINDS[name]
+        self._witness.learn(job_id, acknowledged=True)
+        with suppress(Unanswered, Refused):
+            if kind.by_hand:
+                await self._do_by_hand(job_id)
+            if kind.cancel_after is not None:
+                await asyncio.sleep(kind.cancel_after)
+                await self._cancel(job_id)
 
     async def _do_by_hand(self, job_id: str) -> None:
         reader = f"owner of {job_id}"
