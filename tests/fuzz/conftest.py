@@ -1,6 +1,7 @@
 """The system as the fuzz tests use it, and a word at the end of what they sent."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from tests.fuzz.settings import FUZZ
 from tests.fuzz.storage import Storage
 from tests.fuzz.world import World
 
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 LINES = pytest.StashKey[list[str]]()
 
 
@@ -27,7 +29,9 @@ async def world(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[W
     client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(uri(stack.settings))
     async with sender(stack) as sending, grpc.aio.insecure_channel(stack.address("api_server")) as channel:
         storage = Storage(client, ApiServerSettings.model_fields["mongodb_database"].default, channel)
-        world = World(sending, storage, logs, channel, await storage.worker_names())
+        world = World(
+            sending, storage, logs, channel, await storage.worker_names(), await storage.ids(EARLIEST)
+        )
         for _ in range(2):  # a list of jobs shall have pages
             await world.do_a_good_job()
         yield world

@@ -48,9 +48,15 @@ class World:
     """See `play`."""
 
     def __init__(
-        self, sender: Sender, storage: Storage, logs: LogWatch, channel: grpc.aio.Channel, workers: set[str]
+        self,
+        sender: Sender,
+        storage: Storage,
+        logs: LogWatch,
+        channel: grpc.aio.Channel,
+        workers: set[str],
+        job_ids: set[str],
     ) -> None:
-        """`workers`: names of those that are real, of which there must be one."""
+        """`workers`: names of those that are real, of which there must be one. `job_ids`: jobs that are there already."""
         assert workers
         self._sender = sender
         self._storage = storage
@@ -58,7 +64,7 @@ class World:
         self._casting = Casting(channel)
         self._stub: Any = JobServiceStub(channel)
         self._workers = workers
-        self._job_ids: set[str] = set()
+        self._job_ids = set(job_ids)
         self._is_registered = False
         self.counts = Counts()
 
