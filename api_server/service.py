@@ -102,7 +102,11 @@ class JobService:
         return self._shown(job)
 
     async def get_batch(self, job_ids: Sequence[UUID]) -> list[Job | None]:
-        """The jobs in the order of the ids; None: there is none. Raises AnswerTooLarge."""
+        """The jobs in the order of the ids; None: there is none.
+
+        Raises InvalidArgument if an id stands there twice, AnswerTooLarge.
+        """
+        check_each_once(job_ids, "ids[{}]")
         return [job and self._shown(job) for job in await self._store.get_all(job_ids)]
 
     async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
@@ -214,8 +218,11 @@ class JobService:
             raise invalid("type", "type.known", f"must be one of {allowed}, is {job_type!r}")
 
 
-def check_each_once(job_ids: Sequence[UUID | None]) -> None:
-    """Raise InvalidArgument naming each request whose job another one before it names. None: it names none."""
+def check_each_once(job_ids: Sequence[UUID | None], field: str = "requests[{}].id") -> None:
+    """Raise InvalidArgument naming each item whose job another one before it names. None: it names none.
+
+    `field`: where an item names it, by the item's index.
+    """
     seen: dict[UUID, int] = {}
     violations = []
     for index, job_id in enumerate(job_ids):
@@ -223,7 +230,7 @@ def check_each_once(job_ids: Sequence[UUID | None]) -> None:
             continue
         first = seen.setdefault(job_id, index)
         if first != index:
-            description = f"must stand in the batch once, is also requests[{first}].id"
-            violations.append(Violation(f"requests[{index}].id", "batch.id_once", description))
+            description = f"must stand in the batch once, is also {field.format(first)}"
+            violations.append(Violation(field.format(index), "batch.id_once", description))
     if violations:
         raise InvalidArgument(violations)

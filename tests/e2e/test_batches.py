@@ -137,7 +137,14 @@ def test_jobs_that_are_not_there_are_named(jobs: JobServiceStub) -> None:
 
 
 @pytest.mark.parametrize(
-    "ids", [[], [str(uuid4())] * (MOST + 1), ["no uuid"]], ids=["none", "too many", "bad"]
+    "ids",
+    [
+        [],
+        [str(uuid4()) for _ in range(MOST + 1)],
+        ["no uuid"],
+        [(twice := str(uuid4())), str(uuid4()), twice.upper()],
+    ],
+    ids=["none", "too many", "bad", "one twice"],
 )
 def test_a_wrong_list_of_ids_is_refused(jobs: JobServiceStub, ids: list[str]) -> None:
     with pytest.raises(grpc.RpcError) as caught:

@@ -35,7 +35,7 @@ STATE = next(route for route in ROUTES if route.method.name == "GetState")
 LIST = next(route for route in ROUTES if route.method.name == "List")
 
 
-def create(**fields: Any) -> Message:
+def create(**fields: Any) -> job_service_pb2.CreateRequest:
     return job_service_pb2.CreateRequest(type=UNWORKED, **fields)
 
 
@@ -70,6 +70,21 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
     "100,000 steps": (
         "BatchUpdateStatus",
         lambda: job_service_pb2.BatchUpdateStatusRequest(requests=[update(0)] * 100_000),
+    ),
+    # A large one, so often, would be an answer that takes the server's memory.
+    "one job 1000 times": (
+        "BatchGet",
+        lambda: job_service_pb2.BatchGetRequest(ids=[JobRole.QUEUED.stand_in] * 1000),
+    ),
+    "1000 jobs to store": (
+        "BatchCreate",
+        lambda: job_service_pb2.BatchCreateRequest(requests=[create(payload=object_of({}))] * 1000),
+    ),
+    "a batch of 7 MiB": (
+        "BatchCreate",
+        lambda: job_service_pb2.BatchCreateRequest(
+            requests=[create(payload=object_of({"s": Value(string_value="x" * 1_000_000)}))] * 7
+        ),
     ),
     "10,000 jobs in hand": (
         "Heartbeat",

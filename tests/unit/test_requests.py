@@ -356,6 +356,8 @@ def test_a_chosen_id_carries_a_time_near_now(seconds: int, allowed: bool) -> Non
 def test_a_job_stands_in_a_batch_once_however_its_id_is_spelled() -> None:
     with pytest.raises(InvalidArgument, match=r"requests\[2\].id: .* also requests\[1\].id"):
         check_each_once([None, *(requests.job_id(text) for text in (str(ID), str(ID).upper())), None])
+    with pytest.raises(InvalidArgument, match=r"ids\[1\]: .* also ids\[0\]"):
+        check_each_once([ID, ID], "ids[{}]")
 
 
 CLAIM, TOKEN = Claim("w", 0), Token("w", 1)

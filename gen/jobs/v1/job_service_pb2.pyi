@@ -205,7 +205,7 @@ class BatchGetRequest(_message.Message):
     IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1 to 1000 ids, UUIDs."""
+        """1 to 1000 ids, UUIDs, each of them once."""
 
     def __init__(
         self,

@@ -164,7 +164,7 @@ class JobServiceServicer:
     def BatchGet(self, request, context):
         """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
 
-        INVALID_ARGUMENT: no or too many ids, or one that is not a UUID.
+        INVALID_ARGUMENT: no or too many ids, one that is not a UUID, or one that stands there twice.
         RESOURCE_EXHAUSTED: the jobs are together larger than an answer may be (reason ANSWER_TOO_LARGE); ask for fewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -74,7 +74,7 @@ class JobServiceStub:
     BatchGet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchGetRequest, _job_service_pb2.BatchGetResponse]
     """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
 
-    INVALID_ARGUMENT: no or too many ids, or one that is not a UUID.
+    INVALID_ARGUMENT: no or too many ids, one that is not a UUID, or one that stands there twice.
     RESOURCE_EXHAUSTED: the jobs are together larger than an answer may be (reason ANSWER_TOO_LARGE); ask for fewer.
     """
     List: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]
@@ -210,7 +210,7 @@ class JobServiceAsyncStub(JobServiceStub):
     BatchGet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchGetRequest, _job_service_pb2.BatchGetResponse]  # type: ignore[assignment]
     """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
 
-    INVALID_ARGUMENT: no or too many ids, or one that is not a UUID.
+    INVALID_ARGUMENT: no or too many ids, one that is not a UUID, or one that stands there twice.
     RESOURCE_EXHAUSTED: the jobs are together larger than an answer may be (reason ANSWER_TOO_LARGE); ask for fewer.
     """
     List: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]  # type: ignore[assignment]
@@ -367,7 +367,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_job_service_pb2.BatchGetResponse, _abc.Awaitable[_job_service_pb2.BatchGetResponse]]:
         """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
 
-        INVALID_ARGUMENT: no or too many ids, or one that is not a UUID.
+        INVALID_ARGUMENT: no or too many ids, one that is not a UUID, or one that stands there twice.
         RESOURCE_EXHAUSTED: the jobs are together larger than an answer may be (reason ANSWER_TOO_LARGE); ask for fewer.
         """
 
