@@ -9,8 +9,11 @@ import structlog
 from service_runtime.settings import ServiceSettings
 
 
-def configure_logging(settings: ServiceSettings) -> None:
-    """Send everything, the libraries' records (warnings and above) too, through one format."""
+def configure_logging(settings: ServiceSettings, process: int | None = None) -> None:
+    """Send everything, the libraries' records (warnings and above) too, through one format.
+
+    `process`: the number of this process where the service runs in several; each line has it then.
+    """
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[structlog.typing.Processor] = [
@@ -19,6 +22,8 @@ def configure_logging(settings: ServiceSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
+    if process is not None:
+        shared.append(_add_process(process))
     if as_json:
         last: list[structlog.typing.Processor] = [
             structlog.processors.format_exc_info,
@@ -45,6 +50,14 @@ def configure_logging(settings: ServiceSettings) -> None:
 def _is_ours_to_know(record: logging.LogRecord) -> bool:
     """Of each header that is not UTF-8 gRPC notes an error with a trace: any caller could fill the log with those."""
     return record.name != "grpc._cython.cygrpc" or not str(record.msg).startswith("Invalid encoding on ")
+
+
+def _add_process(number: int) -> structlog.typing.Processor:
+    def add(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event.setdefault("process", number)
+        return event
+
+    return add
 
 
 def _add_logger_name(

@@ -3,16 +3,19 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def run_service(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
     """Run `main`, setting its event at SIGTERM or SIGINT; it returns when it has shut down in order."""
 
-    async def run() -> None:
+    async def run() -> T:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await main(stop)
+        return await main(stop)
 
-    asyncio.run(run())
+    return asyncio.run(run())

@@ -11,6 +11,7 @@ WRONG_SETTINGS_STATUS = 2
 """Exit status of a process whose settings are wrong."""
 JOB_TYPE_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 """What the name of a job type looks like, everywhere."""
+LAST_PORT = 65535
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
@@ -31,8 +32,8 @@ def _check_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("at least one host:port")
     for address in addresses:
         found = _ADDRESS.fullmatch(address)
-        if found is None or not 1 <= int(found[2]) <= 65535:
-            raise ValueError(f"{address!r} is not host:port with a port from 1 to 65535")
+        if found is None or not 1 <= int(found[2]) <= LAST_PORT:
+            raise ValueError(f"{address!r} is not host:port with a port from 1 to {LAST_PORT}")
     return tuple(dict.fromkeys(addresses))
 
 
@@ -46,7 +47,17 @@ JobTypes = Annotated[tuple[JobType, ...], NoDecode, BeforeValidator(_split), Aft
 Addresses = Annotated[CommaSeparated, AfterValidator(_check_addresses)]
 """At least one server in one variable, each host:port: `kafka-1:9092,[::1]:9092`."""
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=LAST_PORT)]
+ProcessCount = Annotated[int, Field(ge=1, le=64)]
+"""In how many processes a service runs; the n-th listens on its port + n - 1."""
+
+
+def check_ports(count_variable: str, count: int, port_variable: str, port: int) -> None:
+    """Raise ValueError if the last of the processes has no port."""
+    if port + count - 1 > LAST_PORT:
+        raise ValueError(
+            f"{count_variable}: {count} is not allowed: {port_variable} is {port}, and the last port is {LAST_PORT}"
+        )
 
 
 class ServiceSettings(BaseSettings):

@@ -13,6 +13,7 @@ from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from service_runtime.exit_codes import how_it_ended
 from worker_service.calling import Ended, call_by_name
 from worker_service.job import Job
 from worker_service.outbox import Begun, Message, Outbox
@@ -68,7 +69,7 @@ class Child:
             if self._process.pid is None:
                 raise ProcessDied(f"it could not be started: {error}") from None
             self._process.join()
-            raise ProcessDied(_how(self._process.exitcode)) from None
+            raise ProcessDied(how_it_ended(self._process.exitcode)) from None
 
     def kill(self) -> None:
         """End the process at once, whatever it is doing."""
@@ -120,13 +121,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
-
-
-def _how(exit_code: int | None) -> str:
-    if exit_code is None:
-        return "nobody saw how"
-    return (
-        f"exit status {exit_code}"
-        if exit_code >= 0
-        else f"signal {-exit_code}, {signal.strsignal(-exit_code)}"
-    )

@@ -1,0 +1,190 @@
+"""Several processes of a service under one parent, all of them real, of a service that starts in a moment."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from local_stack.settings import HOST, ROOT, StackSettings
+from service_runtime.supervisor import Supervisor
+from tests.e2e.jobs_api import wait_for
+
+END_DEADLINE = 20.0
+
+
+@dataclass
+class Service:
+    """tests/supervised_service.py on `port` and those after it."""
+
+    port: int
+    count: int
+    obstacle: Path
+    log: Path
+
+    def __post_init__(self) -> None:
+        environment = {
+            "TINY_PORT": str(self.port),
+            "TINY_PROCESSES": str(self.count),
+            "TINY_OBSTACLE": str(self.obstacle),
+        }
+        with self.log.open("wb") as output:
+            self.parent = subprocess.Popen(
+                [sys.executable, "-m", "tests.supervised_service"],
+                env={**os.environ, **environment},
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                stdout=output,
+                stderr=output,
+            )
+
+    def pid(self, number: int) -> int | None:
+        """Which process serves on the port of this number; None if none does."""
+        try:
+            with socket.create_connection((HOST, self.port + number - 1), timeout=1) as connection:
+                return int(connection.recv(100) or 0) or None
+        except OSError:
+            return None
+
+    def pids(self) -> list[int]:
+        """Of all processes, once they serve."""
+        wait_for(lambda: all(self.pid(number) for number in self.numbers), "all serve")
+        return [pid for number in self.numbers if (pid := self.pid(number))]
+
+    @property
+    def numbers(self) -> range:
+        return range(1, self.count + 1)
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """The log lines of an event."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    services = []
+
+    def start(count: int, port: int | None = None) -> Service:
+        port = port or StackSettings.with_free_ports(tmp_path).api_server_port
+        services.append(Service(port, count, tmp_path / "obstacle", tmp_path / "log"))
+        return services[-1]
+
+    yield start
+    for service in services:
+        service.parent.kill()
+        service.parent.wait()
+
+
+def have_ended(pids: list[int]) -> bool:
+    return not any(
+        psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids
+    )
+
+
+def test_one_process_has_no_parent(start: Callable[..., Service]) -> None:
+    service = start(1)
+    assert service.pids() == [service.parent.pid]
+    assert psutil.Process(service.parent.pid).children() == []
+    service.parent.terminate()
+    assert service.parent.wait(END_DEADLINE) == 0
+    [line] = service.told("ended_in_order")
+    assert "process" not in line
+
+
+@pytest.mark.parametrize("to_all", [False, True], ids=["SIGTERM", "Ctrl-C"])
+def test_all_end_in_order_with_their_parent(start: Callable[..., Service], to_all: bool) -> None:
+    service = start(3)
+    pids = service.pids()
+    assert len({service.parent.pid, *pids}) == 4
+    if to_all:
+        os.killpg(service.parent.pid, signal.SIGINT)
+    else:
+        service.parent.terminate()
+    assert service.parent.wait(END_DEADLINE) == 0
+    assert have_ended(pids)
+    assert sorted(line["process"] for line in service.told("ended_in_order")) == [1, 2, 3]
+    assert {line["ended"] for line in service.told("process_ended")} == {"exit status 0"}
+
+
+def test_processes_that_are_only_starting_are_ended_too(start: Callable[..., Service]) -> None:
+    service = start(2)
+    wait_for(lambda: len(service.told("process_started")) == 2, "both were started")
+    service.parent.terminate()
+    assert service.parent.wait(END_DEADLINE) == 0
+    assert have_ended([line["pid"] for line in service.told("process_started")])
+
+
+def test_a_process_that_is_killed_comes_back_and_the_others_serve_on(start: Callable[..., Service]) -> None:
+    service = start(3)
+    first, second, third = service.pids()
+    os.kill(second, signal.SIGKILL)
+    wait_for(lambda: service.pid(2) not in (second, None), "it is back")
+    assert (service.pid(1), service.pid(3)) == (first, third)
+    [line] = service.told("process_ended")
+    assert (line["process"], line["pid"], line["ended"]) == (2, second, "signal 9, Killed")
+
+
+def test_none_outlives_a_parent_that_is_killed(start: Callable[..., Service]) -> None:
+    service = start(3)
+    pids = service.pids()
+    service.parent.kill()
+    wait_for(lambda: have_ended(pids), "all have ended")
+    assert sorted(line["process"] for line in service.told("supervisor_gone")) == [1, 2, 3]
+
+
+def test_a_port_that_is_taken_at_the_start_ends_all_with_status_two(start: Callable[..., Service]) -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        service = start(2, taken.getsockname()[1] - 1)
+        assert service.parent.wait(END_DEADLINE) == 2
+    assert have_ended([line["pid"] for line in service.told("process_started")])
+    assert "TINY_PORT: " in service.log.read_text()
+
+
+def test_an_obstacle_that_comes_later_ends_only_the_process_that_meets_it(
+    start: Callable[..., Service],
+) -> None:
+    service = start(2)
+    first, second = service.pids()
+    service.obstacle.touch()
+    os.kill(second, signal.SIGKILL)
+    wait_for(
+        lambda: "exit status 2" in [line["ended"] for line in service.told("process_ended")], "it was met"
+    )
+    assert service.pid(1) == first
+    service.obstacle.unlink()
+    wait_for(lambda: service.pid(2), "it is back")
+
+
+async def test_a_process_that_dies_again_and_again_is_started_less_and_less_often() -> None:
+    stop = asyncio.Event()
+    supervisor = Supervisor([sys.executable, "-c", "raise SystemExit(1)"], 1)
+    starts: list[float] = []
+    run_one = supervisor._run_one
+
+    async def counted(number: int, far_end: int, stop: asyncio.Event) -> int | None:
+        starts.append(time.monotonic())
+        return await run_one(number, far_end, stop)
+
+    supervisor._run_one = counted  # type: ignore[method-assign]
+    running = asyncio.create_task(supervisor.run(stop))
+    async with asyncio.timeout(END_DEADLINE):
+        while len(starts) < 4:
+            await asyncio.sleep(0.01)
+    stop.set()
+    # 0.1, 0.2 and 0.4 s.
+    assert starts[3] - starts[0] >= 0.7
+    assert await running in (0, 1)
