@@ -1,10 +1,10 @@
 """What the API server can be told, see docs/reference/settings.md."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from service_runtime.settings import Addresses, JobTypes, Port, ServiceSettings
+from service_runtime.settings import Addresses, JobTypes, Port, ProcessCount, ServiceSettings, check_ports
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -14,6 +14,7 @@ class ApiServerSettings(ServiceSettings):
 
     api_server_host: str = "127.0.0.1"
     api_server_port: Port = 50051
+    api_server_processes: ProcessCount = 1
     mongodb_uri: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
     mongodb_database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = "jobs"
     kafka_bootstrap_servers: Addresses = ("127.0.0.1:9092",)
@@ -30,8 +31,19 @@ class ApiServerSettings(ServiceSettings):
     request_deadline: Annotated[float, Field(ge=6, le=86_400)] = 10.0
     shutdown_grace: Seconds = 10.0
 
+    def of_process(self, number: int) -> Self:
+        """The same for the process of this number, from 1 on: with its own port."""
+        return self.model_copy(update={"api_server_port": self.api_server_port + number - 1})
+
     @model_validator(mode="after")
-    def _heartbeats_fit_in_a_lease(self) -> "ApiServerSettings":
+    def _every_process_has_a_port(self) -> Self:
+        check_ports(
+            "API_SERVER_PROCESSES", self.api_server_processes, "API_SERVER_PORT", self.api_server_port
+        )
+        return self
+
+    @model_validator(mode="after")
+    def _heartbeats_fit_in_a_lease(self) -> Self:
         # A lease is moved when under half of it is left: this leaves time for a heartbeat that comes late.
         if self.heartbeat_interval > self.job_lease / 6:
             raise ValueError(

@@ -59,9 +59,9 @@ async def run_worker(
     identity = new_identity(name, settings.worker_job_types)
     with structlog.contextvars.bound_contextvars(worker_id=identity.worker_id):
         async with AsyncExitStack() as stack:
-            api = await stack.enter_async_context(ApiClient(settings.api_server_address))
+            api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
             # Heartbeats and control have connections of their own: batches must not hold them up.
-            heartbeat_api = await stack.enter_async_context(ApiClient(settings.api_server_address))
+            heartbeat_api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
             server = control_server(settings, WorkerControl(heartbeat_api))
             await server.start()
             stack.push_async_callback(server.stop, SERVER_GRACE_SECONDS)

@@ -1,4 +1,4 @@
-"""`python -m worker_service`: settings, logging, handlers, then the worker until SIGTERM or SIGINT."""
+"""One worker: its handlers, its name, then the worker itself until SIGTERM or SIGINT."""
 
 import asyncio
 import functools
@@ -11,7 +11,7 @@ import structlog
 from service_runtime.logging import configure_logging
 from service_runtime.run import run_service
 from service_runtime.server import PortTaken
-from service_runtime.settings import WRONG_SETTINGS_STATUS, exit_with_wrong_settings, load_settings
+from service_runtime.settings import WRONG_SETTINGS_STATUS, exit_with_wrong_settings
 from worker_service.bootstrap import run_worker
 from worker_service.ending import run_to_the_end
 from worker_service.registration import NameTaken
@@ -22,21 +22,19 @@ from worker_service.slot import NoSlot, take_slot
 log = structlog.get_logger()
 
 
-def main() -> int:
-    """The exit status: 0 after an orderly end, 1 after a failure.
+def run(settings: WorkerSettings, number: int | None) -> int:
+    """The exit status: 0 after an orderly end, 1 after a failure. `number`: of this process where there are several.
 
     Wrong settings end the process with 2; so does a name that another process has.
     """
-    status = 0
-    settings = load_settings(WorkerSettings)
-    configure_logging(settings)
-    handlers = handlers_for(settings)
-    name = settings.worker_name or name_of_this_process()
-    prepare_process = functools.partial(configure_logging, settings)
+    prepare_process = functools.partial(configure_logging, settings, number)
+    own = settings if number is None else settings.of_process(number)
+    handlers = handlers_for(own)
+    name = own.worker_name or name_of_this_process()
 
     async def work(stop: asyncio.Event) -> int:
         try:
-            await run_worker(settings, name, handlers, prepare_process, stop)
+            await run_worker(own, name, handlers, prepare_process, stop)
         except PortTaken:
             raise
         except NameTaken as error:
@@ -47,15 +45,10 @@ def main() -> int:
             return 1
         return 0
 
-    async def work_to_the_end(stop: asyncio.Event) -> None:
-        nonlocal status
-        status = await run_to_the_end(work(stop))
-
     try:
-        run_service(work_to_the_end)
+        return run_service(lambda stop: run_to_the_end(work(stop)))
     except PortTaken as error:
         exit_with_wrong_settings(f"WORKER_HOST, WORKER_PORT: {error}")
-    return status
 
 
 def name_of_this_process() -> str:
@@ -81,7 +74,3 @@ def handlers_for(settings: WorkerSettings) -> Mapping[str, HandlerSpec]:
                 f"{', '.join(sorted(handlers))}, and WORKER_HANDLERS can name modules with more"
             )
     return handlers
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,11 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from service_runtime.settings import Addresses, CommaSeparated, JobTypes, Port, ServiceSettings
+from service_runtime.settings import (
+    Addresses,
+    CommaSeparated,
+    JobTypes,
+    Port,
+    ProcessCount,
+    ServiceSettings,
+    check_ports,
+)
+from worker_service.slot import MAX_NAME
 
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 MOST_JOB_TYPES = 256
@@ -29,11 +38,52 @@ class WorkerSettings(ServiceSettings):
     worker_concurrency: int = Field(default=100, ge=1, le=5000, description="async handlers at a time")
     worker_threads: int = Field(default=_CPUS, ge=1, le=256, description="sync handlers at a time")
     worker_processes: int = Field(default=_CPUS, ge=1, le=128, description="CPU-heavy handlers at a time")
+    worker_count: ProcessCount = Field(
+        default=1, description="workers, each a process with a name and a port"
+    )
     worker_host: str = Field(default="127.0.0.1", min_length=1)
     worker_port: Port = 50151
     worker_drain_timeout: Seconds = Field(
         default=10.0, description="seconds that jobs in hand get at shutdown"
     )
-    api_server_address: Addresses = ("127.0.0.1:50051",)
+    api_server_address: Addresses = Field(default=("127.0.0.1:50051",), description="the first port of each")
+    api_server_processes: ProcessCount = Field(default=1, description="how many ports each API server has")
     kafka_bootstrap_servers: Addresses = ("127.0.0.1:9092",)
     kafka_group_id: str = Field(default="job-workers", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+
+    @property
+    def api_server_endpoints(self) -> tuple[str, ...]:
+        """Each process of each API server, as host:port."""
+        first = [_host_and_port(address) for address in self.api_server_address]
+        every = [f"{host}:{port + n}" for n in range(self.api_server_processes) for host, port in first]
+        return tuple(dict.fromkeys(every))
+
+    def of_process(self, number: int) -> Self:
+        """The same for the process of this number, from 1 on: with its own port, and its own name if there is one."""
+        name = self.worker_name and f"{self.worker_name}-{number}"
+        return self.model_copy(update={"worker_port": self.worker_port + number - 1, "worker_name": name})
+
+    @model_validator(mode="after")
+    def _every_process_has_a_port(self) -> Self:
+        check_ports("WORKER_COUNT", self.worker_count, "WORKER_PORT", self.worker_port)
+        for address in self.api_server_address:
+            _, port = _host_and_port(address)
+            check_ports(
+                "API_SERVER_PROCESSES", self.api_server_processes, "a port of API_SERVER_ADDRESS", port
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_process_has_a_name(self) -> Self:
+        longest = MAX_NAME - len(f"-{self.worker_count}")
+        if self.worker_count > 1 and self.worker_name is not None and len(self.worker_name) > longest:
+            raise ValueError(
+                f"WORKER_NAME: {self.worker_name!r} is not allowed: at most {longest} characters, since each of the "
+                f"{self.worker_count} workers adds its number"
+            )
+        return self
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)

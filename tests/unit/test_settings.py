@@ -28,6 +28,16 @@ from service_runtime.settings import WrongSettings, load_settings, read_settings
         ),
         ("KAFKA_BOOTSTRAP_SERVERS", "nonsense", "KAFKA_BOOTSTRAP_SERVERS: 'nonsense' is not allowed"),
         (
+            "API_SERVER_PROCESSES",
+            "0",
+            "API_SERVER_PROCESSES: '0' is not allowed: Input should be greater than or equal to 1",
+        ),
+        (
+            "API_SERVER_PROCESSES",
+            "65",
+            "API_SERVER_PROCESSES: '65' is not allowed: Input should be less than or equal to 64",
+        ),
+        (
             "LOG_FORMAT",
             "xml",
             "LOG_FORMAT: 'xml' is not allowed: Input should be 'auto', 'json' or 'console'",
@@ -61,6 +71,16 @@ def test_wrong_settings_end_the_process_with_status_two(
         load_settings(ApiServerSettings)
     assert caught.value.code == 2
     assert "API_SERVER_PORT" in capsys.readouterr().err
+
+
+def test_the_last_process_needs_a_port_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_SERVER_PROCESSES", "3")
+    monkeypatch.setenv("API_SERVER_PORT", "65533")
+    settings = read_settings(ApiServerSettings)
+    assert [settings.of_process(number).api_server_port for number in (1, 2, 3)] == [65533, 65534, 65535]
+    monkeypatch.setenv("API_SERVER_PORT", "65534")
+    with pytest.raises(WrongSettings, match=r"^API_SERVER_PROCESSES: 3 .* API_SERVER_PORT is 65534"):
+        read_settings(ApiServerSettings)
 
 
 def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,25 @@
+"""Runs the API server: `python -m api_server`, settings from the environment; one process, or a parent of several."""
+
+import sys
+
+from api_server.settings import ApiServerSettings
+from service_runtime.logging import configure_logging
+from service_runtime.settings import load_settings
+from service_runtime.supervisor import join_supervisor, supervise
+
+
+def main() -> int:
+    """The exit status."""
+    settings = load_settings(ApiServerSettings)
+    number = join_supervisor(sys.argv[1:])
+    configure_logging(settings, number)
+    if number is None and settings.api_server_processes > 1:
+        return supervise("api_server", settings.api_server_processes)
+    # A parent needs nothing of it.
+    from api_server.one_process import run  # noqa: PLC0415
+
+    return run(settings if number is None else settings.of_process(number))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
