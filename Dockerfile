@@ -34,6 +34,9 @@ COPY gen gen
 COPY gateway gateway
 # Which web pages may call the API: origins separated by commas, or *; none by default.
 ARG GATEWAY_CORS_ORIGINS=
+# How many processes, each with a port, there are at every address of a service.
+ARG API_SERVER_PROCESSES=1
+ARG WORKER_COUNT=1
 RUN mkdir /out && python -m gateway.descriptor /out/jobs.binpb && python -m gateway.configure /out/envoy.yaml
 
 FROM ${ENVOY_IMAGE} AS gateway

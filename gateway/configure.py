@@ -2,13 +2,14 @@
 
     python -m gateway.configure FILE
 
-writes the configuration for containers: envoy.yaml as it stands, with the origins of GATEWAY_CORS_ORIGINS allowed.
+writes the configuration for containers: envoy.yaml as it stands, with the origins of GATEWAY_CORS_ORIGINS allowed, and
+with a port for each process: API_SERVER_PROCESSES of an API server, WORKER_COUNT of a worker service.
 """
 
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,6 +19,8 @@ import yaml
 
 BASE_FILE = Path(__file__).parent / "envoy.yaml"
 CORS_VARIABLE = "GATEWAY_CORS_ORIGINS"
+PROCESSES_VARIABLES = {"api_server": "API_SERVER_PROCESSES", "worker_service": "WORKER_COUNT"}
+MOST_PROCESSES = 64
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 Json = dict[str, Any]
@@ -70,10 +73,18 @@ def render(
     return _text(config)
 
 
-def render_for_containers(cors_origins: Sequence[str]) -> str:
-    """envoy.yaml with its own ports and names, and with `cors_origins` as in render()."""
+def render_for_containers(cors_origins: Sequence[str], processes: Mapping[str, int] | None = None) -> str:
+    """envoy.yaml with its own ports and names, and with `cors_origins` as in render().
+
+    `processes`: how many there are behind each address of a cluster, the n-th on the cluster's port + n - 1; one if the
+    cluster's name is missing.
+    """
     config = _base()
-    _allow_origins(config["static_resources"], cors_origins)
+    resources = config["static_resources"]
+    for cluster in resources["clusters"]:
+        [(host, port)] = _endpoints(cluster)
+        _set_endpoints(cluster, [(host, port + n) for n in range((processes or {}).get(cluster["name"], 1))])
+    _allow_origins(resources, cors_origins)
     return _text(config)
 
 
@@ -95,6 +106,15 @@ def _transcoder(listener: Json) -> Json:
     filters = {each["name"]: each for each in _connection_manager(listener)["http_filters"]}
     transcoder: Json = filters["envoy.filters.http.grpc_json_transcoder"]["typed_config"]
     return transcoder
+
+
+def _endpoints(cluster: Json) -> list[Address]:
+    addresses = [
+        each["endpoint"]["address"]["socket_address"]
+        for group in cluster["load_assignment"]["endpoints"]
+        for each in group["lb_endpoints"]
+    ]
+    return [(address["address"], address["port_value"]) for address in addresses]
 
 
 def _set_endpoints(cluster: Json, addresses: Sequence[Address]) -> None:
@@ -147,6 +167,14 @@ def _origin_matcher(origin: str) -> Json:
     return {"exact": origin}
 
 
+def _processes(variable: str) -> int:
+    """How many processes a variable says, 1 if it says nothing. Raises ValueError."""
+    value = os.environ.get(variable, "") or "1"
+    if not re.fullmatch(r"[0-9]{1,2}", value) or not 1 <= int(value) <= MOST_PROCESSES:
+        raise ValueError(f"{variable}: {value!r} is not allowed: must be from 1 to {MOST_PROCESSES}")
+    return int(value)
+
+
 def main(arguments: list[str]) -> int:
     """The command line; exit status 2 for a wrong call or a wrong setting."""
     if len(arguments) != 1:
@@ -154,7 +182,8 @@ def main(arguments: list[str]) -> int:
         return 2
     origins = [part.strip() for part in os.environ.get(CORS_VARIABLE, "").split(",") if part.strip()]
     try:
-        text = render_for_containers(origins)
+        processes = {name: _processes(variable) for name, variable in PROCESSES_VARIABLES.items()}
+        text = render_for_containers(origins, processes)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2

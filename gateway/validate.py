@@ -11,6 +11,7 @@ from gateway.descriptor import descriptor_set
 CONTAINER_DESCRIPTOR = "/etc/envoy/jobs.binpb"
 PORTS = Ports(jobs=3000, workers=4000, admin=9901)
 ORIGINS = ("https://example.org",)
+PROCESSES = {"api_server": 2, "worker_service": 2}
 
 
 def main() -> int:
@@ -18,7 +19,7 @@ def main() -> int:
         descriptor = Path(directory) / "jobs.binpb"
         descriptor.write_bytes(descriptor_set())
         local = render(PORTS, [("127.0.0.1", 50051)], [("127.0.0.1", 50151)], descriptor, ORIGINS)
-        containers = [BASE_FILE.read_text(), render_for_containers(ORIGINS)]
+        containers = [BASE_FILE.read_text(), render_for_containers(ORIGINS, PROCESSES)]
         for text in [local, *(text.replace(CONTAINER_DESCRIPTOR, str(descriptor)) for text in containers)]:
             config = Path(directory) / "envoy.yaml"
             config.write_text(text)

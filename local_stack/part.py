@@ -3,7 +3,7 @@
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from api_server.settings import ApiServerSettings
@@ -50,6 +50,17 @@ class Part:
                 raise StackError(
                     f"port {port} ({self.key}, {setting}) is taken: end what uses it, or set another port"
                 )
+
+
+def check_ports_differ(parts: Iterable[Part]) -> None:
+    """Raise StackError if two parts, or two processes of them, would have one port."""
+    wanted: dict[int, str] = {}
+    for part in parts:
+        for setting, port in part.ports.items():
+            one = f"{part.key}, {setting}"
+            if port in wanted:
+                raise StackError(f"port {port} is wanted twice ({wanted[port]}; {one}): set another port")
+            wanted[port] = one
 
 
 def accepts_connections(port: int) -> bool:

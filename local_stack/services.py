@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 import httpx
 
@@ -10,7 +11,7 @@ from gateway.descriptor import descriptor_set
 from local_stack import kafka, mongodb
 from local_stack.part import Part, accepts_connections
 from local_stack.settings import HOST, ROOT, StackSettings
-from service_runtime.health_probe import is_serving
+from service_runtime.health_probe import all_are_serving
 
 # What the user has there may be handlers.
 PYTHON_PATH = {
@@ -19,17 +20,18 @@ PYTHON_PATH = {
 
 
 def api_server(settings: StackSettings, number: int) -> Part:
-    port = settings.api_server_port + number - 1
+    ports = settings.api_server_ports(number)
     return Part(
         name="api_server",
         number=number,
         command=(sys.executable, "-m", "api_server"),
-        ports={"STACK_API_SERVER_PORT": port},
-        is_ready=lambda: is_serving(f"{HOST}:{port}"),
+        ports=_told("STACK_API_SERVER_PORT", settings.api_server_port, ports),
+        is_ready=lambda: all_are_serving(f"{HOST}:{ports[0]}", len(ports)),
         environment={
             **PYTHON_PATH,
             "API_SERVER_HOST": HOST,
-            "API_SERVER_PORT": str(port),
+            "API_SERVER_PORT": str(ports[0]),
+            "API_SERVER_PROCESSES": str(len(ports)),
             "MONGODB_URI": mongodb.uri(settings),
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers(settings),
         },
@@ -37,21 +39,23 @@ def api_server(settings: StackSettings, number: int) -> Part:
 
 
 def worker(settings: StackSettings, number: int) -> Part:
-    port = settings.worker_port + number - 1
-    api_servers = _addresses(settings.api_server_port, settings.api_servers)
+    ports = settings.worker_ports(number)
+    api_servers = [settings.api_server_ports(each)[0] for each in _numbers(settings.api_servers)]
     return Part(
         name="worker",
         number=number,
         command=(sys.executable, "-m", "worker_service"),
-        ports={"STACK_WORKER_PORT": port},
-        is_ready=lambda: is_serving(f"{HOST}:{port}"),
+        ports=_told("STACK_WORKER_PORT", settings.worker_port, ports),
+        is_ready=lambda: all_are_serving(f"{HOST}:{ports[0]}", len(ports)),
         environment={
             **PYTHON_PATH,
             "WORKER_NAME": f"worker-{number}",
             "WORKER_HOST": HOST,
-            "WORKER_PORT": str(port),
+            "WORKER_PORT": str(ports[0]),
+            "WORKER_COUNT": str(len(ports)),
             "WORKER_FILE_ROOT": str(settings.file_root),
-            "API_SERVER_ADDRESS": ",".join(f"{host}:{port}" for host, port in api_servers),
+            "API_SERVER_ADDRESS": ",".join(f"{HOST}:{port}" for port in api_servers),
+            "API_SERVER_PROCESSES": str(settings.api_server_processes),
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers(settings),
         },
     )
@@ -67,8 +71,8 @@ def gateway(settings: StackSettings) -> Part:
         config.write_text(
             render(
                 Ports(settings.jobs_port, settings.workers_port, settings.envoy_admin_port),
-                api_servers=_addresses(settings.api_server_port, settings.api_servers),
-                workers=_addresses(settings.worker_port, settings.workers),
+                api_servers=_addresses(settings.api_server_ports, settings.api_servers),
+                workers=_addresses(settings.worker_ports, settings.workers),
                 descriptor_path=descriptor,
                 cors_origins=settings.cors_origins,
             )
@@ -92,8 +96,18 @@ def gateway(settings: StackSettings) -> Part:
     )
 
 
-def _addresses(first_port: int, count: int) -> list[tuple[str, int]]:
-    return [(HOST, first_port + number) for number in range(max(count, 1))]
+def _numbers(count: int) -> range:
+    """Of the services that others are told of: the first one even if none is started yet."""
+    return range(1, max(count, 1) + 1)
+
+
+def _addresses(ports_of: Callable[[int], range], count: int) -> list[tuple[str, int]]:
+    return [(HOST, port) for number in _numbers(count) for port in ports_of(number)]
+
+
+def _told(variable: str, base: int, ports: range) -> dict[str, int]:
+    """The ports by what a person would set to change them."""
+    return {f"{variable} + {port - base}" if port > base else variable: port for port in ports}
 
 
 def _is_live(admin_port: int) -> bool:

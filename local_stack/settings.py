@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, NonNegativeInt, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service_runtime.settings import CommaSeparated, Port
+from service_runtime.settings import CommaSeparated, Port, ProcessCount
 
 ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
@@ -16,7 +16,9 @@ MAX_REPLICAS = 9
 
 
 class StackSettings(BaseSettings):
-    """Service number n listens on its base port + n - 1, n up to MAX_REPLICAS."""
+    """Service number n listens on its base port + n - 1, n up to MAX_REPLICAS. One that runs in several processes has so
+    many ports in a row.
+    """
 
     model_config = SettingsConfigDict(env_prefix="STACK_", env_ignore_empty=True, frozen=True)
 
@@ -34,6 +36,16 @@ class StackSettings(BaseSettings):
     cors_origins: CommaSeparated = Field(default=(), validation_alias="GATEWAY_CORS_ORIGINS")
     api_servers: Annotated[NonNegativeInt, Field(le=MAX_REPLICAS)] = 1
     workers: Annotated[NonNegativeInt, Field(le=MAX_REPLICAS)] = 1
+    api_server_processes: ProcessCount = Field(default=1, validation_alias="API_SERVER_PROCESSES")
+    worker_count: ProcessCount = Field(default=1, validation_alias="WORKER_COUNT")
+
+    def api_server_ports(self, number: int) -> range:
+        """Of all processes of the API server of this number, from 1 on."""
+        return _ports(self.api_server_port, self.api_server_processes, number)
+
+    def worker_ports(self, number: int) -> range:
+        """Of all workers of the worker service of this number, from 1 on."""
+        return _ports(self.worker_port, self.worker_count, number)
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
@@ -49,12 +61,16 @@ class StackSettings(BaseSettings):
     @classmethod
     def with_free_ports(cls, data_dir: Path, api_servers: int = 1, workers: int = 1) -> Self:
         """For a stack beside others."""
+        plan = cls.model_validate({"data_dir": data_dir, "api_servers": api_servers, "workers": workers})
+        room = MAX_REPLICAS * max(plan.api_server_processes, plan.worker_count)
         names = [name for name in cls.model_fields if name.endswith("_port")]
-        first = _free_ports(len(names) * MAX_REPLICAS)
-        ports = {name: first + index * MAX_REPLICAS for index, name in enumerate(names)}
-        return cls.model_validate(
-            {"data_dir": data_dir, "api_servers": api_servers, "workers": workers, **ports}
-        )
+        first = _free_ports(len(names) * room)
+        return plan.model_copy(update={name: first + index * room for index, name in enumerate(names)})
+
+
+def _ports(base: int, processes: int, number: int) -> range:
+    first = base + (number - 1) * processes
+    return range(first, first + processes)
 
 
 def is_free(port: int) -> bool:

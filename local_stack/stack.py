@@ -18,7 +18,7 @@ from local_stack import process, services
 from local_stack.endpoints import Endpoints
 from local_stack.kafka import kafka
 from local_stack.mongodb import mongodb
-from local_stack.part import Part, StackError
+from local_stack.part import Part, StackError, check_ports_differ
 from local_stack.process import ProcessId
 from local_stack.settings import HOST, ROOT, StackSettings
 from local_stack.state import Started, StateFile
@@ -63,7 +63,9 @@ class Stack:
         servers = [("mongodb", 1), ("kafka", 1)]
         api_servers = [("api_server", number + 1) for number in range(self.settings.api_servers)]
         workers = [("worker", number + 1) for number in range(self.settings.workers)]
-        for name, number in [*servers, *api_servers, *workers, ("gateway", 1)]:
+        everything = [*servers, *api_servers, *workers, ("gateway", 1)]
+        check_ports_differ(self._part(name, number) for name, number in everything)
+        for name, number in everything:
             if self.is_running(name, number):
                 self._check_same_settings(name, number)
             else:

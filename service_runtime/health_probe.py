@@ -1,9 +1,12 @@
 """Asks a gRPC server for its health: status 0 if it is serving. For container health checks.
 
-python -m service_runtime.health_probe HOST:PORT
+    python -m service_runtime.health_probe HOST:PORT [PROCESSES]
+
+With PROCESSES each of so many ports, from PORT on, must be serving.
 """
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -22,5 +25,13 @@ def is_serving(address: str) -> bool:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
+def all_are_serving(first_address: str, processes: int) -> bool:
+    """Whether each of so many processes serves; they are asked at the same time."""
+    host, _, port = first_address.rpartition(":")
+    addresses = [f"{host}:{int(port) + number}" for number in range(processes)]
+    with ThreadPoolExecutor(processes) as asking:
+        return all(asking.map(is_serving, addresses))
+
+
 if __name__ == "__main__":
-    sys.exit(0 if is_serving(sys.argv[1]) else 1)
+    sys.exit(0 if all_are_serving(sys.argv[1], int((sys.argv[2:] or ["1"])[0])) else 1)

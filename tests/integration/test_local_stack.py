@@ -126,6 +126,16 @@ def test_a_running_system_is_not_touched_by_a_start_with_other_settings(
     assert [part.state for part in own.status()] == ["running"]
 
 
+def test_two_processes_on_one_port_are_named_before_anything_is_started(settings: StackSettings) -> None:
+    worker_port = settings.api_server_port + 3
+    crowded = settings.model_copy(
+        update={"api_servers": 2, "api_server_processes": 2, "worker_port": worker_port}
+    )
+    with pytest.raises(StackError, match=rf"{worker_port} is wanted twice .*STACK_API_SERVER_PORT \+ 3"):
+        Stack(crowded).up()
+    assert Stack(crowded).status() == []
+
+
 def test_two_parts_on_one_port_are_a_wrong_setting(settings: StackSettings) -> None:
     with pytest.raises(ValueError, match=r"STACK_\w+_PORT and STACK_\w+_PORT are both"):
         StackSettings(jobs_port=settings.jobs_port, workers_port=settings.jobs_port)

@@ -166,6 +166,43 @@ def test_the_command_ends_with_status_2_on_a_wrong_setting(
     assert not list(tmp_path.iterdir())
 
 
+def addresses(config: dict[str, Any], cluster: int) -> list[tuple[str, int]]:
+    endpoints = config["static_resources"]["clusters"][cluster]["load_assignment"]["endpoints"][0][
+        "lb_endpoints"
+    ]
+    found = [each["endpoint"]["address"]["socket_address"] for each in endpoints]
+    return [(address["address"], address["port_value"]) for address in found]
+
+
+def test_the_command_lists_a_port_for_each_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_SERVER_PROCESSES", "3")
+    monkeypatch.setenv("WORKER_COUNT", "64")
+    file = tmp_path / "envoy.yaml"
+
+    assert configure.main([str(file)]) == 0
+
+    config = yaml.safe_load(file.read_text())
+    assert addresses(config, 0) == [("api-server", 50051 + n) for n in range(3)]
+    assert addresses(config, 1) == [("worker-service", 50151 + n) for n in range(64)]
+    for cluster in config["static_resources"]["clusters"]:
+        assert cluster["cluster_type"]["name"] == "envoy.clusters.dns"
+
+
+@pytest.mark.parametrize("variable", ["API_SERVER_PROCESSES", "WORKER_COUNT"])
+@pytest.mark.parametrize("value", ["0", "65", "-1", "two", "\u0663"])
+def test_the_command_ends_with_status_2_on_a_wrong_number_of_processes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    assert configure.main([str(tmp_path / "envoy.yaml")]) == 2
+    assert f"{variable}: {value!r} is not allowed: must be from 1 to 64" in capsys.readouterr().err
+
+
 def test_the_descriptor_set_holds_every_file_once_after_its_imports() -> None:
     files = FileDescriptorSet.FromString(descriptor.descriptor_set()).file
 
