@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Brings the system up in containers, scaled, runs the demo against it, and takes it down again.
+# Brings the system up in containers, scaled and in several processes each, runs the demo against it, and takes it down again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compose=${DOCKER_COMPOSE:-docker compose}
 
+export API_SERVER_PROCESSES=2 WORKER_COUNT=2
 $compose up -d --build --wait --scale worker-service=3 --scale api-server=2
 trap '$compose down --volumes' EXIT
 python -m local_stack.demo 127.0.0.1:3000 127.0.0.1:4000
