@@ -21,6 +21,7 @@ BASE_FILE = Path(__file__).parent / "envoy.yaml"
 CORS_VARIABLE = "GATEWAY_CORS_ORIGINS"
 PROCESSES_VARIABLES = {"api_server": "API_SERVER_PROCESSES", "worker_service": "WORKER_COUNT"}
 MOST_PROCESSES = 64
+"""As in service_runtime.settings, which is not where the gateway's image is made."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 Json = dict[str, Any]
