@@ -5,6 +5,8 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import uvloop
+
 T = TypeVar("T")
 
 
@@ -18,4 +20,4 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
             loop.add_signal_handler(number, stop.set)
         return await main(stop)
 
-    return asyncio.run(run())
+    return uvloop.run(run())
