@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from service_runtime.interceptor import CallInterceptor
+from service_runtime.checked_calls import CheckedCalls
 from service_runtime.validation import ContractValidator
 
 MAX_RECEIVE_BYTES = 8 * 1024 * 1024
@@ -39,11 +39,10 @@ class GrpcServer:
         """`deadline`: seconds that a call may take when its caller sets no shorter time."""
         self.address = f"{host}:{port}"
         self._validator = ContractValidator()
-        self._server = grpc.aio.server(
-            options=OPTIONS, interceptors=[CallInterceptor(deadline, self._validator)]
-        )
+        self._server = grpc.aio.server(options=OPTIONS)
+        self._calls = CheckedCalls(self._server, deadline, self._validator)
         self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._calls)
         self._services = [health.SERVICE_NAME, reflection.SERVICE_NAME]
 
     def add(
@@ -53,7 +52,7 @@ class GrpcServer:
         request_types: Sequence[type[Message]] = (),
     ) -> None:
         """Serve `service_name`; `register` adds its servicer to the server, `request_types` are warmed at start."""
-        register(self._server)
+        register(self._calls)
         self._services.append(service_name)
         self._validator.warm(*request_types)
 

@@ -5,7 +5,7 @@ as bytes, because gRPC's own decoding would answer broken ones with UNKNOWN.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.code_pb2 import Code
 from grpc_status import rpc_status
 
+from service_runtime.deadlines import Deadlines
 from service_runtime.errors import ServiceError, invalid
 from service_runtime.statuses import error_to_status
 from service_runtime.validation import ContractValidator
@@ -32,42 +33,62 @@ class InternalError(ServiceError):
     """A fault of the server's own; the log has it."""
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):
-    """For unary calls: decode, check the contract's rules, call, translate failures."""
+class CheckedCalls:
+    """Where servicers register: each of their unary methods goes to the server with what all calls need around it.
 
-    def __init__(self, deadline: float, validator: ContractValidator) -> None:
+    A gRPC interceptor could do the same, but is asked anew for each call, which costs as much as validation.
+    """
+
+    def __init__(self, server: Any, deadline: float, validator: ContractValidator) -> None:
         """`deadline`: seconds after which a call is given up, for callers that set none of their own."""
+        self._server = server
         self._deadline = deadline
+        self._deadlines = Deadlines(deadline)
         self._validator = validator
 
-    async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], call_details: Any) -> Any:
-        handler = await continuation(call_details)
-        if handler is None or handler.unary_unary is None:
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        """Called by generated code."""
+        checked = {
+            name: self._checked(f"{service_name}/{name}", handler)
+            for name, handler in method_handlers.items()
+        }
+        self._server.add_registered_method_handlers(service_name, checked)
+
+    def add_generic_rpc_handlers(self, generic_handlers: object) -> None:
+        """Called by generated code, for servers that know no registered handlers; the same ones."""
+
+    def _checked(self, method: str, handler: Any) -> Any:
+        """Decode, check the contract's rules, call, translate failures."""
+        if handler.unary_unary is None:
             return handler
 
         async def call(raw: bytes, context: Any) -> Any:
             try:
                 request = self._decode(raw, handler.request_deserializer)
-                return await self._answer(call_details.method, handler.unary_unary(request, context))
+                return await self._answer(method, handler.unary_unary(request, context))
             except ServiceError as error:
                 return await context.abort_with_status(rpc_status.to_status(error_to_status(error)))
 
         return grpc.unary_unary_rpc_method_handler(call, response_serializer=handler.response_serializer)
 
     async def _answer(self, method: str, answer: Awaitable[Any]) -> Any:
-        deadline = asyncio.timeout(self._deadline)
+        task: Any = asyncio.current_task()
+        self._deadlines.begin(task)
         try:
-            async with deadline:
-                return await answer
+            return await answer
         except (ServiceError, grpc.aio.AbortError):
             raise
-        except Exception as error:
-            if deadline.expired() and isinstance(error, TimeoutError):
+        except (Exception, asyncio.CancelledError) as error:
+            if self._deadlines.end(task):
                 raise DeadlineExceeded(
                     f"the call took over {self._deadline:g} s; its outcome is unknown"
                 ) from None
+            if isinstance(error, asyncio.CancelledError):
+                raise
             log.exception("call_failed", method=method)
             raise InternalError("the server failed to handle the call") from None
+        finally:
+            self._deadlines.end(task)
 
     def _decode(self, raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
         try:
