@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 
 import structlog
@@ -19,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 
 from api_server.adapters.dispatch_record import encode
 from api_server.adapters.kafka_logs import KafkaLogs
+from api_server.adapters.kafka_shares import Shares
 from api_server.adapters.kafka_topics import UNREACHABLE, KafkaTopics, topic_of
 from api_server.domain.job import Dispatch
 from api_server.domain.records import Log, Place
@@ -36,7 +36,7 @@ RETRY_AFTER = 1.0
 
 
 class KafkaPublisher:
-    """A ports.Publisher. Jobs go to their topic's partitions in turn, so that all workers get some.
+    """A ports.Publisher. Jobs go to their topic's partitions in turn, see Shares.
 
     Records are put into batches here, one for each partition (3.7 µs a job; aiokafka's own gathering takes 12.6), so
     the producer lingers for no others.
@@ -59,7 +59,7 @@ class KafkaPublisher:
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
         self._retry_at = 0.0
-        self._turns = count()
+        self._shares = Shares()
         self._background: set[asyncio.Task[None]] = set()
         self._outage = Outage("kafka")
 
@@ -152,12 +152,9 @@ class KafkaPublisher:
 
         async def write_type(topic: str, indices: Sequence[int]) -> None:
             partitions = sorted(await producer.partitions_for(topic))
-            turn = next(self._turns)
             await _all(
-                write_share(
-                    topic, partitions[(turn + nth) % len(partitions)], indices[nth :: len(partitions)]
-                )
-                for nth in range(min(len(partitions), len(indices)))
+                write_share(topic, partition, share)
+                for partition, share in self._shares.split(topic, partitions, indices)
             )
 
         async def write_share(topic: str, partition: int, share: Sequence[int]) -> None:
