@@ -1,7 +1,8 @@
 """Does together what is waiting already: group commit.
 
-While one batch is under way the next items gather, and go together when it has ended. No timer adds delay: at low load
-an item goes alone and at once; under load the cost of a batch is shared by all in it.
+While one batch is under way the next items gather, and go together when it has ended, with all that the event loop has at
+hand by then. No timer adds delay: at low load an item goes alone and at once; under load the cost of a batch is shared by
+all in it.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from api_server.domain.errors import Overloaded
 
 PATIENCE = 0.1
 """Seconds after which a batch holds up the next one no longer: one item that is hard to decide is not the others' trouble."""
+IDLE_TURNS = 8
+"""Turns of the event loop without a new item after which a batch begins: a call takes about four from the socket to here."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -67,15 +70,27 @@ class GroupCommit(Generic[T, R]):
         self._waiting.append((item, future))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await asyncio.shield(future)
+        return await future
 
     async def _run(self) -> None:
-        while batch := self._next_batch():
+        while self._waiting:
+            await self._gather()
+            batch = self._next_batch()
             doing = asyncio.create_task(self._do(batch))
             self._under_way.add(doing)
             doing.add_done_callback(self._under_way.discard)
             await asyncio.wait([doing], timeout=self._patience)
         self._running = None
+
+    async def _gather(self) -> None:
+        """Let in what has arrived already: the event loop takes in the calls that it has at hand before a new batch begins.
+        An idle one is through in some µs.
+        """
+        waiting = idle = 0
+        while idle < IDLE_TURNS and len(self._waiting) < self._limits.batch_items:
+            idle = idle + 1 if len(self._waiting) == waiting else 0
+            waiting = len(self._waiting)
+            await asyncio.sleep(0)
 
     def _next_batch(self) -> list[tuple[Item[T], asyncio.Future[R]]]:
         batch: list[tuple[Item[T], asyncio.Future[R]]] = []

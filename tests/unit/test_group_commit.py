@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_server.domain.errors import Overloaded
-from api_server.group_commit import GroupCommit, Item, Limits
+from api_server.group_commit import IDLE_TURNS, GroupCommit, Item, Limits
 
 
 class Batches:
@@ -36,7 +36,7 @@ def started(group: GroupCommit[str, str], *items: Item[str]) -> list[asyncio.Tas
 
 
 async def settled() -> None:
-    for _ in range(5):
+    for _ in range(5 * IDLE_TURNS):
         await asyncio.sleep(0)
 
 
@@ -47,6 +47,20 @@ async def test_one_alone_goes_at_once() -> None:
     assert await group.do(Item("a", 1)) == "a"
     assert await group.do(Item("b", 1)) == "b"
     assert batches.done == [["a"], ["b"]]
+
+
+async def test_what_keeps_coming_when_there_is_work_goes_together_too() -> None:
+    """As when a server has calls at hand, each of which takes some turns of the event loop to arrive."""
+    batches = Batches()
+    batches.go.set()
+    group = GroupCommit(batches.commit, patience=60)
+    tasks = []
+    for name in "abcde":
+        tasks += started(group, Item(name, 1))
+        for _ in range(IDLE_TURNS - 1):
+            await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert batches.done == [list("abcde")]
 
 
 async def test_what_comes_while_a_batch_is_under_way_goes_together() -> None:
