@@ -70,7 +70,7 @@ class JobService:
                 raise IdempotencyKeyReused(key.value)
             job = replace(job, id=job_id)
         stored = await self._groups.insert(job, first_due_time(job))
-        log.info("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
+        log.debug("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
         return self._shown(stored)
 
     async def create_batch(self, wanted: Sequence[NewJob | InvalidArgument]) -> list[Job | ServiceError]:
@@ -148,16 +148,14 @@ class JobService:
         check_each_once([None if isinstance(step, InvalidArgument) else step.job_id for step in steps])
         now = self._clock.now()
         tries = await self._tries(steps)
+        given = Circumstances(now, self._leases)
         outcomes: dict[int, Taken | ServiceError] = {}
         transitions: dict[int, Transition] = {}
         for index, step in enumerate(steps):
             try:
                 if isinstance(step, InvalidArgument):
                     raise step
-                given = Circumstances(
-                    now, self._leases, key or uuid4().hex, tries.get(step.job_id, UNTRIED), self._chance()
-                )
-                transitions[index] = to_transition(step, given)
+                transitions[index] = to_transition(step, self._given(step, given, tries, key))
             except InvalidArgument as error:
                 outcomes[index] = error
         if transitions:
@@ -182,6 +180,16 @@ class JobService:
             raise
         except ServiceError as error:
             return [error]
+
+    def _given(
+        self, step: Step, common: Circumstances, tries: Mapping[UUID, Tries], key: str | None
+    ) -> Circumstances:
+        """What holds for all steps of a call, and what this one depends on besides."""
+        if step.is_unfenced_claim:
+            return replace(common, claim_id=key or uuid4().hex)
+        if step.may_be_tried_again:
+            return replace(common, tries=tries.get(step.job_id, UNTRIED), chance=self._chance())
+        return common
 
     async def _tries(self, steps: Sequence[Step | InvalidArgument]) -> Mapping[UUID, Tries]:
         """Of jobs whose failures may not be their last. Others cost no read."""

@@ -13,16 +13,18 @@ from service_runtime.structs import StructError, dict_to_struct
 
 def encode(dispatch: Dispatch) -> bytes:
     """The record's value. Payloads above MAX_TRAVELLING_BYTES are left out."""
-    record = DispatchRecord(
-        id=str(dispatch.job_id), type=dispatch.type, attempt=dispatch.attempt, losses=dispatch.losses
-    )
-    if dispatch.timeout is not None:
-        record.timeout.FromTimedelta(dispatch.timeout)
     payload = None if dispatch.payload is None else _travelling(dispatch.payload)
+    record = DispatchRecord(
+        id=str(dispatch.job_id),
+        type=dispatch.type,
+        attempt=dispatch.attempt,
+        payload=payload,
+        losses=dispatch.losses,
+    )
     if payload is None:
         record.payload_omitted = True
-    else:
-        record.payload.CopyFrom(payload)
+    if dispatch.timeout is not None:
+        record.timeout.FromTimedelta(dispatch.timeout)
     return record.SerializeToString()
 
 

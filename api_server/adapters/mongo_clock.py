@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from api_server.domain.errors import StoreUnavailable
 
 REFRESH_SECONDS = 10.0
+MILLISECOND = timedelta(milliseconds=1)
 SLOW_SECONDS = 0.5
 """An answer slower than this says too little about the time; half of it is the error."""
 
@@ -28,18 +29,21 @@ class MongoClock:
         self._read_time = read_time
         self._monotonic = monotonic
         self._base: tuple[datetime, float] | None = None
-        self._latest: datetime | None = None
+        self._latest = datetime.min.replace(tzinfo=UTC)
+        self._elapsed = -1
+        """Milliseconds since the base, at the latest look."""
         self._refreshing: asyncio.Task[None] | None = None
 
     def now(self) -> datetime:
-        """UTC, cut to milliseconds, never earlier than what it said before."""
+        """UTC, in milliseconds as the database has them, never earlier than what it said before."""
         if self._base is None:
             raise RuntimeError("the clock has not been started")
         time_then, monotonic_then = self._base
-        now = time_then + timedelta(seconds=self._monotonic() - monotonic_then)
-        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        if self._latest is None or now > self._latest:
-            self._latest = now
+        # Several looks in the same millisecond, which busy servers take, cost little.
+        elapsed = round((self._monotonic() - monotonic_then) * 1_000_000) // 1000
+        if elapsed != self._elapsed:
+            self._elapsed = elapsed
+            self._latest = max(self._latest, time_then + elapsed * MILLISECOND)
         return self._latest
 
     async def start(self) -> None:
@@ -59,6 +63,7 @@ class MongoClock:
         took = self._monotonic() - before
         if self._base is None or took < SLOW_SECONDS:
             self._base = answer, before + took / 2
+            self._elapsed = -1
 
     async def _keep_refreshing(self) -> None:
         while True:

@@ -61,7 +61,7 @@ def plan(steps: Iterable[Step]) -> list[Statement]:
     """Statements for all steps; each job stands there once."""
     groups: dict[Any, list[Step]] = {}
     for step in steps:
-        key = step.transition.guard, step.transition.change, frozenset(step.own)
+        key = step.transition.guard, step.transition.change, tuple(step.own)
         groups.setdefault(key, []).append(step)
     largest_first = sorted(groups.values(), key=len, reverse=True)
     together = largest_first if len(groups) <= MAX_STATEMENTS else largest_first[: MAX_STATEMENTS - 1]

@@ -43,6 +43,11 @@ class Step:
     hint: FailureHint | None = None
 
     @property
+    def is_unfenced_claim(self) -> bool:
+        """Whether somebody without a worker's name takes the job."""
+        return self.ground is None and self.status is Status.PROCESSING
+
+    @property
     def may_be_tried_again(self) -> bool:
         """Whether what comes of it depends on how often the job has failed."""
         is_report = self.status is Status.FAILED and isinstance(self.ground, Token)

@@ -12,6 +12,7 @@ queued ── expire ──► failed            queued, processing ── cance
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -47,28 +48,21 @@ def claim(
     """A worker takes a queued job that had exactly `expected_attempt` claims. It does not look at the time to start: its
     record was published because that had come.
     """
-    guard = Guard(WAITING, attempt=expected_attempt, type=expected_type, unexpired_at=now)
-    change = Change(
-        Status.PROCESSING, now, now + lease, worker_id=worker_id, adds_attempt=True, start_time=now
-    )
+    guard, change = _claimable(expected_attempt, expected_type, now), _start(worker_id, now, lease)
     return Transition(job_id, guard, change)
 
 
 def take(job_id: UUID, claim_id: str, now: datetime, lease: timedelta) -> Transition:
     """Somebody takes a queued job without a worker's name."""
     guard = Guard(WAITING, unexpired_at=now, startable_at=now)
-    change = Change(
-        Status.PROCESSING, now, now + lease, worker_id=NO_WORKER, adds_attempt=True, start_time=now
-    )
-    return Transition(job_id, guard, change, claim_id=claim_id)
+    return Transition(job_id, guard, _start(NO_WORKER, now, lease), claim_id=claim_id)
 
 
 def complete(
     job_id: UUID, worker_id: str, attempt: int, result: Mapping[str, Any], now: datetime
 ) -> Transition:
     """The holder reports a result."""
-    guard = Guard(HELD, attempt=attempt, worker_id=worker_id)
-    return Transition(job_id, guard, _end(Status.COMPLETED, now), result=result)
+    return Transition(job_id, _held_by(worker_id, attempt), _end(Status.COMPLETED, now), result=result)
 
 
 def fail(
@@ -104,8 +98,7 @@ def conclude(
 
 def hand_back(job_id: UUID, worker_id: str, attempt: int, now: datetime) -> Transition:
     """The holder gives the job back unfinished; it is due for dispatch at once."""
-    guard = Guard(HELD, attempt=attempt, worker_id=worker_id)
-    return Transition(job_id, guard, _queue(now, Outcome.HANDED_BACK))
+    return Transition(job_id, _held_by(worker_id, attempt), _queue(now, Outcome.HANDED_BACK))
 
 
 def lapse(
@@ -151,6 +144,25 @@ def retry(job_id: UUID, call_id: str, now: datetime, expire_time: datetime | Non
     return Transition(job_id, guard, change)
 
 
+# Jobs that take the same step together share its parts, which are made once.
+
+
+@lru_cache(maxsize=64)
+def _claimable(attempt: int, job_type: str | None, now: datetime) -> Guard:
+    return Guard(WAITING, attempt=attempt, type=job_type, unexpired_at=now)
+
+
+@lru_cache(maxsize=64)
+def _held_by(worker_id: str, attempt: int) -> Guard:
+    return Guard(HELD, attempt=attempt, worker_id=worker_id)
+
+
+@lru_cache(maxsize=64)
+def _start(worker_id: str, now: datetime, lease: timedelta) -> Change:
+    return Change(Status.PROCESSING, now, now + lease, worker_id=worker_id, adds_attempt=True, start_time=now)
+
+
+@lru_cache(maxsize=64)
 def _end(status: Status, now: datetime, *, adds_failure: bool = False, adds_loss: bool = False) -> Change:
     # The worker stays: it says who held the job when it ended.
     return Change(status, now, due_time=None, end_time=now, adds_failure=adds_failure, adds_loss=adds_loss)

@@ -26,6 +26,7 @@ from service_runtime.structs import StructError, struct_to_dict
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 Metadata = tuple[tuple[str, str | bytes], ...]
+STATUSES = {job_pb2.Job.Status.Value(status.value): status for status in Status}
 KEY_HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
 MILLISECOND = timedelta(milliseconds=1)
@@ -48,7 +49,7 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
         payload=_object(request.payload, "payload"),
         labels=dict(request.labels),
         id=job_id(request.id) if request.id else None,
-        retry_policy=_policy(request.retry_policy),
+        retry_policy=_policy(request.retry_policy) if request.HasField("retry_policy") else DEFAULT_POLICY,
         # Not before the time given, however fine it is.
         schedule_time=_stored_time(request, "schedule_time", round_up=True),
         expire_time=_stored_time(request, "expire_time"),
@@ -91,7 +92,7 @@ def key_value(metadata: Metadata) -> str | None:
 def job_filter(request: job_service_pb2.ListRequest) -> JobFilter:
     """Raises InvalidArgument if a time is out of range."""
     return JobFilter(
-        status=Status(job_pb2.Job.Status.Name(request.status)) if request.status else None,
+        status=STATUSES[request.status] if request.status else None,
         type=request.type or None,
         labels=_labels(request.labels),
         created_from=_time(request, "create_time_from"),
@@ -114,7 +115,7 @@ def step(request: job_service_pb2.UpdateStatusRequest) -> Step:
         ground = Token(request.token.worker_id, request.token.attempt)
     return Step(
         job_id=job_id(request.id),
-        status=Status(job_pb2.Job.Status.Name(request.status)),
+        status=STATUSES[request.status],
         ground=ground,
         result=_object(request.result, "result") if request.HasField("result") else None,
         failure=_failure(request.error) if request.HasField("error") else None,
