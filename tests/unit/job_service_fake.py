@@ -17,15 +17,26 @@ Call = Callable[[Any, Any], Awaitable[Message]]
 
 @asynccontextmanager
 async def api_of(calls: Mapping[str, Call]) -> AsyncIterator[ApiClient]:
-    """A client of a server that has these calls of JobService, each a function of a request and a context."""
+    """A worker's client of a server that has these calls."""
+    async with serving(calls) as address, ApiClient([address]) as api:
+        yield api
+
+
+@asynccontextmanager
+async def serving(
+    calls: Mapping[str, Call], credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[str]:
+    """The address of a server that has these calls of JobService, each a function of a request and a context."""
     server = grpc.aio.server()
     handlers = {name: _handler(name, call) for name, call in calls.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = "127.0.0.1:0"
+    port = (
+        server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    )
     await server.start()
     try:
-        async with ApiClient([f"127.0.0.1:{port}"]) as api:
-            yield api
+        yield f"127.0.0.1:{port}"
     finally:
         await server.stop(None)
 

@@ -1,0 +1,35 @@
+"""A client of the jobs API: `async with JobClient("127.0.0.1:3000") as client: job = await client.create(...)`."""
+
+from job_client.client import JobClient
+from job_client.errors import (
+    ClientClosed,
+    DeadlineExceeded,
+    InvalidArgument,
+    JobClientError,
+    JobIdTaken,
+    JobNotFound,
+    Unavailable,
+    Violation,
+)
+from job_client.job import Failure, Job, Progress, Status
+from job_client.new_job import NewJob, RetryPolicy
+from job_client.outcomes import Outcome
+
+__all__ = [
+    "ClientClosed",
+    "DeadlineExceeded",
+    "Failure",
+    "InvalidArgument",
+    "Job",
+    "JobClient",
+    "JobClientError",
+    "JobIdTaken",
+    "JobNotFound",
+    "NewJob",
+    "Outcome",
+    "Progress",
+    "RetryPolicy",
+    "Status",
+    "Unavailable",
+    "Violation",
+]

@@ -1,0 +1,285 @@
+"""The client's pure parts: batches, waits, verdicts, and jobs on their way to the wire and back."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status as StatusMessage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job_client import InvalidArgument, JobClientError, NewJob, RetryPolicy, Violation
+from job_client.backoff import FIRST_STEP, LONGEST_STEP, Backoff, next_look
+from job_client.errors import from_status, invalid_with
+from job_client.job import Job, Status, to_job
+from job_client.judging import culprits, is_about_content, is_passing
+from job_client.new_job import encode
+from job_client.waiting import BatchLimits, Waiting
+from jobs.v1 import job_pb2
+from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
+from service_runtime.errors import ServiceError, invalid
+from service_runtime.statuses import error_to_status
+from service_runtime.structs import MAX_BYTES, dict_to_struct
+
+JOB_ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
+
+
+@dataclass(frozen=True)
+class Thing:
+    id: str
+    size: int
+
+
+# --- Batches ---
+
+
+@given(
+    st.lists(st.builds(Thing, st.sampled_from("abc"), st.integers(0, 9)), max_size=30),
+    st.integers(1, 5),
+    st.integers(1, 20),
+    st.booleans(),
+)
+def test_batches_are_in_order_within_the_limits_and_as_large_as_those_allow(
+    things: list[Thing], items: int, size: int, each_once: bool
+) -> None:
+    waiting: Waiting[Thing] = Waiting(BatchLimits(items, size), each_once=each_once)
+    for thing in things:
+        waiting.add(thing)
+    batches = []
+    while batch := waiting.take():
+        batches.append(batch)
+    assert [thing for batch in batches for thing in batch] == things
+    for batch in batches:
+        assert len(batch) <= items
+        assert len(batch) == 1 or sum(thing.size for thing in batch) <= size
+        assert not each_once or max(Counter(thing.id for thing in batch).values()) == 1
+    for batch, after in pairwise(batches):
+        assert (
+            len(batch) == items
+            or sum(thing.size for thing in batch) + after[0].size > size
+            or (each_once and after[0].id in {thing.id for thing in batch})
+        )
+
+
+# --- Waits ---
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True), st.floats(0, 60))
+def test_a_call_waits_at_least_what_was_asked_for_and_no_longer_than_the_most(
+    failures: int, chance: float, asked_for: float
+) -> None:
+    wait = Backoff(0.05, 2.0, lambda: chance).wait(failures, asked_for)
+    assert asked_for <= wait <= asked_for + min(2.0, 0.05 * 2 ** min(failures - 1, 10))
+
+
+def test_waits_double() -> None:
+    backoff = Backoff(0.1, 1.0, lambda: 1.0)
+    assert [backoff.wait(failures) for failures in range(1, 6)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0])
+
+
+@given(st.floats(0, 1e5), st.floats(0, 1e6))
+def test_looks_come_soon_on_moments_that_others_share(waited: float, now: float) -> None:
+    look = next_look(waited, now)
+    assert now < look
+    assert look - now <= max(FIRST_STEP, min(waited / 4, LONGEST_STEP)) * (1 + 1e-6)
+    assert math.isclose(look / FIRST_STEP, round(look / FIRST_STEP), abs_tol=1e-3)
+
+
+# --- Verdicts ---
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "delay", "passing", "about_content"),
+    [
+        ("UNAVAILABLE", "", None, True, False),
+        ("UNAVAILABLE", "DATABASE_UNAVAILABLE", 1.0, True, False),
+        ("DEADLINE_EXCEEDED", "SERVER_DEADLINE_EXCEEDED", None, True, False),
+        ("CANCELLED", "", None, True, False),
+        ("RESOURCE_EXHAUSTED", "OVERLOADED", 1.0, True, False),
+        ("RESOURCE_EXHAUSTED", "ANSWER_TOO_LARGE", None, False, True),
+        ("RESOURCE_EXHAUSTED", "", None, False, True),
+        ("INVALID_ARGUMENT", "INVALID_ARGUMENT", None, False, True),
+        ("INTERNAL", "INTERNAL", None, False, True),
+        ("INTERNAL", "", None, True, False),
+        ("UNKNOWN", "", None, True, False),
+        ("ALREADY_EXISTS", "JOB_ID_TAKEN", None, False, False),
+        ("NOT_FOUND", "JOB_NOT_FOUND", None, False, False),
+        ("UNAUTHENTICATED", "", None, False, False),
+        ("PERMISSION_DENIED", "", None, False, False),
+        ("UNIMPLEMENTED", "", None, False, False),
+    ],
+)
+def test_what_may_pass_is_told_from_what_stays(
+    code: str, reason: str, delay: float | None, passing: bool, about_content: bool
+) -> None:
+    error = JobClientError("words", code=grpc.StatusCode[code], reason=reason, retry_delay=delay)
+    assert (is_passing(error), is_about_content(error)) == (passing, about_content)
+
+
+def test_each_culprit_hears_of_its_own_rules_alone() -> None:
+    error = invalid_with(
+        [
+            Violation("requests[3].id", "uuid", "must be"),
+            Violation('requests[12].labels["a"]', "pattern", "must match"),
+            Violation("requests[3].type", "min_len", "must have"),
+            Violation("requests[4]", "message", "must agree"),
+            Violation("requests", "max_items", "must be fewer"),
+            Violation("other[5].id", "uuid", "must be"),
+            Violation("", "decode", "is no message"),
+        ]
+    )
+    named = culprits(error, "requests")
+    assert {index: each.violations for index, each in named.items()} == {
+        3: (Violation("id", "uuid", "must be"), Violation("type", "min_len", "must have")),
+        12: (Violation('labels["a"]', "pattern", "must match"),),
+        4: (Violation("", "message", "must agree"),),
+    }
+    assert str(named[3]) == "INVALID_ARGUMENT: id: must be; type: must have"
+
+
+# --- Errors ---
+
+
+class Busy(ServiceError):
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "OVERLOADED"
+
+
+def test_a_status_comes_through_with_all_that_it_says() -> None:
+    error = from_status(error_to_status(Busy("wait", {"id": "x"}, retry_delay=1.25)))
+    assert error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (error.reason, error.metadata, error.retry_delay) == ("OVERLOADED", {"id": "x"}, 1.25)
+    wrong = from_status(error_to_status(invalid("type", "type.known", "must be one of a, b")))
+    assert isinstance(wrong, InvalidArgument)
+    assert wrong.violations == (Violation("type", "type.known", "must be one of a, b"),)
+    assert wrong.reason == "INVALID_ARGUMENT"
+
+
+def test_a_status_without_details_or_with_an_unknown_code_is_an_error_too() -> None:
+    bare = from_status(StatusMessage(code=Code.UNAVAILABLE, message="away"))
+    assert (str(bare), bare.reason, bare.violations) == ("UNAVAILABLE: away", "", ())
+    assert from_status(StatusMessage(code=99)).code is grpc.StatusCode.UNKNOWN
+
+
+# --- To the wire ---
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=5,
+)
+new_jobs = st.builds(
+    NewJob,
+    st.sampled_from(["compute", "data"]),
+    st.dictionaries(st.sampled_from("xyz"), json_values, max_size=3),
+    st.dictionaries(st.sampled_from(["team", "n"]), st.text("abc", max_size=5)),
+)
+
+
+@given(st.lists(new_jobs, max_size=5))
+def test_jobs_encoded_one_by_one_are_a_batch_one_after_the_other(jobs: list[NewJob]) -> None:
+    encoded = [encode(job) for job in jobs]
+    batch = BatchCreateRequest.FromString(b"".join(each.wire for each in encoded))
+    assert [request.id for request in batch.requests] == [each.id for each in encoded]
+    for job, each, request in zip(jobs, encoded, batch.requests, strict=True):
+        assert request == each.request()
+        assert request == CreateRequest(
+            id=each.id, type=job.type, payload=dict_to_struct(dict(job.payload)), labels=job.labels
+        )
+
+
+def test_all_that_may_be_said_of_a_job_is_sent() -> None:
+    policy = RetryPolicy(5, timedelta(seconds=2), timedelta(minutes=1), 3.0, 0.0)
+    begin, end = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
+    encoded = encode(NewJob("data", {}, {}, JOB_ID.upper(), policy, begin, end, timedelta(seconds=30)))
+    request = encoded.request()
+    assert (encoded.id, request.id) == (JOB_ID, JOB_ID)
+    assert request.HasField("payload")
+    sent = request.retry_policy
+    assert (sent.max_attempts, sent.multiplier, sent.jitter) == (5, 3.0, 0.0)
+    assert sent.HasField("jitter")
+    assert [sent.initial_backoff.seconds, sent.max_backoff.seconds, request.timeout.seconds] == [2, 60, 30]
+    assert [request.schedule_time.ToDatetime(UTC), request.expire_time.ToDatetime(UTC)] == [begin, end]
+    unset = encode(NewJob("data", retry_policy=RetryPolicy())).request()
+    assert unset.HasField("retry_policy")
+    assert not unset.retry_policy.ListFields()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"payload": {"a": [1, {"b": object()}]}}, "payload.a[1].b"),
+        ({"payload": {"a": math.nan}}, "payload.a"),
+        ({"payload": {"a": "x" * MAX_BYTES}}, "payload"),
+        ({"payload": ["no object"]}, ""),
+        ({"type": None}, ""),
+        ({"type": "\ud800"}, ""),
+        ({"labels": {"a": 1}}, ""),
+        ({"id": "no uuid"}, "id"),
+        ({"schedule_time": datetime(2026, 1, 1)}, ""),  # noqa: DTZ001 - that is what is wrong with it
+        ({"retry_policy": RetryPolicy(max_attempts=2**40)}, ""),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        encode(NewJob(**{"type": "compute", **wrong}))
+    assert [violation.field for violation in caught.value.violations] == [field]
+
+
+# --- And back ---
+
+
+def test_a_job_is_told_whole() -> None:
+    time = datetime(2026, 11, 25, 13, 38, 4, 535_000, tzinfo=UTC)
+    names = ["create", "update", "start", "end", "schedule", "expire", "next_attempt"]
+    message = job_pb2.Job(
+        id=JOB_ID,
+        type="compute",
+        status=job_pb2.Job.failed,
+        payload=dict_to_struct({"a": 1}),
+        result=dict_to_struct({"b": [True, None]}),
+        attempt=2,
+        revision=7,
+        worker_id="w/1",
+        labels={"team": "x"},
+        failures=1,
+        losses=3,
+        progress=job_pb2.Progress(percent=50, message="half"),
+    )
+    message.error.code = Code.INTERNAL
+    message.error.reason, message.error.message = "HANDLER_ERROR", "it broke"
+    for name in names:
+        getattr(message, f"{name}_time").FromDatetime(time)
+    job = to_job(message)
+    assert job.error is not None
+    assert job.progress is not None
+    assert (job.error.code, job.error.reason, job.error.message) == (
+        grpc.StatusCode.INTERNAL,
+        "HANDLER_ERROR",
+        "it broke",
+    )
+    assert (job.progress.percent, job.progress.message) == (50, "half")
+    assert (job.payload, job.result, job.labels) == ({"a": 1}, {"b": [True, None]}, {"team": "x"})
+    assert {getattr(job, f"{name}_time") for name in names} == {time}
+    assert (job.attempt, job.failures, job.losses, job.revision, job.worker_id) == (2, 1, 3, 7, "w/1")
+    assert to_job(message, with_payload=False).payload is None
+
+
+def test_a_job_knows_the_contract_s_statuses_and_fields() -> None:
+    for name, number in job_pb2.Job.Status.items():
+        job = to_job(job_pb2.Job(status=number))
+        assert job.status == name
+        assert job.has_ended == (job.status in {Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+    left_out = {"retry_policy", "history", "timeout"}
+    assert {field.name for field in fields(Job)} == {
+        field.name for field in job_pb2.Job.DESCRIPTOR.fields
+    } - left_out
