@@ -31,9 +31,7 @@ async def serving(
     handlers = {name: _handler(name, call) for name, call in calls.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
     address = "127.0.0.1:0"
-    port = (
-        server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
-    )
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"

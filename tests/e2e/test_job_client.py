@@ -1,0 +1,295 @@
+"""The Python client against the running system."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import httpx
+import pytest
+import pytest_asyncio
+from uuid_utils.compat import uuid7
+
+from job_client import (
+    ClientClosed,
+    DeadlineExceeded,
+    InvalidArgument,
+    Job,
+    JobClient,
+    JobIdTaken,
+    JobNotFound,
+    NewJob,
+    Outcome,
+    Status,
+)
+from local_stack.stack import Stack
+from service_runtime.structs import MAX_BYTES, dict_to_struct
+from tests.conftest import UNWORKED
+from tests.gate import Gate
+
+ABOUT = MAX_BYTES - 100
+LARGEST = "x" * (ABOUT + MAX_BYTES - dict_to_struct({"input": "x" * ABOUT}).ByteSize())
+"""As the only text of a payload it makes exactly the largest one."""
+
+
+@pytest_asyncio.fixture
+async def jobs(stack: Stack) -> AsyncIterator[JobClient]:
+    async with JobClient(stack.endpoints.jobs_address) as client:
+        yield client
+
+
+def numbered(count: int, mark: str, job_type: str = UNWORKED) -> list[NewJob]:
+    return [NewJob(job_type, {"n": n}, {"mark": mark, "n": str(n)}) for n in range(count)]
+
+
+async def created(client: JobClient, new_jobs: Iterable[NewJob]) -> list[Outcome]:
+    return [outcome async for outcome in client.create_many(new_jobs)]
+
+
+def stored(client: httpx.Client, mark: str) -> list[dict[str, Any]]:
+    """All jobs that carry the mark."""
+    jobs: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        page = client.get(
+            "/jobs", params={"labels": f"mark={mark}", "pageSize": 1000, "pageToken": token}
+        ).json()
+        jobs += page.get("jobs", [])
+        if not (token := page.get("nextPageToken", "")):
+            return jobs
+
+
+# --- One job ---
+
+
+async def test_a_job_is_created_waited_for_and_read(jobs: JobClient) -> None:
+    job = await jobs.create("compute", {"input": "hello"}, labels={"team": "x"})
+    assert (job.type, job.status, job.labels, job.payload) == ("compute", "queued", {"team": "x"}, None)
+    done = await jobs.wait(job.id, timeout=30)
+    assert (done.id, done.status, done.payload) == (job.id, Status.COMPLETED, {"input": "hello"})
+    assert done.result == {"hash": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}
+    assert done.end_time is not None
+    assert done.create_time == job.create_time <= done.end_time
+    assert await jobs.get(job.id.upper()) == done
+
+
+async def test_refusals_say_what_is_wrong(jobs: JobClient) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await jobs.create("no-such-type", {})
+    assert [(each.field, each.rule) for each in caught.value.violations] == [("type", "type.known")]
+    job = await jobs.create("compute", {"input": "mine"})
+    with pytest.raises(JobIdTaken) as taken:
+        await jobs.create("compute", {"input": "other"}, job_id=job.id)
+    assert (taken.value.reason, taken.value.metadata) == ("JOB_ID_TAKEN", {"id": job.id})
+    absent = str(uuid4())
+    for call in (jobs.get(absent), jobs.wait(absent)):
+        with pytest.raises(JobNotFound) as missing:
+            await call
+        assert (missing.value.reason, missing.value.metadata) == ("JOB_NOT_FOUND", {"id": absent})
+
+
+async def test_who_waits_in_vain_hears_how_the_job_stands(jobs: JobClient, gate: Gate) -> None:
+    job = await jobs.create("gated", gate.payload)
+    with pytest.raises(DeadlineExceeded) as caught:
+        await jobs.wait(job.id, timeout=1.5)
+    assert caught.value.metadata == {"id": job.id, "status": "processing"}
+    waiting = asyncio.create_task(jobs.wait(job.id))
+    gate.open()
+    assert (await waiting).status is Status.COMPLETED
+
+
+# --- Many ---
+
+
+async def test_outcomes_are_in_order_and_each_its_own(jobs: JobClient) -> None:
+    taken = await jobs.create("compute", {"input": "taken"})
+    new = numbered(2500, str(uuid4()))
+    new[3] = NewJob("no-such-type")
+    new[700] = NewJob(UNWORKED, {}, {"Not A Label": "x"})
+    new[701] = NewJob(UNWORKED, {"x": object()})
+    new[1500] = NewJob("compute", {"input": "other"}, id=taken.id)
+    new[1501] = NewJob("compute", {"input": "taken"}, id=taken.id)
+    outcomes = await created(jobs, new)
+    assert [outcome.request for outcome in outcomes] == new
+    errors = {n: outcome.error for n, outcome in enumerate(outcomes) if outcome.error is not None}
+    assert {n: type(error) for n, error in errors.items()} == {
+        3: InvalidArgument,
+        700: InvalidArgument,
+        701: InvalidArgument,
+        1500: JobIdTaken,
+    }
+    assert {n: [each.field for each in error.violations] for n, error in errors.items()} == {
+        3: ["type"],
+        700: ['labels["Not A Label"]'],
+        701: ["payload.x"],
+        1500: [],
+    }
+    assert outcomes[1501].result().id == taken.id
+    with pytest.raises(InvalidArgument):
+        outcomes[3].result()
+    fine = [outcome for n, outcome in enumerate(outcomes) if n not in {3, 700, 701, 1500, 1501}]
+    assert [outcome.result().labels for outcome in fine] == [outcome.request.labels for outcome in fine]
+    found = await jobs.get_many([outcome.id for outcome in fine[::-1]])
+    assert [job and job.payload for job in found] == [outcome.request.payload for outcome in fine[::-1]]
+
+
+async def test_many_callers_and_waits_at_a_time(jobs: JobClient) -> None:
+    async def one(n: int) -> Job:
+        return await jobs.wait((await jobs.create("compute", {"input": str(n)})).id, timeout=60)
+
+    done = await asyncio.gather(*(one(n) for n in range(200)))
+    assert [job.payload for job in done] == [{"input": str(n)} for n in range(200)]
+    assert {job.status for job in done} == {Status.COMPLETED}
+
+
+async def test_ids_of_no_job_are_none_and_an_id_may_stand_there_twice(jobs: JobClient) -> None:
+    job = await jobs.create(UNWORKED, {})
+    found = await jobs.get_many([uuid4(), job.id, str(uuid4()), job.id])
+    assert [each and each.id for each in found] == [None, job.id, None, job.id]
+    assert await jobs.get_many([]) == []
+
+
+async def test_the_largest_payloads_go_through_and_come_back_in_parts(jobs: JobClient) -> None:
+    outcomes = await created(jobs, [NewJob(UNWORKED, {"input": LARGEST})] * 6)
+    found = await jobs.get_many([outcome.result().id for outcome in outcomes])
+    assert [job and job.payload == {"input": LARGEST} for job in found] == [True] * 6
+    with pytest.raises(InvalidArgument) as caught:
+        await jobs.create(UNWORKED, {"input": LARGEST + "x"})
+    assert [each.field for each in caught.value.violations] == ["payload"]
+
+
+async def test_an_endless_source_is_read_no_further_than_there_is_room_and_left_in_peace(
+    stack: Stack, client: httpx.Client
+) -> None:
+    mark, read = str(uuid4()), 0
+
+    async def endless() -> AsyncIterator[NewJob]:
+        nonlocal read
+        while True:
+            read += 1
+            yield NewJob(UNWORKED, {}, {"mark": mark})
+            await asyncio.sleep(0)
+
+    async with JobClient(stack.address("api_server"), jobs_in_hand=10) as jobs:
+        outcomes = jobs.create_many(endless())
+        handed_out = [(await anext(outcomes)).result() for _ in range(25)]
+        # One more is read, and waits for room.
+        assert await eventually(lambda: read, 25 + 10 + 1)
+        await outcomes.aclose()
+        again = await jobs.create(UNWORKED, {}, labels={"mark": mark})
+    ids = {job["id"] for job in stored(client, mark)}
+    assert {again.id, *(job.id for job in handed_out)} <= ids
+    assert len(ids) <= 25 + 10 + 1
+
+
+async def eventually(value: Any, expected: Any) -> bool:
+    """Whether it gets there, and stays."""
+    for _ in range(500):
+        if value() == expected:
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    return bool(value() == expected)
+
+
+async def test_what_a_source_raises_comes_after_the_outcomes_before_it(jobs: JobClient) -> None:
+    def broken() -> Iterable[NewJob]:
+        yield from numbered(3, str(uuid4()))
+        raise LookupError("no more")
+
+    outcomes = jobs.create_many(broken())
+    for n in range(3):
+        assert (await anext(outcomes)).result().labels["n"] == str(n)
+    with pytest.raises(LookupError):
+        await anext(outcomes)
+
+
+# --- When things go wrong ---
+
+
+@pytest.mark.parametrize("way", ["gateway", "api_server"])
+async def test_a_server_killed_and_started_again_makes_no_job_twice_and_loses_none(
+    stack: Stack, client: httpx.Client, way: str
+) -> None:
+    mark, jobs_in_all, outcomes = str(uuid4()), 3000, list[Outcome]()
+    address = stack.endpoints.jobs_address if way == "gateway" else stack.address("api_server")
+    async with JobClient(address, jobs_in_hand=800, calls_in_flight=3) as jobs:
+        async for outcome in jobs.create_many(numbered(jobs_in_all, mark), timeout=60):
+            outcomes.append(outcome)
+            if len(outcomes) == 500:
+                stack.kill("api_server")
+                starting = asyncio.create_task(asyncio.to_thread(stack.start, "api_server"))
+        await starting
+    made = [outcome.result() for outcome in outcomes]
+    assert [job.labels["n"] for job in made] == [str(n) for n in range(jobs_in_all)]
+    found = stored(client, mark)
+    assert len(found) == jobs_in_all
+    assert {job["id"] for job in found} == {job.id for job in made}
+
+
+async def test_a_job_whose_time_was_up_is_created_again_by_its_id_and_there_once(
+    stack: Stack, client: httpx.Client
+) -> None:
+    mark = str(uuid4())
+    async with JobClient(stack.address("api_server")) as jobs:
+        await jobs.create(UNWORKED, {})
+        stack.freeze("api_server")
+        try:
+            with pytest.raises(DeadlineExceeded) as caught:
+                await jobs.create(UNWORKED, {"a": 1}, labels={"mark": mark}, timeout=0.5)
+        finally:
+            stack.thaw("api_server")
+        job_id = caught.value.metadata["id"]
+        job = await jobs.create(UNWORKED, {"a": 1}, labels={"mark": mark}, job_id=job_id)
+    assert job.id == job_id
+    assert [each["id"] for each in stored(client, mark)] == [job_id]
+
+
+async def test_who_waits_for_a_job_outlives_the_server(stack: Stack, gate: Gate) -> None:
+    async with JobClient(stack.address("api_server")) as jobs:
+        job = await jobs.create("gated", gate.payload)
+        waiting = asyncio.create_task(jobs.wait(job.id))
+        await asyncio.sleep(0)
+        stack.kill("api_server")
+        await asyncio.to_thread(stack.start, "api_server")
+        assert not waiting.done()
+        gate.open()
+        assert (await asyncio.wait_for(waiting, 60)).status is Status.COMPLETED
+
+
+async def test_a_caller_that_is_cancelled_disturbs_no_other(jobs: JobClient, client: httpx.Client) -> None:
+    mark = str(uuid4())
+    calls = [asyncio.create_task(jobs.create(UNWORKED, {"n": n}, labels={"mark": mark})) for n in range(100)]
+    await asyncio.sleep(0.002)
+    for call in calls[::2]:
+        call.cancel()
+    made = await asyncio.gather(*calls[1::2])
+    assert [job.status for job in made] == [Status.QUEUED] * 50
+    assert {job.id for job in made} <= {job["id"] for job in stored(client, mark)}
+
+
+async def test_an_id_of_another_time_is_refused(jobs: JobClient) -> None:
+    old = uuid7(nanoseconds=1_600_000_000 * 10**9)
+    with pytest.raises(InvalidArgument) as caught:
+        await jobs.create(UNWORKED, {}, job_id=old)
+    assert [each.rule for each in caught.value.violations] == ["id.time"]
+
+
+async def test_a_client_that_is_not_open_says_so(stack: Stack) -> None:
+    jobs = JobClient(stack.endpoints.jobs_address)
+    with pytest.raises(ClientClosed):
+        await jobs.get(uuid4())
+    async with jobs:
+        await jobs.create(UNWORKED, {})
+    with pytest.raises(ClientClosed):
+        await jobs.create(UNWORKED, {})
+
+
+async def test_where_nobody_is_the_cause_is_told() -> None:
+    async with JobClient("127.0.0.1:1") as jobs:
+        with pytest.raises(DeadlineExceeded) as caught:
+            await jobs.create(UNWORKED, {}, timeout=0.3)
+    cause = caught.value.__cause__
+    assert isinstance(cause, Exception)
+    assert getattr(cause, "code", None) is grpc.StatusCode.UNAVAILABLE
