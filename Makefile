@@ -94,7 +94,7 @@ verify: $(DEV) ## Check the contract, and that gen/ is what it generates
 	python proto/verify.py
 
 lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
-	for layer in dev local bench runtime gateway; do \
+	for layer in dev local bench runtime gateway client; do \
 		uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
 			--upgrade --constraint requirements/dev.lock --output-file requirements/$$layer.lock requirements/$$layer.in; \
 	done
