@@ -8,6 +8,8 @@ from dataclasses import dataclass
 MOST_DOUBLINGS = 30
 FIRST_STEP, LONGEST_STEP = 0.02, 1.28
 """Seconds between two looks at a job: at first, and at most. The second is a doubling of the first."""
+LOOKS_A_SECOND = 2000
+"""Of all waits of a client together, as long as none looks more seldom than every LONGEST_STEP for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,13 @@ class Backoff:
         return least + self.randomness() * longest
 
 
-def next_look(waited: float, now: float) -> float:
-    """When to look at a job again that has been waited for for `waited` seconds: before a quarter as long again has passed.
+def next_look(waited: float, waits: int, now: float) -> float:
+    """When to look again at a job that has been waited for for `waited` seconds, beside so many other waits: before a quarter as
+    long again has passed, or later if the waits are many.
 
     Looks fall on the multiples of a few steps, so that many waits look at the same moments and their reads go together.
     """
     step = FIRST_STEP
-    while step < LONGEST_STEP and step * 2 <= waited / 4:
+    while step < LONGEST_STEP and (step * 2 <= waited / 4 or step < waits / LOOKS_A_SECOND):
         step *= 2
     return (math.floor(now / step) + 1) * step

@@ -16,10 +16,11 @@ from job_client.channel import open_channel
 from job_client.creating import Creating
 from job_client.errors import ClientClosed, DeadlineExceeded, JobNotFound
 from job_client.hand import Hand
+from job_client.item import Item
 from job_client.job import ENDED_NUMBERS, Job, to_job
 from job_client.new_job import Encoded, NewJob, RetryPolicy, encode, id_text
 from job_client.outcomes import InOrder, Outcome
-from job_client.pipeline import Item, Pipeline, PipelineLimits
+from job_client.pipeline import Pipeline, PipelineLimits
 from job_client.reading import Reading
 from jobs.v1 import job_pb2
 
@@ -56,6 +57,7 @@ class JobClient:
             calls=calls_in_flight, items_in_hand=jobs_in_hand, bytes_in_hand=bytes_in_hand
         )
         self._phase = random.random()  # noqa: S311 - clients look at different moments
+        self._waits = 0
         self._open: _Open | None = None
 
     async def __aenter__(self) -> Self:
@@ -142,13 +144,17 @@ class JobClient:
         text, clock = id_text(job_id), asyncio.get_running_loop().time
         begin = clock()
         give_up = math.inf if timeout is None else begin + timeout
-        while (job := await self._read(text, give_up)).status not in ENDED_NUMBERS:
-            now = clock()
-            look = next_look(now - begin, now - self._phase) + self._phase
-            await asyncio.sleep(min(look, give_up) - now)
-            if look >= give_up:
-                raise not_ended(to_job(job))
-        return to_job(job)
+        self._waits += 1
+        try:
+            while (job := await self._read(text, give_up)).status not in ENDED_NUMBERS:
+                now = clock()
+                look = next_look(now - begin, self._waits, now - self._phase) + self._phase
+                await asyncio.sleep(min(look, give_up) - now)
+                if look >= give_up:
+                    raise not_ended(to_job(job))
+            return to_job(job)
+        finally:
+            self._waits -= 1
 
     async def _read(self, job_id: str, give_up: float) -> job_pb2.Job:
         item = await self._opened.reads.start(job_id, job_id, len(job_id), give_up)

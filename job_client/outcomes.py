@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from job_client.errors import JobClientError
 from job_client.hand import Hand
+from job_client.item import Item
 from job_client.job import Job
 from job_client.new_job import Encoded, NewJob, encode
-from job_client.pipeline import Item, Pipeline
+from job_client.pipeline import Pipeline
 
 TURN = 64
 """Jobs after which the event loop has a turn, when an iterable gives more without waiting."""

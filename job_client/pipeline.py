@@ -6,36 +6,25 @@ keeps its place meanwhile, so that a server in trouble is asked no more than bef
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
-
-import grpc
+from functools import partial
+from typing import Generic, TypeVar
 
 from job_client.backoff import Backoff
-from job_client.errors import ClientClosed, DeadlineExceeded, JobClientError, from_call
+from job_client.errors import JobClientError
 from job_client.hand import Hand
-from job_client.judging import culprits, is_about_content, is_passing
+from job_client.item import Item, broken, closed, too_late, until
+from job_client.judging import is_passing
+from job_client.sending import Exchange, send
 from job_client.waiting import BatchLimits, Waiting
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
-T_contra = TypeVar("T_contra", contravariant=True)
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-
-
-class Exchange(Protocol[T_contra, R_co]):
-    """One call that may be sent again.
-
-    `field` is the name of the list that a batch has in the contract; `each_once`: an id may stand there once.
-    """
-
-    field: str
-    each_once: bool
-
-    async def send(self, contents: Sequence[T_contra], seconds: float) -> "Sequence[R_co | JobClientError]":
-        """What came of each, in order. Raises AioRpcError if the call failed as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +38,6 @@ class PipelineLimits:
     call_seconds: float = 12.0
     items_in_hand: int = 10_000
     bytes_in_hand: int = 16 * 1024 * 1024
-
-
-@dataclass(slots=True, eq=False)
-class Item(Generic[T, R]):
-    """Something in hand. Cancelling `future` withdraws it, unless it is under way. `give_up`: by the event loop's clock."""
-
-    content: T
-    id: str
-    size: int
-    give_up: float
-    future: asyncio.Future[R]
-    trouble: JobClientError | None = None
-    is_settled: bool = False
-
-    async def result(self) -> R:
-        """Raises its error, or DeadlineExceeded. A caller that is cancelled tears no call that is under way."""
-        if not self.future.done():
-            try:
-                async with until(self.give_up) as limit:
-                    return await self.future
-            except TimeoutError:
-                if limit.expired():
-                    raise too_late(self.id, self.trouble) from self.trouble
-                raise
-        return self.future.result()
 
 
 @dataclass
@@ -135,49 +99,30 @@ class Pipeline(Generic[T, R]):
         while len(self._under_way) < self.limits.calls and (batch := self._waiting.take()):
             task = asyncio.create_task(self._deliver(batch))
             self._under_way.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._ended, batch))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, batch: Sequence[Item[T, R]], task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
+        self._give_up_on(batch, None if task.cancelled() else task.exception())
         self._begin()
 
     async def _deliver(self, batch: Sequence[Item[T, R]]) -> None:
-        try:
-            await self._send_until_settled(batch)
-        finally:
-            self._give_up_on(batch)
-
-    async def _send_until_settled(self, batch: Sequence[Item[T, R]]) -> None:
         failures = 0
         while batch := [item for item in batch if self._is_wanted(item, self.now())]:
-            outcomes = await self._send(batch)
+            outcomes = await send(self.exchange, batch, self.now, self.limits.call_seconds)
             batch = [
                 item for item, outcome in zip(batch, outcomes, strict=True) if self._is_open(item, outcome)
             ]
             if batch:
                 failures += 1
-                asked_for = max(item.trouble.retry_delay or 0.0 for item in batch if item.trouble)
-                left = max(item.give_up for item in batch) - self.now()
-                await asyncio.sleep(min(self.backoff.wait(failures, asked_for), left))
+                await self._pause(batch, failures)
 
-    async def _send(self, batch: Sequence[Item[T, R]]) -> Sequence[R | JobClientError]:
-        """What came of each. A call that fails because of what is in it is sent again without those it names, in halves."""
-        left = max(item.give_up for item in batch) - self.now()
-        try:
-            return await self.exchange.send(
-                [item.content for item in batch], min(self.limits.call_seconds, left)
-            )
-        except grpc.aio.AioRpcError as failure:
-            error = from_call(failure)
-        if len(batch) == 1 or not is_about_content(error):
-            return [error] * len(batch)
-        outcomes: dict[int, R | JobClientError] = dict(culprits(error, self.exchange.field))
-        rest = [index for index in range(len(batch)) if index not in outcomes]
-        for half in (rest[: len(rest) // 2], rest[len(rest) // 2 :]):
-            if half:
-                sent = await self._send([batch[index] for index in half])
-                outcomes |= dict(zip(half, sent, strict=True))
-        return [outcomes[index] for index in range(len(batch))]
+    async def _pause(self, batch: Sequence[Item[T, R]], failures: int) -> None:
+        """No longer than any of their callers waits."""
+        troubles = [item.trouble for item in batch if item.trouble]
+        seconds = self.backoff.wait(failures, max(trouble.retry_delay or 0.0 for trouble in troubles))
+        log.warning("the call for %d jobs is sent again in %.3f s: %s", len(batch), seconds, troubles[0])
+        await asyncio.sleep(min(seconds, max(item.give_up for item in batch) - self.now()))
 
     def _is_wanted(self, item: Item[T, R], now: float) -> bool:
         """Its caller may have gone, or be out of time."""
@@ -194,39 +139,12 @@ class Pipeline(Generic[T, R]):
         self._settle(item, outcome)
         return False
 
-    def _give_up_on(self, batch: Sequence[Item[T, R]]) -> None:
-        """Of a batch that is not to be sent any more, what is left."""
+    def _give_up_on(self, batch: Sequence[Item[T, R]], fault: BaseException | None = None) -> None:
+        """Of a batch that is not to be sent any more, what is left. `fault`: of the client's own; None: it is being closed."""
         for item in batch:
             if not item.is_settled:
-                self._settle(item, closed(item.id))
+                self._settle(item, broken(item.id, fault) if fault else closed(item.id))
 
     def _settle(self, item: Item[T, R], outcome: R | JobClientError) -> None:
-        item.is_settled = True
+        item.settle(outcome)
         self._hand.leave(item.size)
-        if item.future.done():
-            return
-        if isinstance(outcome, JobClientError):
-            item.future.set_exception(outcome)
-            item.future.exception()  # seen, though its caller may not ask
-        else:
-            item.future.set_result(outcome)
-
-
-def too_late(item_id: str, trouble: JobClientError | None = None) -> DeadlineExceeded:
-    last = f"; the last answer was {trouble}" if trouble else ""
-    error = DeadlineExceeded(
-        f"job {item_id}: the time given was up{last}",
-        reason="CLIENT_DEADLINE_EXCEEDED",
-        metadata={"id": item_id},
-    )
-    error.__cause__ = trouble
-    return error
-
-
-def closed(item_id: str) -> ClientClosed:
-    return ClientClosed(f"job {item_id}: the client is closed", metadata={"id": item_id})
-
-
-def until(moment: float) -> asyncio.Timeout:
-    """A limit by the event loop's clock; infinity: none."""
-    return asyncio.timeout_at(None if math.isinf(moment) else moment)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job_client import InvalidArgument, JobClientError, NewJob, RetryPolicy, Violation
-from job_client.backoff import FIRST_STEP, LONGEST_STEP, Backoff, next_look
+from job_client.backoff import FIRST_STEP, LONGEST_STEP, LOOKS_A_SECOND, Backoff, next_look
 from job_client.errors import from_status, invalid_with
 from job_client.job import Job, Status, to_job
 from job_client.judging import culprits, is_about_content, is_passing
@@ -83,12 +83,18 @@ def test_waits_double() -> None:
     assert [backoff.wait(failures) for failures in range(1, 6)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0])
 
 
-@given(st.floats(0, 1e5), st.floats(0, 1e6))
-def test_looks_come_soon_on_moments_that_others_share(waited: float, now: float) -> None:
-    look = next_look(waited, now)
+@given(st.floats(0, 1e5), st.integers(1, 10_000), st.floats(0, 1e6))
+def test_looks_come_soon_on_moments_that_others_share(waited: float, waits: int, now: float) -> None:
+    look = next_look(waited, waits, now)
     assert now < look
-    assert look - now <= max(FIRST_STEP, min(waited / 4, LONGEST_STEP)) * (1 + 1e-6)
+    share = 2 * waits / LOOKS_A_SECOND
+    assert look - now <= max(FIRST_STEP, min(max(waited / 4, share), LONGEST_STEP)) * (1 + 1e-6)
     assert math.isclose(look / FIRST_STEP, round(look / FIRST_STEP), abs_tol=1e-3)
+
+
+@pytest.mark.parametrize(("waits", "step"), [(40, 0.02), (41, 0.04), (1000, 0.64), (100_000, 1.28)])
+def test_the_more_waits_there_are_the_more_seldom_each_looks(waits: int, step: float) -> None:
+    assert next_look(0, waits, 0) == pytest.approx(step)
 
 
 # --- Verdicts ---

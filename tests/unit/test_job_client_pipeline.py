@@ -23,7 +23,8 @@ from job_client import (
 )
 from job_client.backoff import Backoff
 from job_client.hand import Hand
-from job_client.pipeline import Item, Pipeline, PipelineLimits
+from job_client.item import Item
+from job_client.pipeline import Pipeline, PipelineLimits
 from job_client.waiting import BatchLimits
 from service_runtime.errors import InvalidArgument as Refused
 from service_runtime.errors import ServiceError, Violation
@@ -206,7 +207,9 @@ async def test_a_call_that_failed_is_sent_again_and_keeps_its_place_meanwhile() 
     assert server.calls == [["a", "b"]] * 4 + [["c"]]
 
 
-async def test_a_server_s_wish_for_a_later_try_is_heeded() -> None:
+async def test_a_server_s_wish_for_a_later_try_is_heeded_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     first = [True]
 
     def judge(_batch: Sequence[str], _word: str) -> None:
@@ -218,6 +221,7 @@ async def test_a_server_s_wish_for_a_later_try_is_heeded() -> None:
     begin = words.now()
     assert await results(add(words, "a")) == ["a"]
     assert 0.2 <= words.now() - begin < 10
+    assert "the call for 1 jobs is sent again in 0.200 s: RESOURCE_EXHAUSTED: wait" in caplog.text
 
 
 @pytest.mark.parametrize("told", [1, 10], ids=["one named at a time", "all named"])
@@ -336,6 +340,27 @@ async def test_what_is_in_hand_when_the_client_is_closed_ends_with_that() -> Non
         await words.start("e", "e", 1, math.inf)
     assert server.calls == [["a"]]
     assert server.under_way == 0
+
+
+async def test_a_call_that_has_not_even_begun_when_the_client_is_closed_leaves_nobody_waiting() -> None:
+    server = Server()
+    words = pipeline(server)
+    items = add(words, "ab")
+    await asyncio.sleep(0)
+    await words.close()
+    assert all(isinstance(outcome, ClientClosed) for outcome in await results(items))
+    assert server.calls == []
+
+
+async def test_an_answer_that_is_not_the_contract_s_is_told_to_all_who_wait_for_it() -> None:
+    class Short(Server):
+        async def send(self, contents: Sequence[str], seconds: float) -> Sequence[str | JobClientError]:
+            return (await super().send(contents, seconds))[1:]
+
+    server = Short()
+    server.go.set()
+    outcomes = await results(add(pipeline(server), "ab"))
+    assert [getattr(outcome, "reason", "") for outcome in outcomes] == ["CLIENT_FAULT"] * 2
 
 
 # --- Room ---
