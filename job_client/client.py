@@ -48,7 +48,7 @@ class JobClient:
         bytes_in_hand: int = 16 * 1024 * 1024,
     ) -> None:
         """`address`: host:port of the gateway or of an API server. At most so many calls are under way at a time, creates and reads
-        counted apart, and at most so many jobs and their bytes in hand: beyond that callers wait.
+        counted apart, and at most so many jobs and their bytes in hand: beyond that callers wait. Raises ValueError for less than 1.
         """
         self._address = address
         self._credentials = credentials

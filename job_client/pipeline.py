@@ -39,6 +39,10 @@ class PipelineLimits:
     items_in_hand: int = 10_000
     bytes_in_hand: int = 16 * 1024 * 1024
 
+    def __post_init__(self) -> None:
+        if min(self.calls, self.items_in_hand, self.bytes_in_hand) < 1:
+            raise ValueError("a client needs room for one call, one job and one byte at least")
+
 
 @dataclass
 class Pipeline(Generic[T, R]):

@@ -150,6 +150,14 @@ async def test_ids_of_no_job_are_none_and_an_id_may_stand_there_twice(jobs: JobC
     assert await jobs.get_many([]) == []
 
 
+async def test_a_batch_as_large_as_they_get_goes_through_the_gateway(jobs: JobClient) -> None:
+    payload = {"input": LARGEST[: MAX_BYTES // 8 - 200]}
+    made = await asyncio.gather(*(jobs.create(UNWORKED, payload) for _ in range(16)))
+    assert [job and job.payload == payload for job in await jobs.get_many([job.id for job in made])] == [
+        True
+    ] * 16
+
+
 async def test_the_largest_payloads_go_through_and_come_back_in_parts(jobs: JobClient) -> None:
     outcomes = await created(jobs, [NewJob(UNWORKED, {"input": LARGEST})] * 6)
     found = await jobs.get_many([outcome.result().id for outcome in outcomes])

@@ -262,6 +262,29 @@ async def test_a_call_that_may_not_be_made_at_all_is_made_once() -> None:
     assert len(server.calls) == 1
 
 
+async def test_a_call_is_given_up_after_its_own_time_or_when_no_caller_waits_any_more() -> None:
+    given: list[float] = []
+
+    class Timed(Server):
+        async def send(self, contents: Sequence[str], seconds: float) -> Sequence[str | JobClientError]:
+            given.append(seconds)
+            return await super().send(contents, seconds)
+
+    server = Timed()
+    server.go.set()
+    words: Words = Pipeline(server, PipelineLimits(call_seconds=12.0))
+    for seconds in (60, math.inf, 5):
+        await results(add(words, "a", seconds))
+    await results(add(words, "b", 3) + add(words, "c", 7))
+    assert given == pytest.approx([12, 12, 5, 7], abs=1)
+
+
+@pytest.mark.parametrize("limits", [{"calls": 0}, {"items_in_hand": 0}, {"bytes_in_hand": 0}])
+def test_limits_that_let_nothing_through_are_refused(limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        PipelineLimits(**limits)  # type: ignore[arg-type]
+
+
 # --- Callers ---
 
 
