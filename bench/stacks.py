@@ -26,7 +26,7 @@ PARTS = {
     "concurrent/futures/": "motor",
     "aiokafka/": "aiokafka",
     "grpc/": "gRPC, in Python",
-    "service_runtime/": "interceptor and runtime",
+    "service_runtime/": "runtime",
     "api_server/": "our code",
     "worker_service/": "our code",
     # What a callback does outside Python's own code, which is gRPC's core nearly always.

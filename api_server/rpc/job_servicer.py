@@ -1,4 +1,4 @@
-"""JobService of the contract: decode, serve, encode. Failures are raised; the interceptor turns them into statuses."""
+"""JobService of the contract: decode, serve, encode. Failures are raised; service_runtime/checked_calls.py turns them into statuses."""
 
 import asyncio
 from typing import Any

@@ -3,7 +3,7 @@
 from bench.stacks import read_stacks, tables
 
 LINES = [
-    "thread (MainThread: 0x7F);main (api_server/__main__.py:1);call (service_runtime/interceptor.py:9) 3",
+    "thread (MainThread: 0x7F);main (api_server/__main__.py:1);call (service_runtime/checked_calls.py:9) 3",
     "thread (MainThread: 0x7F);main (api_server/__main__.py:1);walk (service_runtime/structs.py:5);next (x.py:1) 5",
     "thread (MainThread: 0x7F);main (api_server/__main__.py:1);main (api_server/__main__.py:1) 2",
     "thread (Thread-1: 0x8F);_worker (concurrent/futures/thread.py:69) 7",
@@ -20,7 +20,7 @@ def test_samples_of_the_main_thread_are_kept_apart() -> None:
 def test_a_sample_belongs_to_the_innermost_part_that_is_known() -> None:
     main, others = read_stacks(LINES)
 
-    assert main.by_part() == {"interceptor and runtime": 3, "Struct conversion": 5, "our code": 2}
+    assert main.by_part() == {"runtime": 3, "Struct conversion": 5, "our code": 2}
     assert others.by_part() == {"motor": 7, "other": 1}
 
 
