@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from api_server.domain.errors import Overloaded
-
 PATIENCE = 0.1
 """Seconds after which a batch holds up the next one no longer: one item that is hard to decide is not the others' trouble."""
 IDLE_TURNS = 8
@@ -23,11 +21,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one batch in items and bytes, and of all that waits or is under way, in bytes."""
+    """Of one batch."""
 
-    batch_items: int = 500
-    batch_bytes: int = 8 * 1024 * 1024
-    bytes_in_hand: int = 64 * 1024 * 1024
+    items: int = 500
+    bytes: int = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +49,16 @@ class GroupCommit(Generic[T, R]):
         self._commit = commit
         self._limits = limits
         self._waiting: deque[tuple[Item[T], asyncio.Future[R]]] = deque()
-        self._bytes_in_hand = 0
         self._patience = patience
         self._under_way: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
 
     async def do(self, item: Item[T]) -> R:
-        """The item's result. Raises its error, or what the whole batch failed of; Overloaded if too much waits.
+        """The item's result. Raises its error, or what the whole batch failed of.
 
         A caller that is cancelled tears no batch: its item is done all the same.
         """
-        limits = self._limits
-        if self._bytes_in_hand and self._bytes_in_hand + item.size > limits.bytes_in_hand:
-            raise Overloaded
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._bytes_in_hand += item.size
         self._waiting.append((item, future))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
@@ -87,7 +79,7 @@ class GroupCommit(Generic[T, R]):
         An idle one is through in some µs.
         """
         waiting = idle = 0
-        while idle < IDLE_TURNS and len(self._waiting) < self._limits.batch_items:
+        while idle < IDLE_TURNS and len(self._waiting) < self._limits.items:
             idle = idle + 1 if len(self._waiting) == waiting else 0
             waiting = len(self._waiting)
             await asyncio.sleep(0)
@@ -96,10 +88,10 @@ class GroupCommit(Generic[T, R]):
         batch: list[tuple[Item[T], asyncio.Future[R]]] = []
         keys: set[Hashable] = set()
         size = 0
-        while self._waiting and len(batch) < self._limits.batch_items:
+        while self._waiting and len(batch) < self._limits.items:
             item, _ = self._waiting[0]
             size += item.size
-            if item.key in keys or (batch and size > self._limits.batch_bytes):
+            if item.key in keys or (batch and size > self._limits.bytes):
                 break
             if item.key is not None:
                 keys.add(item.key)
@@ -120,4 +112,3 @@ class GroupCommit(Generic[T, R]):
                 future.exception()  # seen, though its caller may have gone
             else:
                 future.set_result(result)
-        self._bytes_in_hand -= sum(item.size for item, _ in batch)

@@ -32,7 +32,7 @@ class JobGroups:
         self._steps: GroupCommit[Transition, Taken] = GroupCommit(store.apply)
 
     async def insert(self, job: Job, due_time: datetime) -> Job:
-        """See JobStore.insert_all. Raises the job's own error, StoreUnavailable, or Overloaded."""
+        """See JobStore.insert_all. Raises the job's own error, or StoreUnavailable."""
         return await self._inserts.do(Item((job, due_time), _size(job.payload), key=job.id))
 
     async def insert_all(self, jobs: Sequence[tuple[Job, datetime]]) -> Sequence[Job | ServiceError]:
@@ -44,11 +44,11 @@ class JobGroups:
         return outcomes
 
     async def get(self, job_id: UUID) -> Job | None:
-        """See JobStore.get_all. Raises StoreUnavailable, or Overloaded."""
+        """See JobStore.get_all. Raises StoreUnavailable."""
         return await self._reads.do(Item(job_id, OVERHEAD_BYTES))
 
     async def apply(self, transition: Transition) -> Taken:
-        """See JobStore.apply. Raises the job's own error, StoreUnavailable, or Overloaded."""
+        """See JobStore.apply. Raises the job's own error, or StoreUnavailable."""
         return await self._steps.do(Item(transition, _size(transition.result or {}), key=transition.job_id))
 
     async def _get_all(self, job_ids: Sequence[UUID]) -> Sequence[Job | None]:

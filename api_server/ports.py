@@ -38,8 +38,8 @@ class JobStore(Protocol):
     async def insert_all(
         self, jobs: Sequence[tuple[Job, datetime]]
     ) -> list[Job | JobIdTaken | InvalidArgument]:
-        """Store new jobs, each due at its time, with a majority of the database; for each the stored one, which is an older one if this very
-        request was stored before. JobIdTaken: the id belongs to a job of other words (Job.same_request).
+        """Store new jobs, each due at its time, with a majority of the database. For each the stored one: an older one if
+        this very request was stored before, which is read without its result and its history. JobIdTaken: the id belongs to a job of other words (Job.same_request).
         InvalidArgument, field `payload`: it cannot be stored.
         """
 

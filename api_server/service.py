@@ -71,6 +71,9 @@ class JobService:
             job = replace(job, id=job_id)
         stored = await self._groups.insert(job, first_due_time(job))
         log.debug("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
+        if stored.revision > 1:
+            # It was there before and has changed since.
+            return await self.get(stored.id)
         return self._shown(stored)
 
     async def create_batch(self, wanted: Sequence[NewJob | InvalidArgument]) -> list[Job | ServiceError]:
@@ -91,7 +94,7 @@ class JobService:
         if jobs:
             stored = await self._groups.insert_all(list(jobs.values()))
             outcomes |= dict(zip(jobs, stored, strict=True))
-        log.info("jobs_created", count=sum(isinstance(outcome, Job) for outcome in outcomes.values()))
+        log.debug("jobs_created", count=sum(isinstance(outcome, Job) for outcome in outcomes.values()))
         return [self._shown_or_error(outcomes[index]) for index in range(len(wanted))]
 
     async def get(self, job_id: UUID) -> Job:

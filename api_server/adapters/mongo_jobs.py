@@ -5,7 +5,6 @@ from collections.abc import Collection as Group
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from pymongo import UpdateOne
@@ -63,7 +62,8 @@ class MongoJobStore:
 
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
         async with within(READ_SECONDS):
-            documents, are_all = await read_up_to(self._find(job_ids), PAGE_BYTES)
+            cursor = self._undecoded.find({"_id": {"$in": list(job_ids)}})
+            documents, are_all = await read_up_to(cursor, PAGE_BYTES)
         if not are_all:
             raise AnswerTooLarge(PAGE_BYTES)
         found = {job.id: job for job in map(decode_job, documents)}
@@ -157,11 +157,10 @@ class MongoJobStore:
         for pause in pauses():
             there = await resend(partial(self._insert_once, documents))
             outcomes |= {each["_id"]: jobs[each["_id"]] for each in documents if each["_id"] not in there}
-            stored = await resend(partial(self._read, there)) if there else {}
-            for job_id, job in stored.items():
-                outcomes[job_id] = job if job.same_request(jobs[job_id]) else JobIdTaken(job_id)
+            if there:
+                outcomes |= await resend(partial(self._compare, there, jobs))
             # Those not found are stored, but not yet by a majority.
-            documents = [each for each in documents if each["_id"] in there and each["_id"] not in stored]
+            documents = [each for each in documents if each["_id"] not in outcomes]
             if not documents:
                 break
             await asyncio.sleep(pause)
@@ -181,12 +180,15 @@ class MongoJobStore:
             return {documents[failure["index"]]["_id"] for failure in failures}
         return set()
 
-    async def _read(self, job_ids: Group[UUID]) -> dict[UUID, Job]:
-        jobs = [decode_job(document) async for document in self._find(job_ids)]
-        return {job.id: job for job in jobs}
-
-    def _find(self, job_ids: Group[UUID]) -> Any:
-        return self._undecoded.find({"_id": {"$in": list(job_ids)}})
+    async def _compare(self, job_ids: Group[UUID], jobs: Mapping[UUID, Job]) -> dict[UUID, Job | JobIdTaken]:
+        """What is stored of these, if it is the same as in `jobs`; what is not is let go of at once, since it may be large."""
+        outcomes: dict[UUID, Job | JobIdTaken] = {}
+        async for document in self._undecoded.find(
+            {"_id": {"$in": list(job_ids)}}, {"result": 0, "history": 0}
+        ):
+            job = decode_job(document)
+            outcomes[job.id] = job if job.same_request(jobs[job.id]) else JobIdTaken(job.id)
+        return outcomes
 
     async def _take_all(self, steps: Sequence[Step]) -> Mapping[UUID, Outcome]:
         """Sends what is undecided until nothing is."""

@@ -21,12 +21,13 @@ from service_runtime.structs import dict_to_struct
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def job_message(job: Job, *, with_payload: bool = True) -> job_pb2.Job:
+def job_message(job: Job, *, whole: bool = True) -> job_pb2.Job:
+    """`whole`: with all that may be large, which is the payload, the result and the history."""
     message = job_pb2.Job(
         id=str(job.id),
         type=job.type,
         status=job_pb2.Job.Status.Value(job.status.value),
-        payload=dict_to_struct(dict(job.payload)) if with_payload else None,
+        payload=dict_to_struct(dict(job.payload)) if whole else None,
         attempt=job.attempt,
         revision=job.revision,
         worker_id=job.worker_id,
@@ -38,13 +39,13 @@ def job_message(job: Job, *, with_payload: bool = True) -> job_pb2.Job:
         retry_policy=_policy_message(job.retry_policy),
         failures=job.failures,
         losses=job.losses,
-        history=[_attempt_message(attempt) for attempt in job.history],
+        history=[_attempt_message(attempt) for attempt in job.history] if whole else None,
         schedule_time=_timestamp(job.schedule_time),
         expire_time=_timestamp(job.expire_time),
         timeout=_duration(job.timeout),
         next_attempt_time=_timestamp(job.next_attempt_time),
     )
-    if job.result is not None:
+    if job.result is not None and whole:
         message.result.CopyFrom(dict_to_struct(dict(job.result)))
     if job.failure is not None:
         message.error.CopyFrom(_error_message(job.failure))
@@ -95,7 +96,7 @@ def created_message(outcomes: Sequence[Job | ServiceError]) -> job_service_pb2.B
 def _created(outcome: Job | ServiceError) -> job_service_pb2.CreateOutcome:
     if isinstance(outcome, ServiceError):
         return job_service_pb2.CreateOutcome(error=error_to_status(outcome))
-    return job_service_pb2.CreateOutcome(job=job_message(outcome, with_payload=False))
+    return job_service_pb2.CreateOutcome(job=job_message(outcome, whole=False))
 
 
 def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_service_pb2.BatchGetResponse:

@@ -7,6 +7,7 @@ from api_server.domain.errors import FleetTooLarge
 from api_server.fleet_service import FleetService
 from api_server.rpc import answers, page_token, requests
 from api_server.rpc.off_loop import decoded, encoded
+from api_server.rpc.room import Room
 from api_server.service import JobService
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from service_runtime.server import MAX_SEND_BYTES
@@ -35,16 +36,20 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     def __init__(self, jobs: JobService, fleet: FleetService) -> None:
         self._jobs = jobs
         self._fleet = fleet
+        # Apart, so that new jobs never keep workers from reporting.
+        self._creates, self._updates = Room(), Room()
 
     async def Create(self, request: job_service_pb2.CreateRequest, context: Any) -> job_pb2.Job:
         key = requests.idempotency_key(context.invocation_metadata(), request)
-        job = await self._jobs.create(await decoded(requests.new_job, request), key)
+        with self._creates.taken(request.ByteSize()):
+            job = await self._jobs.create(await decoded(requests.new_job, request), key)
         return await encoded(job)
 
     async def BatchCreate(
         self, request: job_service_pb2.BatchCreateRequest, context: Any
     ) -> job_service_pb2.BatchCreateResponse:
-        outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request))
+        with self._creates.taken(request.ByteSize()):
+            outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request))
         return answers.created_message(outcomes)
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
@@ -66,14 +71,15 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
         key = requests.key_value(context.invocation_metadata())
-        job = await self._jobs.update(await decoded(requests.step, request), key)
+        with self._updates.taken(request.ByteSize()):
+            job = await self._jobs.update(await decoded(requests.step, request), key)
         return await encoded(job)
 
     async def BatchUpdateStatus(
         self, request: job_service_pb2.BatchUpdateStatusRequest, context: Any
     ) -> job_service_pb2.BatchUpdateStatusResponse:
-        steps = await decoded(requests.steps, request)
-        outcomes = await self._jobs.update_batch(steps)
+        with self._updates.taken(request.ByteSize()):
+            outcomes = await self._jobs.update_batch(await decoded(requests.steps, request))
         return job_service_pb2.BatchUpdateStatusResponse(
             outcomes=[answers.outcome_message(outcome) for outcome in outcomes]
         )

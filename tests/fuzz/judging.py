@@ -120,7 +120,7 @@ def _message_faults(call: Call, answer: Answer) -> Iterator[str]:
         if isinstance(part, Status):
             yield from error_faults(part, call.asked)
         elif isinstance(part, Job):
-            yield from job_faults(part, has_payload=not isinstance(message, BatchCreateResponse))
+            yield from job_faults(part, is_whole=not isinstance(message, BatchCreateResponse))
         elif isinstance(part, CreateOutcome | UpdateOutcome) and not part.WhichOneof("outcome"):
             yield "an item was neither taken nor refused"
 

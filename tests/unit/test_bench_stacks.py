@@ -34,4 +34,4 @@ def test_a_function_counts_once_in_a_stack_that_has_it_twice() -> None:
 def test_samples_are_scaled_to_the_time_that_was_spent() -> None:
     main, _ = read_stacks(LINES)
 
-    assert "| Struct conversion       | 50.0     |" in tables(main, micros=100)
+    assert "| Struct conversion | 50.0     |" in tables(main, micros=100)

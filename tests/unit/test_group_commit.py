@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.domain.errors import Overloaded
 from api_server.group_commit import IDLE_TURNS, GroupCommit, Item, Limits
 
 
@@ -78,10 +77,10 @@ async def test_what_comes_while_a_batch_is_under_way_goes_together() -> None:
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
-        (Limits(batch_items=2), [["a"], ["b", "c"], ["d", "e"]]),
-        (Limits(batch_bytes=30), [["a"], ["b", "c", "d"], ["e"]]),
-        (Limits(batch_bytes=29), [["a"], ["b", "c"], ["d", "e"]]),
-        (Limits(batch_bytes=9), [["a"], ["b"], ["c"], ["d"], ["e"]]),
+        (Limits(items=2), [["a"], ["b", "c"], ["d", "e"]]),
+        (Limits(bytes=30), [["a"], ["b", "c", "d"], ["e"]]),
+        (Limits(bytes=29), [["a"], ["b", "c"], ["d", "e"]]),
+        (Limits(bytes=9), [["a"], ["b"], ["c"], ["d"], ["e"]]),
     ],
 )
 async def test_a_batch_is_bounded_by_count_and_bytes(limits: Limits, expected: list[list[str]]) -> None:
@@ -159,19 +158,6 @@ async def test_a_batch_that_takes_long_holds_up_the_next_one_no_longer() -> None
     assert not slow.done()
     gates["slow"].set()
     assert await slow == "slow"
-
-
-async def test_what_is_in_hand_is_bounded_in_bytes() -> None:
-    batches = Batches()
-    group = GroupCommit(batches.commit, Limits(bytes_in_hand=30), patience=60)
-    tasks = started(group, *(Item(n, 10) for n in "abc"))
-    await settled()
-    with pytest.raises(Overloaded):
-        await group.do(Item("d", 1))
-    batches.go.set()
-    await asyncio.gather(*tasks)
-    assert await group.do(Item("e", 30)) == "e"
-    assert await group.do(Item("larger than all", 31)) == "larger than all"
 
 
 @given(

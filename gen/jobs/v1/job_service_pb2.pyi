@@ -174,7 +174,7 @@ class CreateOutcome(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """The job as stored, without its payload."""
+        """The job as stored, in whatever status it is by now; without its payload, result and history."""
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:

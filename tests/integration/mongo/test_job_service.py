@@ -70,6 +70,8 @@ async def test_a_chosen_id_gives_its_job_in_whatever_status_it_is_by_then(stores
     again = await jobs.create(wanted)
     assert (again.id, again.status, again.attempt) == (job.id, Status.PROCESSING, 1)
     assert [offer.attempt for offer in offered.offers] == [0]
+    await jobs.update(Step(job.id, Status.COMPLETED, Token("w", 1), result={"n": 1}))
+    assert (await jobs.create(wanted)).result == {"n": 1}
     with pytest.raises(JobIdTaken):
         await jobs.create(NewJob("compute", {"input": "y"}, id=wanted.id))
 
