@@ -3,16 +3,17 @@
 import importlib
 import traceback
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from service_runtime.structs import StructError, StructTooLargeError, dict_to_struct
 from worker_service.job import InputError, Job, PermanentError, RetryAfter, seconds_of
 from worker_service.outcome import Failed, Reason, Succeeded
-from worker_service.saying import Say, said_to, say_nothing
+from worker_service.saying import Say, hear, say_nothing
 
 MAX_MESSAGE = 1000
 """Characters of an error's text that a job keeps."""
@@ -28,20 +29,31 @@ class Ended:
 
 def call(function: Callable[[Job], Any], job: Job, say: Say = say_nothing) -> Ended:
     """Run a plain handler here and now. Raises nothing, whatever the handler does."""
-    with bound_contextvars(job_id=job.id, type=job.type, attempt=job.attempt), said_to(say):
-        try:
-            return _succeeded(function(job))
-        except BaseException as error:  # noqa: BLE001 - SystemExit in a handler must not end the worker
-            return _failed(error)
+    # In a context of its own, so that what the handler binds to it is not bound for the next one.
+    return copy_context().run(_call, function, job, say)
+
+
+def _call(function: Callable[[Job], Any], job: Job, say: Say) -> Ended:
+    _enter(job, say)
+    try:
+        return _succeeded(function(job))
+    except BaseException as error:  # noqa: BLE001 - SystemExit in a handler must not end the worker
+        return _failed(error)
 
 
 async def call_async(function: Callable[[Job], Any], job: Job, say: Say = say_nothing) -> Ended:
     """Run an async handler in a task of its own. Raises nothing once it has begun, not even when it is cancelled."""
-    with bound_contextvars(job_id=job.id, type=job.type, attempt=job.attempt), said_to(say):
-        try:
-            return _succeeded(await function(job))
-        except BaseException as error:  # noqa: BLE001 - the executor knows whether a cancellation was its own
-            return _failed(error)
+    _enter(job, say)
+    try:
+        return _succeeded(await function(job))
+    except BaseException as error:  # noqa: BLE001 - the executor knows whether a cancellation was its own
+        return _failed(error)
+
+
+def _enter(job: Job, say: Say) -> None:
+    """Have what is logged from here on name the job, and `say` hear what is said."""
+    bind_contextvars(job_id=job.id, type=job.type, attempt=job.attempt)
+    hear(say)
 
 
 def call_by_name(module: str, qualified_name: str, job: Job, begin: Callable[[], None], say: Say) -> Ended:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from types import FunctionType, ModuleType
 from typing import Any, Literal, TypeVar, get_args
 
@@ -26,7 +27,7 @@ class WrongHandlers(ValueError):
     """A handler is declared wrongly, or its module cannot be loaded; the text says where and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HandlerSpec:
     """A handler and its way of running: `function` takes a Job and returns a dict, or a coroutine of one."""
 
@@ -34,9 +35,14 @@ class HandlerSpec:
     function: Callable[..., Any]
     run_in: RunIn
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
+
+    @cached_property
+    def is_inline(self) -> bool:
+        """Whether it runs on the loop from beginning to end without a pause."""
+        return self.run_in == "loop" and not self.is_async
 
     @property
     def place(self) -> str:

@@ -65,6 +65,8 @@ class Executor:
         runs on, and nobody hears of its result. `say` takes the handler's words of its progress. Raises CancelledError
         only.
         """
+        if spec.is_inline:
+            return self.run_inline(spec, job, seconds=seconds, say=say)
         if self._closed:
             return Interrupted()
         try:
@@ -89,6 +91,20 @@ class Executor:
         _tell(job, ended.outcome, ended.trace)
         return ended.outcome
 
+    def run_inline(
+        self, spec: HandlerSpec, job: Job, *, seconds: float | None = None, say: Say = say_nothing
+    ) -> Outcome:
+        """The same for a plain handler of the loop, which nothing can stop on its way. Raises nothing."""
+        if self._closed:
+            return Interrupted()
+        started = time.monotonic()
+        ended = call(spec.function, job, say)
+        if seconds is not None and time.monotonic() - started > seconds:
+            ended = Ended(Failed(Reason.TIMEOUT, str(TimeUp(seconds))))
+        if not isinstance(ended.outcome, Succeeded):
+            _tell(job, ended.outcome, ended.trace)
+        return ended.outcome
+
     async def close(self) -> None:
         """Interrupt what is running, and end the processes. Threads run on, as daemons."""
         self._closed = True
@@ -101,8 +117,6 @@ class Executor:
     async def _run(
         self, spec: HandlerSpec, job: Job, seconds: float | None, say: Say, abandon: Abandon
     ) -> Ended:
-        if spec.run_in == "loop" and not spec.is_async:
-            return _call_now(spec, job, seconds, say)
         limit = None if seconds is None else TimeLimit(seconds)
         begin = begin_nothing if limit is None else limit.begin
         match spec.run_in:
@@ -145,15 +159,6 @@ class Executor:
             if not task.done():
                 abandon(task)
         raise TimeUp(limit.seconds)
-
-
-def _call_now(spec: HandlerSpec, job: Job, seconds: float | None, say: Say) -> Ended:
-    """Nothing can stop it on its way. Raises TimeUp when it is too late."""
-    started = time.monotonic()
-    ended = call(spec.function, job, say)
-    if seconds is not None and time.monotonic() - started > seconds:
-        raise TimeUp(seconds)
-    return ended
 
 
 def _caller_is_cancelled() -> bool:

@@ -1,4 +1,6 @@
-"""Runs claimed jobs, each in a task of its own, and hands their outcomes to the reporter."""
+"""Runs claimed jobs, each in a task of its own or, where that would cost more than the job, on the loop in turn, and
+hands their outcomes to the reporter.
+"""
 
 import asyncio
 import time
@@ -16,6 +18,7 @@ from worker_service.backoff import Backoff
 from worker_service.declare import RunIn
 from worker_service.executor import Executor
 from worker_service.hand import Claimed
+from worker_service.inline_runs import InlineRuns
 from worker_service.job import Job
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason
 from worker_service.place import Place
@@ -69,16 +72,23 @@ class Runner:
         self._clock = clock
         self._group = asyncio.TaskGroup()
         self._running: dict[str, _Run] = {}
-        """By job id."""
+        """Those that have a task, by job id."""
+        self._inline = InlineRuns(self._run_inline)
         self._interrupted: set[Claimed] = set()
 
     async def run(self) -> None:
         """Keep the jobs' tasks until cancelled; a fault in one of them, other than the handler's, ends all."""
         async with self._group:
-            await asyncio.get_running_loop().create_future()
+            await self._inline.run()
 
     def start(self, claimed: Claimed) -> None:
         """Run a job that was claimed."""
+        if self._handlers[claimed.type].is_inline and not claimed.record.payload_omitted:
+            self._inline.add(claimed)
+        else:
+            self._start_task(claimed)
+
+    def _start_task(self, claimed: Claimed) -> None:
         task = self._group.create_task(self._run(claimed))
         self._running[claimed.id] = _Run(claimed, self._handlers[claimed.type].run_in, task)
 
@@ -86,11 +96,15 @@ class Runner:
         """A job was cancelled, or its claim is lost: stop its handler, and let nobody hear of it. A job whose outcome is
         being reported leaves the hand by that.
         """
+        if self._inline.remove(claimed):
+            _tell_given_up(claimed)
+            self._leave(claimed)
+            return
         run = self._running.get(claimed.id)
         if run is None:
             return
         del self._running[claimed.id]
-        log.info("job_given_up", job_id=claimed.id, type=claimed.type, attempt=claimed.attempt)
+        _tell_given_up(claimed)
         # Its handler may take a while to stop; until then no other job is claimed in its place.
         claimed.lane.hold()
         run.task.add_done_callback(lambda _task: claimed.lane.release())
@@ -99,14 +113,22 @@ class Runner:
 
     async def idle(self, seconds: float) -> bool:
         """Wait until no job is running, `seconds` at most; whether that came about."""
-        if self._running:
-            await asyncio.wait([run.task for run in self._running.values()], timeout=seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._inline.idle()
+                if self._running:
+                    await asyncio.wait([run.task for run in self._running.values()])
+        except TimeoutError:
+            return False
         return not self._running
 
     async def interrupt(self, modes: Collection[RunIn]) -> None:
         """Hand back the jobs that run in these ways. A thread cannot be stopped: its job runs on, for nothing. So does a
         handler that does not stop within INTERRUPT_SECONDS.
         """
+        if "loop" in modes:
+            for claimed in self._inline.remove_all():
+                self._report(claimed, Interrupted())
         runs = [run for run in self._running.values() if run.run_in in modes]
         for run in runs:
             self._cancel(run)
@@ -130,6 +152,20 @@ class Runner:
             del self._running[claimed.id]
             self._report(claimed, outcome)
 
+    def _run_inline(self, claimed: Claimed) -> None:
+        try:
+            payload = struct_to_dict(claimed.record.payload)
+        except StructError:
+            self._start_task(claimed)
+            return
+        started = self._clock()
+        # Its progress could not be told before it has ended, so nobody listens.
+        outcome = self._executor.run_inline(
+            self._handlers[claimed.type], _job(claimed, payload), seconds=time_limit_of(claimed.record)
+        )
+        claimed.lane.note_run(self._clock() - started)
+        self._report(claimed, outcome)
+
     async def _run(self, claimed: Claimed) -> None:
         try:
             async with Place(claimed.lane) as place:
@@ -148,7 +184,6 @@ class Runner:
             payload = await self._payload(claimed)
         except JobGone:
             return Failed(Reason.HANDLER_ERROR, "the job does not exist any more", permanent=True)
-        job = Job(id=claimed.id, type=claimed.type, attempt=claimed.attempt, payload=payload)
 
         def abandon(going_on: asyncio.Future[Any]) -> None:
             _tell_not_stopped(claimed)
@@ -158,7 +193,7 @@ class Runner:
         try:
             return await self._executor.run(
                 self._handlers[claimed.type],
-                job,
+                _job(claimed, payload),
                 seconds=time_limit_of(claimed.record),
                 say=latest.say,
                 abandon=abandon,
@@ -195,6 +230,14 @@ class Runner:
                     message=error.details(),
                 )
             await asyncio.sleep(backoff.next())
+
+
+def _job(claimed: Claimed, payload: dict[str, Any]) -> Job:
+    return Job(id=claimed.id, type=claimed.type, attempt=claimed.attempt, payload=payload)
+
+
+def _tell_given_up(job: Claimed) -> None:
+    log.info("job_given_up", job_id=job.id, type=job.type, attempt=job.attempt)
 
 
 def _tell_not_stopped(job: Claimed) -> None:

@@ -1,7 +1,6 @@
 """What a handler says of how far it is: the same call in all ways of running, heard by whoever runs the handler."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -46,14 +45,9 @@ def progress(percent: float, message: str = "") -> None:
     say(Word(float(percent), message[:MAX_MESSAGE]))
 
 
-@contextmanager
-def said_to(say: Say) -> Iterator[None]:
-    """Have `say` hear what is said in here."""
-    token = _say.set(say)
-    try:
-        yield
-    finally:
-        _say.reset(token)
+def hear(say: Say) -> None:
+    """Have `say` hear what is said in this context from here on."""
+    _say.set(say)
 
 
 def say_nothing(_word: Word) -> None:

@@ -351,3 +351,20 @@ def test_a_process_ends_when_its_worker_is_killed(tmp_path: Path) -> None:
         process = psutil.Process(int((tmp_path / "pid").read_text()))
         worker.kill()
     process.wait(DEADLINE)
+
+
+def test_what_a_handler_binds_to_its_log_is_not_bound_for_the_next_one() -> None:
+    def bind(_job: Job) -> dict[str, Any]:
+        structlog.contextvars.bind_contextvars(customer="the first one's")
+        return {}
+
+    def bound(_job: Job) -> dict[str, Any]:
+        return structlog.contextvars.get_contextvars()
+
+    call(bind, job("x", {}))
+    outcome = call(bound, job("y", {})).outcome
+
+    assert isinstance(outcome, Succeeded)
+    assert "customer" not in outcome.result
+    assert outcome.result["type"] == "y"
+    assert "job_id" not in structlog.contextvars.get_contextvars()

@@ -9,7 +9,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
+from jobs.v1.job_pb2 import Job as JobMessage
 from tests.unit import sample_handlers
+from tests.unit.job_service_fake import api_of
 from worker_service import Job, executor, running
 from worker_service.api_client import ApiClient
 from worker_service.backoff import Backoff
@@ -198,9 +200,57 @@ async def test_a_handler_that_will_not_stop_is_handed_back_and_not_reported_agai
     assert [reported.attempt for reported, _ in jobs.reports] == [1, 2]
 
 
-async def test_a_job_that_had_not_begun_is_handed_back(jobs: Jobs) -> None:
-    claimed = jobs.start("act-async", 1, {})
+@pytest.mark.parametrize("way", ["act-async", "act-loop"])
+async def test_a_job_that_had_not_begun_is_handed_back(jobs: Jobs, way: str) -> None:
+    claimed = jobs.start(way, 1, {})
 
     await jobs.runner.interrupt({"loop"})
 
     assert jobs.reports == [(claimed, Interrupted())]
+    assert await jobs.runner.idle(DEADLINE)
+    assert len(jobs.reports) == 1
+
+
+async def test_a_plain_handler_of_the_loop_that_had_not_begun_is_left_alone_when_threads_are_interrupted(
+    jobs: Jobs,
+) -> None:
+    claimed = jobs.start("act-loop", 1, {})
+
+    await jobs.runner.interrupt({"thread", "process"})
+    assert await jobs.runner.idle(DEADLINE)
+
+    assert [(reported, type(outcome)) for reported, outcome in jobs.reports] == [(claimed, Succeeded)]
+
+
+async def test_a_plain_handler_of_the_loop_whose_claim_is_lost_before_its_turn_is_not_run(jobs: Jobs) -> None:
+    lost = jobs.start("act-loop", 1, {})
+    jobs.runner.give_up(lost)
+    following = jobs.start("act-loop", 2, {})
+
+    assert await jobs.runner.idle(DEADLINE)
+
+    assert jobs.left == [lost]
+    assert [claimed for claimed, _ in jobs.reports] == [following]
+    assert jobs.lane.room > 0
+
+
+async def test_a_plain_handler_of_the_loop_gets_a_payload_that_was_too_large_to_travel() -> None:
+    async def get(request: Any, _context: Any) -> JobMessage:
+        job = JobMessage(id=request.id)
+        job.payload.update({"return": {"found": True}})
+        return job
+
+    runs = Executor(threads=1, processes=1)
+    async with api_of({"Get": get}) as api:
+        jobs = Jobs(runs, api)
+        record = DispatchRecord(id="job", type="act-loop", payload_omitted=True)
+        working = asyncio.create_task(jobs.runner.run())
+        await asyncio.sleep(0)
+        jobs.runner.start(Claimed(record, jobs.lane, 1))
+        await until(lambda: bool(jobs.reports))
+        working.cancel()
+        await asyncio.wait([working])
+
+    [(_, outcome)] = jobs.reports
+    assert isinstance(outcome, Succeeded)
+    assert outcome.result["found"] is True

@@ -1,0 +1,104 @@
+"""Plain handlers run on the loop in turn, but never for long without giving way."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from worker_service import inline_runs
+from worker_service.hand import Claimed
+from worker_service.inline_runs import InlineRuns
+from worker_service.lanes import Lane
+
+LANE = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
+
+
+def job(job_id: str) -> Claimed:
+    return Claimed(DispatchRecord(id=job_id, type="compute"), LANE, 1)
+
+
+class Runs:
+    """Jobs that have been run, each of which took `seconds` by a clock of its own."""
+
+    def __init__(self, seconds: float) -> None:
+        self.ran: list[str] = []
+        self._seconds = seconds
+        self._now = 0.0
+        self.inline = InlineRuns(self._run, clock=lambda: self._now)
+        self.before: Callable[[Claimed], None] = lambda _: None
+
+    def _run(self, claimed: Claimed) -> None:
+        self._now += self._seconds
+        self.ran.append(claimed.id)
+        self.before(claimed)
+
+
+@pytest.mark.parametrize(("slices", "ran"), [(0.99, 2), (1.01, 1)])
+async def test_others_have_their_turn_after_a_slice(slices: float, ran: int) -> None:
+    runs = Runs(inline_runs.SLICE_SECONDS * slices)
+    for name in "abc":
+        runs.inline.add(job(name))
+    assert runs.ran == []
+
+    await asyncio.sleep(0)
+    assert len(runs.ran) == ran
+
+    await runs.inline.idle()
+    assert runs.ran == ["a", "b", "c"]
+
+
+async def test_a_job_that_was_removed_is_not_run() -> None:
+    runs = Runs(0)
+    kept, removed = job("kept"), job("removed")
+    runs.inline.add(removed)
+    runs.inline.add(kept)
+
+    assert runs.inline.remove(removed)
+    assert not runs.inline.remove(removed)
+    await runs.inline.idle()
+
+    assert runs.ran == ["kept"]
+    assert not runs.inline.remove(kept)
+
+
+async def test_none_of_those_that_waited_is_run_when_all_were_removed() -> None:
+    runs = Runs(0)
+    first, second, third = job("1"), job("2"), job("3")
+    for each in (first, second, third):
+        runs.inline.add(each)
+    runs.inline.remove(second)
+
+    assert runs.inline.remove_all() == [first, third]
+    await runs.inline.idle()
+
+    assert runs.ran == []
+
+
+async def test_a_job_may_be_added_by_one_that_runs() -> None:
+    runs = Runs(0)
+    runs.before = lambda claimed: runs.inline.add(job("b")) if claimed.id == "a" else None
+    runs.inline.add(job("a"))
+
+    await runs.inline.idle()
+
+    assert runs.ran == ["a", "b"]
+
+
+async def test_a_fault_is_heard_and_the_other_jobs_are_run() -> None:
+    runs = Runs(0)
+
+    def fail(claimed: Claimed) -> None:
+        if claimed.id == "a":
+            raise RuntimeError("a fault")
+
+    runs.before = fail
+    running = asyncio.create_task(runs.inline.run())
+    await asyncio.sleep(0)
+    for name in "ab":
+        runs.inline.add(job(name))
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        await running
+    await runs.inline.idle()
+    assert runs.ran == ["a", "b"]
