@@ -1,6 +1,7 @@
-"""Claims jobs for records that wait: one call at a time, as many jobs in it as there is room for.
+"""Claims jobs for records that wait, as many in one call as there is room for.
 
-A suspect, a job that may be what takes workers down, goes in a call of its own, and only when no other one is in hand:
+While a call is under way the next claims gather, so that under load a call has many; only when enough have gathered does
+another call go beside it. A suspect, a job that may be what takes workers down, goes in a call of its own, and only when no other one is in hand:
 should it do so again, no job beside it looks as guilty as it does.
 """
 
@@ -24,6 +25,9 @@ from worker_service.updates import StatusUpdates, reason_of
 log = structlog.get_logger()
 
 MOST_AT_ONCE = 500
+MOST_CALLS = 2
+WORTH_A_CALL = 100
+"""Jobs for which a call goes beside one that is under way: what a call costs by itself is little, shared by so many."""
 
 
 class Claimer:
@@ -62,6 +66,10 @@ class Claimer:
         self._give_up = give_up
         self._on_trouble_change = on_trouble_change
         self._closed = False
+        self._ready: deque[list[Claiming]] = deque()
+        """What goes in the next calls, each list in one."""
+        self._calls = 0
+        """Under way."""
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._answered = asyncio.Event()
@@ -71,12 +79,15 @@ class Claimer:
 
     async def run(self) -> None:
         """Claim until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._gather():
-                await self._claim()
-            self._quiet.set()
+        async with asyncio.TaskGroup() as calls:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while batch := self._next_batch():
+                    self._calls += 1
+                    calls.create_task(self._claim(batch))
+                if not self._hand.claiming:
+                    self._quiet.set()
 
     async def quiet(self, seconds: float) -> bool:
         """Wait until no claim is under way, `seconds` at most; whether that came about."""
@@ -101,20 +112,41 @@ class Claimer:
         """Begin no new claims; those under way are brought to an end."""
         self._closed = True
 
-    def _gather(self) -> bool:
-        """Move records from the lanes to the table, as far as there is room; whether anything is to be claimed."""
-        if self._wish.consuming and not self._closed and not self.in_trouble:
-            for lane in tuple(self._lanes):
-                while len(self._hand.claiming) < MOST_AT_ONCE and lane.room and (waiting := self._next(lane)):
-                    self._note(waiting, lane)
-        if self._hand.claiming:
+    def _next_batch(self) -> list[Claiming] | None:
+        """What to claim now in one call; None: nothing, or too little to go beside a call that is under way."""
+        if self._calls == MOST_CALLS:
+            return None
+        if not self._ready and self._may_gather():
+            self._gather()
+        if not self._ready or (self._calls and len(self._ready[0]) < WORTH_A_CALL):
+            return None
+        return self._ready.popleft()
+
+    def _may_gather(self) -> bool:
+        if self._closed or self.in_trouble or not self._wish.consuming:
+            return False
+        return not self._calls or sum(lane.claimable for lane in self._lanes) >= WORTH_A_CALL
+
+    def _gather(self) -> None:
+        """Move records from the lanes to the table, as far as there is room."""
+        gathered: list[Claiming] = []
+        for lane in tuple(self._lanes):
+            room = min(lane.room, MOST_AT_ONCE - len(gathered))
+            while room > 0 and (waiting := self._next(lane)):
+                if (claiming := self._note(waiting, lane)) is not None:
+                    gathered.append(claiming)
+                    room -= 1
+        alone = [claiming for claiming in gathered if claiming.record.id == self._hand.suspect_id]
+        others = [claiming for claiming in gathered if claiming.record.id != self._hand.suspect_id]
+        self._ready.extend(batch for batch in (others, alone) if batch)
+        if gathered:
             self._quiet.clear()
-        return bool(self._hand.claiming)
 
     def _next(self, lane: Lane) -> Waiting | None:
         return lane.take(suspects=self._hand.suspect_id is None)
 
-    def _note(self, waiting: Waiting, lane: Lane) -> None:
+    def _note(self, waiting: Waiting, lane: Lane) -> Claiming | None:
+        """Look whose record it is; what is to be claimed for it, if anything."""
         job_id, attempt = waiting.record.id, waiting.record.attempt
         if (claiming := self._hand.claiming.get(job_id)) is not None:
             if attempt > claiming.record.attempt:
@@ -131,39 +163,39 @@ class Claimer:
                 self._refuse([waiting.ticket])
         else:
             lane.hold()
-            self._hand.begin_claiming(Claiming(waiting.record, lane, [waiting.ticket]))
+            begun = Claiming(waiting.record, lane, [waiting.ticket])
+            self._hand.begin_claiming(begun)
             if self._hand.suspect_id == job_id:
                 # The next suspect is another lane's, if one waits there.
                 self._lanes.remove(lane)
                 self._lanes.append(lane)
+            return begun
+        return None
 
     def _lose(self, held: Claimed) -> None:
         log.warning("claim_lost", job_id=held.id, type=held.type, attempt=held.attempt)
         self._give_up(held)
 
-    async def _claim(self) -> None:
-        answers = [await self._send(batch) for batch in self._batches()]
-        self._set_trouble(not any(answers))
+    async def _claim(self, batch: Sequence[Claiming]) -> None:
+        """Claim these in one call. Those without an answer go into another one, after a while if all are."""
+        outcomes = await self._updates.send([self._request(claiming) for claiming in batch])
+        unanswered = []
+        for claiming, outcome in zip(batch, outcomes, strict=True):
+            if outcome is None:
+                unanswered.append(claiming)
+            else:
+                self._settle(claiming, outcome)
+        self._answered.set()
+        self._answered.clear()
+        self._set_trouble(len(unanswered) == len(batch))
         if self.in_trouble:
             await asyncio.sleep(self._backoff.next())
         else:
             self._backoff.reset()
-
-    def _batches(self) -> list[list[Claiming]]:
-        jobs = list(self._hand.claiming.values())
-        others = [claiming for claiming in jobs if claiming.record.id != self._hand.suspect_id]
-        suspect = [claiming for claiming in jobs if claiming.record.id == self._hand.suspect_id]
-        return [batch for batch in (others, suspect) if batch]
-
-    async def _send(self, batch: Sequence[Claiming]) -> bool:
-        """Claim these; whether there was an answer for any."""
-        outcomes = await self._updates.send([self._request(claiming) for claiming in batch])
-        for claiming, outcome in zip(batch, outcomes, strict=True):
-            if outcome is not None:
-                self._settle(claiming, outcome)
-        self._answered.set()
-        self._answered.clear()
-        return any(outcome is not None for outcome in outcomes)
+        if unanswered:
+            self._ready.append(unanswered)
+        self._calls -= 1
+        self._wake.set()
 
     def _request(self, claiming: Claiming) -> UpdateStatusRequest:
         record = claiming.record

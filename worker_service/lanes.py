@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -54,7 +54,9 @@ class Lane:
         self._limit = limit
         self._on_work = on_work
         self._on_full_change = on_full_change
-        self._waiting: defaultdict[_Kind, _Queue] = defaultdict(_Queue)
+        self._waiting: dict[_Kind, _Queue] = {}
+        self._open: dict[bool, list[_Queue]] = {False: [], True: []}
+        """The queues that are not shut out: of suspects (True), and of others."""
         self._arrivals = 0
         self._shut_out: AbstractSet[str] = frozenset()
         self._held = 0
@@ -73,6 +75,12 @@ class Lane:
         return max(0, self._limit + ahead + ahead_of_refusals - self._held)
 
     @property
+    def claimable(self) -> int:
+        """How many jobs could be claimed now for records that wait."""
+        waiting = sum(len(queue) for queues in self._open.values() for queue in queues)
+        return min(self.room, waiting) if waiting else 0
+
+    @property
     def is_stuck(self) -> bool:
         """Whether handlers that were left behind have all places."""
         return self._left_behind >= self._limit
@@ -80,8 +88,7 @@ class Lane:
     def add(self, waiting: Waiting) -> None:
         """Let a record wait."""
         self._arrivals += 1
-        kind = _Kind(waiting.record.type, is_suspect(waiting.record))
-        self._waiting[kind].add(self._arrivals, waiting)
+        self._queue_of(waiting.record).add(self._arrivals, waiting)
         self._review()
         self._on_work()
 
@@ -89,16 +96,25 @@ class Lane:
         """The record that has waited longest, of those that are not shut out; None if none waits. `suspects`: whether
         records of these may be taken now.
         """
-        queues = [queue for kind, queue in self._open_queues() if suspects or not kind.suspects]
+        queues = [queue for queue in self._open[False] if queue]
+        if suspects:
+            queues += [queue for queue in self._open[True] if queue]
         if not queues:
             return None
-        waiting = min(queues, key=lambda queue: queue.first_arrival).take()
+        first = queues[0] if len(queues) == 1 else min(queues, key=lambda queue: queue.first_arrival)
+        waiting = first.take()
         self._review()
         return waiting
 
     def shut_out(self, job_types: AbstractSet[str]) -> None:
         """Shut out these types and no others."""
         self._shut_out = job_types
+        for suspects, queues in self._open.items():
+            queues[:] = [
+                queue
+                for kind, queue in self._waiting.items()
+                if kind.suspects is suspects and kind.job_type not in job_types
+            ]
         self._review()
 
     def drop(self, partitions: AbstractSet[Partition]) -> None:
@@ -135,25 +151,25 @@ class Lane:
         self._held -= 1
         self._on_work()
 
+    def _queue_of(self, record: DispatchRecord) -> "_Queue":
+        kind = _Kind(record.type, is_suspect(record))
+        queue = self._waiting.get(kind)
+        if queue is None:
+            queue = self._waiting[kind] = _Queue()
+            if kind.job_type not in self._shut_out:
+                self._open[kind.suspects].append(queue)
+        return queue
+
     def _review(self) -> None:
-        full = self._is_full(suspects=False) or self._is_full(suspects=True)
+        share = 0.5 if self.full else 1
+        full = any(
+            sum(map(len, queues)) >= FULL_RECORDS * share
+            or sum(queue.size for queue in queues) >= FULL_BYTES * share
+            for queues in self._open.values()
+        )
         if full != self.full:
             self.full = full
             self._on_full_change()
-
-    def _is_full(self, *, suspects: bool) -> bool:
-        share = 0.5 if self.full else 1
-        queues = [queue for kind, queue in self._open_queues() if kind.suspects == suspects]
-        records, size = sum(map(len, queues)), sum(queue.size for queue in queues)
-        return records >= FULL_RECORDS * share or size >= FULL_BYTES * share
-
-    def _open_queues(self) -> list[tuple["_Kind", "_Queue"]]:
-        """Those that have records and are not shut out."""
-        return [
-            (kind, queue)
-            for kind, queue in self._waiting.items()
-            if queue and kind.job_type not in self._shut_out
-        ]
 
 
 class _Kind(NamedTuple):

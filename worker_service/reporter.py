@@ -1,4 +1,8 @@
-"""Reports what became of jobs: what waits goes together in one call, until each report is accepted or refused."""
+"""Reports what became of jobs, again and again until each report is accepted or refused.
+
+What waits goes together in one call. While a call is under way the next reports gather; only when enough have gathered
+does another call go beside it.
+"""
 
 import asyncio
 from collections import deque
@@ -22,6 +26,9 @@ from worker_service.updates import StatusUpdates, reason_of
 log = structlog.get_logger()
 
 MOST_AT_ONCE = 500
+MOST_CALLS = 2
+WORTH_A_CALL = 100
+"""Reports for which a call goes beside one that is under way."""
 MOST_BYTES = 2 * 1024 * 1024
 MAX_MESSAGE = 4096
 """Characters; the contract's limit for JobError.message."""
@@ -54,6 +61,8 @@ class Reporter:
         self._totals = totals
         self._backoff = backoff
         self._waiting: deque[Report] = deque()
+        self._calls = 0
+        """Under way."""
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -66,12 +75,13 @@ class Reporter:
 
     async def run(self) -> None:
         """Report until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                await self._send(self._next_batch())
-            self._idle.set()
+        async with asyncio.TaskGroup() as calls:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._may_call():
+                    self._calls += 1
+                    calls.create_task(self._send(self._next_batch()))
 
     async def flush(self, seconds: float) -> bool:
         """Wait until no report waits or travels, `seconds` at most; whether that came about."""
@@ -81,6 +91,11 @@ class Reporter:
         except TimeoutError:
             return False
         return True
+
+    def _may_call(self) -> bool:
+        if not self._calls:
+            return bool(self._waiting)
+        return self._calls < MOST_CALLS and len(self._waiting) >= WORTH_A_CALL
 
     def _next_batch(self) -> list[Report]:
         batch: list[Report] = []
@@ -103,6 +118,11 @@ class Reporter:
             self._backoff.reset()
         else:
             await asyncio.sleep(self._backoff.next())
+        self._calls -= 1
+        if self._waiting:
+            self._wake.set()
+        elif not self._calls:
+            self._idle.set()
 
     def _settle(self, report: Report, outcome: UpdateOutcome) -> None:
         if outcome.WhichOneof("outcome") == "accepted":

@@ -1,11 +1,17 @@
 """A lane never holds more than it can run and has lately finished, and says when it is full."""
 
 from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service import lanes
 from worker_service.lanes import Lane, Waiting
 from worker_service.offsets import Partition, Ticket
+from worker_service.records import is_suspect
 
 
 class Clock:
@@ -225,3 +231,44 @@ def test_suspects_are_forgotten_with_their_partition() -> None:
     lane.drop({Partition("jobs.compute", 0)})
 
     assert taken_from(lane) == [1]
+
+
+ADDS = st.tuples(
+    st.just("add"), st.sampled_from("ab"), st.sampled_from([0, 2]), st.integers(0, 1), st.integers(1, 6)
+)
+TAKES = st.tuples(st.just("take"), st.booleans())
+SHUTS = st.tuples(st.just("shut_out"), st.sets(st.sampled_from("abc")))
+DROPS = st.tuples(st.just("drop"), st.integers(0, 1))
+
+
+@given(st.lists(st.one_of(ADDS, ADDS, TAKES, SHUTS, DROPS), max_size=60))
+def test_a_lane_is_what_a_plain_list_would_be(steps: list[Any]) -> None:
+    """Whatever comes and goes: who is next, how many may be claimed, and whether it is full."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes, "FULL_RECORDS", 4)
+        patch.setattr(lanes, "FULL_BYTES", 12)
+        lane, model, shut_out, full = lane_of(2), list[Waiting](), set[str](), False
+        for offset, (what, *how) in enumerate(steps):
+            if what == "add":
+                job_type, losses, partition, size = how
+                model.append(waiting(offset, partition, size, job_type, losses))
+                lane.add(model[-1])
+            elif what == "shut_out":
+                [shut_out] = how
+                lane.shut_out(shut_out)
+            elif what == "drop":
+                model = [each for each in model if each.ticket.partition.partition != how[0]]
+                lane.drop({Partition(f"jobs.{job_type}", how[0]) for job_type in "ab"})
+            else:
+                within = [each for each in model if each.record.type not in shut_out]
+                expected = next((each for each in within if how[0] or not is_suspect(each.record)), None)
+                assert lane.take(suspects=how[0]) is expected
+                model = [each for each in model if each is not expected]
+            share = 0.5 if full else 1
+            open_records = [each for each in model if each.record.type not in shut_out]
+            full = False
+            for suspects in (False, True):
+                part = [each for each in open_records if is_suspect(each.record) is suspects]
+                full |= len(part) >= 4 * share or sum(each.size for each in part) >= 12 * share
+            assert lane.full is full
+            assert lane.claimable == min(2, len(open_records))
