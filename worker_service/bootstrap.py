@@ -121,14 +121,16 @@ def build_worker(
     totals, hand, tracker = Totals(), Hand(), OffsetTracker()
     wish = FleetWish(identity.name, on_wish_change)
     board = ProgressBoard()
-    limits = {
+    limits: dict[str, int] = {
         "loop": settings.worker_concurrency,
+        # Apart from handlers that wait: these are short, so many are claimed ahead.
+        "inline": settings.worker_concurrency,
         "thread": settings.worker_threads,
         "process": settings.worker_processes,
     }
     lanes = {
-        mode: Lane(limit, on_work=claims_wake.set, on_full_change=pauses_wake.set)
-        for mode, limit in limits.items()
+        name: Lane(limit, on_work=claims_wake.set, on_full_change=pauses_wake.set)
+        for name, limit in limits.items()
     }
     validator = ContractValidator()
     validator.warm(DispatchRecord)
@@ -153,7 +155,7 @@ def build_worker(
         on_trouble_change=pauses_wake.set,
     )
     lanes_by_topic = {
-        topic_of(job_type): lanes[handlers[job_type].run_in] for job_type in settings.worker_job_types
+        topic_of(job_type): lanes[handlers[job_type].lane] for job_type in settings.worker_job_types
     }
     intake = Intake(lanes_by_topic, tracker, wish, claimer, hand, validator, totals, finish=committer.finish)
     consumer = JobConsumer(

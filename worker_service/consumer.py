@@ -19,6 +19,8 @@ from worker_service.offsets import OffsetTracker, Partition
 log = structlog.get_logger()
 
 POLL_MS = 200
+POLL_WHILE_PAUSED_MS = 20
+"""A poll that is under way does not see that a partition has been resumed, though its records are at hand."""
 MOST_RECORDS = 500
 COMMIT_SECONDS = 2.0
 PROBE_EVERY_SECONDS = 3.0
@@ -135,7 +137,10 @@ class JobConsumer:
         while True:
             try:
                 # Awaited directly, so that no rebalance can come between aiokafka's check and ours.
-                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+                batches = await consumer.getmany(
+                    timeout_ms=POLL_WHILE_PAUSED_MS if consumer.paused() else POLL_MS,
+                    max_records=MOST_RECORDS,
+                )
             except KafkaError as error:
                 log.warning("poll_failed", problem=repr(error))
                 await asyncio.sleep(PAUSE_AFTER_ERROR_SECONDS)

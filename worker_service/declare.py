@@ -45,6 +45,11 @@ class HandlerSpec:
         return self.run_in == "loop" and not self.is_async
 
     @property
+    def lane(self) -> str:
+        """Which jobs it shares places with."""
+        return "inline" if self.is_inline else self.run_in
+
+    @property
     def place(self) -> str:
         """Where the function stands, as `file:line`."""
         code = inspect.unwrap(self.function).__code__

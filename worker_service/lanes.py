@@ -12,10 +12,13 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.offsets import Partition, Ticket
 from worker_service.records import is_suspect
 
-FULL_RECORDS = 2000
+FULL_RECORDS = 4000
 FULL_BYTES = 16 * 1024 * 1024
 """A lane with this much waiting is full, until it is half empty again."""
-RECENT_SECONDS = 0.1
+AHEAD_SECONDS = 0.1
+MEMORY_SECONDS = 1.0
+"""So long after a job has ended its time tells how long the next ones will take."""
+RUNS_REMEMBERED = 50
 MOST_AHEAD = 1000
 """Jobs held beyond the limit, at most, because jobs are short."""
 MOST_AHEAD_OF_REFUSALS = 50
@@ -32,11 +35,12 @@ class Waiting:
 
 
 class Lane:
-    """Holds up to `limit` jobs, and as many again as ran, each in less than RECENT_SECONDS, in the last RECENT_SECONDS.
+    """Holds up to `limit` jobs, and ahead of them as many as are soon done, within AHEAD_SECONDS: as many as ran, each for
+    less, in the last AHEAD_SECONDS or, if that is more, as one place gets through in that time, going by the latest runs.
 
-    The allowance keeps a lane of short jobs busy while claims and reports travel. A job claimed ahead waits here about
-    that long, not more; a lane of long jobs claims nothing that it cannot start. Refused claims give an allowance too:
-    a narrow lane would get through a heap of stale records too slowly.
+    The allowance keeps a lane of short jobs busy while claims and reports travel, however long they take. A job claimed
+    ahead waits here about that long, not more; a lane of long jobs claims nothing that it cannot start. Refused claims
+    give an allowance too: a narrow lane would get through a heap of stale records too slowly.
 
     Types may be shut out: their records wait on, are not taken, and count for nothing, so that they hold up no others.
     Records of suspects, which may have to wait for each other, hold up others only when they alone make the lane full.
@@ -54,6 +58,7 @@ class Lane:
         self._limit = limit
         self._on_work = on_work
         self._on_full_change = on_full_change
+        self._clock = clock
         self._waiting: dict[_Kind, _Queue] = {}
         self._open: dict[bool, list[_Queue]] = {False: [], True: []}
         """The queues that are not shut out: of suspects (True), and of others."""
@@ -61,6 +66,9 @@ class Lane:
         self._shut_out: AbstractSet[str] = frozenset()
         self._held = 0
         self._short_runs = _RecentCount(clock)
+        self._mean_run = 0.0
+        """Seconds, of the latest runs."""
+        self._last_run = clock() - MEMORY_SECONDS
         self._refusals = _RecentCount(clock)
         self._left_behind = 0
         self.full = False
@@ -70,7 +78,7 @@ class Lane:
     @property
     def room(self) -> int:
         """How many jobs may be claimed now."""
-        ahead = min(self._short_runs.count(), MOST_AHEAD)
+        ahead = min(max(self._short_runs.count(), self._soon_done()), MOST_AHEAD)
         ahead_of_refusals = min(self._refusals.count(), MOST_AHEAD_OF_REFUSALS)
         return max(0, self._limit + ahead + ahead_of_refusals - self._held)
 
@@ -129,7 +137,12 @@ class Lane:
 
     def note_run(self, seconds: float) -> None:
         """A job has run for so long."""
-        if seconds < RECENT_SECONDS:
+        if self._knows_its_pace():
+            self._mean_run += (seconds - self._mean_run) / RUNS_REMEMBERED
+        else:
+            self._mean_run = seconds
+        self._last_run = self._clock()
+        if seconds < AHEAD_SECONDS:
             self._short_runs.note()
 
     def note_refusal(self) -> None:
@@ -150,6 +163,15 @@ class Lane:
         """A job is in hand no more: its claim was refused, or its outcome has been reported."""
         self._held -= 1
         self._on_work()
+
+    def _knows_its_pace(self) -> bool:
+        return self._clock() - self._last_run < MEMORY_SECONDS
+
+    def _soon_done(self) -> int:
+        """How many jobs one place gets through in AHEAD_SECONDS."""
+        if not self._knows_its_pace() or self._mean_run >= AHEAD_SECONDS:
+            return 0
+        return int(AHEAD_SECONDS / max(self._mean_run, AHEAD_SECONDS / MOST_AHEAD))
 
     def _queue_of(self, record: DispatchRecord) -> "_Queue":
         kind = _Kind(record.type, is_suspect(record))
@@ -209,7 +231,7 @@ class _Queue:
 
 
 class _RecentCount:
-    """How many events there were in the last RECENT_SECONDS."""
+    """How many events there were in the last AHEAD_SECONDS."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -219,7 +241,7 @@ class _RecentCount:
         self._times.append(self._clock())
 
     def count(self) -> int:
-        since = self._clock() - RECENT_SECONDS
+        since = self._clock() - AHEAD_SECONDS
         while self._times and self._times[0] < since:
             self._times.popleft()
         return len(self._times)

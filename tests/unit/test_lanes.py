@@ -54,24 +54,43 @@ def test_an_idle_lane_claims_no_more_than_its_limit() -> None:
 
 def test_a_lane_of_short_jobs_claims_ahead_what_it_ran_in_the_last_moment() -> None:
     clock = Clock()
-    lane = lane_of(3, clock)
-    for _ in range(3):
+    lane = lane_of(30, clock)
+    for _ in range(30):
         lane.hold()
-    for _ in range(2):
-        lane.note_run(lanes.RECENT_SECONDS / 10)
+    for _ in range(20):
+        lane.note_run(lanes.AHEAD_SECONDS / 2)
         lane.release()
 
-    assert lane.room == 2 + 2
+    assert lane.room == 20 + 20
 
-    clock.now += lanes.RECENT_SECONDS * 1.5
-    assert lane.room == 2
+    clock.now += lanes.AHEAD_SECONDS * 1.5
+    assert lane.room == 20 + 2
+
+
+def test_a_lane_claims_ahead_what_one_place_would_soon_be_through_with() -> None:
+    clock = Clock()
+    lane = lane_of(3, clock)
+    lane.note_run(lanes.AHEAD_SECONDS / 8)
+    assert lane.room == 3 + 8
+
+    # One that takes longer tells that there may be more of its kind.
+    lane.note_run(lanes.AHEAD_SECONDS * 100)
+    assert lane.room == 3 + 1
+
+    for _ in range(10 * lanes.RUNS_REMEMBERED):
+        lane.note_run(lanes.AHEAD_SECONDS / 8)
+    clock.now += lanes.MEMORY_SECONDS * 0.99
+    assert lane.room == 3 + 7
+
+    clock.now += lanes.MEMORY_SECONDS * 0.02
+    assert lane.room == 3
 
 
 def test_a_lane_of_long_jobs_claims_nothing_ahead() -> None:
     lane = lane_of(3)
     for _ in range(3):
         lane.hold()
-    lane.note_run(lanes.RECENT_SECONDS)
+    lane.note_run(lanes.AHEAD_SECONDS)
     lane.release()
 
     assert lane.room == 1
@@ -87,7 +106,7 @@ def test_refused_claims_let_a_narrow_lane_look_further_but_not_far() -> None:
         lane.note_refusal()
     assert lane.room == 2 + lanes.MOST_AHEAD_OF_REFUSALS
 
-    clock.now += lanes.RECENT_SECONDS * 1.5
+    clock.now += lanes.AHEAD_SECONDS * 1.5
     assert lane.room == 2
 
 
