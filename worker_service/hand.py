@@ -5,9 +5,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service.lanes import Lane, Waiting
+from worker_service.lanes import Lane
 from worker_service.offsets import Partition, Ticket
 from worker_service.records import is_suspect
+from worker_service.waiting import Waiting
 
 
 @dataclass(slots=True)

@@ -9,10 +9,11 @@ from service_runtime.validation import ContractValidator
 from worker_service.claims import Claimer
 from worker_service.fleet import FleetWish
 from worker_service.hand import Hand
-from worker_service.lanes import Lane, Waiting
+from worker_service.lanes import Lane
 from worker_service.offsets import OffsetTracker, Partition, Ticket
 from worker_service.records import BadRecord, decode_record, type_of
 from worker_service.totals import Totals
+from worker_service.waiting import Waiting
 
 log = structlog.get_logger()
 

@@ -73,6 +73,9 @@ class StatusUpdates:
         return [*await self.send(requests[:half]), *await self.send(requests[half:])]
 
     def _judge(self, request: UpdateStatusRequest, outcome: UpdateOutcome) -> UpdateOutcome | None:
+        if outcome.HasField("accepted"):
+            self._faults.pop(request.id, None)
+            return outcome
         if outcome.error.code in FAULT_CODES:
             self._faults[request.id] += 1
             log.warning(

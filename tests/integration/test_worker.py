@@ -20,7 +20,7 @@ from local_stack.stack import Stack
 from service_runtime.structs import dict_to_struct
 from tests.e2e.jobs_api import create, get, jobs_client, wait_for, wait_until_ended
 from tests.gate import Gate
-from worker_service.lanes import FULL_RECORDS
+from worker_service.waiting import FULL_RECORDS
 
 GROUP = "job-workers"
 

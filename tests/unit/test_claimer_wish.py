@@ -14,10 +14,11 @@ from worker_service.backoff import Backoff
 from worker_service.claims import Claimer
 from worker_service.fleet import FleetWish
 from worker_service.hand import Claimed, Hand
-from worker_service.lanes import Lane, Waiting
+from worker_service.lanes import Lane
 from worker_service.offsets import Partition, Ticket
 from worker_service.totals import Totals
 from worker_service.updates import StatusUpdates
+from worker_service.waiting import Waiting
 
 DEADLINE = 20.0
 

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service import lanes
-from worker_service.lanes import Lane, Waiting
+from worker_service import lanes, pace
+from worker_service import waiting as waiting_records
+from worker_service.lanes import Lane
 from worker_service.offsets import Partition, Ticket
 from worker_service.records import is_suspect
+from worker_service.waiting import Waiting
 
 
 class Clock:
@@ -58,31 +60,31 @@ def test_a_lane_of_short_jobs_claims_ahead_what_it_ran_in_the_last_moment() -> N
     for _ in range(30):
         lane.hold()
     for _ in range(20):
-        lane.note_run(lanes.AHEAD_SECONDS / 2)
+        lane.note_run(pace.AHEAD_SECONDS / 2)
         lane.release()
 
     assert lane.room == 20 + 20
 
-    clock.now += lanes.AHEAD_SECONDS * 1.5
+    clock.now += pace.AHEAD_SECONDS * 1.5
     assert lane.room == 20 + 2
 
 
 def test_a_lane_claims_ahead_what_one_place_would_soon_be_through_with() -> None:
     clock = Clock()
     lane = lane_of(3, clock)
-    lane.note_run(lanes.AHEAD_SECONDS / 8)
+    lane.note_run(pace.AHEAD_SECONDS / 8)
     assert lane.room == 3 + 8
 
     # One that takes longer tells that there may be more of its kind.
-    lane.note_run(lanes.AHEAD_SECONDS * 100)
+    lane.note_run(pace.AHEAD_SECONDS * 100)
     assert lane.room == 3 + 1
 
-    for _ in range(10 * lanes.RUNS_REMEMBERED):
-        lane.note_run(lanes.AHEAD_SECONDS / 8)
-    clock.now += lanes.MEMORY_SECONDS * 0.99
+    for _ in range(10 * pace.RUNS_REMEMBERED):
+        lane.note_run(pace.AHEAD_SECONDS / 8)
+    clock.now += pace.MEMORY_SECONDS * 0.99
     assert lane.room == 3 + 7
 
-    clock.now += lanes.MEMORY_SECONDS * 0.02
+    clock.now += pace.MEMORY_SECONDS * 0.02
     assert lane.room == 3
 
 
@@ -90,7 +92,7 @@ def test_a_lane_of_long_jobs_claims_nothing_ahead() -> None:
     lane = lane_of(3)
     for _ in range(3):
         lane.hold()
-    lane.note_run(lanes.AHEAD_SECONDS)
+    lane.note_run(pace.AHEAD_SECONDS)
     lane.release()
 
     assert lane.room == 1
@@ -106,7 +108,7 @@ def test_refused_claims_let_a_narrow_lane_look_further_but_not_far() -> None:
         lane.note_refusal()
     assert lane.room == 2 + lanes.MOST_AHEAD_OF_REFUSALS
 
-    clock.now += lanes.AHEAD_SECONDS * 1.5
+    clock.now += pace.AHEAD_SECONDS * 1.5
     assert lane.room == 2
 
 
@@ -131,11 +133,11 @@ def test_records_come_out_in_the_order_they_came_in() -> None:
 def test_a_lane_is_full_by_count_until_half_of_it_is_gone() -> None:
     flips: list[bool] = []
     lane = lane_of(1, flips=flips)
-    for offset in range(lanes.FULL_RECORDS):
+    for offset in range(waiting_records.FULL_RECORDS):
         lane.add(waiting(offset))
     assert lane.full
 
-    for _ in range(lanes.FULL_RECORDS // 2):
+    for _ in range(waiting_records.FULL_RECORDS // 2):
         lane.take()
     assert lane.full
 
@@ -146,7 +148,7 @@ def test_a_lane_is_full_by_count_until_half_of_it_is_gone() -> None:
 
 def test_a_lane_is_full_by_bytes() -> None:
     lane = lane_of(1)
-    lane.add(waiting(0, size=lanes.FULL_BYTES))
+    lane.add(waiting(0, size=waiting_records.FULL_BYTES))
 
     assert lane.full
 
@@ -154,7 +156,7 @@ def test_a_lane_is_full_by_bytes() -> None:
 def test_dropping_a_partition_forgets_its_records_only() -> None:
     lane = lane_of(1)
     for offset in range(4):
-        lane.add(waiting(offset, partition=offset % 2, size=lanes.FULL_BYTES // 4))
+        lane.add(waiting(offset, partition=offset % 2, size=waiting_records.FULL_BYTES // 4))
     assert lane.full
 
     lane.drop({Partition("jobs.compute", 0)})
@@ -189,13 +191,13 @@ def test_a_type_that_is_shut_out_waits_and_others_pass_it() -> None:
 def test_records_that_are_shut_out_do_not_make_a_lane_full() -> None:
     flips: list[bool] = []
     lane = lane_of(1, flips=flips)
-    for offset in range(lanes.FULL_RECORDS):
+    for offset in range(waiting_records.FULL_RECORDS):
         lane.add(waiting(offset, job_type="a"))
     assert lane.full
 
     lane.shut_out({"a"})
     assert not lane.full
-    lane.add(waiting(0, size=lanes.FULL_BYTES - 1, job_type="b"))
+    lane.add(waiting(0, size=waiting_records.FULL_BYTES - 1, job_type="b"))
     assert not lane.full
 
     lane.shut_out(set())
@@ -234,7 +236,7 @@ def test_without_another_record_no_suspect_is_taken_for_one() -> None:
 
 def test_suspects_and_others_fill_a_lane_each_for_themselves() -> None:
     lane = lane_of(1)
-    for offset in range(lanes.FULL_RECORDS - 1):
+    for offset in range(waiting_records.FULL_RECORDS - 1):
         lane.add(waiting(offset, losses=2))
         lane.add(waiting(offset))
     assert not lane.full
@@ -264,8 +266,8 @@ DROPS = st.tuples(st.just("drop"), st.integers(0, 1))
 def test_a_lane_is_what_a_plain_list_would_be(steps: list[Any]) -> None:
     """Whatever comes and goes: who is next, how many may be claimed, and whether it is full."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lanes, "FULL_RECORDS", 4)
-        patch.setattr(lanes, "FULL_BYTES", 12)
+        patch.setattr(waiting_records, "FULL_RECORDS", 4)
+        patch.setattr(waiting_records, "FULL_BYTES", 12)
         lane, model, shut_out, full = lane_of(2), list[Waiting](), set[str](), False
         for offset, (what, *how) in enumerate(steps):
             if what == "add":

@@ -1,11 +1,16 @@
 """The small pure parts of the worker service, each by itself."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct
 from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import UpdateAccepted, UpdateOutcome
@@ -17,7 +22,7 @@ from worker_service.backoff import Backoff
 from worker_service.fleet import FleetWish
 from worker_service.heartbeat import assigned_partitions
 from worker_service.offsets import Partition
-from worker_service.records import BadRecord, decode_record, time_limit_of
+from worker_service.records import MAX_TYPE, BadRecord, decode_record, is_plainly_valid, time_limit_of
 from worker_service.settings import WorkerSettings
 from worker_service.updates import is_final, reason_of
 from worker_service.watchdog import MOST_SECONDS_A_TICK, Silence
@@ -203,6 +208,30 @@ class TestRecords:
     ) -> None:
         with pytest.raises(BadRecord, match=problem):
             self.decode(value)
+
+    @given(
+        job_id=st.sampled_from(
+            [JOB_ID, JOB_ID.upper(), JOB_ID[:-1], f"{JOB_ID}\n", JOB_ID.replace("-", ""), ""]
+        ),
+        job_type=st.sampled_from(["", "compute", "x" * MAX_TYPE, "x" * (MAX_TYPE + 1), "ü" * MAX_TYPE]),
+        numbers=st.tuples(st.integers(-1, 1), st.integers(-1, 3)),
+        content=st.sampled_from(
+            [{}, {"payload": Struct()}, {"payload_omitted": True}, {"payload_omitted": False}]
+        ),
+        timeout=st.sampled_from([None, Duration(seconds=1), Duration(), Duration(seconds=-1)]),
+    )
+    def test_what_is_plainly_valid_breaks_no_rule_of_the_contract(
+        self, job_id: str, job_type: str, numbers: tuple[int, int], content: Any, timeout: Duration | None
+    ) -> None:
+        attempt, losses = numbers
+        record = DispatchRecord(
+            id=job_id, type=job_type, attempt=attempt, losses=losses, timeout=timeout, **content
+        )
+
+        if is_plainly_valid(record):
+            assert self.validator.collect(record) == []
+        elif job_id == JOB_ID and timeout is None:
+            assert self.validator.collect(record) != []
 
     @pytest.mark.parametrize(
         ("timeout", "seconds"),

@@ -1,0 +1,164 @@
+"""The records that wait in a lane: which is next, and whether there are too many."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from worker_service.offsets import Partition, Ticket
+from worker_service.records import is_suspect
+
+FULL_RECORDS = 4000
+FULL_BYTES = 16 * 1024 * 1024
+"""So much waiting is a full lane, until it is half empty again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A record that was polled and whose job has not been claimed. `size` in bytes."""
+
+    record: DispatchRecord
+    ticket: Ticket
+    size: int
+
+
+class WaitingRecords:
+    """In the order of their arrival.
+
+    Types may be shut out: their records wait on, are not taken, and count for nothing, so that they hold up no others.
+    Records of suspects, which may have to wait for each other, hold up others only when they alone make the lane full.
+    """
+
+    def __init__(self, on_full_change: Callable[[], None]) -> None:
+        """`on_full_change` is called when `full` changes."""
+        self._on_full_change = on_full_change
+        self._queues: dict[_Kind, _Queue] = {}
+        self._open: dict[bool, _Open] = {False: _Open(), True: _Open()}
+        """The queues that are not shut out: of suspects (True), and of others."""
+        self._arrivals = 0
+        self._shut_out: AbstractSet[str] = frozenset()
+        self.full = False
+        """Whether so much waits that no more is to be polled."""
+
+    def __len__(self) -> int:
+        """Without those that are shut out."""
+        return sum(part.records for part in self._open.values())
+
+    def add(self, waiting: Waiting) -> None:
+        """Let a record wait."""
+        self._arrivals += 1
+        kind = _Kind(waiting.record.type, is_suspect(waiting.record))
+        queue = self._queues.get(kind)
+        if queue is None:
+            queue = self._queues[kind] = _Queue()
+            self._reopen()
+        queue.add(self._arrivals, waiting)
+        if kind.job_type not in self._shut_out:
+            self._open[kind.suspects].count(1, waiting.size)
+        self._review()
+
+    def take(self, *, suspects: bool = True) -> Waiting | None:
+        """The record that has waited longest, of those that are not shut out; None if none waits. `suspects`: whether
+        records of these may be taken now.
+        """
+        candidates = [
+            (queue.first_arrival, queue, part)
+            for of_suspects, part in self._open.items()
+            if part.records and (suspects or not of_suspects)
+            for queue in part.queues
+            if queue
+        ]
+        if not candidates:
+            return None
+        _, queue, part = min(candidates)
+        waiting = queue.take()
+        part.count(-1, -waiting.size)
+        self._review()
+        return waiting
+
+    def shut_out(self, job_types: AbstractSet[str]) -> None:
+        """Shut out these types and no others."""
+        self._shut_out = job_types
+        self._reopen()
+        self._review()
+
+    def drop(self, partitions: AbstractSet[Partition]) -> None:
+        """Forget the records of `partitions`."""
+        for queue in self._queues.values():
+            queue.drop(partitions)
+        self._reopen()
+        self._review()
+
+    def _reopen(self) -> None:
+        """Count anew what is not shut out."""
+        for suspects in self._open:
+            self._open[suspects] = _Open(
+                [
+                    queue
+                    for kind, queue in self._queues.items()
+                    if kind.suspects is suspects and kind.job_type not in self._shut_out
+                ]
+            )
+
+    def _review(self) -> None:
+        share = 0.5 if self.full else 1
+        full = self._open[False].fills(share) or self._open[True].fills(share)
+        if full != self.full:
+            self.full = full
+            self._on_full_change()
+
+
+class _Kind(NamedTuple):
+    """Records that wait in one line."""
+
+    job_type: str
+    suspects: bool
+
+
+class _Queue:
+    """Waiting records of one kind, each with its number in the order of arrival in the lane."""
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[int, Waiting]] = deque()
+        self.size = 0
+        """Bytes."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def first_arrival(self) -> int:
+        return self._items[0][0]
+
+    def add(self, arrival: int, waiting: Waiting) -> None:
+        self._items.append((arrival, waiting))
+        self.size += waiting.size
+
+    def take(self) -> Waiting:
+        _, waiting = self._items.popleft()
+        self.size -= waiting.size
+        return waiting
+
+    def drop(self, partitions: AbstractSet[Partition]) -> None:
+        self._items = deque(item for item in self._items if item[1].ticket.partition not in partitions)
+        self.size = sum(waiting.size for _, waiting in self._items)
+
+
+class _Open:
+    """Queues that records may be taken from, and what is in all of them."""
+
+    def __init__(self, queues: Sequence[_Queue] = ()) -> None:
+        self.queues = queues
+        self.records = sum(map(len, queues))
+        self._bytes = sum(queue.size for queue in queues)
+
+    def count(self, records: int, size: int) -> None:
+        """So many more wait, with so many bytes."""
+        self.records += records
+        self._bytes += size
+
+    def fills(self, share: float) -> bool:
+        """Whether that is this share of what makes a lane full."""
+        return self.records >= FULL_RECORDS * share or self._bytes >= FULL_BYTES * share
