@@ -1,6 +1,7 @@
 """Runs a service until it is asked to stop."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -8,6 +9,10 @@ from typing import TypeVar
 import uvloop
 
 T = TypeVar("T")
+GARBAGE_THRESHOLDS = 50_000, 20, 50
+"""Busy services make objects by the thousand that are gone by themselves. With Python's 700, 10, 10 a tenth of their time goes
+into looking for those that are not.
+"""
 
 
 def run_service(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
@@ -20,4 +25,7 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
             loop.add_signal_handler(number, stop.set)
         return await main(stop)
 
+    # What has been imported by now stays for ever.
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     return uvloop.run(run())
