@@ -5,6 +5,7 @@ double; whole ones up to 2^53 become `int`, so that what a client sent as 3 is s
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
@@ -51,9 +52,15 @@ def struct_to_dict(struct: Struct) -> dict[str, Any]:
 def dict_to_struct(data: dict[str, Any]) -> Struct:
     """Plain data (dict, list, tuple, str, int, float, bool, None) as a Struct. Raises StructError."""
     struct = Struct()
+    fill_struct(struct, data)
+    return struct
+
+
+def fill_struct(struct: Struct, data: Mapping[str, Any]) -> None:
+    """Put plain data into an empty Struct, which counts as set then even if there is none. Raises StructError."""
+    struct.SetInParent()
     _fill_object(struct, data, 1)
     check_size(struct)
-    return struct
 
 
 def _object_to_dict(struct: Struct, depth: int) -> dict[str, Any]:
@@ -106,7 +113,7 @@ def _plain_number(number: float) -> int | float:
     return number
 
 
-def _fill_object(struct: Struct, data: dict[Any, Any], depth: int) -> None:
+def _fill_object(struct: Struct, data: Mapping[Any, Any], depth: int) -> None:
     _check_depth(depth)
     for key, item in data.items():
         if not isinstance(key, str):

@@ -10,49 +10,65 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from api_server.domain.attempt import Attempt, Failure
 from api_server.domain.fleet import Fleet, Worker
-from api_server.domain.job import Job
+from api_server.domain.job import Job, Status
 from api_server.domain.judgement import Taken
 from api_server.domain.retry import RetryPolicy
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 from service_runtime.errors import ServiceError
 from service_runtime.statuses import error_to_status
-from service_runtime.structs import dict_to_struct
+from service_runtime.structs import fill_struct
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STATUS_NUMBERS = {status: job_pb2.Job.Status.Value(status.value) for status in Status}
+TIMES = (
+    "create_time",
+    "update_time",
+    "start_time",
+    "end_time",
+    "schedule_time",
+    "expire_time",
+    "next_attempt_time",
+)
+"""Fields of a job, of the same name in the contract."""
 
 
-def job_message(job: Job, *, whole: bool = True) -> job_pb2.Job:
-    """`whole`: with all that may be large, which is the payload, the result and the history."""
-    message = job_pb2.Job(
-        id=str(job.id),
-        type=job.type,
-        status=job_pb2.Job.Status.Value(job.status.value),
-        payload=dict_to_struct(dict(job.payload)) if whole else None,
-        attempt=job.attempt,
-        revision=job.revision,
-        worker_id=job.worker_id,
-        labels=job.labels,
-        create_time=_timestamp(job.create_time),
-        update_time=_timestamp(job.update_time),
-        start_time=_timestamp(job.start_time),
-        end_time=_timestamp(job.end_time),
-        retry_policy=_policy_message(job.retry_policy),
-        failures=job.failures,
-        losses=job.losses,
-        history=[_attempt_message(attempt) for attempt in job.history] if whole else None,
-        schedule_time=_timestamp(job.schedule_time),
-        expire_time=_timestamp(job.expire_time),
-        timeout=_duration(job.timeout),
-        next_attempt_time=_timestamp(job.next_attempt_time),
-    )
-    if job.result is not None and whole:
-        message.result.CopyFrom(dict_to_struct(dict(job.result)))
+def job_message(job: Job) -> job_pb2.Job:
+    message = job_pb2.Job()
+    _fill_job(message, job, whole=True)
+    return message
+
+
+def _fill_job(message: job_pb2.Job, job: Job, *, whole: bool) -> None:
+    """`whole`: with all that may be large, which is the payload, the result and the history.
+
+    Field by field, which takes half the time of a constructor with messages for its fields.
+    """
+    message.id = str(job.id)
+    message.type = job.type
+    message.status = STATUS_NUMBERS[job.status]
+    message.attempt = job.attempt
+    message.revision = job.revision
+    message.worker_id = job.worker_id
+    message.failures = job.failures
+    message.losses = job.losses
+    message.retry_policy.CopyFrom(_policy_message(job.retry_policy))
+    for name in TIMES:
+        if (time := getattr(job, name)) is not None:
+            _fill_time(getattr(message, name), time)
+    if job.labels:
+        message.labels.update(job.labels)
+    if job.timeout is not None:
+        message.timeout.FromTimedelta(job.timeout)
     if job.failure is not None:
         message.error.CopyFrom(_error_message(job.failure))
     if job.progress is not None:
         message.progress.percent = job.progress.percent
         message.progress.message = job.progress.message
-    return message
+    if whole:
+        fill_struct(message.payload, job.payload)
+        if job.result is not None:
+            fill_struct(message.result, job.result)
+        message.history.extend(_attempt_message(attempt) for attempt in job.history)
 
 
 @lru_cache(maxsize=256)
@@ -94,9 +110,12 @@ def created_message(outcomes: Sequence[Job | ServiceError]) -> job_service_pb2.B
 
 
 def _created(outcome: Job | ServiceError) -> job_service_pb2.CreateOutcome:
+    message = job_service_pb2.CreateOutcome()
     if isinstance(outcome, ServiceError):
-        return job_service_pb2.CreateOutcome(error=error_to_status(outcome))
-    return job_service_pb2.CreateOutcome(job=job_message(outcome, whole=False))
+        message.error.CopyFrom(error_to_status(outcome))
+    else:
+        _fill_job(message.job, outcome, whole=False)
+    return message
 
 
 def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_service_pb2.BatchGetResponse:
@@ -109,10 +128,10 @@ def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_se
 def outcome_message(outcome: Taken | ServiceError) -> job_service_pb2.UpdateOutcome:
     if isinstance(outcome, ServiceError):
         return job_service_pb2.UpdateOutcome(error=error_to_status(outcome))
-    status = job_pb2.Job.Status.Value(outcome.status.value)
-    return job_service_pb2.UpdateOutcome(
-        accepted=job_service_pb2.UpdateAccepted(status=status, attempt=outcome.attempt or 0)
-    )
+    message = job_service_pb2.UpdateOutcome()
+    message.accepted.status = STATUS_NUMBERS[outcome.status]
+    message.accepted.attempt = outcome.attempt or 0
+    return message
 
 
 def fleet_message(fleet: Fleet) -> worker_pb2.Fleet:
@@ -150,11 +169,18 @@ def worker_message(worker: Worker) -> worker_pb2.Worker:
 
 
 def _timestamp(time: datetime | None) -> Timestamp | None:
-    """As Timestamp.FromDatetime, in a third of the time."""
     if time is None:
         return None
+    stamp = Timestamp()
+    _fill_time(stamp, time)
+    return stamp
+
+
+def _fill_time(stamp: Timestamp, time: datetime) -> None:
+    """As Timestamp.FromDatetime, in a third of the time."""
     since = time - EPOCH
-    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+    stamp.seconds = since.days * 86_400 + since.seconds
+    stamp.nanos = since.microseconds * 1000
 
 
 def _duration(time: timedelta | None) -> Duration | None:
