@@ -67,8 +67,10 @@ class GroupCommit(Generic[T, R]):
         return await future
 
     async def _run(self) -> None:
+        batch: list[tuple[Item[T], asyncio.Future[R]]] = []
         while self._waiting:
-            await self._gather()
+            if len(batch) > 1 or len(self._waiting) > 1:
+                await self._gather()
             batch = self._next_batch()
             doing = asyncio.create_task(self._do(batch))
             self._under_way.add(doing)
@@ -77,7 +79,7 @@ class GroupCommit(Generic[T, R]):
         self._running = None
 
     async def _gather(self) -> None:
-        """Let in what has arrived already: the event loop takes in the calls that it has at hand before a new batch begins."""
+        """Under load, let the event loop take in the calls that it has at hand before a new batch begins."""
         waiting = idle = 0
         while idle < IDLE_TURNS and len(self._waiting) < self._limits.items:
             idle = idle + 1 if len(self._waiting) == waiting else 0

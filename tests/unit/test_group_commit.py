@@ -53,13 +53,13 @@ async def test_what_keeps_coming_when_there_is_work_goes_together_too() -> None:
     batches = Batches()
     batches.go.set()
     group = GroupCommit(batches.commit, patience=60)
-    tasks = []
-    for name in "abcde":
-        tasks += started(group, Item(name, 1))
+    tasks = started(group, Item("a", 1), Item("b", 1))
+    for name in "cdefg":
         for _ in range(IDLE_TURNS - 1):
             await asyncio.sleep(0)
+        tasks += started(group, Item(name, 1))
     await asyncio.gather(*tasks)
-    assert batches.done == [list("abcde")]
+    assert batches.done == [list("abcdefg")]
 
 
 async def test_what_comes_while_a_batch_is_under_way_goes_together() -> None:
