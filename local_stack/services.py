@@ -81,7 +81,7 @@ def gateway(settings: StackSettings) -> Part:
     return Part(
         name="gateway",
         number=1,
-        command=("envoy", "-c", str(config), "--disable-hot-restart", "--concurrency", "2"),
+        command=("envoy", "-c", str(config), "--disable-hot-restart", "--concurrency", "1"),
         ports={
             "STACK_JOBS_PORT": settings.jobs_port,
             "STACK_WORKERS_PORT": settings.workers_port,
