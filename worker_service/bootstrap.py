@@ -43,6 +43,8 @@ from worker_service.worker import Worker
 log = structlog.get_logger()
 
 SERVER_GRACE_SECONDS = 1.0
+INLINE_PLACES = 100
+"""Jobs of plain handlers of the loop, which run one after the other, that are claimed before it is known how fast they are."""
 
 
 async def run_worker(
@@ -124,7 +126,7 @@ def build_worker(
     limits: dict[str, int] = {
         "loop": settings.worker_concurrency,
         # Apart from handlers that wait: these are short, so many are claimed ahead.
-        "inline": settings.worker_concurrency,
+        "inline": INLINE_PLACES,
         "thread": settings.worker_threads,
         "process": settings.worker_processes,
     }

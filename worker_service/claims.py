@@ -190,15 +190,17 @@ class Claimer:
                 self._settle(claiming, outcome)
         self._answered.set()
         self._answered.clear()
-        self._set_trouble(len(unanswered) == len(batch))
-        if self.in_trouble:
+        self._calls -= 1
+        self._wake.set()
+        is_lost = len(unanswered) == len(batch)
+        self._set_trouble(is_lost)
+        if is_lost:
             await asyncio.sleep(self._backoff.next())
         else:
             self._backoff.reset()
         if unanswered:
             self._ready.append(unanswered)
-        self._calls -= 1
-        self._wake.set()
+            self._wake.set()
 
     def _request(self, claiming: Claiming) -> UpdateStatusRequest:
         record = claiming.record

@@ -12,15 +12,18 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buf.validate import validate_pb2
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_service_pb2 import UpdateAccepted, UpdateOutcome
+from jobs.v1.job_service_pb2 import HeartbeatRequest, UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import AssignedPartitions, Fleet
 from service_runtime.settings import WrongSettings, read_settings
 from service_runtime.validation import ContractValidator
 from worker_service.api_client import AVOID_SECONDS, Endpoints
 from worker_service.backoff import Backoff
+from worker_service.bootstrap import INLINE_PLACES
 from worker_service.fleet import FleetWish
 from worker_service.heartbeat import assigned_partitions
+from worker_service.lanes import MOST_AHEAD, MOST_AHEAD_OF_REFUSALS
 from worker_service.offsets import Partition
 from worker_service.records import MAX_TYPE, BadRecord, decode_record, is_plainly_valid, time_limit_of
 from worker_service.settings import WorkerSettings
@@ -248,6 +251,18 @@ class TestRecords:
         sent = DispatchRecord(id=JOB_ID, type="compute", payload_omitted=True, timeout=timeout)
 
         assert time_limit_of(self.decode(sent.SerializeToString())) == seconds
+
+
+def test_all_that_a_worker_may_hold_fits_into_a_heartbeat() -> None:
+    fields = WorkerSettings.model_fields
+    limits = [
+        next(rule.le for rule in fields[name].metadata if hasattr(rule, "le"))
+        for name in ("worker_concurrency", "worker_threads", "worker_processes")
+    ]
+    most = sum(limit + MOST_AHEAD + MOST_AHEAD_OF_REFUSALS for limit in [*limits, INLINE_PLACES])
+    rules: Any = HeartbeatRequest.DESCRIPTOR.fields_by_name["job_ids"].GetOptions()
+
+    assert most <= rules.Extensions[validate_pb2.field].repeated.max_items
 
 
 def packed(message: ErrorInfo | RetryInfo) -> AnyMessage:
