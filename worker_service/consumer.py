@@ -145,9 +145,10 @@ class JobConsumer:
                 log.warning("poll_failed", problem=repr(error))
                 await asyncio.sleep(PAUSE_AFTER_ERROR_SECONDS)
                 continue
-            for partition, records in batches.items():
+            for topic_partition, records in batches.items():
+                partition = Partition(*topic_partition)
                 for record in records:
-                    self._feed.accept(Partition(*partition), record.offset, record.value)
+                    self._feed.accept(partition, record.offset, record.value)
             await self._note_contact(consumer)
             # getmany does not give way to others while it has records at hand.
             await asyncio.sleep(0)
