@@ -71,7 +71,7 @@ async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_af
 
     servers.freeze("kafka")
     feed.finish()
-    await asyncio.sleep(0)
+    await until(committer._lock.locked)
     # The commit is under way, and nobody will answer it.
     servers.kill("kafka")
     try:

@@ -1,0 +1,65 @@
+"""Offsets are committed soon, but not one by one; and at once when the partition goes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+
+from worker_service import committer
+from worker_service.backoff import Backoff
+from worker_service.committer import Committer
+from worker_service.offsets import OffsetTracker, Partition
+
+DEADLINE = 20.0
+PARTITION = Partition("jobs.compute", 0)
+
+
+class Offsets:
+    """A committer at work, and what it has stored."""
+
+    def __init__(self) -> None:
+        self.stored: list[Mapping[Partition, int]] = []
+        self.tracker = OffsetTracker()
+        self.tracker.assign(PARTITION)
+        self.committer = Committer(self.tracker, Backoff())
+
+    def assignment(self) -> frozenset[Partition]:
+        return frozenset([PARTITION])
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        self.stored.append(offsets)
+
+    def finish(self, offset: int) -> None:
+        ticket = self.tracker.begin(PARTITION, offset)
+        assert ticket is not None
+        self.committer.finish(ticket)
+
+
+@pytest.fixture
+async def offsets() -> AsyncIterator[Offsets]:
+    offsets = Offsets()
+    running = asyncio.create_task(offsets.committer.run(offsets))
+    yield offsets
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_what_is_finished_within_a_moment_is_committed_together(offsets: Offsets) -> None:
+    for offset in range(5):
+        offsets.finish(offset)
+        await asyncio.sleep(committer.COMMIT_AFTER_SECONDS / 100)
+    assert offsets.stored == []
+
+    async with asyncio.timeout(DEADLINE):
+        while not offsets.stored:
+            await asyncio.sleep(0.01)
+    assert offsets.stored == [{PARTITION: 5}]
+
+
+async def test_a_flush_does_not_wait_for_more(offsets: Offsets) -> None:
+    offsets.finish(0)
+    await asyncio.sleep(0)
+
+    await offsets.committer.flush(offsets, DEADLINE)
+
+    assert offsets.stored == [{PARTITION: 1}]
