@@ -47,12 +47,13 @@ class CheckedCalls:
         self._validator = validator
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        """Called by generated code."""
+        """Called by generated code. They become generic handlers: for each call grpcio waits anew for a next one of every
+        registered method, which takes longer than an empty call itself.
+        """
         checked = {
-            name: self._checked(f"{service_name}/{name}", handler)
-            for name, handler in method_handlers.items()
+            name: self._checked(f"{service_name}/{name}", handler) for name, handler in method_handlers.items()
         }
-        self._server.add_registered_method_handlers(service_name, checked)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service_name, checked),))
 
     def add_generic_rpc_handlers(self, generic_handlers: object) -> None:
         """Called by generated code, for servers that know no registered handlers; the same ones."""
