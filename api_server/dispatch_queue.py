@@ -1,17 +1,18 @@
 """What waits to be published, bounded by count and bytes."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from api_server.domain.job import Dispatch
 from api_server.domain.payload_size import MAX_TRAVELLING_BYTES, least_bytes
+from service_runtime.value import value
 
 OVERHEAD_BYTES = 500
 """What a queued job takes besides its payload, roughly."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Entry:
     dispatch: Dispatch
     size: int

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from service_runtime.value import value
+
 PATIENCE = 0.1
 """Seconds after which a batch holds up the next one no longer: one item that is hard to decide is not the others' trouble."""
 IDLE_TURNS = 20
@@ -29,7 +31,7 @@ class Limits:
     bytes: int = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Item(Generic[T]):
     """Something to be done. Two items with the same `key` are never in one batch, and stay in order; None: no key."""
 

@@ -51,7 +51,8 @@ class CheckedCalls:
         registered method, which takes longer than an empty call itself.
         """
         checked = {
-            name: self._checked(f"{service_name}/{name}", handler) for name, handler in method_handlers.items()
+            name: self._checked(f"{service_name}/{name}", handler)
+            for name, handler in method_handlers.items()
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service_name, checked),))
 

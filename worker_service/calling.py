@@ -4,13 +4,13 @@ import importlib
 import traceback
 from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 from structlog.contextvars import bind_contextvars
 
 from service_runtime.structs import StructError, StructTooLargeError, dict_to_struct
+from service_runtime.value import value
 from worker_service.job import InputError, Job, PermanentError, RetryAfter, seconds_of
 from worker_service.outcome import Failed, Reason, Succeeded
 from worker_service.saying import Say, hear, say_nothing
@@ -19,7 +19,7 @@ MAX_MESSAGE = 1000
 """Characters of an error's text that a job keeps."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """How a handler ended. `trace` is for the log, empty if nothing is wrong with the handler."""
 

@@ -1,9 +1,10 @@
 """What became of a job that a worker ran."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from google.protobuf.struct_pb2 import Struct
+
+from service_runtime.value import value
 
 
 class Reason(StrEnum):
@@ -27,14 +28,14 @@ class Reason(StrEnum):
     """The process that ran the handler ended before the handler did, as by a crash or for want of memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Succeeded:
     """The handler returned a result within the limits."""
 
     result: Struct
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failed:
     """The try has failed. `reason` is a Reason, `message` for people and without a trace."""
 
@@ -46,7 +47,7 @@ class Failed:
     """Seconds until the next try, where the handler wants other than the job's retry policy says."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Interrupted:
     """The worker had to stop before the handler ended. Not the job's fault: it is to be run again."""
 

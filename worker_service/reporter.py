@@ -7,7 +7,6 @@ does another call go beside it.
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
@@ -17,6 +16,7 @@ from google.rpc.status_pb2 import Status
 
 from jobs.v1.job_pb2 import Job, JobError
 from jobs.v1.job_service_pb2 import FailureHint, Token, UpdateOutcome, UpdateStatusRequest
+from service_runtime.value import value
 from worker_service.backoff import Backoff
 from worker_service.hand import Claimed, Hand
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
@@ -43,7 +43,7 @@ UNFIT_RESULT = {Code.INVALID_ARGUMENT: "INVALID_RESULT", Code.RESOURCE_EXHAUSTED
 """How the API server refuses a result, and the reason that the job then fails with."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Report:
     """What is to be said of a job in hand."""
 

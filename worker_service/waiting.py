@@ -3,10 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
+from service_runtime.value import value
 from worker_service.offsets import Partition, Ticket
 from worker_service.records import is_suspect
 
@@ -15,7 +15,7 @@ FULL_BYTES = 16 * 1024 * 1024
 """So much waiting is a full lane, until it is half empty again."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Waiting:
     """A record that was polled and whose job has not been claimed. `size` in bytes."""
 

@@ -6,7 +6,6 @@ and beyond MAX_STATEMENTS groups the small ones go one by one, in one bulk_write
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -17,13 +16,14 @@ from api_server.adapters.mongo_documents import encode_object, from_failure
 from api_server.adapters.mongo_updates import guard_filter, update_many, update_one
 from api_server.domain.job import Status
 from api_server.domain.transition import Guard, Transition
+from service_runtime.value import value
 
 MAX_STATEMENTS = 4
 MAX_BYTES = 12 * 1024 * 1024
 """Of results and the like in one statement; MongoDB takes 16 MiB in all."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
     """One transition, and the fields that only this job gets, encoded."""
 
@@ -32,7 +32,7 @@ class Step:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Statement:
     """`writes` go into one unordered bulk_write; together they match each job of `steps` once at most."""
 

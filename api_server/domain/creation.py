@@ -1,7 +1,7 @@
 """What Create is asked for, what it has to keep to, and the job that it makes. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from api_server.domain.job import Job, Status
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
 from service_runtime.errors import invalid
+from service_runtime.value import value
 
 DISPATCH_GRACE = timedelta(seconds=5)
 """A job that nobody has claimed or marked as published by then is published by the due loop."""
@@ -20,7 +21,7 @@ LONGEST_SCHEDULE = timedelta(days=366)
 """A job may be scheduled as far ahead."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NewJob:
     """What Create is asked for. Times are aware, UTC, in milliseconds."""
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LOSSES, Attempt, Failure, Outcome
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
+from service_runtime.value import value
 
 
 class Status(StrEnum):
@@ -29,7 +30,7 @@ class Status(StrEnum):
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Progress:
     """How far a handler is: `percent` 0 to 100, and words for people."""
 
@@ -46,7 +47,7 @@ class ProgressNote(NamedTuple):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Job:
     """One job as stored. Times are aware, UTC, in milliseconds; `worker_id` is "" when nobody holds it, or held it when it
     ended.
@@ -131,7 +132,7 @@ def _as_json(job: Job) -> str:
     return json.dumps([job.type, job.payload, job.labels], sort_keys=True)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dispatch:
     """Word to a worker that a job waits: `attempt` is the number that its claim must expect.
 

@@ -1,14 +1,13 @@
 """What became of a transition whose write did not match, told from the job as it was read afterwards."""
 
-from dataclasses import dataclass
-
 from api_server.domain.attempt import Outcome
 from api_server.domain.errors import JobNotFound, TransitionRefused
 from api_server.domain.job import Job, Status
 from api_server.domain.transition import Transition
+from service_runtime.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Taken:
     """A transition that holds: the job's status and attempt after it. `attempt` None: not known without a read."""
 
@@ -16,7 +15,7 @@ class Taken:
     attempt: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Eligible:
     """Nothing is decided: the write may be sent again."""
 

@@ -1,7 +1,6 @@
 """What a caller of UpdateStatus asks for, and which transition that is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,9 +11,10 @@ from api_server.domain.job import Status
 from api_server.domain.retry import UNTRIED, FailureHint, Tries, wait_before_next_try
 from api_server.domain.transition import Transition
 from service_runtime.errors import invalid
+from service_runtime.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim:
     """A worker takes the job if it had exactly `expected_attempt` claims."""
 
@@ -23,7 +23,7 @@ class Claim:
     expected_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Token:
     """The fencing token: its owner holds `attempt`."""
 
@@ -31,7 +31,7 @@ class Token:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
     """One job to be moved to `status`, on the given ground."""
 
@@ -54,7 +54,7 @@ class Step:
         return is_report and not (self.hint and self.hint.permanent)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Leases:
     """How long a claim is held: by a worker that sends heartbeats, and by somebody without a worker's name."""
 
@@ -62,7 +62,7 @@ class Leases:
     unfenced: timedelta
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Circumstances:
     """What else a transition depends on. `claim_id` tells a claim without a worker's name from others; `tries` are those
     of a job whose holder reports a failure; `chance`, 0 to 1, spreads its next try.

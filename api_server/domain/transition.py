@@ -4,18 +4,19 @@ The guard goes into the database write itself, so two callers can never both suc
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from api_server.domain.attempt import Failure, Outcome
 from api_server.domain.job import Job, Status
+from service_runtime.value import value
 
 NO_WORKER = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """One call of Cancel or Retry, which leaves its id in the field `name` of the job: sent again, it does nothing more,
     whatever became of the job meanwhile.
@@ -28,7 +29,7 @@ class Call:
         return self.id == (job.cancel_id if self.name == "cancel_id" else job.retry_id)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Guard:
     """What must be true of the job at the moment of the write. None: does not matter."""
 
@@ -62,7 +63,7 @@ class Guard:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """What a transition writes, besides adding one to `revision`. None: left as it is.
 
@@ -85,7 +86,7 @@ class Change:
     expire_time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transition:
     """One step of one job.
 

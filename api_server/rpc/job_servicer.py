@@ -13,6 +13,7 @@ from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from service_runtime.server import MAX_SEND_BYTES
 
 SERVICE_NAME = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
+BATCHES_AT_A_TIME = 2
 REQUEST_TYPES = (
     job_service_pb2.CreateRequest,
     job_service_pb2.BatchCreateRequest,
@@ -38,6 +39,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._fleet = fleet
         # Apart, so that new jobs never keep workers from reporting.
         self._creates, self._updates = Room(), Room()
+        # One is prepared while another is written; more would only hold up everybody's small calls.
+        self._batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
 
     async def Create(self, request: job_service_pb2.CreateRequest, context: Any) -> job_pb2.Job:
         key = requests.idempotency_key(context.invocation_metadata(), request)
@@ -49,7 +52,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.BatchCreateRequest, context: Any
     ) -> job_service_pb2.BatchCreateResponse:
         with self._creates.taken(request.ByteSize()):
-            outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request))
+            async with self._batches:
+                outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request))
         return answers.created_message(outcomes)
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:

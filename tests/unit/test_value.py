@@ -1,0 +1,28 @@
+"""Values are compared and hashed by what they hold, and replaced rather than changed."""
+
+from dataclasses import field, replace
+
+import pytest
+
+from service_runtime.value import value
+
+
+@value
+class Point:
+    x: int
+    tags: tuple[str, ...] = field(default=())
+    note: str = field(default="", hash=False)
+
+
+def test_equal_values_are_one_in_a_set() -> None:
+    assert {Point(1), Point(x=1)} == {Point(1)}
+    assert Point(1) != Point(2)
+
+
+def test_another_value_is_made_of_one() -> None:
+    assert replace(Point(1, ("a",)), x=2) == Point(2, ("a",))
+
+
+def test_a_field_that_does_not_exist_cannot_be_set() -> None:
+    with pytest.raises(AttributeError):
+        object.__setattr__(Point(1), "y", 2)
