@@ -14,7 +14,7 @@ class FaultSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FAULTS_", env_ignore_empty=True, frozen=True)
 
-    jobs: PositiveInt = 100
+    jobs: PositiveInt = 80
     rate: Seconds = 33.0
     lease: Seconds = 3.0
     bound: Seconds = Field(
