@@ -21,27 +21,12 @@ from jobs.v1.job_service_pb2 import (
     SetFleetResponse,
 )
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from service_runtime.channels import CHANNEL_OPTIONS
 
 if TYPE_CHECKING:
     from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 AVOID_SECONDS = 5.0
-OPTIONS = (
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    ("grpc.max_send_message_length", 8 * 1024 * 1024),
-    # One name may stand for several servers: use them all.
-    ("grpc.lb_policy_name", "round_robin"),
-    # A frozen server is found out in 15 s. The server allows no more than a ping every 10 s.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    # A server that comes back is found within about a second.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
-    # Each client has connections of its own, so that heartbeats do not queue behind batches.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 T = TypeVar("T")
 
 
@@ -81,7 +66,7 @@ class ApiClient:
     def __init__(self, addresses: Sequence[str]) -> None:
         """`addresses`: host:port each; a host may be a name with several addresses."""
         self._channels = [
-            grpc.aio.insecure_channel(f"dns:///{address}", options=OPTIONS) for address in addresses
+            grpc.aio.insecure_channel(f"dns:///{address}", options=CHANNEL_OPTIONS) for address in addresses
         ]
         self._stubs = [JobServiceStub(channel) for channel in self._channels]
         self._endpoints = Endpoints(len(self._stubs))

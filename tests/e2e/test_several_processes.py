@@ -73,6 +73,7 @@ def test_the_gateway_calls_every_process_and_jobs_are_done(double: Stack) -> Non
         ("api_server", settings.api_server_ports(1)),
         ("worker_service", settings.worker_ports(1)),
     ):
+        # It is called before the next turn of the loop.
         wait_for(lambda: healthy_ports(double, cluster) == set(ports), f"{cluster} is healthy")  # noqa: B023
     with jobs_client(double) as client:
         ids = [create(client, "compute", {"input": str(number)})["id"] for number in range(20)]
