@@ -33,7 +33,9 @@ class JobServiceStub:
     stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
     UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
     caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own. Sending again is safe where the call says so.
+    the server's own. Sending again is safe where the call says so. Calls that store (Create, BatchCreate, UpdateStatus,
+    BatchUpdateStatus) answer RESOURCE_EXHAUSTED (reason OVERLOADED, with RetryInfo) when too much waits to be stored:
+    nothing of the call was, send it again then.
     """
 
     def __init__(self, channel):
@@ -116,7 +118,9 @@ class JobServiceServicer:
     stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
     UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
     caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own. Sending again is safe where the call says so.
+    the server's own. Sending again is safe where the call says so. Calls that store (Create, BatchCreate, UpdateStatus,
+    BatchUpdateStatus) answer RESOURCE_EXHAUSTED (reason OVERLOADED, with RetryInfo) when too much waits to be stored:
+    nothing of the call was, send it again then.
     """
 
     def Create(self, request, context):
@@ -377,7 +381,9 @@ class JobService:
     stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
     UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
     caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own. Sending again is safe where the call says so.
+    the server's own. Sending again is safe where the call says so. Calls that store (Create, BatchCreate, UpdateStatus,
+    BatchUpdateStatus) answer RESOURCE_EXHAUSTED (reason OVERLOADED, with RetryInfo) when too much waits to be stored:
+    nothing of the call was, send it again then.
     """
 
     @staticmethod

@@ -34,7 +34,9 @@ class JobServiceStub:
     stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
     UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
     caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own. Sending again is safe where the call says so.
+    the server's own. Sending again is safe where the call says so. Calls that store (Create, BatchCreate, UpdateStatus,
+    BatchUpdateStatus) answer RESOURCE_EXHAUSTED (reason OVERLOADED, with RetryInfo) when too much waits to be stored:
+    nothing of the call was, send it again then.
     """
 
     @_typing.overload
@@ -173,7 +175,9 @@ class JobServiceAsyncStub(JobServiceStub):
     stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
     UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
     caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own. Sending again is safe where the call says so.
+    the server's own. Sending again is safe where the call says so. Calls that store (Create, BatchCreate, UpdateStatus,
+    BatchUpdateStatus) answer RESOURCE_EXHAUSTED (reason OVERLOADED, with RetryInfo) when too much waits to be stored:
+    nothing of the call was, send it again then.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -308,7 +312,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
     UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
     caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own. Sending again is safe where the call says so.
+    the server's own. Sending again is safe where the call says so. Calls that store (Create, BatchCreate, UpdateStatus,
+    BatchUpdateStatus) answer RESOURCE_EXHAUSTED (reason OVERLOADED, with RetryInfo) when too much waits to be stored:
+    nothing of the call was, send it again then.
     """
 
     @_abc_1.abstractmethod
