@@ -51,6 +51,10 @@ class DispatchQueue:
         if entry is not None:
             self._size -= entry.size
 
+    def fills(self, jobs: int, size: int) -> bool:
+        """Whether so many jobs or bytes are queued."""
+        return len(self._entries) >= jobs or self._size >= size
+
     def take(self, max_jobs: int, max_bytes: int, put_since: float) -> list[Dispatch]:
         """Remove the first ones, as many as fit and one at least. Those put before `put_since` are dropped."""
         taken: list[Dispatch] = []

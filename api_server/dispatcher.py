@@ -2,6 +2,9 @@
 
     offer ──► DispatchQueue ──► publish ──► published ── 3 s later, if nobody claimed it ──► mark_published
 
+Under load a publish waits for more to come. Each has its price, in Kafka and all the way through a worker, so that at a
+thousand jobs a second a tenth of all CPU time goes into publishing in smaller steps.
+
 Nothing here is needed for a job to be run: what is dropped, fails or is lost with the process stays due in the store,
 and the due loop publishes it.
 """
@@ -9,6 +12,7 @@ and the due loop publishes it.
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -17,6 +21,7 @@ from api_server.dispatch_queue import DispatchQueue
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
 from api_server.ports import Clock, DueStore, Published, Publisher
+from service_runtime.recent_count import RecentCount
 
 log = structlog.get_logger()
 
@@ -24,6 +29,11 @@ MAX_QUEUED_JOBS = 50_000
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_BATCH_JOBS = 2000
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+RECENT_SECONDS = 1.0
+WAIT_A_JOB, LONGEST_WAIT = 0.0001, 0.1
+"""Seconds from one publish to the next, for each job published in the last RECENT_SECONDS, and in all: 50 jobs a second go
+at once, 300 a second nine at a time, from 1,000 on there are ten publishes a second.
+"""
 MAX_AGE = 5.0
 """Seconds after which a queued job is dropped: by then it is due, and the due loop publishes it."""
 MARK_AFTER = 3.0
@@ -53,12 +63,13 @@ class QueuedDispatcher:
         self._clock = clock
         self._mark_after = mark_after
         self._queue = DispatchQueue(max_jobs, max_bytes)
+        self._recent = RecentCount(RECENT_SECONDS, time.monotonic)
         self._in_flight: dict[UUID, int] = {}
         """Attempts of jobs that are being published and are not known to be claimed."""
         self._published: dict[UUID, tuple[Published, float]] = {}
         """What was published, and when (monotonic), the earliest first."""
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._full = False
         self._tasks: list[asyncio.Task[None]] = []
         self.dropped = 0
@@ -90,7 +101,7 @@ class QueuedDispatcher:
 
     async def stop(self, grace: float = 5.0) -> None:
         """Publish what is queued and mark what was published, in `grace` seconds at most."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         publishing, marking = self._tasks
         try:
@@ -110,14 +121,26 @@ class QueuedDispatcher:
             await self._wake.wait()
             self._wake.clear()
             while batch := self._queue.take(MAX_BATCH_JOBS, MAX_BATCH_BYTES, time.monotonic() - MAX_AGE):
+                begin = time.monotonic()
                 try:
                     await self._publish(batch)
                 except Exception:
                     # The batch stays due in the store; what comes after it must still go out.
                     log.exception("dispatch_failed", jobs=len(batch))
+                self._recent.note(len(batch))
+                await self._gather(until=begin + min(self._recent.count() * WAIT_A_JOB, LONGEST_WAIT))
             self._full = False
-            if self._stopping:
+            if self._stopping.is_set():
                 return
+
+    async def _gather(self, until: float) -> None:
+        """Let jobs come, unless there is a whole batch of them already."""
+        seconds = until - time.monotonic()
+        if seconds <= 0 or self._queue.fills(MAX_BATCH_JOBS, MAX_BATCH_BYTES):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _publish(self, batch: Sequence[Dispatch]) -> None:
         # A worker may claim a job before the broker's answer has come back, so it is watched for from here on.

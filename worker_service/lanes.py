@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
+from service_runtime.recent_count import RecentCount
 from worker_service.offsets import Partition
-from worker_service.pace import Pace, RecentCount
+from worker_service.pace import AHEAD_SECONDS, Pace
 from worker_service.waiting import Waiting, WaitingRecords
 
 MOST_AHEAD = 1000
@@ -37,7 +38,7 @@ class Lane:
         self._waiting = WaitingRecords(on_full_change)
         self._held = 0
         self._pace = Pace(clock)
-        self._refusals = RecentCount(clock)
+        self._refusals = RecentCount(AHEAD_SECONDS, clock)
         self._left_behind = 0
         self.slots = asyncio.Semaphore(limit)
         """Taken while a job runs; see Place."""

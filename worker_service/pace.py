@@ -1,7 +1,8 @@
 """How fast a lane gets through its jobs."""
 
-from collections import deque
 from collections.abc import Callable
+
+from service_runtime.recent_count import RecentCount
 
 AHEAD_SECONDS = 0.1
 MEMORY_SECONDS = 1.0
@@ -16,7 +17,7 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._short_runs = RecentCount(clock)
+        self._short_runs = RecentCount(AHEAD_SECONDS, clock)
         self._mean_run = 0.0
         """Seconds, of about RUNS_REMEMBERED latest runs."""
         self._last_run = clock() - MEMORY_SECONDS
@@ -45,20 +46,3 @@ class Pace:
 
     def _is_known(self) -> bool:
         return self._clock() - self._last_run < MEMORY_SECONDS
-
-
-class RecentCount:
-    """How many events there were in the last AHEAD_SECONDS."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._times: deque[float] = deque()
-
-    def note(self) -> None:
-        self._times.append(self._clock())
-
-    def count(self) -> int:
-        since = self._clock() - AHEAD_SECONDS
-        while self._times and self._times[0] < since:
-            self._times.popleft()
-        return len(self._times)

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
+from api_server import dispatcher as dispatcher_module
 from api_server.dispatcher import QueuedDispatcher
 from api_server.domain.records import Place
 from tests.unit.dispatch_fakes import FakeDueStore, FakePublisher, FixedClock, ids, make_dispatch
@@ -40,6 +43,44 @@ async def test_what_waits_while_one_batch_is_published_goes_as_the_next_batch() 
         publisher.gate.set()
         await until(lambda: publisher.published == jobs)
     assert publisher.batches == [1, 9]
+
+
+async def test_under_load_a_publish_waits_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher_module, "WAIT_A_JOB", 60.0)
+    monkeypatch.setattr(dispatcher_module, "LONGEST_WAIT", 60.0)
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store) as dispatcher:
+        dispatcher.offer(make_dispatch())
+        await until(lambda: publisher.batches == [1])
+        for _ in range(7):
+            dispatcher.offer(make_dispatch())
+            await asyncio.sleep(0.005)
+        assert publisher.batches == [1]
+    # Stopping waits for nothing.
+    assert publisher.batches == [1, 7]
+
+
+async def test_the_wait_has_an_end_however_great_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher_module, "WAIT_A_JOB", 60.0)
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store) as dispatcher:
+        dispatcher.offer(make_dispatch())
+        await until(lambda: publisher.batches == [1])
+        dispatcher.offer(make_dispatch())
+        await until(lambda: publisher.batches == [1, 1])
+
+
+async def test_a_whole_batch_waits_for_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher_module, "WAIT_A_JOB", 60.0)
+    monkeypatch.setattr(dispatcher_module, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(dispatcher_module, "MAX_BATCH_JOBS", 3)
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store) as dispatcher:
+        jobs = [make_dispatch() for _ in range(7)]
+        for job in jobs:
+            dispatcher.offer(job)
+        await until(lambda: publisher.batches == [3, 3])
+    assert publisher.batches == [3, 3, 1]
 
 
 async def test_a_job_claimed_before_it_is_marked_costs_no_write() -> None:
