@@ -23,7 +23,7 @@ def memory_after(
     for look in looks:
         while done < look:
             jobs = min(STEP, look - done, BLOCK)
-            create_in_batches(system.grpc_address, numbers.take(), jobs, batch_size, in_flight)
+            create_in_batches(system.grpc_addresses, numbers.take(), jobs, batch_size, in_flight)
             system.wait_drained(DRAIN_SECONDS)
             done += jobs
         yield Memory(done, usage.rss(*ROLES))

@@ -34,12 +34,13 @@ def profile(settings: BenchSettings, tell: Callable[[str], None]) -> None:
     numbers = Numbers()
     with (
         data_directory(settings.output) as directory,
-        ours(directory, settings.api_servers, settings.workers) as system,
+        # One API server has all jobs.
+        ours(directory, 1, 1) as system,
     ):
-        address, in_flight = system.grpc_address, settings.in_flight
+        addresses, in_flight = system.grpc_addresses, settings.in_flight
 
         def submit_and_wait(jobs: int) -> None:
-            create_one_by_one(address, numbers.take(), jobs, in_flight)
+            create_one_by_one(addresses, numbers.take(), jobs, in_flight)
             system.wait_drained(DRAIN_SECONDS)
 
         submit_and_wait(settings.warm_up_jobs)

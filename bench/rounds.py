@@ -113,12 +113,12 @@ class Rounds:
         system.wait_drained(DRAIN_SECONDS)
 
     def _one_by_one(self, system: JobSystem, jobs: int) -> Submit:
-        return lambda first: create_one_by_one(system.grpc_address, first, jobs, self._settings.in_flight)
+        return lambda first: create_one_by_one(system.grpc_addresses, first, jobs, self._settings.in_flight)
 
     def _in_batches(self, system: JobSystem) -> Submit:
         settings = self._settings
         return lambda first: create_in_batches(
-            system.grpc_address, first, settings.batch_jobs, settings.batch_size, settings.batches_in_flight
+            system.grpc_addresses, first, settings.batch_jobs, settings.batch_size, settings.batches_in_flight
         )
 
     def _over_rest(self, system: JobSystem, jobs: int) -> Submit:

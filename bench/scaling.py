@@ -128,13 +128,13 @@ class Scaling:
 
     def _one_by_one(self, jobs: int) -> Submitted:
         return create_one_by_one(
-            self._system.grpc_address, self._numbers.take(), jobs, self._settings.in_flight
+            self._system.grpc_addresses, self._numbers.take(), jobs, self._settings.in_flight
         )
 
     def _in_batches(self, jobs: int) -> Submitted:
         settings = self._settings
         return create_in_batches(
-            self._system.grpc_address,
+            self._system.grpc_addresses,
             self._numbers.take(),
             jobs,
             settings.batch_size,

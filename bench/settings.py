@@ -24,7 +24,7 @@ class BenchSettings(BaseSettings):
 
     rounds: PositiveInt = Field(default=3, description="how often everything is measured")
     warm_up_jobs: PositiveInt = Field(
-        default=500, description="jobs before the first clock starts, in each system"
+        default=2_000, description="jobs before the first clock starts, in each system"
     )
     grpc_jobs: PositiveInt = Field(default=10_000, description="created one by one")
     batch_jobs: PositiveInt = Field(default=20_000, description="created by BatchCreate, and by the floor")
@@ -41,6 +41,6 @@ class BenchSettings(BaseSettings):
     memory_jobs_more: PositiveInt = Field(default=200_000, description="before the second")
     stored: Counts = Field(default=(0, 100_000, 1_000_000), description="jobs there already")
     waiting: Counts = Field(default=(1_000, 10_000, 50_000), description="jobs that wait")
-    api_servers: PositiveInt = 1
+    api_servers: PositiveInt = Field(default=2, description="one for each core")
     workers: PositiveInt = 1
     output: Path = Field(default=ROOT / ".bench", description="folder for the results")

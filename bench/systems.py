@@ -36,7 +36,12 @@ class JobSystem:
         self, running: Servers, settings: StackSettings, unfinished: dict[str, Any], *, batches: bool
     ) -> None:
         self.servers = running
-        self.grpc_address = f"{HOST}:{settings.api_server_port}"
+        self.grpc_addresses = [
+            f"{HOST}:{port}"
+            for number in range(settings.api_servers)
+            for port in settings.api_server_ports(number + 1)
+        ]
+        self.grpc_address = self.grpc_addresses[0]
         self.rest_address = f"{HOST}:{settings.jobs_port}"
         self.database: Any = MongoClient(mongodb.uri(settings), uuidRepresentation="standard").jobs
         self._unfinished = unfinished

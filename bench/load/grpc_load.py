@@ -1,9 +1,11 @@
-"""Jobs over gRPC: one by one with many calls in flight, or in batches."""
+"""Jobs over gRPC: one by one with many calls in flight, or in batches. The API server's processes are called in equal parts."""
 
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from itertools import cycle
 from typing import Any
 
 import grpc
@@ -29,16 +31,26 @@ def has_method(method: str) -> bool:
     return method in SERVICE.methods_by_name
 
 
-def create_one_by_one(address: str, first: int, jobs: int, in_flight: int) -> Submitted:
-    """Raises CallFailed unless every job was accepted."""
+def create_one_by_one(addresses: Sequence[str], first: int, jobs: int, in_flight: int) -> Submitted:
+    """`in_flight`: to all addresses together. Raises CallFailed unless every job was accepted."""
     requests = [_request(number).SerializeToString() for number in range(first, first + jobs)]
-    with closing(Http2Calls(address, path_of("Create"))) as calls:
+    count = len(addresses)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(closing(Http2Calls(each, path_of("Create")))) for each in addresses]
+        threads = stack.enter_context(ThreadPoolExecutor(count))
         clock, cpu = time.perf_counter(), time.process_time()
-        calls.call(requests, in_flight)
+        calls = [
+            threads.submit(server.call, requests[nth::count], max(1, in_flight // count))
+            for nth, server in enumerate(servers)
+        ]
+        for each in calls:
+            each.result()
         return Submitted(jobs, time.perf_counter() - clock, time.process_time() - cpu)
 
 
-def create_in_batches(address: str, first: int, jobs: int, batch_size: int, in_flight: int) -> Submitted:
+def create_in_batches(
+    addresses: Sequence[str], first: int, jobs: int, batch_size: int, in_flight: int
+) -> Submitted:
     """Raises grpc.RpcError. The caller checks that all items were accepted, by reading them back."""
     message: Any = GetMessageClass(SERVICE.methods_by_name[BATCH_CREATE].input_type)
     numbers = range(first, first + jobs)
@@ -46,18 +58,25 @@ def create_in_batches(address: str, first: int, jobs: int, batch_size: int, in_f
         message(requests=[_request(number) for number in part]).SerializeToString()
         for part in parts(numbers, batch_size)
     ]
-    with grpc.insecure_channel(address, [("grpc.max_receive_message_length", LARGEST_ANSWER)]) as channel:
-        batch_create: Any = channel.unary_unary(path_of(BATCH_CREATE))
-        grpc.channel_ready_future(channel).result(TIMEOUT)
+    with ExitStack() as stack:
+        servers = cycle([_batch_create(stack, each) for each in addresses])
         clock, cpu = time.perf_counter(), time.process_time()
         waiting: deque[Any] = deque()
-        for request in requests:
+        for request, server in zip(requests, servers, strict=False):
             if len(waiting) == in_flight:
                 waiting.popleft().result()
-            waiting.append(batch_create.future(request, timeout=TIMEOUT))
+            waiting.append(server.future(request, timeout=TIMEOUT))
         for answer in waiting:
             answer.result()
         return Submitted(jobs, time.perf_counter() - clock, time.process_time() - cpu)
+
+
+def _batch_create(stack: ExitStack, address: str) -> Any:
+    """The method of a server that is connected until the stack is closed."""
+    options = [("grpc.max_receive_message_length", LARGEST_ANSWER)]
+    channel = stack.enter_context(grpc.insecure_channel(address, options))
+    grpc.channel_ready_future(channel).result(TIMEOUT)
+    return channel.unary_unary(path_of(BATCH_CREATE))
 
 
 def parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
