@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 POLL, POLL_SHARE = 0.002, 0.05
 """Seconds between two looks for a result, and the share of the time waited so far, if that is more: a system that falls
 behind is not asked to death."""
-DEADLINE = 30.0
+DEADLINE = 120.0
 START = 0.2
 
 
