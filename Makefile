@@ -63,7 +63,7 @@ test-faults: $(DEV) ## Harm every part under load, MINUTES at random by SEED, an
 test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
 	@exec deploy/compose_demo.sh
 
-bench: $(BENCH) ## Measure this system beside others, and say which targets are met (7 minutes)
+bench: $(BENCH) ## Measure this system beside others, and say which targets are met (8 to 12 minutes)
 	@exec python -m bench
 
 bench-scaling: $(BENCH) ## Measure how cost depends on how many jobs are stored or wait

@@ -22,6 +22,7 @@ POLL, POLL_SHARE = 0.002, 0.05
 """Seconds between two looks for a result, and the share of the time waited so far, if that is more: a system that falls
 behind is not asked to death."""
 DEADLINE = 120.0
+"""Seconds. A system that cannot keep up with the rate falls behind until the last job has been created."""
 START = 0.2
 
 

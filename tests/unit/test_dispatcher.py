@@ -54,7 +54,7 @@ async def test_under_load_a_publish_waits_for_more(monkeypatch: pytest.MonkeyPat
         await until(lambda: publisher.batches == [1])
         for _ in range(7):
             dispatcher.offer(make_dispatch())
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0)
         assert publisher.batches == [1]
     # Stopping waits for nothing.
     assert publisher.batches == [1, 7]
