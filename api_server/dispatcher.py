@@ -1,23 +1,26 @@
 """Publishes jobs right after they were stored, outside the request that stored them.
 
-    offer ──► DispatchQueue ──► publish ──► published ── 3 s later, if nobody claimed it ──► mark_published
+    offer ──► DispatchQueue ──► publish ──► published ── nobody claimed it, and it is soon due ──► mark_published
 
 Under load a publish waits for more to come. Each has its price, in Kafka and all the way through a worker, so that at a
 thousand jobs a second a tenth of all CPU time goes into publishing in smaller steps.
 
 Nothing here is needed for a job to be run: what is dropped, fails or is lost with the process stays due in the store,
-and the due loop publishes it.
+and the due loop publishes it. A mark keeps it from doing so in vain, and is a write. So the more jobs wait to be claimed,
+the later is a new one due: behind a backlog it is not claimed sooner anyway.
 """
 
 import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 
-from api_server.dispatch_queue import DispatchQueue
+from api_server.dispatch_queue import DispatchQueue, Queued
+from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
 from api_server.ports import Clock, DueStore, Published, Publisher
@@ -34,11 +37,13 @@ WAIT_A_JOB, LONGEST_WAIT = 0.0001, 0.1
 """Seconds from one publish to the next, for each job published in the last RECENT_SECONDS, and in all: 50 jobs a second go
 at once, 300 a second nine at a time, from 1,000 on there are ten publishes a second.
 """
-MAX_AGE = 5.0
-"""Seconds after which a queued job is dropped: by then it is due, and the due loop publishes it."""
-MARK_AFTER = 3.0
-"""Seconds that a published job is given to be claimed before it costs a write of its own; well before it is due, after 5."""
+GRACE_A_JOB, LONGEST_GRACE = timedelta(milliseconds=1), timedelta(seconds=30)
+"""How much later than DISPATCH_GRACE a job is due for each that is not known to be claimed, and the longest in all."""
+MARK_BEFORE = timedelta(seconds=2)
+"""So long before a published job is due it costs a write of its own, if nobody has claimed it."""
 MARK_INTERVAL = 0.5
+MAX_UNMARKED = 50_000
+"""Published jobs that may wait to be claimed or marked; beyond it the oldest are marked at once, to bound memory."""
 MAX_MARKED_AT_ONCE = 500
 """Of mongod's time a mark costs 26 µs, and each job in the same statement adds 0.03 µs to find its own place by: 44 µs at
 500, 150 at 5,000.
@@ -56,18 +61,18 @@ class QueuedDispatcher:
         *,
         max_jobs: int = MAX_QUEUED_JOBS,
         max_bytes: int = MAX_QUEUED_BYTES,
-        mark_after: float = MARK_AFTER,
+        max_unmarked: int = MAX_UNMARKED,
     ) -> None:
         self._publisher = publisher
         self._store = store
         self._clock = clock
-        self._mark_after = mark_after
+        self._max_unmarked = max_unmarked
         self._queue = DispatchQueue(max_jobs, max_bytes)
         self._recent = RecentCount(RECENT_SECONDS, time.monotonic)
         self._in_flight: dict[UUID, int] = {}
         """Attempts of jobs that are being published and are not known to be claimed."""
-        self._published: dict[UUID, tuple[Published, float]] = {}
-        """What was published, and when (monotonic), the earliest first."""
+        self._published: dict[UUID, tuple[Published, datetime]] = {}
+        """What was published and is not known to be claimed, the earliest first, and when it is due."""
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._full = False
@@ -75,9 +80,15 @@ class QueuedDispatcher:
         self.dropped = 0
         """Jobs that were left to the due loop because the queue was full."""
 
-    def offer(self, dispatch: Dispatch) -> None:
+    @property
+    def grace(self) -> timedelta:
+        """See ports.Dispatcher."""
+        unclaimed = len(self._queue) + len(self._in_flight) + len(self._published)
+        return min(DISPATCH_GRACE + unclaimed * GRACE_A_JOB, LONGEST_GRACE)
+
+    def offer(self, dispatch: Dispatch, due_time: datetime) -> None:
         """Queue a dispatch; never blocks. See ports.Dispatcher."""
-        if self._queue.put(dispatch, time.monotonic()):
+        if self._queue.put(dispatch, due_time):
             self._wake.set()
             return
         self.dropped += 1
@@ -108,7 +119,7 @@ class QueuedDispatcher:
             async with asyncio.timeout(grace):
                 await publishing
                 marking.cancel()
-                await self._mark(published_before=time.monotonic())
+                await self._mark(list(self._published))
         except TimeoutError:
             log.warning("dispatcher_stopped_early", queued=len(self._queue), unmarked=len(self._published))
         finally:
@@ -120,7 +131,7 @@ class QueuedDispatcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while batch := self._queue.take(MAX_BATCH_JOBS, MAX_BATCH_BYTES, time.monotonic() - MAX_AGE):
+            while batch := self._queue.take(MAX_BATCH_JOBS, MAX_BATCH_BYTES, self._clock.now()):
                 begin = time.monotonic()
                 try:
                     await self._publish(batch)
@@ -142,35 +153,39 @@ class QueuedDispatcher:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
-    async def _publish(self, batch: Sequence[Dispatch]) -> None:
+    async def _publish(self, batch: Sequence[Queued]) -> None:
+        dispatches = [queued.dispatch for queued in batch]
         # A worker may claim a job before the broker's answer has come back, so it is watched for from here on.
-        self._in_flight = {dispatch.job_id: dispatch.attempt for dispatch in batch}
-        places = await self._publisher.publish(batch)
-        now = time.monotonic()
-        for dispatch, place in zip(batch, places, strict=True):
+        self._in_flight = {dispatch.job_id: dispatch.attempt for dispatch in dispatches}
+        places = await self._publisher.publish(dispatches)
+        for queued, dispatch, place in zip(batch, dispatches, places, strict=True):
             if place is not None and dispatch.job_id in self._in_flight:
                 self._published.pop(dispatch.job_id, None)
-                self._published[dispatch.job_id] = (Published(dispatch.job_id, dispatch.attempt, place), now)
+                published = Published(dispatch.job_id, dispatch.attempt, place)
+                self._published[dispatch.job_id] = published, queued.due_time
         self._in_flight = {}
 
     async def _mark_for_ever(self) -> None:
         while True:
             await asyncio.sleep(MARK_INTERVAL)
             try:
-                await self._mark(published_before=time.monotonic() - self._mark_after)
+                await self._mark(self._to_be_marked())
             except Exception:
                 # As with a store out of reach: they stay due.
                 log.exception("marking_failed")
 
-    async def _mark(self, published_before: float) -> None:
-        """Mark all that were published by then and not claimed since."""
-        unclaimed: list[Published] = []
-        for published, published_at in self._published.values():
-            if published_at > published_before:
-                break
-            unclaimed.append(published)
-        for published in unclaimed:
-            del self._published[published.job_id]
+    def _to_be_marked(self) -> list[UUID]:
+        """Of the jobs that nobody has claimed, those that are soon due and those that are too many."""
+        until = self._clock.now() + MARK_BEFORE
+        too_many = len(self._published) - self._max_unmarked
+        return [
+            job_id
+            for nth, (job_id, (_, due_time)) in enumerate(self._published.items())
+            if due_time <= until or nth < too_many
+        ]
+
+    async def _mark(self, job_ids: Sequence[UUID]) -> None:
+        unclaimed = [self._published.pop(job_id)[0] for job_id in job_ids]
         for start in range(0, len(unclaimed), MAX_MARKED_AT_ONCE):
             marked = unclaimed[start : start + MAX_MARKED_AT_ONCE]
             try:

@@ -23,8 +23,8 @@ ENOUGH_BYTES = 4 * 1024 * 1024
 class JobGroups:
     """Single jobs in and out of a JobStore: what waits goes together."""
 
-    def __init__(self, store: JobStore, on_insert: Callable[[Job], None]) -> None:
-        """`on_insert` is told of each job that is stored, also when its caller has gone."""
+    def __init__(self, store: JobStore, on_insert: Callable[[Job, datetime], None]) -> None:
+        """`on_insert` is told of each job that is stored and of its due_time, also when its caller has gone."""
         self._store = store
         self._on_insert = on_insert
         self._inserts: GroupCommit[tuple[Job, datetime], Job] = GroupCommit(self.insert_all)
@@ -38,9 +38,9 @@ class JobGroups:
     async def insert_all(self, jobs: Sequence[tuple[Job, datetime]]) -> Sequence[Job | ServiceError]:
         """See JobStore.insert_all."""
         outcomes = await self._store.insert_all(jobs)
-        for outcome in outcomes:
+        for outcome, (_, due_time) in zip(outcomes, jobs, strict=True):
             if isinstance(outcome, Job):
-                self._on_insert(outcome)
+                self._on_insert(outcome, due_time)
         return outcomes
 
     async def get(self, job_id: UUID) -> Job | None:

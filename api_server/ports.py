@@ -6,7 +6,7 @@ is sent again and read back by the store itself, for a few seconds, before it gi
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -182,8 +182,14 @@ class Publisher(Protocol):
 class Dispatcher(Protocol):
     """Publishes outside the request."""
 
-    def offer(self, dispatch: Dispatch) -> None:
-        """Queue a dispatch; never blocks. What does not fit in the queue is published later by the due loop."""
+    @property
+    def grace(self) -> timedelta:
+        """How long after its creation a job is to be due that is offered next."""
+
+    def offer(self, dispatch: Dispatch, due_time: datetime) -> None:
+        """Queue a dispatch; never blocks. What does not fit in the queue is published by the due loop, which takes the job
+        up at `due_time`.
+        """
 
     def claimed(self, job_ids: Sequence[UUID]) -> None:
         """These need not be marked as published any more."""

@@ -8,7 +8,13 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
+from api_server.domain.creation import (
+    DISPATCH_GRACE,
+    NewJob,
+    check_client_id,
+    first_due_time,
+    new_job_id,
+)
 from api_server.domain.errors import IdempotencyKeyReused, JobNotFound, StoreUnavailable
 from api_server.domain.job import Dispatch, Job, Status
 from api_server.domain.judgement import Taken
@@ -69,7 +75,7 @@ class JobService:
             if known_hash != key.request_hash:
                 raise IdempotencyKeyReused(key.value)
             job = replace(job, id=job_id)
-        stored = await self._groups.insert(job, first_due_time(job))
+        stored = await self._groups.insert(job, first_due_time(job, self._dispatcher.grace))
         log.debug("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
         if stored.revision > 1:
             # It was there before and has changed since.
@@ -82,13 +88,13 @@ class JobService:
         Raises InvalidArgument if a chosen id stands there twice.
         """
         check_each_once([None if isinstance(each, InvalidArgument) else each.id for each in wanted])
-        now = self._clock.now()
+        now, grace = self._clock.now(), self._dispatcher.grace
         outcomes: dict[int, Job | ServiceError] = {}
         jobs: dict[int, tuple[Job, datetime]] = {}
         for index, each in enumerate(wanted):
             try:
                 job = self._new_job(each, now)
-                jobs[index] = job, first_due_time(job)
+                jobs[index] = job, first_due_time(job, grace)
             except InvalidArgument as error:
                 outcomes[index] = error
         if jobs:
@@ -128,7 +134,7 @@ class JobService:
         """Queue a failed or cancelled job once more; the job as it is afterwards. `expire_time`: its new one, if any."""
         await self._groups.apply(retry(job_id, uuid4().hex, self._clock.now(), expire_time))
         job = await self.get(job_id)
-        self._offer(job)
+        self._offer(job, self._clock.now() + DISPATCH_GRACE)
         log.info("job_retried", job_id=str(job_id), attempt=job.attempt)
         return job
 
@@ -199,11 +205,11 @@ class JobService:
         failing = [step.job_id for step in steps if isinstance(step, Step) and step.may_be_tried_again]
         return await self._store.tries(failing) if failing else {}
 
-    def _offer(self, job: Job) -> None:
-        """Have a job published that may be started now."""
+    def _offer(self, job: Job, due_time: datetime) -> None:
+        """Have a job published that may be started now. `due_time`: when it is looked at otherwise."""
         now = self._clock.now()
         if job.status is Status.QUEUED and not job.is_waiting(now) and not job.is_expired(now):
-            self._dispatcher.offer(Dispatch.of(job))
+            self._dispatcher.offer(Dispatch.of(job), due_time)
 
     def _shown(self, job: Job) -> Job:
         """Without a time to start that is over."""

@@ -14,7 +14,7 @@ from service_runtime.errors import invalid
 from service_runtime.value import value
 
 DISPATCH_GRACE = timedelta(seconds=5)
-"""A job that nobody has claimed or marked as published by then is published by the due loop."""
+"""A job that nobody has claimed or marked as published by then is published by the due loop. Behind a backlog it is longer."""
 ID_TIME_BEFORE, ID_TIME_AFTER = timedelta(hours=24), timedelta(minutes=5)
 """A client-chosen id may carry a time as far before and after now; List relies on it."""
 LONGEST_SCHEDULE = timedelta(days=366)
@@ -63,9 +63,9 @@ class NewJob:
         )
 
 
-def first_due_time(job: Job) -> datetime:
-    """When somebody must look at a new job: never after its expire_time."""
-    due_time = job.next_attempt_time or job.create_time + DISPATCH_GRACE
+def first_due_time(job: Job, grace: timedelta = DISPATCH_GRACE) -> datetime:
+    """When somebody must look at a new job: never after its expire_time. `grace`: how long its dispatch may take."""
+    due_time = job.next_attempt_time or job.create_time + grace
     return due_time if job.expire_time is None else min(due_time, job.expire_time)
 
 

@@ -1,50 +1,58 @@
 """The bounded queue before the publisher."""
 
+from datetime import timedelta
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api_server.dispatch_queue import OVERHEAD_BYTES, DispatchQueue
+from api_server.domain.job import Dispatch
 from api_server.domain.payload_size import MAX_TRAVELLING_BYTES
-from tests.unit.dispatch_fakes import make_dispatch
+from tests.unit.dispatch_fakes import NOW, make_dispatch
 
 ALL = 10**9
+SOON = NOW + timedelta(seconds=5)
+
+
+def taken(queue: DispatchQueue, max_jobs: int = 10, max_bytes: int = ALL) -> list[Dispatch]:
+    return [queued.dispatch for queued in queue.take(max_jobs, max_bytes, NOW)]
 
 
 def test_the_job_that_fills_the_queue_fits_and_the_next_does_not() -> None:
     queue = DispatchQueue(max_jobs=3, max_bytes=ALL)
-    assert [queue.put(make_dispatch(), 0.0) for _ in range(4)] == [True, True, True, False]
+    assert [queue.put(make_dispatch(), SOON) for _ in range(4)] == [True, True, True, False]
     assert len(queue) == 3
 
 
 def test_the_bytes_that_fill_the_queue_fit_and_one_more_does_not() -> None:
     payload = {"": "x" * 92}  # 100 bytes by the estimate
     queue = DispatchQueue(max_jobs=100, max_bytes=2 * (OVERHEAD_BYTES + 100))
-    assert [queue.put(make_dispatch(payload), 0.0) for _ in range(3)] == [True, True, False]
+    assert [queue.put(make_dispatch(payload), SOON) for _ in range(3)] == [True, True, False]
     queue = DispatchQueue(max_jobs=100, max_bytes=2 * (OVERHEAD_BYTES + 100) - 1)
-    assert [queue.put(make_dispatch(payload), 0.0) for _ in range(2)] == [True, False]
+    assert [queue.put(make_dispatch(payload), SOON) for _ in range(2)] == [True, False]
 
 
 def test_a_payload_too_large_to_travel_is_not_kept() -> None:
     queue = DispatchQueue(max_jobs=10, max_bytes=2 * OVERHEAD_BYTES)
-    assert queue.put(make_dispatch({"input": "x" * MAX_TRAVELLING_BYTES}), 0.0)
-    assert queue.take(10, ALL, 0.0)[0].payload is None
+    assert queue.put(make_dispatch({"input": "x" * MAX_TRAVELLING_BYTES}), SOON)
+    assert queue.take(10, ALL, NOW)[0].dispatch.payload is None
 
 
 def test_a_job_offered_again_stands_in_the_queue_once_with_its_latest_attempt() -> None:
     queue = DispatchQueue(max_jobs=10, max_bytes=ALL)
     first = make_dispatch()
     again = type(first)(first.job_id, first.type, 1, first.payload)
-    queue.put(first, 0.0)
-    queue.put(again, 0.0)
-    assert queue.take(10, ALL, 0.0) == [again]
+    queue.put(first, SOON)
+    queue.put(again, SOON)
+    assert taken(queue) == [again]
 
 
-def test_jobs_that_waited_too_long_are_dropped() -> None:
+def test_jobs_that_are_due_are_dropped() -> None:
     queue = DispatchQueue(max_jobs=10, max_bytes=ALL)
-    old, young = make_dispatch(), make_dispatch()
-    queue.put(old, 1.0)
-    queue.put(young, 2.0)
-    assert queue.take(10, ALL, put_since=2.0) == [young]
+    due, not_yet = make_dispatch(), make_dispatch()
+    queue.put(due, NOW)
+    queue.put(not_yet, NOW + timedelta(milliseconds=1))
+    assert taken(queue) == [not_yet]
     assert len(queue) == 0
 
 
@@ -52,9 +60,9 @@ def test_a_batch_has_one_job_at_least_however_large() -> None:
     queue = DispatchQueue(max_jobs=10, max_bytes=ALL)
     large = [make_dispatch({"input": "x" * 1000}) for _ in range(2)]
     for dispatch in large:
-        queue.put(dispatch, 0.0)
-    assert queue.take(10, 1, 0.0) == large[:1]
-    assert queue.take(10, 1, 0.0) == large[1:]
+        queue.put(dispatch, SOON)
+    assert taken(queue, max_bytes=1) == large[:1]
+    assert taken(queue, max_bytes=1) == large[1:]
 
 
 @given(
@@ -69,11 +77,11 @@ def test_everything_comes_out_once_and_in_order(
     queue = DispatchQueue(max_jobs=100, max_bytes=ALL)
     dispatches = [make_dispatch({"input": "x" * size}) for size in sizes]
     for dispatch in dispatches:
-        assert queue.put(dispatch, 0.0)
+        assert queue.put(dispatch, SOON)
     for index in discarded & set(range(len(dispatches))):
         queue.discard(dispatches[index].job_id)
     out = []
-    while batch := queue.take(max_jobs, max_bytes, 0.0):
+    while batch := taken(queue, max_jobs, max_bytes):
         assert len(batch) <= max_jobs
         out += batch
     assert out == [dispatch for index, dispatch in enumerate(dispatches) if index not in discarded]

@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
 from api_server import dispatcher as dispatcher_module
 from api_server.dispatcher import QueuedDispatcher
+from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.records import Place
-from tests.unit.dispatch_fakes import FakeDueStore, FakePublisher, FixedClock, ids, make_dispatch
+from tests.unit.dispatch_fakes import NOW, FakeDueStore, FakePublisher, FixedClock, ids, make_dispatch
+
+SOON, LATER = NOW + dispatcher_module.MARK_BEFORE, NOW + timedelta(hours=1)
+"""When jobs are due: so soon that they are marked if nobody claims them, and not yet."""
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -20,9 +25,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def running(
-    publisher: FakePublisher, store: FakeDueStore, mark_after: float = 2.0, max_jobs: int = 100
+    publisher: FakePublisher, store: FakeDueStore, max_jobs: int = 100, max_unmarked: int = 100
 ) -> AsyncIterator[QueuedDispatcher]:
-    dispatcher = QueuedDispatcher(publisher, store, FixedClock(), mark_after=mark_after, max_jobs=max_jobs)
+    dispatcher = QueuedDispatcher(
+        publisher, store, FixedClock(), max_jobs=max_jobs, max_unmarked=max_unmarked
+    )
     await dispatcher.start()
     try:
         yield dispatcher
@@ -36,10 +43,10 @@ async def test_what_waits_while_one_batch_is_published_goes_as_the_next_batch() 
     async with running(publisher, store) as dispatcher:
         publisher.gate.clear()
         jobs = [make_dispatch() for _ in range(10)]
-        dispatcher.offer(jobs[0])
+        dispatcher.offer(jobs[0], LATER)
         await until(lambda: bool(dispatcher._in_flight))
         for job in jobs[1:]:
-            dispatcher.offer(job)
+            dispatcher.offer(job, LATER)
         publisher.gate.set()
         await until(lambda: publisher.published == jobs)
     assert publisher.batches == [1, 9]
@@ -50,10 +57,10 @@ async def test_under_load_a_publish_waits_for_more(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(dispatcher_module, "LONGEST_WAIT", 60.0)
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
-        dispatcher.offer(make_dispatch())
+        dispatcher.offer(make_dispatch(), LATER)
         await until(lambda: publisher.batches == [1])
         for _ in range(7):
-            dispatcher.offer(make_dispatch())
+            dispatcher.offer(make_dispatch(), LATER)
             await asyncio.sleep(0)
         assert publisher.batches == [1]
     # Stopping waits for nothing.
@@ -64,9 +71,9 @@ async def test_the_wait_has_an_end_however_great_the_load(monkeypatch: pytest.Mo
     monkeypatch.setattr(dispatcher_module, "WAIT_A_JOB", 60.0)
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
-        dispatcher.offer(make_dispatch())
+        dispatcher.offer(make_dispatch(), LATER)
         await until(lambda: publisher.batches == [1])
-        dispatcher.offer(make_dispatch())
+        dispatcher.offer(make_dispatch(), LATER)
         await until(lambda: publisher.batches == [1, 1])
 
 
@@ -78,7 +85,7 @@ async def test_a_whole_batch_waits_for_no_more(monkeypatch: pytest.MonkeyPatch) 
     async with running(publisher, store) as dispatcher:
         jobs = [make_dispatch() for _ in range(7)]
         for job in jobs:
-            dispatcher.offer(job)
+            dispatcher.offer(job, LATER)
         await until(lambda: publisher.batches == [3, 3])
     assert publisher.batches == [3, 3, 1]
 
@@ -87,7 +94,7 @@ async def test_a_job_claimed_before_it_is_marked_costs_no_write() -> None:
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
         job = make_dispatch()
-        dispatcher.offer(job)
+        dispatcher.offer(job, LATER)
         await until(lambda: job.job_id in dispatcher._published)
         dispatcher.claimed([job.job_id])
     assert store.statements == 0
@@ -98,7 +105,7 @@ async def test_a_job_claimed_before_the_broker_answers_costs_no_write() -> None:
     async with running(publisher, store) as dispatcher:
         publisher.gate.clear()
         job = make_dispatch()
-        dispatcher.offer(job)
+        dispatcher.offer(job, LATER)
         await until(lambda: job.job_id in dispatcher._in_flight)
         dispatcher.claimed([job.job_id])
         publisher.gate.set()
@@ -106,16 +113,48 @@ async def test_a_job_claimed_before_the_broker_answers_costs_no_write() -> None:
     assert store.statements == 0
 
 
-async def test_unclaimed_jobs_are_marked_with_their_attempt_in_one_statement() -> None:
+async def test_unclaimed_jobs_that_are_soon_due_are_marked_with_their_attempt_in_one_statement() -> None:
     publisher, store = FakePublisher(), FakeDueStore()
-    async with running(publisher, store, mark_after=0.05) as dispatcher:
+    async with running(publisher, store) as dispatcher:
         jobs = [make_dispatch(attempt=attempt) for attempt in range(20)]
         for job in jobs:
-            dispatcher.offer(job)
+            dispatcher.offer(job, SOON)
+        dispatcher.offer(make_dispatch(), LATER)
         await until(lambda: len(store.marked) == 20)
-    assert ids(store.marked) == [(job.job_id, job.attempt) for job in jobs]
-    assert [each.place for each in store.marked] == [Place(0, offset, 0) for offset in range(20)]
-    assert store.statements == 1
+    assert ids(store.marked[:20]) == [(job.job_id, job.attempt) for job in jobs]
+    assert [each.place for each in store.marked[:20]] == [Place(0, offset, 0) for offset in range(20)]
+    assert store.statements == 2  # the other one is marked when the server stops
+
+
+async def test_of_too_many_unclaimed_jobs_the_oldest_are_marked_before_they_are_due() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store, max_unmarked=3) as dispatcher:
+        jobs = [make_dispatch() for _ in range(5)]
+        for job in jobs:
+            dispatcher.offer(job, LATER)
+        await until(lambda: len(store.marked) == 2)
+        assert ids(store.marked) == [(job.job_id, 0) for job in jobs[:2]]
+        assert len(dispatcher._published) == 3
+
+
+async def test_the_more_jobs_are_unclaimed_the_later_a_new_one_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "LONGEST_GRACE", DISPATCH_GRACE + timedelta(milliseconds=12))
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store) as dispatcher:
+        assert dispatcher.grace == DISPATCH_GRACE
+        jobs = [make_dispatch() for _ in range(12)]
+        for job in jobs[:10]:
+            dispatcher.offer(job, LATER)
+        assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=10)
+        await until(lambda: len(dispatcher._published) == 10)
+        assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=10)
+        for job in [*jobs[10:], make_dispatch()]:
+            dispatcher.offer(job, LATER)
+        assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=12)
+        dispatcher.claimed([job.job_id for job in jobs])
+        assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=1)
 
 
 async def test_a_job_that_was_not_published_is_not_marked() -> None:
@@ -123,8 +162,8 @@ async def test_a_job_that_was_not_published_is_not_marked() -> None:
     refused, taken = make_dispatch(), make_dispatch()
     publisher.refuses = lambda dispatch: dispatch is refused
     async with running(publisher, store) as dispatcher:
-        dispatcher.offer(refused)
-        dispatcher.offer(taken)
+        dispatcher.offer(refused, LATER)
+        dispatcher.offer(taken, LATER)
     assert ids(store.marked) == [(taken.job_id, 0)]
 
 
@@ -132,22 +171,22 @@ async def test_a_publisher_that_hangs_blocks_no_offer_and_the_queue_stays_bounde
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store, max_jobs=5) as dispatcher:
         publisher.gate.clear()
-        dispatcher.offer(make_dispatch())
+        dispatcher.offer(make_dispatch(), LATER)
         await until(lambda: bool(dispatcher._in_flight))
         for _ in range(12):
-            dispatcher.offer(make_dispatch())
+            dispatcher.offer(make_dispatch(), LATER)
         assert (len(dispatcher._queue), dispatcher.dropped) == (5, 7)
 
 
 async def test_a_store_that_is_away_when_marking_stops_nothing() -> None:
     publisher, store = FakePublisher(), FakeDueStore()
     store.reachable = False
-    async with running(publisher, store, mark_after=0.0) as dispatcher:
-        dispatcher.offer(make_dispatch())
+    async with running(publisher, store) as dispatcher:
+        dispatcher.offer(make_dispatch(), SOON)
         await until(lambda: store.statements == 1)
         store.reachable = True
         job = make_dispatch()
-        dispatcher.offer(job)
+        dispatcher.offer(job, SOON)
         await until(lambda: ids(store.marked) == [(job.job_id, 0)])
 
 
@@ -162,9 +201,9 @@ async def test_a_fault_of_the_publisher_loses_one_batch_only() -> None:
 
     publisher.refuses = refuse
     async with running(publisher, store) as dispatcher:
-        dispatcher.offer(broken)
+        dispatcher.offer(broken, LATER)
         await until(lambda: len(publisher.batches) == 1)
-        dispatcher.offer(good)
+        dispatcher.offer(good, LATER)
         await until(lambda: publisher.published == [good])
 
 
@@ -174,7 +213,7 @@ async def test_stopping_publishes_what_is_queued_and_marks_what_was_published() 
     await dispatcher.start()
     jobs = [make_dispatch() for _ in range(1200)]
     for job in jobs:
-        dispatcher.offer(job)
+        dispatcher.offer(job, LATER)
     await dispatcher.stop()
     assert publisher.published == jobs
     assert ids(store.marked) == [(job.job_id, 0) for job in jobs]
@@ -185,7 +224,7 @@ async def test_stopping_gives_up_on_a_publisher_that_hangs() -> None:
     publisher.gate.clear()
     dispatcher = QueuedDispatcher(publisher, store, FixedClock())
     await dispatcher.start()
-    dispatcher.offer(make_dispatch())
+    dispatcher.offer(make_dispatch(), LATER)
     async with asyncio.timeout(10):
         await dispatcher.stop(grace=0.05)
     assert store.marked == []

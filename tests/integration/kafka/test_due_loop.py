@@ -9,6 +9,7 @@ from uuid import UUID
 from api_server.adapters.kafka_publisher import KafkaPublisher
 from api_server.adapters.mongo_stores import MongoStores
 from api_server.dispatcher import QueuedDispatcher
+from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.job import Dispatch, Job, Status
 from api_server.domain.judgement import Taken
 from api_server.domain.transitions import claim
@@ -92,7 +93,7 @@ async def test_a_job_published_and_marked_by_the_dispatcher_is_not_due(
     async with broker.publisher(job_type) as publisher, broker.reader(job_type) as reader:
         dispatcher = QueuedDispatcher(publisher, stores.due, stores.clock)
         await dispatcher.start()
-        dispatcher.offer(Dispatch(job.id, job_type, 0, job.payload))
+        dispatcher.offer(Dispatch(job.id, job_type, 0, job.payload), stores.clock.now() + DISPATCH_GRACE)
         await reader.read_until(lambda: reader.ids == [str(job.id)])
         await dispatcher.stop()
         assert await _nothing_due(stores, job_type)

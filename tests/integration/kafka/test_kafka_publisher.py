@@ -9,10 +9,11 @@ from structlog.testing import capture_logs
 from api_server.adapters.kafka_publisher import KafkaPublisher
 from api_server.adapters.kafka_topics import topic_of
 from api_server.dispatcher import QueuedDispatcher
+from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.job import Dispatch
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, PARTITIONS, Broker
-from tests.unit.dispatch_fakes import FakeDueStore, FixedClock, make_dispatch
+from tests.unit.dispatch_fakes import NOW, FakeDueStore, FixedClock, make_dispatch
 
 
 def some(job_type: str, count: int) -> list[Dispatch]:
@@ -139,7 +140,7 @@ async def test_a_frozen_kafka_blocks_no_offer(servers: Stack, broker: Broker, jo
         servers.freeze("kafka")
         try:
             for dispatch in some(job_type, 80):
-                dispatcher.offer(dispatch)
+                dispatcher.offer(dispatch, NOW + DISPATCH_GRACE)
             assert dispatcher.dropped == 30
             await dispatcher.stop(grace=0.1)
         finally:

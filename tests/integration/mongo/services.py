@@ -1,11 +1,12 @@
 """The service on a real database, with a dispatcher that only keeps what it was told."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.job import Dispatch
 from api_server.domain.steps import Leases
 from api_server.service import JobService
@@ -20,7 +21,9 @@ class Offered:
         self.offers: list[Dispatch] = []
         self.claims: list[UUID] = []
 
-    def offer(self, dispatch: Dispatch) -> None:
+    grace = DISPATCH_GRACE
+
+    def offer(self, dispatch: Dispatch, _due_time: datetime) -> None:
         self.offers.append(dispatch)
 
     def claimed(self, job_ids: Sequence[UUID]) -> None:
