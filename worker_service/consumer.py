@@ -23,6 +23,8 @@ POLL_WHILE_PAUSED_MS = 20
 """A poll that is under way does not see that a partition has been resumed, though its records are at hand."""
 MOST_RECORDS = 500
 COMMIT_SECONDS = 2.0
+LOOK_EVERY_SECONDS = 0.2
+"""How often it is looked whether polling has reached the broker: to ask aiokafka about each partition takes a while."""
 PROBE_EVERY_SECONDS = 3.0
 PROBE_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
@@ -92,6 +94,8 @@ class JobConsumer:
         self._backoff = backoff
         self._clock = clock
         self._consumer: AIOKafkaConsumer | None = None
+        self._some_are_paused = False
+        self._last_look = 0.0
         self._last_fetch: int | None = None
         self._last_probe = 0.0
         self.contacts = 0
@@ -138,7 +142,7 @@ class JobConsumer:
             try:
                 # Awaited directly, so that no rebalance can come between aiokafka's check and ours.
                 batches = await consumer.getmany(
-                    timeout_ms=POLL_WHILE_PAUSED_MS if consumer.paused() else POLL_MS,
+                    timeout_ms=POLL_WHILE_PAUSED_MS if self._some_are_paused else POLL_MS,
                     max_records=MOST_RECORDS,
                 )
             except KafkaError as error:
@@ -214,18 +218,23 @@ class JobConsumer:
         unwanted = {partition for partition in assigned if not self._feed.wants(partition.topic)}
         self._consumer.pause(*(unwanted - paused))
         self._consumer.resume(*(paused - unwanted))
+        self._some_are_paused = bool(unwanted)
 
     async def _note_contact(self, consumer: AIOKafkaConsumer) -> None:
         """A fetch that was answered proves contact; where none is sent, because all is paused, the group's
         coordinator is asked. The latest fetch of any partition counts: one partition without a leader is no reason
         to end a worker.
         """
+        now = self._clock()
+        if now - self._last_look < LOOK_EVERY_SECONDS:
+            return
+        self._last_look = now
         assigned = consumer.assignment()
         fetches = [stamp for partition in assigned if (stamp := consumer.last_poll_timestamp(partition))]
         if fetches and max(fetches) != self._last_fetch:
             self._last_fetch = max(fetches)
             self.contacts += 1
-        elif assigned <= consumer.paused() and self._clock() - self._last_probe >= PROBE_EVERY_SECONDS:
+        elif assigned <= consumer.paused() and now - self._last_probe >= PROBE_EVERY_SECONDS:
             await self._probe(consumer)
 
     async def _probe(self, consumer: AIOKafkaConsumer) -> None:

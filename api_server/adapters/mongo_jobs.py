@@ -49,15 +49,15 @@ class MongoJobStore:
         self, jobs: Sequence[tuple[Job, datetime]]
     ) -> list[Job | JobIdTaken | InvalidArgument]:
         outcomes: dict[UUID, Job | JobIdTaken | InvalidArgument] = {}
-        documents: list[Document] = []
+        documents: dict[UUID, Document] = {}
         for job, due_time in jobs:
             try:
-                documents.append(to_document(job, due_time))
+                documents[job.id] = to_document(job, due_time)
             except InvalidArgument as error:
                 outcomes[job.id] = error
-        undecided = {job.id: job for job, _ in jobs if job.id not in outcomes}
-        if undecided:
-            outcomes |= await self._writes.run(partial(self._insert, undecided, documents))
+        if documents:
+            by_id = {job.id: job for job, _ in jobs}
+            outcomes |= await self._writes.run(partial(self._insert, by_id, documents))
         return [outcomes[job.id] for job, _ in jobs]
 
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
@@ -150,26 +150,26 @@ class MongoJobStore:
         return await lose_all(self._jobs, self._writes, worker_id, now)
 
     async def _insert(
-        self, jobs: Mapping[UUID, Job], documents: Sequence[Document]
+        self, jobs: Mapping[UUID, Job], documents: Mapping[UUID, Document]
     ) -> Mapping[UUID, Job | JobIdTaken]:
-        """One statement for all; then those whose ids were there already are read back."""
+        """One statement for all `documents`; then those whose ids were there already are read back."""
         outcomes: dict[UUID, Job | JobIdTaken] = {}
         for pause in pauses():
             there = await resend(partial(self._insert_once, documents))
-            outcomes |= {each["_id"]: jobs[each["_id"]] for each in documents if each["_id"] not in there}
+            outcomes |= {job_id: jobs[job_id] for job_id in documents if job_id not in there}
             if there:
                 outcomes |= await resend(partial(self._compare, there, jobs))
             # Those not found are stored, but not yet by a majority.
-            documents = [each for each in documents if each["_id"] not in outcomes]
+            documents = {job_id: each for job_id, each in documents.items() if job_id not in outcomes}
             if not documents:
                 break
             await asyncio.sleep(pause)
         return outcomes
 
-    async def _insert_once(self, documents: Sequence[Document]) -> set[UUID]:
+    async def _insert_once(self, documents: Mapping[UUID, Document]) -> set[UUID]:
         """The ids that were there already."""
         try:
-            await self._jobs.insert_many(documents, ordered=False)
+            await self._jobs.insert_many(list(documents.values()), ordered=False)
         except BulkWriteError as error:
             failures = error.details["writeErrors"]
             if (
@@ -177,7 +177,8 @@ class MongoJobStore:
                 or error.details["writeConcernErrors"]
             ):
                 raise
-            return {documents[failure["index"]]["_id"] for failure in failures}
+            job_ids = list(documents)
+            return {job_ids[failure["index"]] for failure in failures}
         return set()
 
     async def _compare(self, job_ids: Group[UUID], jobs: Mapping[UUID, Job]) -> dict[UUID, Job | JobIdTaken]:

@@ -9,7 +9,8 @@ Whatever users write stands inside $literal in a pipeline, where "$" and "." mea
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
+
+from bson.binary import Binary
 
 from api_server.adapters.mongo_client import Document
 from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LOSSES, MAX_PAST_MESSAGE, Outcome
@@ -56,7 +57,7 @@ def update_one(change: Change, own: Mapping[str, Any]) -> Document | list[Docume
 
 
 def update_many(
-    change: Change, ids: Sequence[UUID], own: Mapping[str, Sequence[Any]]
+    change: Change, ids: Sequence[Binary], own: Mapping[str, Sequence[Any]]
 ) -> Document | list[Document]:
     """The change of the jobs `ids`; `own` has for each field the values of all of them, in their order."""
     if not own:

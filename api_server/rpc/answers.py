@@ -126,11 +126,17 @@ def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_se
 
 
 def outcome_message(outcome: Taken | ServiceError) -> job_service_pb2.UpdateOutcome:
+    """To be copied, not changed: one may serve many jobs."""
     if isinstance(outcome, ServiceError):
         return job_service_pb2.UpdateOutcome(error=error_to_status(outcome))
+    return _accepted(outcome.status, outcome.attempt or 0)
+
+
+@lru_cache(maxsize=256)
+def _accepted(status: Status, attempt: int) -> job_service_pb2.UpdateOutcome:
     message = job_service_pb2.UpdateOutcome()
-    message.accepted.status = STATUS_NUMBERS[outcome.status]
-    message.accepted.attempt = outcome.attempt or 0
+    message.accepted.status = STATUS_NUMBERS[status]
+    message.accepted.attempt = attempt
     return message
 
 

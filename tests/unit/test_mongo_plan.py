@@ -149,4 +149,5 @@ def test_every_step_stands_in_exactly_one_statement(kinds: list[tuple[Any, int]]
 
 def ids_of(write: UpdateOne | UpdateMany) -> list[UUID]:
     where: Any = write._filter["_id"]
-    return list(where["$in"]) if isinstance(where, dict) else [where]
+    stored = where["$in"] if isinstance(where, dict) else [where]
+    return [each.as_uuid() for each in stored]
