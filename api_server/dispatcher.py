@@ -24,6 +24,7 @@ from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
 from api_server.ports import Clock, DueStore, Published, Publisher
+from api_server.unclaimed import Unclaimed
 from service_runtime.recent_count import RecentCount
 
 log = structlog.get_logger()
@@ -42,7 +43,7 @@ GRACE_A_JOB, LONGEST_GRACE = timedelta(milliseconds=1), timedelta(seconds=30)
 MARK_BEFORE = timedelta(seconds=2)
 """So long before a published job is due it costs a write of its own, if nobody has claimed it."""
 MARK_INTERVAL = 0.5
-MAX_UNMARKED = 50_000
+MAX_UNMARKED = 20_000
 """Published jobs that may wait to be claimed or marked; beyond it the oldest are marked at once, to bound memory."""
 MAX_MARKED_AT_ONCE = 500
 """Of mongod's time a mark costs 26 µs, and each job in the same statement adds 0.03 µs to find its own place by: 44 µs at
@@ -71,8 +72,7 @@ class QueuedDispatcher:
         self._recent = RecentCount(RECENT_SECONDS, time.monotonic)
         self._in_flight: dict[UUID, int] = {}
         """Attempts of jobs that are being published and are not known to be claimed."""
-        self._published: dict[UUID, tuple[Published, datetime]] = {}
-        """What was published and is not known to be claimed, the earliest first, and when it is due."""
+        self._unclaimed = Unclaimed()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._full = False
@@ -83,7 +83,7 @@ class QueuedDispatcher:
     @property
     def grace(self) -> timedelta:
         """See ports.Dispatcher."""
-        unclaimed = len(self._queue) + len(self._in_flight) + len(self._published)
+        unclaimed = len(self._queue) + len(self._in_flight) + len(self._unclaimed)
         return min(DISPATCH_GRACE + unclaimed * GRACE_A_JOB, LONGEST_GRACE)
 
     def offer(self, dispatch: Dispatch, due_time: datetime) -> None:
@@ -97,11 +97,16 @@ class QueuedDispatcher:
             log.warning("dispatch_queue_full", jobs=len(self._queue), dropped_total=self.dropped)
 
     def claimed(self, job_ids: Sequence[UUID]) -> None:
-        """These need neither be published nor marked any more."""
+        """See ports.Dispatcher. These need neither be published nor marked any more, nor those before them."""
         for job_id in job_ids:
-            self._queue.discard(job_id)
-            self._in_flight.pop(job_id, None)
-            self._published.pop(job_id, None)
+            self._keep_back(job_id)
+            self._unclaimed.claimed(job_id)
+
+    def withdrawn(self, job_ids: Sequence[UUID]) -> None:
+        """See ports.Dispatcher. These need neither be published nor marked any more."""
+        for job_id in job_ids:
+            self._keep_back(job_id)
+            self._unclaimed.discard(job_id)
 
     async def start(self) -> None:
         """Begin to publish."""
@@ -119,13 +124,18 @@ class QueuedDispatcher:
             async with asyncio.timeout(grace):
                 await publishing
                 marking.cancel()
-                await self._mark(list(self._published))
+                await self._mark(self._unclaimed.take_all())
         except TimeoutError:
-            log.warning("dispatcher_stopped_early", queued=len(self._queue), unmarked=len(self._published))
+            log.warning("dispatcher_stopped_early", queued=len(self._queue), unmarked=len(self._unclaimed))
         finally:
             publishing.cancel()
             marking.cancel()
             await asyncio.wait(self._tasks)
+
+    def _keep_back(self, job_id: UUID) -> None:
+        """Not to be published, or published for nothing."""
+        self._queue.discard(job_id)
+        self._in_flight.pop(job_id, None)
 
     async def _publish_until_stopped(self) -> None:
         while True:
@@ -160,34 +170,22 @@ class QueuedDispatcher:
         places = await self._publisher.publish(dispatches)
         for queued, dispatch, place in zip(batch, dispatches, places, strict=True):
             if place is not None and dispatch.job_id in self._in_flight:
-                self._published.pop(dispatch.job_id, None)
                 published = Published(dispatch.job_id, dispatch.attempt, place)
-                self._published[dispatch.job_id] = published, queued.due_time
+                self._unclaimed.add(dispatch.type, published, queued.due_time)
         self._in_flight = {}
 
     async def _mark_for_ever(self) -> None:
         while True:
             await asyncio.sleep(MARK_INTERVAL)
             try:
-                await self._mark(self._to_be_marked())
+                await self._mark(self._unclaimed.take(self._clock.now() + MARK_BEFORE, self._max_unmarked))
             except Exception:
                 # As with a store out of reach: they stay due.
                 log.exception("marking_failed")
 
-    def _to_be_marked(self) -> list[UUID]:
-        """Of the jobs that nobody has claimed, those that are soon due and those that are too many."""
-        until = self._clock.now() + MARK_BEFORE
-        too_many = len(self._published) - self._max_unmarked
-        return [
-            job_id
-            for nth, (job_id, (_, due_time)) in enumerate(self._published.items())
-            if due_time <= until or nth < too_many
-        ]
-
-    async def _mark(self, job_ids: Sequence[UUID]) -> None:
-        unclaimed = [self._published.pop(job_id)[0] for job_id in job_ids]
-        for start in range(0, len(unclaimed), MAX_MARKED_AT_ONCE):
-            marked = unclaimed[start : start + MAX_MARKED_AT_ONCE]
+    async def _mark(self, published: Sequence[Published]) -> None:
+        for start in range(0, len(published), MAX_MARKED_AT_ONCE):
+            marked = published[start : start + MAX_MARKED_AT_ONCE]
             try:
                 await self._store.mark_published(marked, self._clock.now())
             except StoreUnavailable:

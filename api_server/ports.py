@@ -192,4 +192,7 @@ class Dispatcher(Protocol):
         """
 
     def claimed(self, job_ids: Sequence[UUID]) -> None:
-        """These need not be marked as published any more."""
+        """Workers have claimed these, whose records they came to in their order."""
+
+    def withdrawn(self, job_ids: Sequence[UUID]) -> None:
+        """These wait for no worker any more, for another reason."""

@@ -126,7 +126,7 @@ class JobService:
     async def cancel(self, job_id: UUID, reason: str) -> Job:
         """Call a job off; the job as it is afterwards."""
         await self._groups.apply(cancel(job_id, uuid4().hex, reason, self._clock.now()))
-        self._dispatcher.claimed([job_id])
+        self._dispatcher.withdrawn([job_id])
         log.info("job_cancelled", job_id=str(job_id))
         return await self.get(job_id)
 
@@ -170,13 +170,14 @@ class JobService:
         if transitions:
             applied = await self._apply(list(transitions.values()))
             outcomes |= dict(zip(transitions, applied, strict=True))
-        self._dispatcher.claimed(
-            [
-                transition.job_id
-                for index, transition in transitions.items()
-                if isinstance(taken := outcomes[index], Taken) and taken.status is Status.PROCESSING
-            ]
-        )
+        started = [
+            transition
+            for index, transition in transitions.items()
+            if isinstance(taken := outcomes[index], Taken) and taken.status is Status.PROCESSING
+        ]
+        self._dispatcher.claimed([each.job_id for each in started if not each.claim_id])
+        # Whoever claims without a worker's name has no record to go by.
+        self._dispatcher.withdrawn([each.job_id for each in started if each.claim_id])
         return [outcomes[index] for index in range(len(steps))]
 
     async def _apply(self, transitions: Sequence[Transition]) -> Sequence[Taken | ServiceError]:

@@ -95,7 +95,7 @@ async def test_a_job_claimed_before_it_is_marked_costs_no_write() -> None:
     async with running(publisher, store) as dispatcher:
         job = make_dispatch()
         dispatcher.offer(job, LATER)
-        await until(lambda: job.job_id in dispatcher._published)
+        await until(lambda: job.job_id in dispatcher._unclaimed)
         dispatcher.claimed([job.job_id])
     assert store.statements == 0
 
@@ -111,6 +111,23 @@ async def test_a_job_claimed_before_the_broker_answers_costs_no_write() -> None:
         publisher.gate.set()
         await until(lambda: publisher.published == [job])
     assert store.statements == 0
+
+
+async def test_a_job_withdrawn_costs_no_write_and_others_their_own() -> None:
+    publisher, store = FakePublisher(), FakeDueStore()
+    async with running(publisher, store) as dispatcher:
+        first, published, queued = (make_dispatch() for _ in range(3))
+        for job in (first, published):
+            dispatcher.offer(job, LATER)
+        await until(lambda: published.job_id in dispatcher._unclaimed)
+        publisher.gate.clear()
+        dispatcher.offer(make_dispatch(), LATER)
+        await until(lambda: bool(dispatcher._in_flight))
+        dispatcher.offer(queued, LATER)
+        dispatcher.withdrawn([published.job_id, queued.job_id])
+    assert queued not in publisher.published
+    assert ids(store.marked)[0] == (first.job_id, 0)
+    assert len(store.marked) == 2
 
 
 async def test_unclaimed_jobs_that_are_soon_due_are_marked_with_their_attempt_in_one_statement() -> None:
@@ -134,7 +151,7 @@ async def test_of_too_many_unclaimed_jobs_the_oldest_are_marked_before_they_are_
             dispatcher.offer(job, LATER)
         await until(lambda: len(store.marked) == 2)
         assert ids(store.marked) == [(job.job_id, 0) for job in jobs[:2]]
-        assert len(dispatcher._published) == 3
+        assert len(dispatcher._unclaimed) == 3
 
 
 async def test_the_more_jobs_are_unclaimed_the_later_a_new_one_is_due(
@@ -148,7 +165,7 @@ async def test_the_more_jobs_are_unclaimed_the_later_a_new_one_is_due(
         for job in jobs[:10]:
             dispatcher.offer(job, LATER)
         assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=10)
-        await until(lambda: len(dispatcher._published) == 10)
+        await until(lambda: len(dispatcher._unclaimed) == 10)
         assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=10)
         for job in [*jobs[10:], make_dispatch()]:
             dispatcher.offer(job, LATER)

@@ -20,6 +20,7 @@ class Offered:
     def __init__(self) -> None:
         self.offers: list[Dispatch] = []
         self.claims: list[UUID] = []
+        self.withdrawals: list[UUID] = []
 
     grace = DISPATCH_GRACE
 
@@ -28,6 +29,9 @@ class Offered:
 
     def claimed(self, job_ids: Sequence[UUID]) -> None:
         self.claims += job_ids
+
+    def withdrawn(self, job_ids: Sequence[UUID]) -> None:
+        self.withdrawals += job_ids
 
 
 def service(stores: MongoStores, store: Any = None, offered: Offered | None = None) -> JobService:

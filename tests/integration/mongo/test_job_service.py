@@ -111,6 +111,15 @@ async def test_a_claim_by_this_server_spares_the_job_its_mark(stores: MongoStore
     assert outcomes[0] == Taken(Status.PROCESSING, 1)
     assert isinstance(outcomes[1], TransitionRefused)
     assert offered.claims == [won.id]
+    assert offered.withdrawals == []
+
+
+async def test_a_claim_without_a_workers_name_speaks_for_no_other_job(stores: MongoStores) -> None:
+    offered = Offered()
+    jobs = service(stores, offered=offered)
+    taken = await jobs.create(WANTED)
+    await jobs.update(Step(taken.id, Status.PROCESSING))
+    assert (offered.claims, offered.withdrawals) == ([], [taken.id])
 
 
 async def test_two_reports_of_one_attempt_record_one_result(stores: MongoStores) -> None:

@@ -329,7 +329,7 @@ async def test_cancel_answers_the_job_and_spares_it_the_dispatch(stores: MongoSt
         Status.CANCELLED,
         Failure(1, "no longer wanted", "CANCELLED"),
     )
-    assert offered.claims == [job.id]
+    assert offered.withdrawals == [job.id]
     with pytest.raises(TransitionRefused) as caught:
         await service(stores).cancel(job.id, "no longer wanted")
     assert caught.value.reason == "JOB_TERMINAL"

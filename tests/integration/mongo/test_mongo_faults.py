@@ -332,5 +332,5 @@ async def stock(stores: MongoStores, status: Status, size: int, due_time: Any = 
         {**to_document(new_job(), due_time or at + LEASE), **fields[status]} for _ in range(BATCHES * size)
     ]
     await stores.jobs._jobs.insert_many(documents)
-    ids = [document["_id"] for document in documents]
+    ids = [document["_id"].as_uuid() for document in documents]
     return [ids[i : i + size] for i in range(0, len(ids), size)]
