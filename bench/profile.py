@@ -1,4 +1,4 @@
-"""Where the CPU time of the Python processes goes under the load of the gRPC row.
+"""Where the CPU time of the Python processes goes, under the load of each of our rows.
 
 Linux tells the CPU time of each thread. py-spy samples the stack of the thread that has the interpreter; the samples of
 the main thread and those of all other threads are scaled to the CPU time that these threads really took, so a system
@@ -15,22 +15,27 @@ from pathlib import Path
 
 import psutil
 
-from bench.load.grpc_load import create_one_by_one
+from bench.load.grpc_load import create_in_batches, create_one_by_one
+from bench.load.rest_load import create_over_rest
+from bench.load.submitted import Submitted
 from bench.report import number, table
 from bench.servers import data_directory
 from bench.settings import BenchSettings
 from bench.stacks import MAIN, read_stacks, tables
-from bench.systems import ours
+from bench.systems import JobSystem, ours
+from bench.targets import OURS_BATCH, OURS_GRPC, OURS_REST
 from bench.work import Numbers
 
 SAMPLES_PER_SECOND = 250
 DRAIN_SECONDS = 900.0
 ATTACH_SECONDS = 2.0
 PYTHON_ROLES = "api_server", "worker"
+Submit = Callable[[int, int], Submitted]
+"""Submits so many jobs (the second number), from a number on."""
 
 
 def profile(settings: BenchSettings, tell: Callable[[str], None]) -> None:
-    """Print tables for the gRPC row."""
+    """Print tables for each of our rows."""
     numbers = Numbers()
     with (
         data_directory(settings.output) as directory,
@@ -38,35 +43,64 @@ def profile(settings: BenchSettings, tell: Callable[[str], None]) -> None:
         ours(directory, 1, 1) as system,
     ):
         addresses, in_flight = system.grpc_addresses, settings.in_flight
+        create_one_by_one(addresses, numbers.take(), settings.warm_up_jobs, in_flight)
+        system.wait_drained(DRAIN_SECONDS)
+        rows: dict[str, tuple[int, Submit]] = {
+            OURS_GRPC: (
+                settings.grpc_jobs,
+                lambda first, jobs: create_one_by_one(addresses, first, jobs, in_flight),
+            ),
+            OURS_BATCH: (
+                settings.batch_jobs,
+                lambda first, jobs: create_in_batches(
+                    addresses, first, jobs, settings.batch_size, settings.batches_in_flight
+                ),
+            ),
+            OURS_REST: (
+                settings.rest_jobs,
+                lambda first, jobs: create_over_rest(system.rest_address, first, jobs, in_flight),
+            ),
+        }
+        for row, (jobs, submit) in rows.items():
 
-        def submit_and_wait(jobs: int) -> None:
-            create_one_by_one(addresses, numbers.take(), jobs, in_flight)
-            system.wait_drained(DRAIN_SECONDS)
+            def submit_and_wait(submit: Submit = submit, jobs: int = jobs) -> None:
+                submit(numbers.take(), jobs)
+                system.wait_drained(DRAIN_SECONDS)
 
-        submit_and_wait(settings.warm_up_jobs)
-        pids = {role: system.servers.pid(role) for role in PYTHON_ROLES}
-        # Unwatched: py-spy stops the process for each sample.
-        before = {role: thread_seconds(pid) for role, pid in pids.items()}
-        submit_and_wait(settings.grpc_jobs)
-        after = {role: thread_seconds(pid) for role, pid in pids.items()}
-        with ExitStack() as spies:
-            files = {
-                role: spies.enter_context(watched(pid, directory / f"{role}.stacks"))
-                for role, pid in pids.items()
-            }
-            submit_and_wait(settings.grpc_jobs)
-        for role, file in files.items():
-            stacks = read_stacks(file.read_text().splitlines())
-            spent = threads_used(pids[role], before[role], after[role])
-            micros = {name: seconds / settings.grpc_jobs * 1e6 for name, seconds in spent.items()}
-            in_all = sum(micros.values())
-            tell(f"\n{role}: {in_all:,.0f} µs of CPU a job\n")
-            rows = [[name, number(each)] for name, each in sorted(micros.items(), key=lambda item: -item[1])]
-            tell(table(["thread", "µs a job"], rows))
-            main = micros[MAIN]
-            for name, found, share in zip((MAIN, "all others"), stacks, (main, in_all - main), strict=True):
-                tell(f"\n{role}, {name}\n")
-                tell(tables(found, share))
+            tell(f"\n# {row}")
+            _profile_row(system, directory, submit_and_wait, jobs, tell)
+
+
+def _profile_row(
+    system: JobSystem,
+    directory: Path,
+    submit_and_wait: Callable[[], None],
+    jobs: int,
+    tell: Callable[[str], None],
+) -> None:
+    pids = {role: system.servers.pid(role) for role in PYTHON_ROLES}
+    # Unwatched: py-spy stops the process for each sample.
+    before = {role: thread_seconds(pid) for role, pid in pids.items()}
+    submit_and_wait()
+    after = {role: thread_seconds(pid) for role, pid in pids.items()}
+    with ExitStack() as spies:
+        files = {
+            role: spies.enter_context(watched(pid, directory / f"{role}.stacks"))
+            for role, pid in pids.items()
+        }
+        submit_and_wait()
+    for role, file in files.items():
+        stacks = read_stacks(file.read_text().splitlines())
+        spent = threads_used(pids[role], before[role], after[role])
+        micros = {name: seconds / jobs * 1e6 for name, seconds in spent.items()}
+        in_all = sum(micros.values())
+        tell(f"\n{role}: {in_all:,.0f} µs of CPU a job\n")
+        lines = [[name, number(each)] for name, each in sorted(micros.items(), key=lambda item: -item[1])]
+        tell(table(["thread", "µs a job"], lines))
+        main = micros[MAIN]
+        for name, found, share in zip((MAIN, "all others"), stacks, (main, in_all - main), strict=True):
+            tell(f"\n{role}, {name}\n")
+            tell(tables(found, share))
 
 
 def thread_seconds(pid: int) -> dict[int, float]:
