@@ -19,13 +19,14 @@ class Offered:
 
     def __init__(self) -> None:
         self.offers: list[Dispatch] = []
+        self.due_times: list[datetime] = []
         self.claims: list[UUID] = []
         self.withdrawals: list[UUID] = []
+        self.grace = DISPATCH_GRACE
 
-    grace = DISPATCH_GRACE
-
-    def offer(self, dispatch: Dispatch, _due_time: datetime) -> None:
+    def offer(self, dispatch: Dispatch, due_time: datetime) -> None:
         self.offers.append(dispatch)
+        self.due_times.append(due_time)
 
     def claimed(self, job_ids: Sequence[UUID]) -> None:
         self.claims += job_ids

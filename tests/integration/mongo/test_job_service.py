@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from api_server.domain.judgement import Taken
 from api_server.domain.steps import Claim, Step, Token
 from api_server.ports import JobStore
 from api_server.service import IdempotencyKey
+from tests.integration.mongo.jobs import document
 from tests.integration.mongo.services import Offered, service
 
 
@@ -97,6 +98,19 @@ async def test_a_job_is_offered_although_its_caller_has_gone(stores: MongoStores
             await asyncio.sleep(0.01)
     (dispatch,) = offered.offers
     assert (await service(stores).get(dispatch.job_id)).status is Status.QUEUED
+
+
+async def test_behind_a_backlog_new_jobs_are_due_later_and_the_dispatcher_knows_when(
+    stores: MongoStores,
+) -> None:
+    offered = Offered()
+    offered.grace = timedelta(seconds=20)
+    jobs = service(stores, offered=offered)
+    made = [await jobs.create(WANTED), *await jobs.create_batch([WANTED, WANTED])]
+    for job, due_time in zip(made, offered.due_times, strict=True):
+        assert isinstance(job, Job)
+        assert due_time == job.create_time + offered.grace
+        assert (await document(stores, job.id))["due_time"] == due_time
 
 
 async def test_a_claim_by_this_server_spares_the_job_its_mark(stores: MongoStores) -> None:
