@@ -1,7 +1,8 @@
 """How far a consumer group is in the partitions of a topic, and which records they have."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -11,6 +12,7 @@ from api_server.adapters.kafka_topics import UNREACHABLE, topic_of
 from api_server.domain.records import Log
 from api_server.outage import Outage
 
+T = TypeVar("T")
 NOTHING_COMMITTED = -1
 RETRY_AFTER = 1.0
 """Seconds after a failure in which nobody is asked, so that topics asked for in turn do not wait for one time limit
@@ -28,6 +30,7 @@ class KafkaLogs:
         self._time_limit = time_limit
         self._admin: AIOKafkaAdminClient | None = None
         self._reader: AIOKafkaConsumer | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._retry_at = 0.0
         self._outage = Outage("kafka_logs")
 
@@ -36,24 +39,47 @@ class KafkaLogs:
         if asyncio.get_running_loop().time() < self._retry_at:
             return None
         try:
-            async with asyncio.timeout(self._time_limit):
-                logs = await self._ask(topic_of(job_type), partitions, *await self._connected())
+            logs = await self._in_time(self._read(topic_of(job_type), partitions))
         except UNREACHABLE as error:
             self._retry_at = asyncio.get_running_loop().time() + RETRY_AFTER
             self._outage.failed(repr(error))
-            await self.close()
+            self._abandon()
             return None
         self._outage.succeeded()
         return logs
 
     async def close(self) -> None:
         """Let go of the connections; `read` makes new ones."""
-        admin, reader = self._admin, self._reader
+        self._abandon()
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=self._time_limit)
+
+    async def _in_time(self, step: Coroutine[Any, Any, T]) -> T:
+        """Raises TimeoutError. In a task of its own: aiokafka may keep a cancellation to itself, or let one of its own
+        leak out, and whoever asks must neither wait for ever nor be ended by that.
+        """
+        task = asyncio.create_task(step)
+        task.add_done_callback(_look_at)
+        try:
+            await asyncio.wait([task], timeout=self._time_limit)
+            if not task.done() or task.cancelled():
+                raise TimeoutError(f"no answer from Kafka within {self._time_limit:g} s")
+            return task.result()
+        finally:
+            task.cancel()
+
+    def _abandon(self) -> None:
+        """Close the connections in the background."""
+        for each in (self._reader and self._reader.stop, self._admin and self._admin.close):
+            if each is not None:
+                task = asyncio.create_task(each())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+                task.add_done_callback(_look_at)
         self._admin = self._reader = None
-        if reader is not None:
-            await reader.stop()
-        if admin is not None:
-            await admin.close()
+
+    async def _read(self, topic: str, partitions: Collection[int]) -> dict[int, Log]:
+        return await self._ask(topic, partitions, *await self._connected())
 
     async def _connected(self) -> tuple[AIOKafkaAdminClient, AIOKafkaConsumer]:
         if self._admin is None or self._reader is None:
@@ -96,3 +122,9 @@ class KafkaLogs:
                 first_time=None if first is None else first.timestamp,
             )
         return logs
+
+
+def _look_at(task: "asyncio.Task[Any]") -> None:
+    """Where nobody looks at a task's error, asyncio complains."""
+    if not task.cancelled():
+        task.exception()

@@ -75,7 +75,8 @@ class KafkaPublisher:
         write = self._in_background(self._write(producer, dispatches, places))
         await asyncio.wait([write], timeout=self._time_limit)
         try:
-            if not write.done():
+            # aiokafka may let a cancellation of its own leak out.
+            if not write.done() or write.cancelled():
                 raise TimeoutError(f"no answer from Kafka within {self._time_limit:g} s")
             write.result()
         except UNREACHABLE as error:

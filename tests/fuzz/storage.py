@@ -46,6 +46,11 @@ class Storage:
         found = self._jobs.find({"_id": {"$in": [UUID(each) for each in job_ids]}}, {"_id": 1})
         return {str(document["_id"]) async for document in found}
 
+    async def waiting(self) -> list[dict[str, Any]]:
+        """Jobs that are queued, as they are stored, without what callers said in them."""
+        left_out = {"payload": 0, "labels": 0, "history": 0}
+        return [document async for document in self._jobs.find({"status": Status.QUEUED.value}, left_out)]
+
     async def faults(self, since: datetime) -> list[str]:
         """What is wrong with the jobs that changed at `since` or later, and with those that do not say when."""
         undecoded = self._jobs.with_options(codec_options=RAW_CODEC)

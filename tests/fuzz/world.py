@@ -119,7 +119,10 @@ class World:
     async def finish(self) -> None:
         """Once all is played: nothing waits that could run, no key has outlived its job, and all was tried."""
         await self.do_a_good_job()
-        await _wait_for(self._nothing_waits, "no job waits that could run", deadline=60)
+        try:
+            await _wait_for(self._nothing_waits, "no job waits that could run", deadline=60)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; stored: {await self._storage.waiting()}") from None
         keys = await self._storage.keys_without_a_job()
         assert not keys, f"idempotency keys without a job: {keys}"
         one_sided = self.counts.one_sided()
