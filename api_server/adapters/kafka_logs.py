@@ -62,11 +62,13 @@ class KafkaLogs:
         task.add_done_callback(_look_at)
         try:
             await asyncio.wait([task], timeout=self._time_limit)
-            if not task.done() or task.cancelled():
-                raise TimeoutError(f"no answer from Kafka within {self._time_limit:g} s")
-            return task.result()
         finally:
-            task.cancel()
+            if task.cancel():
+                # Where it heeds that, it leaves no connection half made.
+                await asyncio.wait([task], timeout=self._time_limit)
+        if not task.done() or task.cancelled():
+            raise TimeoutError(f"no answer from Kafka within {self._time_limit:g} s")
+        return task.result()
 
     def _abandon(self) -> None:
         """Close the connections in the background."""
