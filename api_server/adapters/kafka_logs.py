@@ -1,18 +1,17 @@
 """How far a consumer group is in the partitions of a topic, and which records they have."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupLoadInProgressError, UnknownTopicOrPartitionError, for_code
 
+from api_server.adapters.kafka_tasks import KafkaTasks, result_of
 from api_server.adapters.kafka_topics import UNREACHABLE, topic_of
 from api_server.domain.records import Log
 from api_server.outage import Outage
 
-T = TypeVar("T")
 NOTHING_COMMITTED = -1
 RETRY_AFTER = 1.0
 """Seconds after a failure in which nobody is asked, so that topics asked for in turn do not wait for one time limit
@@ -30,7 +29,8 @@ class KafkaLogs:
         self._time_limit = time_limit
         self._admin: AIOKafkaAdminClient | None = None
         self._reader: AIOKafkaConsumer | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        # Of a question that failed the outage is told; of connections let go of there is nothing to tell.
+        self._tasks = KafkaTasks(on_error=lambda _error: None)
         self._retry_at = 0.0
         self._outage = Outage("kafka_logs")
 
@@ -39,7 +39,7 @@ class KafkaLogs:
         if asyncio.get_running_loop().time() < self._retry_at:
             return None
         try:
-            logs = await self._in_time(self._read(topic_of(job_type), partitions))
+            logs = await self._answer(topic_of(job_type), partitions)
         except UNREACHABLE as error:
             self._retry_at = asyncio.get_running_loop().time() + RETRY_AFTER
             self._outage.failed(repr(error))
@@ -51,34 +51,26 @@ class KafkaLogs:
     async def close(self) -> None:
         """Let go of the connections; `read` makes new ones."""
         self._abandon()
-        if self._closing:
-            await asyncio.wait(self._closing, timeout=self._time_limit)
+        await self._tasks.wait(self._time_limit)
 
-    async def _in_time(self, step: Coroutine[Any, Any, T]) -> T:
-        """Raises TimeoutError. In a task of its own: aiokafka may keep a cancellation to itself, or let one of its own
-        leak out, and whoever asks must neither wait for ever nor be ended by that.
-        """
-        task = asyncio.create_task(step)
-        task.add_done_callback(_look_at)
+    async def _answer(self, topic: str, partitions: Collection[int]) -> dict[int, Log]:
+        """Raises one of UNREACHABLE, in twice the time limit at the latest."""
+        reading = self._tasks.start(self._read(topic, partitions))
         try:
-            await asyncio.wait([task], timeout=self._time_limit)
+            return await result_of(reading, self._time_limit)
         finally:
-            if task.cancel():
+            if reading.cancel():
                 # Where it heeds that, it leaves no connection half made.
-                await asyncio.wait([task], timeout=self._time_limit)
-        if not task.done() or task.cancelled():
-            raise TimeoutError(f"no answer from Kafka within {self._time_limit:g} s")
-        return task.result()
+                await asyncio.wait([reading], timeout=self._time_limit)
 
     def _abandon(self) -> None:
         """Close the connections in the background."""
-        for each in (self._reader and self._reader.stop, self._admin and self._admin.close):
-            if each is not None:
-                task = asyncio.create_task(each())
-                self._closing.add(task)
-                task.add_done_callback(self._closing.discard)
-                task.add_done_callback(_look_at)
+        admin, reader = self._admin, self._reader
         self._admin = self._reader = None
+        if reader is not None:
+            self._tasks.start(reader.stop())
+        if admin is not None:
+            self._tasks.start(admin.close())
 
     async def _read(self, topic: str, partitions: Collection[int]) -> dict[int, Log]:
         return await self._ask(topic, partitions, *await self._connected())
@@ -124,9 +116,3 @@ class KafkaLogs:
                 first_time=None if first is None else first.timestamp,
             )
         return logs
-
-
-def _look_at(task: "asyncio.Task[Any]") -> None:
-    """Where nobody looks at a task's error, asyncio complains."""
-    if not task.cancelled():
-        task.exception()

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer
 from api_server.adapters.dispatch_record import encode
 from api_server.adapters.kafka_logs import KafkaLogs
 from api_server.adapters.kafka_shares import Shares
+from api_server.adapters.kafka_tasks import KafkaTasks, result_of
 from api_server.adapters.kafka_topics import UNREACHABLE, KafkaTopics, topic_of
 from api_server.domain.job import Dispatch
 from api_server.domain.records import Log, Place
@@ -60,7 +61,7 @@ class KafkaPublisher:
         self._connecting = asyncio.Lock()
         self._retry_at = 0.0
         self._shares = Shares()
-        self._background: set[asyncio.Task[None]] = set()
+        self._tasks = KafkaTasks(on_error=lambda error: log.debug("kafka_write_given_up", reason=repr(error)))
         self._outage = Outage("kafka")
 
     async def publish(self, dispatches: Sequence[Dispatch]) -> list[Place | None]:
@@ -72,13 +73,9 @@ class KafkaPublisher:
         if producer is None:
             return places
         # Not cancelled when time is up: aiokafka would be left with failures that nobody looks at.
-        write = self._in_background(self._write(producer, dispatches, places))
-        await asyncio.wait([write], timeout=self._time_limit)
+        write = self._tasks.start(self._write(producer, dispatches, places))
         try:
-            # aiokafka may let a cancellation of its own leak out.
-            if not write.done() or write.cancelled():
-                raise TimeoutError(f"no answer from Kafka within {self._time_limit:g} s")
-            write.result()
+            await result_of(write, self._time_limit)
         except UNREACHABLE as error:
             self._failed(error)
             self._abandon(producer)
@@ -94,8 +91,7 @@ class KafkaPublisher:
         """Let go of the connections."""
         if self._producer is not None:
             self._abandon(self._producer)
-        if self._background:
-            await asyncio.wait(self._background, timeout=self._time_limit)
+        await self._tasks.wait(self._time_limit)
 
     async def _connected(self) -> AIOKafkaProducer | None:
         async with self._connecting:
@@ -129,19 +125,8 @@ class KafkaPublisher:
     def _abandon(self, producer: AIOKafkaProducer) -> None:
         """Stop it in the background: it first waits for its batches, until each is written or given up."""
         if self._producer is not None and self._producer is producer:
-            self._in_background(producer.stop())
+            self._tasks.start(producer.stop())
             self._producer = None
-
-    def _in_background(self, step: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(step)
-        self._background.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.debug("kafka_write_given_up", reason=repr(error))
 
     async def _write(
         self, producer: AIOKafkaProducer, dispatches: Sequence[Dispatch], places: list[Place | None]
