@@ -49,7 +49,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         await dispatcher.start()
         opened.push_async_callback(dispatcher.stop)
 
-        reach = StoreReach(stores.ping, settings.heartbeat_interval)
+        reach = StoreReach(stores.ping, settings.heartbeat_interval, stores.clock.steady_seconds)
         server = make_server(settings, stores, dispatcher, reach)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)

@@ -13,7 +13,7 @@ import structlog
 from api_server.domain.errors import StoreUnavailable
 from api_server.due_scans import DueScan, LapseScan
 from api_server.outage import Outage
-from api_server.ports import Clock, DueStore, LeaderLease, Publisher
+from api_server.ports import DatabaseClock, DueStore, LeaderLease, Publisher
 from api_server.tenure import Leadership
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ class DueLoop:
         store: DueStore,
         lease: LeaderLease,
         publisher: Publisher,
-        clock: Clock,
+        clock: DatabaseClock,
         types: tuple[str, ...],
         job_lease: float,
         heartbeat_interval: float = 0.0,
@@ -40,7 +40,7 @@ class DueLoop:
         # A lease is moved when under half is left, so a longer silence of ours may have cost a live worker its lease.
         margin = job_lease / 2 - heartbeat_interval
         self._leadership = Leadership(lease, str(uuid4()), max_silence=margin)
-        self._lapses = LapseScan(store, self._leadership.unbroken_seconds, job_lease)
+        self._lapses = LapseScan(store, self._leadership.unbroken_seconds, clock.steady_seconds, job_lease)
         self._due = DueScan(store, publisher, types)
         self._outage = Outage("mongodb")
         self._tasks: list[asyncio.Task[None]] = []

@@ -25,23 +25,31 @@ class LapseScan:
     """Puts jobs whose lease has run out back to queued."""
 
     def __init__(
-        self, store: DueStore, unbroken_seconds: Callable[[], float | None], job_lease: float
+        self,
+        store: DueStore,
+        unbroken_seconds: Callable[[], float | None],
+        steady_seconds: Callable[[], float],
+        job_lease: float,
     ) -> None:
-        """`unbroken_seconds`: for how long heartbeats could be served; None: they cannot."""
+        """`unbroken_seconds`: for how long heartbeats could be served; None: they cannot. `steady_seconds`: for how long
+        the database's time has not jumped.
+        """
         self._store = store
         self._unbroken_seconds = unbroken_seconds
+        self._steady_seconds = steady_seconds
         self._job_lease = job_lease
 
     async def run_once(self, now: datetime) -> int:
         """End leases, unless their holders may have been kept from prolonging them; how many. Raises StoreUnavailable.
 
         Only after a whole lease in which heartbeats could be served is silence a worker's own. A new leader does not
-        know what was before, so it waits too.
+        know what was before, so it waits too. So does everybody when the database's time has jumped: within a lease,
+        heartbeats move all leases to the new time.
         """
         lapsed = 0
         for _ in range(MAX_LAPSE_BATCHES):
             unbroken = self._unbroken_seconds()
-            if unbroken is None or unbroken < self._job_lease:
+            if unbroken is None or min(unbroken, self._steady_seconds()) < self._job_lease:
                 break
             count = await self._store.lapse(now, BATCH)
             lapsed += count

@@ -25,7 +25,14 @@ class Clock(Protocol):
     """The database's time, so that no two processes compare their own clocks."""
 
     def now(self) -> datetime:
-        """Aware, UTC, cut to milliseconds, never earlier than what it said before."""
+        """Aware, UTC, cut to milliseconds, never earlier than what it said before, and never ahead of the database."""
+
+
+class DatabaseClock(Clock, Protocol):
+    """A clock that notices when the database's time jumps: at an election for example, for members' clocks differ."""
+
+    def steady_seconds(self) -> float:
+        """For how long the time has gone on without a jump. Leases were given in the time before it."""
 
 
 Outcome = Taken | JobNotFound | TransitionRefused | InvalidArgument

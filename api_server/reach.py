@@ -1,4 +1,4 @@
-"""For how long this server has been able to reach the store, and so to serve heartbeats."""
+"""For how long this server has been able to reach the store, and so to serve heartbeats and to judge their times."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -27,10 +27,14 @@ class StoreReach:
         self,
         ping: Callable[[], Awaitable[None]],
         heartbeat_interval: float,
+        steady_seconds: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ping` raises StoreUnavailable unless the store answers."""
+        """`ping` raises StoreUnavailable unless the store answers. `steady_seconds`: for how long the store's time, in
+        which heartbeats are noted, has not jumped.
+        """
         self._ping = ping
+        self._steady_seconds = steady_seconds
         self._monotonic = monotonic
         self._tenure = Tenure(max_silence=LONGEST_BREAK * heartbeat_interval)
         self.interval = min(LONGEST_INTERVAL, heartbeat_interval / 2)
@@ -53,5 +57,6 @@ class StoreReach:
         return answered
 
     def unbroken_seconds(self) -> float | None:
-        """How long the store has been within reach without a break; None: it is not."""
-        return self._tenure.seconds(self._monotonic())
+        """How long the store has been within reach without a break or a jump of its time; None: it is not."""
+        unbroken = self._tenure.seconds(self._monotonic())
+        return None if unbroken is None else min(unbroken, self._steady_seconds())

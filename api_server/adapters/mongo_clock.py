@@ -7,18 +7,26 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from api_server.adapters.time_bounds import Bounds, combined, of_answer
 from api_server.domain.errors import StoreUnavailable
 
 REFRESH_SECONDS = 10.0
 MILLISECOND = timedelta(milliseconds=1)
-SLOW_SECONDS = 0.5
-"""An answer slower than this says too little about the time; half of it is the error."""
+QUICK_SECONDS = 0.05
+"""Once the time is known this well, `start` asks no further."""
+START_QUESTIONS = 5
+"""So often does `start` ask at most."""
+JUMP_SECONDS = 0.25
+"""The database's time has jumped when it differs by more than this from what was expected."""
 
 log = structlog.get_logger()
 
 
 class MongoClock:
-    """See api_server.ports.Clock. `read_time` asks the database; `monotonic` counts seconds.
+    """See api_server.ports.DatabaseClock. `read_time` asks the database; `monotonic` counts seconds.
+
+    `now` is the earliest time that the database's clock can show, so it is never ahead: no schedule starts early, no
+    lease ends early. It is behind by the round trip of the quickest answers.
 
     `start` must succeed once before `now` is used.
     """
@@ -28,27 +36,46 @@ class MongoClock:
     ) -> None:
         self._read_time = read_time
         self._monotonic = monotonic
-        self._base: tuple[datetime, float] | None = None
+        self._bounds: Bounds | None = None
         self._latest = datetime.min.replace(tzinfo=UTC)
         self._elapsed = -1
-        """Milliseconds since the base, at the latest look."""
+        """Milliseconds since the bounds were set, at the latest look."""
+        self._steady_since = 0.0
         self._refreshing: asyncio.Task[None] | None = None
 
     def now(self) -> datetime:
         """UTC, in milliseconds as the database has them, never earlier than what it said before."""
-        if self._base is None:
-            raise RuntimeError("the clock has not been started")
-        time_then, monotonic_then = self._base
+        bounds = self.bounds
         # Several looks in the same millisecond, which busy servers take, cost little.
-        elapsed = round((self._monotonic() - monotonic_then) * 1_000_000) // 1000
+        elapsed = round((self._monotonic() - bounds.at) * 1_000_000) // 1000
         if elapsed != self._elapsed:
             self._elapsed = elapsed
-            self._latest = max(self._latest, time_then + elapsed * MILLISECOND)
+            time = bounds.earliest + elapsed * MILLISECOND
+            self._latest = max(self._latest, time.replace(microsecond=time.microsecond // 1000 * 1000))
         return self._latest
 
+    def steady_seconds(self) -> float:
+        """See the port."""
+        return max(0.0, self._monotonic() - self._steady_since)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What is known of the database's clock."""
+        if self._bounds is None:
+            raise RuntimeError("the clock has not been started")
+        return self._bounds
+
     async def start(self) -> None:
-        """Ask once, then go on asking every REFRESH_SECONDS. Raises StoreUnavailable."""
-        await self.refresh()
+        """Ask until the time is known well, then go on asking every REFRESH_SECONDS. Raises StoreUnavailable.
+
+        The first answer may be slow, during an election for example.
+        """
+        for _ in range(START_QUESTIONS):
+            await self.refresh()
+            if self.bounds.width <= QUICK_SECONDS:
+                break
+        else:
+            log.warning("clock_not_exact", seconds=round(self.bounds.width, 3))
         self._refreshing = asyncio.create_task(self._keep_refreshing())
 
     async def stop(self) -> None:
@@ -58,12 +85,21 @@ class MongoClock:
 
     async def refresh(self) -> None:
         """Ask the database. Raises StoreUnavailable."""
-        before = self._monotonic()
-        answer = await self._read_time()
-        took = self._monotonic() - before
-        if self._base is None or took < SLOW_SECONDS:
-            self._base = answer, before + took / 2
-            self._elapsed = -1
+        asked_at = self._monotonic()
+        shown = await self._read_time()
+        self._learn(of_answer(shown, asked_at, self._monotonic()))
+
+    def _learn(self, answer: Bounds) -> None:
+        if self._bounds is None:
+            self._bounds, self._steady_since = answer, answer.at
+            return
+        self._bounds, jump = combined(self._bounds, answer)
+        self._elapsed = -1
+        if abs(jump) > JUMP_SECONDS:
+            # `now` stands still until the database's time has come to where it was.
+            stands_for = (self._latest - answer.earliest).total_seconds()
+            self._steady_since = answer.at + max(0.0, stands_for)
+            log.warning("database_time_jumped", seconds=round(jump, 3))
 
     async def _keep_refreshing(self) -> None:
         while True:

@@ -132,7 +132,14 @@ class MongoLeaderLease:
         self._writes = writes
 
     async def acquire(self, holder: str, seconds: float) -> bool:
-        free = {"$not": [{"$gt": ["$expire_time", "$$NOW"]}]}
+        # One that ends later than any that is given now was given by a primary whose clock was ahead.
+        given = {
+            "$and": [
+                {"$gt": ["$expire_time", "$$NOW"]},
+                {"$lte": ["$expire_time", {"$add": ["$$NOW", round(2000 * seconds)]}]},
+            ]
+        }
+        free = {"$not": [given]}
         mine = {"$or": [{"$eq": ["$holder", {"$literal": holder}]}, free]}
         expire_time = {"$add": ["$$NOW", round(seconds * 1000)]}
         take = {

@@ -35,14 +35,21 @@ def due(place: Place | None = None, job_type: str = "compute", due_time: datetim
 async def test_leases_are_ended_only_after_one_unbroken_lease() -> None:
     store, unbroken = FakeDueStore(), [None, 0.0, 14.9, 15.0]
     store.expired = 3
-    scan = LapseScan(store, lambda: unbroken.pop(0), job_lease=15.0)
+    scan = LapseScan(store, lambda: unbroken.pop(0), lambda: 60.0, job_lease=15.0)
     assert [await scan.run_once(NOW) for _ in range(4)] == [0, 0, 0, 3]
+
+
+async def test_after_a_jump_of_the_databases_time_no_lease_is_ended_for_one_lease() -> None:
+    store, steady = FakeDueStore(), [0.0, 14.9, 15.0]
+    store.expired = 3
+    scan = LapseScan(store, lambda: 60.0, lambda: steady.pop(0), job_lease=15.0)
+    assert [await scan.run_once(NOW) for _ in range(3)] == [0, 0, 3]
 
 
 async def test_one_pass_ends_many_leases_but_not_without_end() -> None:
     store = FakeDueStore()
     store.expired = BATCH * MAX_LAPSE_BATCHES + 1
-    scan = LapseScan(store, lambda: 60.0, job_lease=15.0)
+    scan = LapseScan(store, lambda: 60.0, lambda: 60.0, job_lease=15.0)
     assert await scan.run_once(NOW) == BATCH * MAX_LAPSE_BATCHES
     assert await scan.run_once(NOW) == 1
 

@@ -3,28 +3,41 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from api_server.adapters.mongo_clock import SLOW_SECONDS, MongoClock
+from api_server.adapters.mongo_clock import JUMP_SECONDS, QUICK_SECONDS, START_QUESTIONS, MongoClock
+from api_server.adapters.time_bounds import DRIFT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+A_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Machine:
-    """A database's clock and this process's; an answer takes `delay` seconds, half of it each way."""
+    """A database's clock and this process's; a question takes `there` seconds, its answer `back`."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
         self.shift = timedelta(0)
-        self.delay = 0.0
+        self.there = self.back = 0.0
+        self.delays: list[tuple[float, float]] = []
+        """Of the next questions, before `there` and `back` count."""
 
     def monotonic(self) -> float:
         return self.seconds
 
+    @property
+    def time(self) -> datetime:
+        """What the database's clock shows."""
+        return START + self.shift + timedelta(seconds=self.seconds - 100)
+
     async def read_time(self) -> datetime:
-        self.seconds += self.delay / 2
-        answer = START + self.shift + timedelta(seconds=self.seconds - 100)
-        self.seconds += self.delay / 2
-        return answer
+        there, back = self.delays.pop(0) if self.delays else (self.there, self.back)
+        self.seconds += there
+        shown = self.time.replace(microsecond=self.time.microsecond // 1000 * 1000)
+        self.seconds += back
+        return shown
 
 
 def clock_of(machine: Machine) -> MongoClock:
@@ -39,12 +52,57 @@ async def test_time_goes_on_between_answers() -> None:
     assert clock.now() == START + timedelta(milliseconds=1234)
 
 
-async def test_half_of_the_way_there_and_back_is_added() -> None:
+@pytest.mark.parametrize("slow", [(1.9, 0.0), (0.95, 0.95), (0.0, 1.9)])
+async def test_a_slow_first_answer_neither_sets_the_clock_ahead_nor_stays(slow: tuple[float, float]) -> None:
     machine = Machine()
-    machine.delay = 0.2
+    machine.delays = [slow, (0.3, 0.3), (0.001, 0.001)]
     clock = clock_of(machine)
-    await clock.refresh()
-    assert clock.now() == START + timedelta(milliseconds=200)
+    await clock.start()
+    await clock.stop()
+    assert machine.time - timedelta(seconds=QUICK_SECONDS) <= clock.now() <= machine.time
+
+
+async def test_a_database_that_answers_slowly_each_time_holds_no_start_up_for_ever() -> None:
+    machine = Machine()
+    machine.there = machine.back = QUICK_SECONDS
+    clock = clock_of(machine)
+    with capture_logs() as logs:
+        await clock.start()
+        await clock.stop()
+    assert machine.seconds == pytest.approx(100 + START_QUESTIONS * 2 * QUICK_SECONDS)
+    assert [entry["event"] for entry in logs] == ["clock_not_exact"]
+    assert machine.time - timedelta(seconds=2 * QUICK_SECONDS) <= clock.now() <= machine.time
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 2),
+            st.floats(0, 2),
+            st.floats(0, 20),
+            st.floats(-DRIFT, DRIFT, allow_subnormal=False),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+async def test_the_clock_is_never_ahead_and_behind_by_the_quickest_way_at_most(
+    questions: list[tuple[float, float, float, float]],
+) -> None:
+    """Each question: its way there and back, how long nothing is asked afterwards, and how fast the clocks come apart."""
+    machine = Machine()
+    clock = clock_of(machine)
+    behind = float("inf")
+    for there, back, pause, drift in questions:
+        machine.there, machine.back = there, back
+        await clock.refresh()
+        behind = min(behind, there + back)
+        assert clock.now() <= machine.time
+        assert machine.time - clock.now() <= timedelta(seconds=behind + 0.003)
+        machine.seconds += pause
+        machine.shift += timedelta(seconds=pause * drift)
+        behind += 2 * DRIFT * (pause + there + back) + 0.005
+    assert clock.steady_seconds() == pytest.approx(machine.seconds - 100 - sum(questions[0][:2]))
 
 
 async def test_time_never_goes_backwards() -> None:
@@ -59,13 +117,63 @@ async def test_time_never_goes_backwards() -> None:
     assert clock.now() == before + timedelta(seconds=1)
 
 
-async def test_slow_answer_does_not_replace_a_better_one() -> None:
+async def test_a_slow_answer_does_not_replace_a_better_one() -> None:
     machine = Machine()
     clock = clock_of(machine)
     await clock.refresh()
-    machine.delay, machine.shift = SLOW_SECONDS * 2, timedelta(hours=1)
+    machine.there, machine.back = 0.0, 2.0
     await clock.refresh()
-    assert clock.now() == START + timedelta(seconds=SLOW_SECONDS * 2)
+    assert machine.time - 3 * A_MILLISECOND <= clock.now() <= machine.time
+
+
+# --- Jumps ---
+
+
+@pytest.mark.parametrize("seconds", [16.0, 60.0, JUMP_SECONDS + 0.1])
+@pytest.mark.parametrize("delay", [0.0, 0.04])
+async def test_a_jump_ahead_is_followed_at_once_and_begins_the_steady_time_anew(
+    seconds: float, delay: float
+) -> None:
+    machine = Machine()
+    clock = clock_of(machine)
+    await clock.refresh()
+    machine.seconds += 100
+    assert clock.steady_seconds() == 100
+    machine.shift, machine.there, machine.back = timedelta(seconds=seconds), delay / 2, delay / 2
+    with capture_logs() as logs:
+        await clock.refresh()
+    assert machine.time - timedelta(seconds=delay + 0.002) <= clock.now() <= machine.time
+    assert clock.steady_seconds() == 0
+    assert [entry["event"] for entry in logs] == ["database_time_jumped"]
+    assert logs[0]["seconds"] == pytest.approx(seconds, abs=0.15)
+    machine.seconds += 3
+    assert clock.steady_seconds() == 3
+
+
+async def test_after_a_jump_back_the_time_is_steady_only_once_it_goes_on() -> None:
+    machine = Machine()
+    clock = clock_of(machine)
+    await clock.refresh()
+    machine.seconds += 100
+    clock.now()
+    machine.shift = timedelta(seconds=-60)
+    await clock.refresh()
+    machine.seconds += 59
+    await clock.refresh()
+    assert clock.steady_seconds() == 0
+    machine.seconds += 11
+    assert clock.steady_seconds() == pytest.approx(10, abs=0.1)
+
+
+async def test_what_clocks_differ_by_every_day_is_no_jump() -> None:
+    machine = Machine()
+    clock = clock_of(machine)
+    await clock.refresh()
+    machine.seconds += 10
+    machine.shift = timedelta(seconds=JUMP_SECONDS)
+    await clock.refresh()
+    assert clock.steady_seconds() == 10
+    assert machine.time - 2 * A_MILLISECOND <= clock.now() <= machine.time
 
 
 def test_clock_that_was_not_started_says_so() -> None:

@@ -1,5 +1,7 @@
 """For how long the store has been within reach."""
 
+import math
+
 import pytest
 
 from api_server.domain.errors import StoreUnavailable
@@ -24,6 +26,10 @@ class Store:
             raise self.fault
 
 
+def always_steady() -> float:
+    return math.inf
+
+
 async def checked(store: Store, reach: StoreReach, times: int) -> None:
     for _ in range(times):
         assert await reach.check()
@@ -32,7 +38,7 @@ async def checked(store: Store, reach: StoreReach, times: int) -> None:
 
 async def test_the_store_is_out_of_reach_until_it_has_answered() -> None:
     store = Store()
-    reach = StoreReach(store.ping, 1.0, store.time)
+    reach = StoreReach(store.ping, 1.0, always_steady, store.time)
     assert reach.unbroken_seconds() is None
     await checked(store, reach, 10)
     assert reach.unbroken_seconds() == 10 * reach.interval
@@ -41,7 +47,7 @@ async def test_the_store_is_out_of_reach_until_it_has_answered() -> None:
 @pytest.mark.parametrize("fault", [StoreUnavailable(), RuntimeError("a fault of our own")])
 async def test_a_ping_without_an_answer_breaks_it_and_the_count_begins_anew(fault: Exception) -> None:
     store = Store()
-    reach = StoreReach(store.ping, 1.0, store.time)
+    reach = StoreReach(store.ping, 1.0, always_steady, store.time)
     await checked(store, reach, 10)
     store.fault = fault
     assert not await reach.check()
@@ -56,7 +62,7 @@ async def test_a_process_that_stood_still_knows_it_before_the_next_ping(
     stood_still: float, unbroken: bool
 ) -> None:
     store = Store()
-    reach = StoreReach(store.ping, 1.0, store.time)
+    reach = StoreReach(store.ping, 1.0, always_steady, store.time)
     await checked(store, reach, 10)
     store.now += stood_still - reach.interval
     assert (reach.unbroken_seconds() is not None) is unbroken
@@ -64,7 +70,7 @@ async def test_a_process_that_stood_still_knows_it_before_the_next_ping(
 
 async def test_a_store_that_answers_too_slowly_is_not_within_reach_all_the_time() -> None:
     store = Store()
-    reach = StoreReach(store.ping, 1.0, store.time)
+    reach = StoreReach(store.ping, 1.0, always_steady, store.time)
     store.takes = 1.6
     assert await reach.check()
     assert reach.unbroken_seconds() is None
@@ -74,8 +80,15 @@ async def test_a_store_that_answers_too_slowly_is_not_within_reach_all_the_time(
 def test_pings_come_often_enough_and_a_break_that_goes_unnoticed_makes_nobody_look_dead(
     heartbeat_interval: float,
 ) -> None:
-    reach = StoreReach(Store().ping, heartbeat_interval)
+    reach = StoreReach(Store().ping, heartbeat_interval, always_steady)
     longest_break = LONGEST_BREAK * heartbeat_interval
     assert reach.interval < longest_break
     # The latest heartbeat came an interval before the break.
     assert heartbeat_interval + longest_break < MISSED_HEARTBEATS * heartbeat_interval
+
+
+async def test_a_jump_of_the_stores_time_begins_the_count_anew() -> None:
+    store, steady = Store(), [100.0, 0.0, 2.0]
+    reach = StoreReach(store.ping, 1.0, lambda: steady.pop(0), store.time)
+    await checked(store, reach, 10)
+    assert [reach.unbroken_seconds() for _ in range(3)] == [5.0, 0.0, 2.0]

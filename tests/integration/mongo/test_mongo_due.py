@@ -168,3 +168,12 @@ async def test_leases_of_different_names_are_apart(empty_stores: MongoStores) ->
     other = MongoLeaderLease(empty_stores.due_lease._leases, "other", Writes())
     assert await empty_stores.due_lease.acquire("a", 30)
     assert await other.acquire("b", 30)
+
+
+async def test_a_leaders_lease_that_was_given_by_a_clock_far_ahead_is_free(empty_stores: MongoStores) -> None:
+    lease = empty_stores.due_lease
+    assert await lease.acquire("first", 5.0)
+    await lease._leases.update_one({}, [{"$set": {"expire_time": {"$add": ["$$NOW", 9_000]}}}])
+    assert not await lease.acquire("second", 5.0)
+    await lease._leases.update_one({}, [{"$set": {"expire_time": {"$add": ["$$NOW", 60_000]}}}])
+    assert await lease.acquire("second", 5.0)
