@@ -7,7 +7,8 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from api_server.adapters.mongo_client import READ_SECONDS, Collection, Document, within
+from api_server.adapters.mongo_client import Collection, Document
+from api_server.adapters.mongo_reads import Reads
 from api_server.adapters.mongo_writes import Writes, pauses, resend
 from api_server.domain.fleet import Fleet
 
@@ -18,18 +19,18 @@ WISH = "fleet"
 class MongoFleetStore:
     """See api_server.ports.FleetStore."""
 
-    def __init__(self, fleet: Collection, writes: Writes) -> None:
+    def __init__(self, fleet: Collection, reads: Reads, writes: Writes) -> None:
         self._fleet = fleet
+        self._reads = reads
         self._writes = writes
 
     async def fleet(self) -> Fleet:
-        async with within(READ_SECONDS):
-            return await self._read()
+        return await self._reads.run(self._read)
 
     async def change(self, change: Callable[[Fleet], Fleet]) -> Fleet:
         async def write() -> Fleet:
             for pause in pauses():
-                stored = await resend(self._read)
+                stored = await resend(partial(self._reads.up_to_date, self._read))
                 wish = change(stored)
                 # Sent again after it was stored, it does not match, and the next round finds nothing to change.
                 if wish == stored or await resend(partial(self._replace, stored, wish)):

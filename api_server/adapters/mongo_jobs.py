@@ -24,6 +24,7 @@ from api_server.adapters.mongo_documents import decode_job, to_document, to_trie
 from api_server.adapters.mongo_lapses import lose_all
 from api_server.adapters.mongo_listing import PAGE_BYTES, read_page
 from api_server.adapters.mongo_plan import Statement, Step, encode_step, plan
+from api_server.adapters.mongo_reads import Reads
 from api_server.adapters.mongo_writes import Writes, pauses, resend
 from api_server.domain.errors import AnswerTooLarge, JobIdTaken
 from api_server.domain.job import Job, ProgressNote, Status
@@ -38,10 +39,11 @@ from service_runtime.errors import InvalidArgument
 class MongoJobStore:
     """See api_server.ports.JobStore."""
 
-    def __init__(self, jobs: Collection, writes: Writes) -> None:
+    def __init__(self, jobs: Collection, reads: Reads, writes: Writes) -> None:
         self._jobs = jobs
+        self._reads = reads
         self._undecoded = jobs.with_options(codec_options=RAW_CODEC)
-        # On a primary just elected a majority read may be older than a claim that was acknowledged.
+        # As the primary has it, a write included that a majority does not have yet.
         self._latest = jobs.with_options(read_concern=ReadConcern("local"))
         self._writes = writes
 
@@ -61,9 +63,10 @@ class MongoJobStore:
         return [outcomes[job.id] for job, _ in jobs]
 
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
-        async with within(READ_SECONDS):
-            cursor = self._undecoded.find({"_id": {"$in": list(job_ids)}})
-            documents, are_all = await read_up_to(cursor, PAGE_BYTES)
+        where = {"_id": {"$in": list(job_ids)}}
+        documents, are_all = await self._reads.run(
+            lambda: read_up_to(self._undecoded.find(where), PAGE_BYTES)
+        )
         if not are_all:
             raise AnswerTooLarge(PAGE_BYTES)
         found = {job.id: job for job in map(decode_job, documents)}
@@ -87,8 +90,7 @@ class MongoJobStore:
             return {document["_id"]: to_tries(document) async for document in cursor}
 
     async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
-        async with within(READ_SECONDS):
-            return await read_page(self._jobs, wanted, after, size)
+        return await self._reads.run(lambda: read_page(self._jobs, wanted, after, size))
 
     async def move_leases(
         self, worker_id: str, job_ids: Sequence[UUID], now: datetime, lease_seconds: float
@@ -158,7 +160,7 @@ class MongoJobStore:
             there = await resend(partial(self._insert_once, documents))
             outcomes |= {job_id: jobs[job_id] for job_id in documents if job_id not in there}
             if there:
-                outcomes |= await resend(partial(self._compare, there, jobs))
+                outcomes |= await resend(partial(self._reads.up_to_date, partial(self._compare, there, jobs)))
             # Those not found are stored, but not yet by a majority.
             documents = {job_id: each for job_id, each in documents.items() if job_id not in outcomes}
             if not documents:
@@ -221,7 +223,7 @@ class MongoJobStore:
         transitions = [step.transition for step in statement.steps]
         if answer.matched_count == len(transitions):
             return {each.job_id: Taken(each.change.status, each.attempt_after) for each in transitions}
-        return await resend(lambda: self._read_back(transitions))
+        return await resend(partial(self._reads.up_to_date, partial(self._read_back, transitions)))
 
     async def _read_back(self, transitions: Sequence[Transition]) -> Mapping[UUID, Judgement]:
         by_id = {transition.job_id: transition for transition in transitions}

@@ -12,6 +12,7 @@ from api_server.adapters.mongo_fleet import MongoFleetStore
 from api_server.adapters.mongo_indexes import create_indexes, set_retention
 from api_server.adapters.mongo_jobs import MongoJobStore
 from api_server.adapters.mongo_keys import MongoKeyStore
+from api_server.adapters.mongo_reads import Reads
 from api_server.adapters.mongo_workers import MongoWorkerStore
 from api_server.adapters.mongo_writes import Writes
 
@@ -61,16 +62,17 @@ async def connect(uri: str, database: str, retention: int | None = None) -> Asyn
             collections = client[database]
             await create_indexes(collections)
             await set_retention(collections, retention)
+            reads = Reads(client, collections["elections"], writes)
             jobs = collections["jobs"]
             yield MongoStores(
                 client=client,
                 clock=clock,
-                jobs=MongoJobStore(jobs, writes),
+                jobs=MongoJobStore(jobs, reads, writes),
                 due=MongoDueStore(jobs, writes),
                 due_lease=MongoLeaderLease(collections["leases"], DUE_LEASE, writes),
                 keys=MongoKeyStore(collections["keys"], writes),
-                fleet=MongoFleetStore(collections["fleet"], writes),
-                workers=MongoWorkerStore(collections["worker_names"], writes, clock),
+                fleet=MongoFleetStore(collections["fleet"], reads, writes),
+                workers=MongoWorkerStore(collections["worker_names"], reads, writes, clock),
             )
         finally:
             await writes.drain()

@@ -11,8 +11,9 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from api_server.adapters.mongo_client import READ_SECONDS, Collection, Document, within
+from api_server.adapters.mongo_client import Collection, Document
 from api_server.adapters.mongo_indexes import WORKER_SECONDS
+from api_server.adapters.mongo_reads import Reads
 from api_server.adapters.mongo_writes import Writes, pauses, resend
 from api_server.domain.fleet import Worker, WorkerIdentity, WorkerReport
 from api_server.ports import Clock
@@ -21,8 +22,9 @@ from api_server.ports import Clock
 class MongoWorkerStore:
     """See api_server.ports.WorkerStore."""
 
-    def __init__(self, names: Collection, writes: Writes, clock: Clock) -> None:
+    def __init__(self, names: Collection, reads: Reads, writes: Writes, clock: Clock) -> None:
         self._names = names
+        self._reads = reads
         self._writes = writes
         self._clock = clock
 
@@ -67,9 +69,12 @@ class MongoWorkerStore:
 
     async def workers(self) -> list[Worker]:
         since = self._clock.now() - timedelta(seconds=WORKER_SECONDS)
-        async with within(READ_SECONDS):
+
+        async def read() -> list[Worker]:
             cursor = self._names.find({"last_heartbeat_time": {"$gte": since}}).sort("worker_id", 1)
             return [_to_worker(document) async for document in cursor]
+
+        return await self._reads.run(read)
 
     async def _holder(self, name: str) -> Worker | None:
         document = await self._names.find_one({"_id": name})

@@ -145,7 +145,9 @@ async def test_a_holder_heard_of_while_it_is_being_replaced_keeps_its_name(empty
                 assert await self.heartbeat("a/1", REPORT, time + SECOND)
             return holder
 
-    store = HeardOfAfterReading(empty_stores.workers._names, Writes(), empty_stores.clock)
+    store = HeardOfAfterReading(
+        empty_stores.workers._names, empty_stores.workers._reads, Writes(), empty_stores.clock
+    )
     holder = await store.take_name(
         identity("a", 2), lambda holder: holder.last_heartbeat_time == time, time + SECOND
     )

@@ -1,0 +1,121 @@
+"""What an election of another primary may cost: time, and nothing else."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import pytest
+import pytest_asyncio
+
+from api_server.adapters.mongo_reads import MARK
+from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.domain.errors import StoreUnavailable
+from api_server.domain.job import Job, Status
+from api_server.domain.listing import JobFilter
+from api_server.domain.transitions import cancel
+from tests.integration.mongo.jobs import get, insert, new_job, now
+from tests.integration.mongo.replica_set import DEADLINE, ReplicaSet
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+    members = ReplicaSet(tmp_path_factory.mktemp("replica_set"))
+    try:
+        members.up()
+        yield members
+    finally:
+        members.down()
+
+
+@pytest_asyncio.fixture
+async def stores(replica_set: ReplicaSet) -> AsyncIterator[MongoStores]:
+    async with connect(replica_set.uri, "elections") as opened:
+        yield opened
+    replica_set.recover()
+
+
+async def sooner_or_later(call: Callable[[], Awaitable[T]]) -> T:
+    """The first answer of `call` that is not "unavailable"."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+
+
+@dataclass
+class Election:
+    """An election after which the new primary acknowledges writes, but does not learn that a majority has them, until
+    `let_commit`.
+    """
+
+    replica_set: ReplicaSet
+    heirs: list[int]
+
+    def let_commit(self) -> None:
+        for heir in self.heirs:
+            self.replica_set.fail_point(heir, "disableSnapshotting", "off")
+
+
+async def elected(replica_set: ReplicaSet, change: Callable[[], Awaitable[T]]) -> tuple[Election, T]:
+    """`change` is acknowledged, but unknown to the others to be so; then another primary is elected."""
+    old = replica_set.primary()
+    heirs = replica_set.secondaries()
+    for heir in heirs:
+        replica_set.fail_point(heir, "disableSnapshotting", "alwaysOn")
+    done = await change()
+    replica_set.kill(old)
+    replica_set.primary(but=old)
+    return Election(replica_set, heirs), done
+
+
+async def test_no_read_goes_back_while_a_new_primary_knows_an_old_commit_only(
+    replica_set: ReplicaSet, stores: MongoStores
+) -> None:
+    wanted = JobFilter(labels={"test": "reads"})
+    known = await insert(stores, new_job(labels=wanted.labels), now())
+
+    async def change() -> Job:
+        job = await insert(stores, new_job(labels=wanted.labels), now())
+        await stores.jobs.apply([cancel(known.id, "call", "", now())])
+        await stores.fleet.change(lambda wish: wish.wished(False, None))
+        return job
+
+    election, job = await elected(replica_set, change)
+    reads = (
+        asyncio.create_task(sooner_or_later(partial(stores.jobs.get_all, [known.id, job.id]))),
+        asyncio.create_task(sooner_or_later(partial(stores.jobs.page, wanted, None, 10))),
+        asyncio.create_task(sooner_or_later(stores.fleet.fleet)),
+    )
+    await asyncio.wait(reads, timeout=1.0)
+    election.let_commit()
+    found, page, fleet = await asyncio.gather(*reads)
+    assert [each and each.status for each in found] == [Status.CANCELLED, Status.QUEUED]
+    assert [(each.id, each.status) for each in page.jobs] == [
+        (job.id, Status.QUEUED),
+        (known.id, Status.CANCELLED),
+    ]
+    assert not fleet.consuming
+
+
+async def test_an_election_costs_a_reader_one_write(replica_set: ReplicaSet, stores: MongoStores) -> None:
+    async def written() -> int:
+        mark = await stores.client["elections"]["elections"].find_one({"_id": MARK})
+        return int(mark["elections"])
+
+    job = await insert(stores, new_job(), now())
+    await get(stores, job.id)
+    before = await written()
+    await asyncio.gather(*(get(stores, job.id) for _ in range(50)))
+    assert await written() == before
+    replica_set.step_down()
+    await asyncio.gather(*(sooner_or_later(partial(get, stores, job.id)) for _ in range(50)))
+    # One more where the driver heard of the new primary while it was written.
+    assert await written() in (before + 1, before + 2)
