@@ -5,6 +5,7 @@ changes this module alone.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC
@@ -14,7 +15,6 @@ import structlog
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -24,6 +24,15 @@ from pymongo.errors import (
 )
 
 from api_server.domain.errors import StoreUnavailable
+
+OPERATIONS = 200
+"""How many may be under way at a time. Each holds a thread of motor and a connection until a majority has its write, or
+until it is given up: with motor's 5 threads for each CPU a second of replication lag, or a primary that does not
+answer, held up all others too.
+"""
+os.environ["MOTOR_MAX_WORKERS"] = str(OPERATIONS)
+# motor reads it when it is imported.
+from motor.motor_asyncio import AsyncIOMotorClient  # noqa: E402
 
 OPERATION_SECONDS = 2.0
 """The driver's limit for one operation, waiting for a server and for a connection included."""
@@ -47,6 +56,7 @@ INTERRUPTED = frozenset(
         6,  # HostUnreachable
         7,  # HostNotFound
         24,  # LockTimeout
+        43,  # CursorNotFound
         50,  # MaxTimeMSExpired
         64,  # WriteConcernFailed
         89,  # NetworkTimeout
@@ -57,6 +67,7 @@ INTERRUPTED = frozenset(
         189,  # PrimarySteppedDown
         237,  # CursorKilled
         262,  # ExceededTimeLimit
+        365,  # TemporarilyUnavailable
         9001,  # SocketException
         10107,  # NotWritablePrimary
         11600,  # InterruptedAtShutdown
@@ -81,6 +92,7 @@ async def open_client(uri: str) -> AsyncIterator[Client]:
         timeoutMS=int(OPERATION_SECONDS * 1000),
         serverSelectionTimeoutMS=int(OPERATION_SECONDS * 1000),
         connectTimeoutMS=int(OPERATION_SECONDS * 1000),
+        maxPoolSize=OPERATIONS,
         w="majority",
         journal=True,
         readConcernLevel="majority",

@@ -152,6 +152,8 @@ def test_times_at_the_ends_of_the_calendar_are_no_error() -> None:
         (WTimeoutError("x", 64), True),
         (WriteError("x", 11600), True),
         (OperationFailure("x", 189), True),
+        (OperationFailure("x", 43), True),
+        (OperationFailure("x", 365), True),
         (BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]}), True),
         (BulkWriteError({"writeErrors": [{"code": 11602}], "writeConcernErrors": []}), True),
         (BulkWriteError({"writeErrors": [{"code": 121}], "writeConcernErrors": []}), False),
