@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 TICK = 0.5
 FOLLOWER_TICK = 1.0
+LAST_PROLONGATIONS = 1.0
+"""Seconds for which `stop` waits for answers."""
 
 
 class DueLoop:
@@ -44,6 +46,8 @@ class DueLoop:
         self._due = DueScan(store, publisher, types)
         self._outage = Outage("mongodb")
         self._tasks: list[asyncio.Task[None]] = []
+        self._prolonging: set[asyncio.Task[bool]] = set()
+        """Questions for the lease that are not answered yet. The store bounds how long each takes."""
 
     @property
     def is_leader(self) -> bool:
@@ -62,6 +66,9 @@ class DueLoop:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
+        if self._prolonging:
+            # One that comes after the release would keep the lease from others.
+            await asyncio.wait(self._prolonging, timeout=LAST_PROLONGATIONS)
         await self._leadership.release()
 
     async def _repeat(self, step: Callable[[], Awaitable[float]]) -> None:
@@ -78,13 +85,27 @@ class DueLoop:
             await asyncio.sleep(pause)
 
     async def _lead(self) -> float:
+        """Ask for the lease; after TICK again, though a majority that lags has not answered."""
+        question = asyncio.create_task(self._prolong())
+        self._prolonging.add(question)
+        question.add_done_callback(self._prolonging.discard)
+        await asyncio.wait([question], timeout=TICK)
+        if not question.done():
+            return 0.0
+        return TICK if question.result() else FOLLOWER_TICK
+
+    async def _prolong(self) -> bool:
+        """Whether this server has the lease, as far as is known."""
         try:
             leads = await self._leadership.prolong()
         except StoreUnavailable as error:
             self._outage.failed(error.message)
-            return TICK
+            return True
+        except Exception:
+            log.exception("due_lease_not_prolonged")
+            return True
         self._outage.succeeded()
-        return TICK if leads else FOLLOWER_TICK
+        return leads
 
     async def _lapse(self) -> float:
         if self.is_leader:

@@ -53,7 +53,7 @@ class StoreReach:
         if answered:
             self._tenure.prolonged(asked_at)
         else:
-            self._tenure.lost()
+            self._tenure.lost(asked_at)
         return answered
 
     def unbroken_seconds(self) -> float | None:

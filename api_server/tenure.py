@@ -1,5 +1,6 @@
 """What a server has had without a break: the lease of the one that does something, or the store within its reach."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -11,9 +12,9 @@ from api_server.ports import LeaderLease
 log = structlog.get_logger()
 
 LEASE_SECONDS = 5.0
-MAX_SILENCE = 2.0
-"""Seconds between two successful prolongations that still count as unbroken; well below LEASE_SECONDS, so that a
-server stops acting before another one may start."""
+MAX_SILENCE = 4.0
+"""Seconds between two successful prolongations that still count as unbroken: below LEASE_SECONDS, so that a server
+stops acting before another one may start, and above what a majority that lags by 3 s takes."""
 
 
 class Tenure:
@@ -24,15 +25,21 @@ class Tenure:
         self._max_silence = min(max_silence, MAX_SILENCE)
         self._since = 0.0
         self._prolonged_at: float | None = None
+        self._lost_at = -math.inf
 
     def prolonged(self, asked_at: float) -> None:
-        """The store said yes; `asked_at` is from before it was asked."""
+        """The store said yes; `asked_at` is from before it was asked. Answers may come in another order than they were
+        asked for.
+        """
+        if asked_at < self._lost_at:
+            return
         if self.seconds(asked_at) is None:
             self._since = asked_at
-        self._prolonged_at = asked_at
+        self._prolonged_at = asked_at if self._prolonged_at is None else max(asked_at, self._prolonged_at)
 
-    def lost(self) -> None:
+    def lost(self, asked_at: float) -> None:
         """It said no, or nobody knows."""
+        self._lost_at = max(asked_at, self._lost_at)
         self._prolonged_at = None
 
     def seconds(self, now: float) -> float | None:
@@ -68,7 +75,11 @@ class Leadership:
         return self._tenure.seconds(self._monotonic())
 
     async def prolong(self) -> bool:
-        """Take or prolong the lease; whether it is held. Raises StoreUnavailable."""
+        """Take or prolong the lease; whether it is held. Raises StoreUnavailable.
+
+        May be called again before it has returned: where a majority answers late, a prolongation must not wait for the
+        one before it.
+        """
         asked_at = self._monotonic()
         held = False
         try:
@@ -77,13 +88,13 @@ class Leadership:
             if held:
                 self._tenure.prolonged(asked_at)
             else:
-                self._tenure.lost()
+                self._tenure.lost(asked_at)
             self._log_change(held)
         return held
 
     async def release(self) -> None:
         """Let another server take over at once. Out of reach, the lease runs out by itself."""
-        self._tenure.lost()
+        self._tenure.lost(self._monotonic())
         try:
             await self._lease.release(self._holder)
         except StoreUnavailable:

@@ -3,15 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
-from api_server.adapters.mongo_client import CODEC, READ_SECONDS, Client, open_client, within
+from api_server.adapters.mongo_client import Client, open_client
 from api_server.adapters.mongo_clock import MongoClock
 from api_server.adapters.mongo_due import MongoDueStore, MongoLeaderLease
 from api_server.adapters.mongo_fleet import MongoFleetStore
 from api_server.adapters.mongo_indexes import create_indexes, set_retention
 from api_server.adapters.mongo_jobs import MongoJobStore
 from api_server.adapters.mongo_keys import MongoKeyStore
+from api_server.adapters.mongo_primary import Primary
 from api_server.adapters.mongo_reads import Reads
 from api_server.adapters.mongo_workers import MongoWorkerStore
 from api_server.adapters.mongo_writes import Writes
@@ -38,25 +38,18 @@ class MongoStores:
         await self.clock.refresh()
 
 
-async def read_time(client: Client) -> datetime:
-    """The primary's time, UTC. Raises StoreUnavailable."""
-    async with within(READ_SECONDS):
-        answer = await client.admin.command("hello", codec_options=CODEC)
-    time: datetime = answer["localTime"]
-    return time
-
-
 @asynccontextmanager
 async def connect(uri: str, database: str, retention: int | None = None) -> AsyncIterator[MongoStores]:
     """The stores in `database`, indexes made and clock running. Raises StoreUnavailable if MongoDB does not answer.
 
     `retention`: seconds after its end for which a job is kept; None: for ever.
 
-    On leaving, writes under way are awaited (4 s at most) and the connections closed.
+    On leaving, writes under way are awaited (8 s at most) and the connections closed.
     """
-    writes = Writes()
     async with open_client(uri) as client:
-        clock = MongoClock(lambda: read_time(client))
+        primary = Primary(client)
+        writes = Writes(lambda: primary.lag)
+        clock = MongoClock(primary.read_time)
         await clock.start()
         try:
             collections = client[database]

@@ -77,10 +77,28 @@ def test_a_gap_ends_a_tenure_and_the_count_begins_anew() -> None:
 def test_a_lost_lease_ends_a_tenure_at_once() -> None:
     tenure = Tenure()
     tenure.prolonged(0.0)
-    tenure.lost()
+    tenure.lost(0.0)
     assert tenure.seconds(0.1) is None
     tenure.prolonged(0.2)
     assert tenure.seconds(1.2) == 1.0
+
+
+def test_answers_that_come_late_and_out_of_order_count_as_of_when_they_were_asked_for() -> None:
+    tenure = Tenure()
+    for asked_at in (0.0, 0.5, 1.5, 1.0, 2.0):
+        tenure.prolonged(asked_at)
+    assert tenure.seconds(2.0 + MAX_SILENCE) == 2.0 + MAX_SILENCE
+    assert tenure.seconds(2.1 + MAX_SILENCE) is None
+
+
+def test_a_yes_that_was_asked_for_before_a_no_says_nothing() -> None:
+    tenure = Tenure()
+    tenure.prolonged(0.0)
+    tenure.lost(1.0)
+    tenure.prolonged(0.5)
+    assert tenure.seconds(1.1) is None
+    tenure.prolonged(1.5)
+    assert tenure.seconds(2.0) == 0.5
 
 
 async def test_of_two_servers_one_leads_and_the_other_takes_over_when_it_goes_silent() -> None:

@@ -102,6 +102,16 @@ class ReplicaSet:
         """See `configureFailPoint` of MongoDB; `mode` is "alwaysOn", "off" or {"times": n}."""
         self.command(number, "configureFailPoint", name, mode=mode, data=data)
 
+    def delay(self, seconds: int) -> None:
+        """Have the secondaries lag by so much; they stand in no election then."""
+        primary = self.primary()
+        config = self.command(primary, "replSetGetConfig")["config"]
+        config["version"] += 1
+        for member in config["members"]:
+            follows = seconds > 0 and member["_id"] != primary
+            member |= {"priority": 0 if follows else 1, "secondaryDelaySecs": seconds if follows else 0}
+        self.command(primary, "replSetReconfig", config)
+
     def step_down(self, seconds: int = 3) -> None:
         """Have the primary make room for another one, which takes over at once."""
         self.command(self.primary(), "replSetStepDown", seconds, secondaryCatchUpPeriodSecs=2)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -16,6 +17,7 @@ from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter
 from api_server.domain.transitions import cancel
+from api_server.tenure import Leadership
 from tests.integration.mongo.jobs import get, insert, new_job, now
 from tests.integration.mongo.replica_set import DEADLINE, ReplicaSet
 
@@ -119,3 +121,34 @@ async def test_an_election_costs_a_reader_one_write(replica_set: ReplicaSet, sto
     await asyncio.gather(*(sooner_or_later(partial(get, stores, job.id)) for _ in range(50)))
     # One more where the driver heard of the new primary while it was written.
     assert await written() in (before + 1, before + 2)
+
+
+async def test_writes_and_the_due_lease_go_on_while_a_majority_lags_by_three_seconds(
+    replica_set: ReplicaSet, stores: MongoStores
+) -> None:
+    replica_set.delay(3)
+    try:
+        leadership = Leadership(stores.due_lease, "one")
+
+        async def follow() -> None:
+            while True:
+                with suppress(StoreUnavailable):
+                    await stores.ping()
+                await asyncio.sleep(0.2)
+
+        async def lead() -> None:
+            while True:
+                leading.append(asyncio.create_task(sooner_or_later(leadership.prolong)))
+                await asyncio.sleep(0.5)
+
+        leading: list[asyncio.Task[bool]] = []
+        background = [asyncio.create_task(follow()), asyncio.create_task(lead())]
+        await sooner_or_later(lambda: insert(stores, new_job(), now()))
+        # Known by now.
+        await insert(stores, new_job(), now())
+        assert (leadership.unbroken_seconds() or 0) > 1
+        await asyncio.gather(*leading)
+        for task in background:
+            task.cancel()
+    finally:
+        replica_set.delay(0)
