@@ -1,9 +1,11 @@
 """The indexes, made at start if missing. Each costs every insert and every change: no other without a measurement."""
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
 import pymongo
+import structlog
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
@@ -39,6 +41,14 @@ INDEXES = {
 BY_END_TIME = [("end_time", 1)]
 """Only where a retention is set: MongoDB deletes the jobs by this index. Retry takes a job out of it."""
 NAMESPACE_NOT_FOUND, INDEX_NOT_FOUND = 26, 27
+QUORUM = "majority"
+"""How many members must have built an index before it is there. MongoDB's default is all: one that is down would keep
+every API server from starting.
+"""
+TELL_SECONDS = 5.0
+"""After so long, and each time again, the log says what is waited for."""
+
+log = structlog.get_logger()
 
 
 async def create_indexes(database: Any) -> None:
@@ -46,7 +56,7 @@ async def create_indexes(database: Any) -> None:
     with pymongo.timeout(BUILD_SECONDS):
         async with within(BUILD_SECONDS):
             for collection, indexes in INDEXES.items():
-                await database[collection].create_indexes(indexes)
+                await _built(database[collection].create_indexes(indexes, commitQuorum=QUORUM), collection)
 
 
 async def set_retention(database: Any, seconds: int | None) -> None:
@@ -62,11 +72,30 @@ async def set_retention(database: Any, seconds: int | None) -> None:
                 return
             index = {"keyPattern": dict(BY_END_TIME), "expireAfterSeconds": seconds}
             if not await _if_there(database.command("collMod", jobs.name, index=index)):
-                await jobs.create_index(
+                by_end_time = IndexModel(
                     BY_END_TIME,
                     expireAfterSeconds=seconds,
                     partialFilterExpression={"end_time": {"$exists": True}},
                 )
+                await _built(jobs.create_indexes([by_end_time], commitQuorum=QUORUM), jobs.name)
+
+
+async def _built(building: Awaitable[Any], collection: str) -> None:
+    """Wait for the end, and say so in the log when it takes long."""
+    future = asyncio.ensure_future(building)
+    seconds = 0.0
+    try:
+        while not (await asyncio.wait([future], timeout=TELL_SECONDS))[0]:
+            seconds += TELL_SECONDS
+            log.warning(
+                "waiting_for_indexes",
+                collection=collection,
+                seconds=seconds,
+                reason="a majority of the replica set must have built them",
+            )
+        await future
+    finally:
+        future.cancel()
 
 
 async def _if_there(change: Awaitable[Any]) -> bool:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import pytest
 import pytest_asyncio
 
+from api_server.adapters.mongo_indexes import INDEXES, create_indexes, set_retention
 from api_server.adapters.mongo_reads import MARK
 from api_server.adapters.mongo_stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
@@ -152,3 +153,15 @@ async def test_writes_and_the_due_lease_go_on_while_a_majority_lags_by_three_sec
             task.cancel()
     finally:
         replica_set.delay(0)
+
+
+async def test_indexes_are_built_while_one_secondary_is_down(
+    replica_set: ReplicaSet, stores: MongoStores
+) -> None:
+    database = stores.client["indexes"]
+    await database["jobs"].insert_one({"_id": 1})
+    replica_set.kill(replica_set.secondaries()[0])
+    async with asyncio.timeout(DEADLINE):
+        await create_indexes(database)
+        await set_retention(database, 60)
+    assert len(await database["jobs"].index_information()) == 1 + len(INDEXES["jobs"]) + 1
