@@ -20,6 +20,8 @@ timeout           seconds (double)
 retry_policy      {max_attempts, initial_backoff, max_backoff, multiplier, jitter}, waits in seconds (double);
                   absent: the defaults
 failures, losses  int, absent: 0
+lone_losses       int, absent: 0: losses of workers that had nothing else in hand
+alone             true while the job is all that its holder has in hand, and when it ended like that
 history           list of {attempt, worker_id, start_time, end_time, outcome, error}, of past attempts, oldest first
 progress          {percent, message, time}
 next_attempt_time of a job that was scheduled, or waits after a failure
@@ -111,6 +113,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         retry_policy=tries.policy,
         failures=tries.failures,
         losses=document.get("losses", 0),
+        lone_losses=document.get("lone_losses", 0),
         past=tuple(_to_attempt(entry) for entry in document.get("history", ())),
         schedule_time=document.get("schedule_time"),
         expire_time=document.get("expire_time"),

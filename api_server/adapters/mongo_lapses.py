@@ -20,7 +20,7 @@ from api_server.domain.transitions import expire, lapse
 
 AT_ONCE = 1000
 """Jobs in one write, which has to end within WRITE_SECONDS."""
-FIELDS = {"attempt": 1, "worker_id": 1, "losses": 1}
+FIELDS = {"attempt": 1, "worker_id": 1, "alone": 1, "lone_losses": 1}
 
 
 async def lapse_due(jobs: Collection, writes: Writes, now: datetime, limit: int) -> int:
@@ -54,8 +54,9 @@ def _lapse(document: Mapping[str, Any], now: datetime, *, is_lease_over: bool) -
         document["_id"],
         document.get("worker_id", NO_WORKER),
         document["attempt"],
-        document.get("losses", 0),
         now,
+        alone=document.get("alone", False),
+        lone_losses=document.get("lone_losses", 0),
         is_lease_over=is_lease_over,
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 from bson.binary import Binary
 
 from api_server.adapters.mongo_client import Document
-from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LOSSES, MAX_PAST_MESSAGE, Outcome
+from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LONE_LOSSES, MAX_PAST_MESSAGE, Outcome
 from api_server.domain.job import Status
 from api_server.domain.transition import NO_WORKER, Change, Guard
 
@@ -29,10 +29,15 @@ def guard_filter(guard: Guard) -> Document:
         where["type"] = guard.type
     if guard.attempt is not None:
         where["attempt"] = guard.attempt
-    if guard.worker_id is not None:
-        where["worker_id"] = guard.worker_id or {"$exists": False}
-    if guard.failures is not None:
-        where["failures"] = guard.failures or {"$exists": False}
+    where |= {
+        name: value or {"$exists": False}
+        for name, value in (
+            ("worker_id", guard.worker_id),
+            ("failures", guard.failures),
+            ("alone", guard.alone),
+        )
+        if value is not None
+    }
     if guard.call is not None:
         where[guard.call.name] = {"$ne": guard.call.id}
     if guard.unexpired_at is not None:
@@ -104,7 +109,7 @@ def _history(change: Change, error: Expression | None) -> Expression:
 
 def _how_it_ended() -> Expression:
     """The present attempt's outcome, of a job that failed or was cancelled; as Job.history has it."""
-    poisoned = {"$gte": [{"$ifNull": ["$losses", 0]}, MAX_LOSSES]}
+    poisoned = {"$gte": [{"$ifNull": ["$lone_losses", 0]}, MAX_LONE_LOSSES]}
     failed = {"$cond": [poisoned, Outcome.LOST.value, Outcome.ERRORED.value]}
     return {"$cond": [{"$eq": ["$status", Status.CANCELLED.value]}, Outcome.CANCELLED.value, failed]}
 
@@ -127,6 +132,7 @@ def _fields(change: Change) -> tuple[Document, list[str], dict[str, int]]:
         "start_time": change.start_time,
         "end_time": change.end_time,
         "expire_time": change.expire_time,
+        "alone": change.alone or None,
     }
     removed = {
         # Records published for the status that ends here say nothing about the next one.
@@ -136,14 +142,16 @@ def _fields(change: Change) -> tuple[Document, list[str], dict[str, int]]:
         "due_time": change.due_time is None,
         "worker_id": change.worker_id == NO_WORKER,
         "claim_id": change.status is Status.QUEUED,
+        "alone": change.status is Status.QUEUED or change.alone is False,
         "progress": change.adds_attempt or change.starts_over,
-        **dict.fromkeys(("failures", "losses", "error", "end_time"), change.starts_over),
+        **dict.fromkeys(("failures", "losses", "lone_losses", "error", "end_time"), change.starts_over),
     }
     added = {
         "revision": True,
         "attempt": change.adds_attempt,
         "failures": change.adds_failure,
         "losses": change.adds_loss,
+        "lone_losses": change.adds_lone_loss,
     }
     return (
         {name: value for name, value in fields.items() if value is not None},

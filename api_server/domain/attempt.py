@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-MAX_LOSSES = 5
-"""A job that was in the hands of so many workers when they were lost has failed."""
+MAX_LONE_LOSSES = 3
+"""A job has failed when so many workers were lost while it was all that they had in hand. Losses in company prove nothing."""
 MAX_ATTEMPTS = 20
 """The latest attempts of a job, which are kept and shown."""
 MAX_PAST_MESSAGE = 512

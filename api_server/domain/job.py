@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LOSSES, Attempt, Failure, Outcome
+from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LONE_LOSSES, Attempt, Failure, Outcome
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
 from service_runtime.value import value
 
@@ -70,6 +70,8 @@ class Job:
     retry_policy: RetryPolicy = DEFAULT_POLICY
     failures: int = 0
     losses: int = 0
+    lone_losses: int = 0
+    """Those of `losses` in which the worker had nothing else in hand; never shown to readers."""
     past: tuple[Attempt, ...] = ()
     """Attempts after which the job was queued again, oldest first."""
     schedule_time: datetime | None = None
@@ -118,7 +120,7 @@ class Job:
             case Status.COMPLETED:
                 outcome = Outcome.SUCCEEDED
             case Status.FAILED:
-                outcome = Outcome.LOST if self.losses >= MAX_LOSSES else Outcome.ERRORED
+                outcome = Outcome.LOST if self.lone_losses >= MAX_LONE_LOSSES else Outcome.ERRORED
             case Status.CANCELLED:
                 outcome = Outcome.CANCELLED
             case _:

@@ -21,6 +21,7 @@ class Claim:
     worker_id: str
     expected_attempt: int
     expected_type: str | None = None
+    alone: bool = False
 
 
 @value
@@ -75,7 +76,7 @@ class Circumstances:
     chance: float = 0.5
 
 
-def to_transition(  # noqa: PLR0911 - one line for each row of the table that it is
+def to_transition(  # noqa: C901, PLR0911 - one line for each row of the table that it is
     step: Step, given: Circumstances
 ) -> Transition:
     """The transition that `step` asks for.
@@ -85,8 +86,12 @@ def to_transition(  # noqa: PLR0911 - one line for each row of the table that it
     now, leases = given.now, given.leases
     _check_outcome(step)
     match step.status, step.ground:
-        case Status.PROCESSING, Claim(worker_id, attempt, job_type):
-            return transitions.claim(step.job_id, worker_id, attempt, now, leases.worker, job_type)
+        case Status.PROCESSING, Claim(worker_id, attempt, job_type, alone):
+            return transitions.claim(
+                step.job_id, worker_id, attempt, now, leases.worker, job_type, alone=alone
+            )
+        case Status.PROCESSING, Token(worker_id, attempt):
+            return transitions.end_solitude(step.job_id, worker_id, attempt, now, leases.worker)
         case Status.PROCESSING, None:
             return transitions.take(step.job_id, given.claim_id, now, leases.unfenced)
         case Status.COMPLETED, Token(worker_id, attempt):

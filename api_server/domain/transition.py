@@ -39,6 +39,8 @@ class Guard:
     type: str | None = None
     failures: int | None = None
     """The number that the change was decided from. While an attempt runs, it does not move."""
+    alone: bool | None = None
+    """As the change was decided from, see Change.alone. None: does not matter."""
     call: Call | None = None
     """It must not have been done."""
     unexpired_at: datetime | None = None
@@ -48,8 +50,8 @@ class Guard:
     lease_over_at: datetime | None = None
 
     def admits(self, job: Job) -> bool:
-        """Whether a write may be sent again for `job`, as read. It has no lease. Its `failures` do not count: what was
-        decided from others, because the store was behind, must never be refused.
+        """Whether a write may be sent again for `job`, as read. It has no lease. Its `failures` and `alone` do not count:
+        what was decided from others, because the store was behind, must never be refused.
         """
         return (
             job.status in self.statuses
@@ -78,6 +80,9 @@ class Change:
     adds_attempt: bool = False
     adds_failure: bool = False
     adds_loss: bool = False
+    adds_lone_loss: bool = False
+    alone: bool | None = None
+    """Whether the job is all that its holder has in hand; forgotten when it is queued again."""
     starts_over: bool = False
     """Forgets failures, losses, progress and the way it ended."""
     ended: Outcome | None = None

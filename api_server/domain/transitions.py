@@ -18,13 +18,14 @@ from uuid import UUID
 
 from google.rpc.code_pb2 import Code
 
-from api_server.domain.attempt import MAX_LOSSES, Failure, Outcome
+from api_server.domain.attempt import MAX_LONE_LOSSES, Failure, Outcome
 from api_server.domain.job import Status
 from api_server.domain.transition import NO_WORKER, Call, Change, Guard, Transition
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.PROCESSING, Status.FAILED, Status.CANCELLED}),
-    Status.PROCESSING: frozenset({Status.QUEUED, Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
+    # To itself: see end_solitude.
+    Status.PROCESSING: frozenset(Status),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset({Status.QUEUED}),
     Status.CANCELLED: frozenset({Status.QUEUED}),
@@ -34,7 +35,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 WAITING, HELD = (Status.QUEUED,), (Status.PROCESSING,)
 
 EXPIRED = Failure(Code.DEADLINE_EXCEEDED, "its expire_time was over while it waited", "EXPIRED")
-POISON = Failure(Code.ABORTED, f"{MAX_LOSSES} workers were lost with it in hand", "POISON")
+POISON = Failure(Code.ABORTED, f"{MAX_LONE_LOSSES} workers were lost with nothing else in hand", "POISON")
 
 
 def claim(
@@ -44,12 +45,20 @@ def claim(
     now: datetime,
     lease: timedelta,
     expected_type: str | None = None,
+    *,
+    alone: bool = False,
 ) -> Transition:
     """A worker takes a queued job that had exactly `expected_attempt` claims. It does not look at the time to start: its
-    record was published because that had come.
+    record was published because that had come. `alone`: it has nothing else in hand, until `end_solitude`.
     """
-    guard, change = _claimable(expected_attempt, expected_type, now), _start(worker_id, now, lease)
-    return Transition(job_id, guard, change)
+    guard = _claimable(expected_attempt, expected_type, now)
+    return Transition(job_id, guard, _start(worker_id, now, lease, alone=alone))
+
+
+def end_solitude(job_id: UUID, worker_id: str, attempt: int, now: datetime, lease: timedelta) -> Transition:
+    """The holder is about to take other jobs beside this one."""
+    change = Change(Status.PROCESSING, now, due_time=now + lease, alone=False)
+    return Transition(job_id, _held_by(worker_id, attempt), change)
 
 
 def take(job_id: UUID, claim_id: str, now: datetime, lease: timedelta) -> Transition:
@@ -102,18 +111,35 @@ def hand_back(job_id: UUID, worker_id: str, attempt: int, now: datetime) -> Tran
 
 
 def lapse(
-    job_id: UUID, worker_id: str, attempt: int, losses: int, now: datetime, *, is_lease_over: bool = True
+    job_id: UUID,
+    worker_id: str,
+    attempt: int,
+    now: datetime,
+    *,
+    alone: bool = False,
+    lone_losses: int = 0,
+    is_lease_over: bool = True,
 ) -> Transition:
-    """The holder is lost: the job waits again, due for dispatch at once, or has failed if that was one loss too many. A
-    holder without a worker's name (`worker_id` "") is no loss.
+    """The holder is lost: the job waits again, due for dispatch at once, or has failed if that was one loss too many with
+    nothing else in hand. A holder without a worker's name (`worker_id` "") is no loss.
 
-    `losses`: those before, which do not move while the attempt runs. `is_lease_over`: only if it is.
+    `alone`: whether the job is all that the holder has in hand. `lone_losses`: those before, which do not move while the
+    attempt runs. `is_lease_over`: only if it is.
     """
-    guard = Guard(HELD, attempt=attempt, worker_id=worker_id, lease_over_at=now if is_lease_over else None)
+    guard = Guard(
+        HELD,
+        attempt=attempt,
+        worker_id=worker_id,
+        alone=alone,
+        lease_over_at=now if is_lease_over else None,
+    )
     is_loss = worker_id != NO_WORKER
-    if is_loss and losses + 1 >= MAX_LOSSES:
-        return Transition(job_id, guard, _end(Status.FAILED, now, adds_loss=True), failure=POISON)
-    return Transition(job_id, guard, _queue(now, Outcome.LOST, adds_loss=is_loss))
+    is_lone_loss = is_loss and alone
+    if is_lone_loss and lone_losses + 1 >= MAX_LONE_LOSSES:
+        end = _end(Status.FAILED, now, adds_loss=True, adds_lone_loss=True)
+        return Transition(job_id, guard, end, failure=POISON)
+    change = _queue(now, Outcome.LOST, adds_loss=is_loss, adds_lone_loss=is_lone_loss)
+    return Transition(job_id, guard, change)
 
 
 def expire(job_id: UUID, now: datetime) -> Transition:
@@ -158,17 +184,47 @@ def _held_by(worker_id: str, attempt: int) -> Guard:
 
 
 @lru_cache(maxsize=64)
-def _start(worker_id: str, now: datetime, lease: timedelta) -> Change:
-    return Change(Status.PROCESSING, now, now + lease, worker_id=worker_id, adds_attempt=True, start_time=now)
+def _start(worker_id: str, now: datetime, lease: timedelta, *, alone: bool = False) -> Change:
+    return Change(
+        Status.PROCESSING,
+        now,
+        now + lease,
+        worker_id=worker_id,
+        adds_attempt=True,
+        start_time=now,
+        alone=alone or None,
+    )
 
 
 @lru_cache(maxsize=64)
-def _end(status: Status, now: datetime, *, adds_failure: bool = False, adds_loss: bool = False) -> Change:
+def _end(
+    status: Status,
+    now: datetime,
+    *,
+    adds_failure: bool = False,
+    adds_loss: bool = False,
+    adds_lone_loss: bool = False,
+) -> Change:
     # The worker stays: it says who held the job when it ended.
-    return Change(status, now, due_time=None, end_time=now, adds_failure=adds_failure, adds_loss=adds_loss)
+    return Change(
+        status,
+        now,
+        due_time=None,
+        end_time=now,
+        adds_failure=adds_failure,
+        adds_loss=adds_loss,
+        adds_lone_loss=adds_lone_loss,
+    )
 
 
-def _queue(now: datetime, ended: Outcome, *, adds_failure: bool = False, adds_loss: bool = False) -> Change:
+def _queue(
+    now: datetime,
+    ended: Outcome,
+    *,
+    adds_failure: bool = False,
+    adds_loss: bool = False,
+    adds_lone_loss: bool = False,
+) -> Change:
     return Change(
         Status.QUEUED,
         now,
@@ -177,4 +233,5 @@ def _queue(now: datetime, ended: Outcome, *, adds_failure: bool = False, adds_lo
         ended=ended,
         adds_failure=adds_failure,
         adds_loss=adds_loss,
+        adds_lone_loss=adds_lone_loss,
     )

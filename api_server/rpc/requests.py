@@ -109,7 +109,10 @@ def step(request: job_service_pb2.UpdateStatusRequest) -> Step:
     ground: Claim | Token | None = None
     if request.HasField("claim"):
         ground = Claim(
-            request.claim.worker_id, request.claim.expected_attempt, request.claim.expected_type or None
+            request.claim.worker_id,
+            request.claim.expected_attempt,
+            request.claim.expected_type or None,
+            request.claim.alone,
         )
     elif request.HasField("token"):
         ground = Token(request.token.worker_id, request.token.attempt)

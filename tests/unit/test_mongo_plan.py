@@ -127,7 +127,7 @@ STEPS = st.sampled_from(
         lambda i, n: conclude(i, Status.COMPLETED, {"n": n}, None, NOW),
         lambda i, n: hand_back(i, "w/1", n + 1, NOW),
         lambda i, n: try_again(i, "w/1", n + 1, FAILURE, NOW, failures=0, wait=n * LEASE),
-        lambda i, n: lapse(i, "w/1", n + 1, n, NOW),
+        lambda i, n: lapse(i, "w/1", n + 1, NOW, alone=n % 2 == 0, lone_losses=n),
         lambda i, n: cancel(i, f"call-{n}", "", NOW),
         lambda i, n: retry(i, f"call-{n}", NOW),
     ]

@@ -367,7 +367,7 @@ CLAIM, TOKEN = Claim("w", 0), Token("w", 1)
     ("step", "field"),
     [
         (Step(ID, Status.QUEUED), "token"),
-        (Step(ID, Status.PROCESSING, TOKEN), "token"),
+        (Step(ID, Status.PROCESSING, TOKEN, result={}), "result"),
         (Step(ID, Status.COMPLETED, CLAIM), "claim"),
         (Step(ID, Status.QUEUED, CLAIM), "claim"),
         (Step(ID, Status.PROCESSING, CLAIM, result={}), "result"),

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from google.rpc.code_pb2 import Code
 
-from api_server.domain.attempt import MAX_LOSSES, Attempt, Failure, Outcome
+from api_server.domain.attempt import MAX_LONE_LOSSES, Attempt, Failure, Outcome
 from api_server.domain.errors import JobNotFound, TransitionRefused
 from api_server.domain.job import Job, Status
 from api_server.domain.judgement import Eligible, Taken, judge
@@ -19,6 +19,7 @@ from api_server.domain.transitions import (
     claim,
     complete,
     conclude,
+    end_solitude,
     expire,
     fail,
     hand_back,
@@ -42,6 +43,7 @@ STEPS: dict[str, Transition] = {
     "fail": fail(ID, ME, 2, FAILURE, NOW, failures=0),
     "try_again": try_again(ID, ME, 2, FAILURE, NOW, failures=0, wait=SECOND),
     "hand_back": hand_back(ID, ME, 2, NOW),
+    "end_solitude": end_solitude(ID, ME, 2, NOW, LEASE),
     "conclude": conclude(ID, Status.COMPLETED, {"hash": "x"}, None, NOW),
     "cancel": cancel(ID, "cancel-a", "no longer wanted", NOW),
     "retry": retry(ID, "retry-a", NOW),
@@ -76,7 +78,7 @@ STATES: dict[str, Job] = {
     "failed": replace(job(Status.FAILED, 2, ME), failure=Failure(13, "other", "HANDLER_ERROR")),
     "failed_with_my_failure": replace(job(Status.FAILED, 2, ME), failure=FAILURE, failures=3),
     "failed_and_expired": replace(job(Status.FAILED, 2, ME), failure=FAILURE, expire_time=NOW),
-    "poisoned": replace(job(Status.FAILED, 2, ME), failure=Failure(10, "", "POISON"), losses=5),
+    "poisoned": replace(job(Status.FAILED, 2, ME), failure=Failure(10, "", "POISON"), lone_losses=3),
     "cancelled": job(Status.CANCELLED, 2, ME),
 }
 
@@ -87,28 +89,28 @@ TERMINAL, SUPERSEDED, EXPIRED, NOT_DUE = "JOB_TERMINAL", "ATTEMPT_SUPERSEDED", "
 HELD, ILLEGAL = "HELD_BY_WORKER", "ILLEGAL_TRANSITION"
 COLUMNS = list(STEPS)
 TABLE: dict[str, list[str]] = {
-    # claim, take, complete, fail, try_again, hand_back, conclude, cancel, retry
-    "queued": [OK, OK, *[SUPERSEDED] * 4, ILLEGAL, OK, ILLEGAL],
+    # claim, take, complete, fail, try_again, hand_back, end_solitude, conclude, cancel, retry
+    "queued": [OK, OK, *[SUPERSEDED] * 5, ILLEGAL, OK, ILLEGAL],
     # A hand-back that was sent twice, or came after the lease had lapsed, has what it wanted.
-    "queued_again": [SUPERSEDED, OK, *[SUPERSEDED] * 3, TAKEN, ILLEGAL, OK, ILLEGAL],
+    "queued_again": [SUPERSEDED, OK, *[SUPERSEDED] * 3, TAKEN, SUPERSEDED, ILLEGAL, OK, ILLEGAL],
     # Whatever would be decided about the failure now, it was taken before.
     "queued_after_my_failure": [
-        *[SUPERSEDED, OK, SUPERSEDED, TAKEN_QUEUED, TAKEN_QUEUED, TAKEN, ILLEGAL, OK, ILLEGAL]
+        *[SUPERSEDED, OK, SUPERSEDED, TAKEN_QUEUED, TAKEN_QUEUED, TAKEN, SUPERSEDED, ILLEGAL, OK, ILLEGAL]
     ],
-    "queued_but_expired": [EXPIRED, EXPIRED, *[SUPERSEDED] * 4, ILLEGAL, OK, ILLEGAL],
-    "queued_for_later": [OK, NOT_DUE, *[SUPERSEDED] * 4, ILLEGAL, OK, ILLEGAL],
-    "mine": [TAKEN, HELD, OK, OK, OK, OK, HELD, OK, ILLEGAL],
-    "mine_and_expired": [TAKEN, HELD, OK, OK, OK, OK, HELD, OK, ILLEGAL],
-    "anothers": [*[HELD] * 7, OK, ILLEGAL],
-    "mine_later": [SUPERSEDED, HELD, *[SUPERSEDED] * 4, HELD, OK, ILLEGAL],
-    "taken_without_worker": [SUPERSEDED, ILLEGAL, *[SUPERSEDED] * 4, OK, OK, ILLEGAL],
-    "completed_by_me": [*[TERMINAL] * 9],
-    "completed_by_another": [SUPERSEDED, TERMINAL, *[SUPERSEDED] * 4, *[TERMINAL] * 3],
-    "failed": [*[TERMINAL] * 8, OK],
-    "failed_with_my_failure": [*[TERMINAL] * 3, TAKEN_FAILED, TAKEN_FAILED, *[TERMINAL] * 3, OK],
-    "failed_and_expired": [*[TERMINAL] * 3, TAKEN_FAILED, TAKEN_FAILED, *[TERMINAL] * 3, EXPIRED],
-    "poisoned": [*[TERMINAL] * 8, OK],
-    "cancelled": [*[TERMINAL] * 8, OK],
+    "queued_but_expired": [EXPIRED, EXPIRED, *[SUPERSEDED] * 5, ILLEGAL, OK, ILLEGAL],
+    "queued_for_later": [OK, NOT_DUE, *[SUPERSEDED] * 5, ILLEGAL, OK, ILLEGAL],
+    "mine": [TAKEN, HELD, OK, OK, OK, OK, TAKEN, HELD, OK, ILLEGAL],
+    "mine_and_expired": [TAKEN, HELD, OK, OK, OK, OK, TAKEN, HELD, OK, ILLEGAL],
+    "anothers": [*[HELD] * 8, OK, ILLEGAL],
+    "mine_later": [SUPERSEDED, HELD, *[SUPERSEDED] * 5, HELD, OK, ILLEGAL],
+    "taken_without_worker": [SUPERSEDED, ILLEGAL, *[SUPERSEDED] * 5, OK, OK, ILLEGAL],
+    "completed_by_me": [*[TERMINAL] * 10],
+    "completed_by_another": [SUPERSEDED, TERMINAL, *[SUPERSEDED] * 5, *[TERMINAL] * 3],
+    "failed": [*[TERMINAL] * 9, OK],
+    "failed_with_my_failure": [*[TERMINAL] * 3, TAKEN_FAILED, TAKEN_FAILED, *[TERMINAL] * 4, OK],
+    "failed_and_expired": [*[TERMINAL] * 3, TAKEN_FAILED, TAKEN_FAILED, *[TERMINAL] * 4, EXPIRED],
+    "poisoned": [*[TERMINAL] * 9, OK],
+    "cancelled": [*[TERMINAL] * 9, OK],
 }
 CASES = [
     (state, step, expected)
@@ -143,8 +145,8 @@ def test_an_admitted_step_is_one_that_the_map_of_transitions_has(state: str, ste
 
 def test_the_map_has_no_transition_that_no_step_does() -> None:
     ends = {
-        "lapse": (Status.PROCESSING, lapse(ID, ME, 2, 0, NOW)),
-        "poison": (Status.PROCESSING, lapse(ID, ME, 2, MAX_LOSSES - 1, NOW)),
+        "lapse": (Status.PROCESSING, lapse(ID, ME, 2, NOW)),
+        "poison": (Status.PROCESSING, lapse(ID, ME, 2, NOW, alone=True, lone_losses=MAX_LONE_LOSSES - 1)),
         "expire": (Status.QUEUED, expire(ID, NOW)),
     }
     done = {(status, step.change.status) for status, step in ends.values()}
@@ -248,20 +250,29 @@ def test_a_job_may_be_taken_at_its_next_attempt_time_but_not_before(wait: timede
 
 
 @pytest.mark.parametrize(
-    ("losses", "status"),
-    [(0, Status.QUEUED), (MAX_LOSSES - 2, Status.QUEUED), (MAX_LOSSES - 1, Status.FAILED)],
+    ("alone", "lone_losses", "status"),
+    [
+        (True, 0, Status.QUEUED),
+        (True, MAX_LONE_LOSSES - 2, Status.QUEUED),
+        (True, MAX_LONE_LOSSES - 1, Status.FAILED),
+        (False, MAX_LONE_LOSSES - 1, Status.QUEUED),
+    ],
 )
-def test_a_job_has_failed_at_its_fifth_loss(losses: int, status: Status) -> None:
-    lost = lapse(ID, ME, 2, losses, NOW)
+def test_a_job_has_failed_at_the_third_loss_of_a_worker_that_had_nothing_else(
+    alone: bool, lone_losses: int, status: Status
+) -> None:
+    lost = lapse(ID, ME, 2, NOW, alone=alone, lone_losses=lone_losses)
     assert (lost.change.status, lost.change.adds_loss) == (status, True)
+    assert (lost.change.adds_lone_loss, lost.guard.alone) == (alone, alone)
     if status is Status.FAILED:
         assert lost.failure is not None
         assert (lost.failure.code, lost.failure.reason) == (Code.ABORTED, "POISON")
 
 
 def test_a_holder_without_a_name_is_no_loss() -> None:
-    lost = lapse(ID, "", 2, MAX_LOSSES - 1, NOW)
-    assert (lost.change.status, lost.change.adds_loss) == (Status.QUEUED, False)
+    lost = lapse(ID, "", 2, NOW, alone=True, lone_losses=MAX_LONE_LOSSES - 1)
+    change = lost.change
+    assert (change.status, change.adds_loss, change.adds_lone_loss) == (Status.QUEUED, False, False)
 
 
 def test_a_claim_without_worker_is_not_mistaken_for_another_one() -> None:
@@ -281,7 +292,12 @@ def test_a_job_that_is_not_there_is_not_found() -> None:
 
 
 def test_every_change_says_when_the_job_is_looked_at_again_unless_it_has_ended() -> None:
-    steps = [*STEPS.values(), lapse(ID, ME, 2, 0, NOW), lapse(ID, ME, 2, 4, NOW), expire(ID, NOW)]
+    steps = [
+        *STEPS.values(),
+        lapse(ID, ME, 2, NOW),
+        lapse(ID, ME, 2, NOW, alone=True, lone_losses=2),
+        expire(ID, NOW),
+    ]
     for change in (step.change for step in steps):
         assert (change.due_time is None) is change.status.is_terminal
         assert (change.end_time is not None) is change.status.is_terminal

@@ -42,8 +42,8 @@ class DispatchRecord(_message.Message):
     payload_omitted: _builtins.bool
     """True: the payload is above 128 KiB; Get has it."""
     losses: _builtins.int
-    """Job.losses when the record was made. From 2 on the job may be what takes workers down: a worker runs one such job
-    at a time.
+    """Job.losses when the record was made. From 2 on the job may be what takes workers down: a worker runs few such jobs
+    at a time, and from 4 on one alone, with nothing else in hand.
     """
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:

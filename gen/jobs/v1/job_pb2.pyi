@@ -162,7 +162,9 @@ class Job(_message.Message):
     failures: _builtins.int
     """Failures of the handler so far; at retry_policy.max_attempts the job has failed. Retry sets it to 0."""
     losses: _builtins.int
-    """Workers that were lost with the job in hand; at 5 the job has failed with reason POISON. Retry sets it to 0."""
+    """Workers that were lost with the job in hand, beside others or not. The job has failed with reason POISON once three
+    were lost that had nothing else in hand. Retry sets it to 0.
+    """
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
         """The handler's input, as submitted. At most 1 MiB as protobuf bytes, at most 32 levels deep."""

@@ -383,7 +383,7 @@ class UpdateStatusRequest(_message.Message):
 
     @_builtins.property
     def token(self) -> Global___Token:
-        """With status completed, failed or queued: the holder reports."""
+        """With status completed, failed or queued: the holder reports. With processing: the job is alone no more."""
 
     @_builtins.property
     def failure_hint(self) -> Global___FailureHint:
@@ -501,6 +501,7 @@ class Claim(_message.Message):
     WORKER_ID_FIELD_NUMBER: _builtins.int
     EXPECTED_ATTEMPT_FIELD_NUMBER: _builtins.int
     EXPECTED_TYPE_FIELD_NUMBER: _builtins.int
+    ALONE_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Who takes it, as registered."""
     expected_attempt: _builtins.int
@@ -509,16 +510,21 @@ class Claim(_message.Message):
     """The job's type as the dispatch record has it: a claim of a job of another type is refused (reason WRONG_TYPE).
     Empty: not checked.
     """
+    alone: _builtins.bool
+    """The worker has nothing else in hand, and claims nothing else before it has said so (status processing and its token).
+    If it is lost until then, the job itself is why: at the third such loss the job has failed with reason POISON.
+    """
     def __init__(
         self,
         *,
         worker_id: _builtins.str = ...,
         expected_attempt: _builtins.int = ...,
         expected_type: _builtins.str = ...,
+        alone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_attempt", b"expected_attempt", "expected_type", b"expected_type", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "expected_attempt", b"expected_attempt", "expected_type", b"expected_type", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

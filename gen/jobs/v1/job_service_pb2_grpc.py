@@ -194,6 +194,8 @@ class JobServiceServicer:
         `status` and `guard` together say what is meant:
         processing + claim    a worker takes the job: it was queued, and had exactly claim.expected_attempt claims. The
         attempt goes up by one; the worker gets a lease. Claiming again with the same words succeeds.
+        processing + token    the holder says that it is about to take other jobs beside this one, which it claimed alone:
+        see Claim.alone. The same again succeeds.
         processing, no guard  anybody takes the job, for one hour, without a worker's name. Only with an `idempotency-key`
         header (metadata) may this be sent again: another key, or none, is another taker.
         completed + token     the holder reports the result. Reporting the same again succeeds.

@@ -10,7 +10,7 @@ from typing import Any
 LEASE = timedelta(seconds=15)
 UNFENCED_LEASE = timedelta(hours=1)
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=1), timedelta(minutes=5)
-MOST_LOSSES = 5
+MOST_LONE_LOSSES = 3
 LONGEST_HISTORY = 20
 
 Token = tuple[str, int]
@@ -28,6 +28,8 @@ class ModelJob:
     worker: str = ""
     failures: int = 0
     losses: int = 0
+    lone_losses: int = 0
+    alone: bool = False
     result: Any = None
     reason: str | None = None
     progress: str | None = None
@@ -55,12 +57,21 @@ class ModelJob:
 
     # --- Steps ---
 
-    def claim(self, worker: str, expected: int, now: datetime) -> bool:
+    def claim(self, worker: str, expected: int, now: datetime, *, alone: bool) -> bool:
         if self.holds((worker, expected + 1)):
             return True
         if self.status != "queued" or self.attempt != expected or self.expired(now):
             return False
         self._start(worker, now + LEASE)
+        self.alone = alone
+        return True
+
+    def end_solitude(self, token: Token, now: datetime) -> bool:
+        if not self.holds(token):
+            return False
+        self.alone = False
+        self.due_time = now + LEASE
+        self.changes += 1
         return True
 
     def take(self, now: datetime) -> bool:
@@ -117,14 +128,15 @@ class ModelJob:
             return False
         self.past = self.history
         self.expire_time = expire_time or self.expire_time
-        self.failures = self.losses = 0
+        self.failures = self.losses = self.lone_losses = 0
         self.reason = self.progress = None
         self._queue(None, now)
         return True
 
     def lose(self, now: datetime) -> None:
         self.losses += bool(self.worker)
-        if self.worker and self.losses >= MOST_LOSSES:
+        self.lone_losses += bool(self.worker) and self.alone
+        if self.worker and self.alone and self.lone_losses >= MOST_LONE_LOSSES:
             self._end("failed", "POISON")
         else:
             self._queue("lost", now)
@@ -142,6 +154,7 @@ class ModelJob:
     def _start(self, worker: str, lease_end: datetime) -> None:
         self.status, self.worker, self.due_time = "processing", worker, lease_end
         self.attempt += 1
+        self.alone = False
         self.next_attempt_time = self.progress = None
         self.changes += 1
 

@@ -123,18 +123,18 @@ class JobLife(RuleBasedStateMachine):
 
     # --- Coming and going ---
 
-    @initialize(policy=st.sampled_from(POLICIES), losses=st.sampled_from([0, 3, 4]))
-    def begin(self, policy: RetryPolicy, losses: int) -> None:
-        self.create(policy, None, None, losses)
+    @initialize(policy=st.sampled_from(POLICIES), lone_losses=st.sampled_from([0, 1, 2]))
+    def begin(self, policy: RetryPolicy, lone_losses: int) -> None:
+        self.create(policy, None, None, lone_losses)
 
     @precondition(lambda self: len(self.jobs) < 4)
     @rule(
         policy=st.sampled_from(POLICIES),
         schedule=st.none() | st.sampled_from([-1, 10]),
         expire=st.none() | st.sampled_from([-5, 0, 3, 30]),
-        losses=st.sampled_from([0, 3, 4]),
+        lone_losses=st.sampled_from([0, 1, 2]),
     )
-    def create(self, policy: RetryPolicy, schedule: int | None, expire: int | None, losses: int) -> None:
+    def create(self, policy: RetryPolicy, schedule: int | None, expire: int | None, lone_losses: int) -> None:
         """`schedule`: seconds from now; `expire`: seconds from when it may start."""
         now = self.clock.now()
         schedule_time = None if schedule is None else now + schedule * SECOND
@@ -147,14 +147,14 @@ class JobLife(RuleBasedStateMachine):
         job = self.world.run(self.service.create(wanted))
         waits = schedule_time if schedule_time and schedule_time > now else None
         due_time = waits or now + 5 * SECOND
-        model = ModelJob(policy.max_attempts, due_time, expire_time, waits, losses=losses)
+        model = ModelJob(policy.max_attempts, due_time, expire_time, waits, lone_losses=lone_losses)
         model.due_time = due_time if expire_time is None else min(due_time, expire_time)
-        if losses:
-            self.world.run(self._set_losses(job.id, losses))
+        if lone_losses:
+            self.world.run(self._set_lone_losses(job.id, lone_losses))
         self.jobs.append(Kept(job.id, model))
 
-    async def _set_losses(self, job_id: UUID, losses: int) -> None:
-        await self.stores.jobs._jobs.update_one({"_id": job_id}, {"$set": {"losses": losses}})
+    async def _set_lone_losses(self, job_id: UUID, losses: int) -> None:
+        await self.stores.jobs._jobs.update_one({"_id": job_id}, {"$set": {"lone_losses": losses}})
 
     @rule(seconds=st.sampled_from([0.001, 1, 2, 8, 16, 60]))
     def time_passes(self, seconds: float) -> None:
@@ -162,12 +162,17 @@ class JobLife(RuleBasedStateMachine):
 
     # --- Claims ---
 
-    @rule(data=st.data(), worker=st.sampled_from(WORKERS), off=st.sampled_from([0, 0, 0, -1, 1]))
-    def claim(self, data: st.DataObject, worker: str, off: int) -> None:
+    @rule(
+        data=st.data(),
+        worker=st.sampled_from(WORKERS),
+        off=st.sampled_from([0, 0, 0, -1, 1]),
+        alone=st.booleans(),
+    )
+    def claim(self, data: st.DataObject, worker: str, off: int, alone: bool) -> None:
         kept = self._any(data)
         expected = max(0, kept.model.attempt + off)
-        outcome = self._step(Step(kept.id, Status.PROCESSING, Claim(worker, expected)))
-        is_taken = kept.model.claim(worker, expected, self.clock.now())
+        outcome = self._step(Step(kept.id, Status.PROCESSING, Claim(worker, expected, alone=alone)))
+        is_taken = kept.model.claim(worker, expected, self.clock.now(), alone=alone)
         self._check(outcome, "processing" if is_taken else None)
         if is_taken:
             kept.tokens.append((worker, expected + 1))
@@ -206,6 +211,13 @@ class JobLife(RuleBasedStateMachine):
         kept, token = self._any_token(data)
         outcome = self._step(Step(kept.id, Status.QUEUED, Token(*token)))
         self._check(outcome, "queued" if kept.model.hand_back(token, self.clock.now()) else None)
+
+    @rule(data=st.data())
+    def end_solitude(self, data: st.DataObject) -> None:
+        kept, token = self._any_token(data)
+        outcome = self._step(Step(kept.id, Status.PROCESSING, Token(*token)))
+        is_taken = kept.model.end_solitude(token, self.clock.now())
+        self._check(outcome, "processing" if is_taken else None)
 
     @rule(data=st.data(), status=st.sampled_from(["completed", "failed"]))
     def conclude(self, data: st.DataObject, status: str) -> None:
@@ -326,6 +338,7 @@ class JobLife(RuleBasedStateMachine):
         assert job.status.value == model.status
         assert (job.attempt, job.worker_id) == (model.attempt, model.worker)
         assert (job.failures, job.losses) == (model.failures, model.losses)
+        assert job.lone_losses == model.lone_losses
         assert job.result == model.result
         assert (job.failure.reason if job.failure else None) == model.reason
         assert job.next_attempt_time == model.next_attempt_time
@@ -344,7 +357,7 @@ class JobLife(RuleBasedStateMachine):
             assert document["due_time"] <= job.expire_time
         assert job.failures <= job.retry_policy.max_attempts
         is_poison = job.failure is not None and job.failure.reason == "POISON"
-        assert (job.losses >= job_model.MOST_LOSSES) is is_poison
+        assert (job.lone_losses >= job_model.MOST_LONE_LOSSES) is is_poison
         assert (job.result is not None) is (job.status is Status.COMPLETED)
         if job.result is not None and job.worker_id:
             assert job.result == {"by": [job.worker_id, job.attempt]}

@@ -12,7 +12,7 @@ from api_server.domain.errors import TransitionRefused
 from api_server.domain.job import Job, Status
 from api_server.domain.judgement import Taken
 from api_server.domain.records import Place
-from api_server.domain.transitions import EXPIRED, POISON, claim, complete, retry
+from api_server.domain.transitions import EXPIRED, POISON, claim, complete, end_solitude, retry
 from api_server.ports import Published
 from tests.integration.mongo.jobs import (
     LEASE,
@@ -71,35 +71,58 @@ async def test_a_job_taken_without_a_name_waits_again_and_counts_no_loss(empty_s
 
 
 @pytest.mark.parametrize("by", ["lapse", "lose_all"])
-@pytest.mark.parametrize(("losses", "status"), [(3, Status.QUEUED), (4, Status.FAILED)])
-async def test_a_job_has_failed_as_poison_at_its_fifth_loss(
-    empty_stores: MongoStores, by: str, losses: int, status: Status
+@pytest.mark.parametrize(
+    ("alone", "lone_losses", "status"),
+    [(True, 1, Status.QUEUED), (True, 2, Status.FAILED), (False, 2, Status.QUEUED)],
+)
+async def test_a_job_has_failed_as_poison_at_the_third_loss_of_a_worker_that_had_nothing_else(
+    empty_stores: MongoStores, by: str, alone: bool, lone_losses: int, status: Status
 ) -> None:
-    job = await stored(empty_stores, "processing")
-    await set_fields(empty_stores, job.id, {"$set": {"losses": losses}})
+    job = await stored(empty_stores)
+    await empty_stores.jobs.apply([claim(job.id, WORKER, 0, now(), LEASE, alone=alone)])
+    await set_fields(empty_stores, job.id, {"$set": {"losses": 7, "lone_losses": lone_losses}})
     time = now() + MINUTE
-    after = await lose(empty_stores, job, time, by)
-    assert (after.status, after.losses) == (status, losses + 1)
+    after = await lose(empty_stores, await read(empty_stores, job.id), time, by)
+    assert (after.status, after.losses, after.lone_losses) == (status, 8, lone_losses + alone)
     assert after.history[-1].outcome is Outcome.LOST
     if status is Status.FAILED:
         assert (after.failure, after.end_time, after.worker_id) == (POISON, time, WORKER)
         assert "due_time" not in await document(empty_stores, job.id)
     else:
         assert after.failure is None
+        assert "alone" not in await document(empty_stores, job.id)
 
 
-async def test_five_lost_workers_poison_a_job_and_retry_gives_it_five_more(empty_stores: MongoStores) -> None:
+async def test_three_lost_workers_poison_a_lone_job_and_retry_gives_it_three_more(
+    empty_stores: MongoStores,
+) -> None:
     job = await stored(empty_stores)
-    for attempt in range(5):
+    for attempt in range(3):
         assert (await read(empty_stores, job.id)).status is Status.QUEUED
-        await empty_stores.jobs.apply([claim(job.id, f"w/{attempt}", attempt, now(), LEASE)])
+        await empty_stores.jobs.apply([claim(job.id, f"w/{attempt}", attempt, now(), LEASE, alone=True)])
         assert await empty_stores.jobs.lose_all(f"w/{attempt}", now()) == 1
     poisoned = await read(empty_stores, job.id)
-    assert (poisoned.status, poisoned.losses, poisoned.failures) == (Status.FAILED, 5, 0)
-    assert [each.outcome for each in poisoned.history] == [Outcome.LOST] * 5
+    assert (poisoned.status, poisoned.losses, poisoned.failures) == (Status.FAILED, 3, 0)
+    assert [each.outcome for each in poisoned.history] == [Outcome.LOST] * 3
     await empty_stores.jobs.apply([retry(job.id, "retry-1", now())])
     again = await read(empty_stores, job.id)
-    assert (again.status, again.losses, again.history) == (Status.QUEUED, 0, poisoned.history)
+    assert (again.status, again.losses, again.lone_losses) == (Status.QUEUED, 0, 0)
+    assert again.history == poisoned.history
+    assert not {"alone", "lone_losses"} & set(await document(empty_stores, job.id))
+
+
+async def test_a_job_that_is_alone_no_more_is_not_the_reason_for_a_loss(empty_stores: MongoStores) -> None:
+    job = await stored(empty_stores)
+    await set_fields(empty_stores, job.id, {"$set": {"lone_losses": 2}})
+    await empty_stores.jobs.apply([claim(job.id, WORKER, 0, now(), LEASE, alone=True)])
+    step = end_solitude(job.id, WORKER, 1, now(), LEASE)
+    for _ in range(2):
+        assert await empty_stores.jobs.apply([step]) == [Taken(Status.PROCESSING, 1)]
+    assert await empty_stores.jobs.lose_all(WORKER, now()) == 1
+    after = await read(empty_stores, job.id)
+    assert (after.status, after.losses, after.lone_losses) == (Status.QUEUED, 1, 2)
+    [refused] = await empty_stores.jobs.apply([step])
+    assert isinstance(refused, TransitionRefused)
 
 
 async def test_only_leases_that_are_over_lapse(empty_stores: MongoStores) -> None:
