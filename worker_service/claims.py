@@ -1,8 +1,7 @@
 """Claims jobs for records that wait, as many in one call as there is room for.
 
 While a call is under way the next claims gather, so that under load a call has many; only when enough have gathered does
-another call go beside it. A suspect, a job that may be what takes workers down, goes in a call of its own, and only when no other one is in hand:
-should it do so again, no job beside it looks as guilty as it does.
+another call go beside it. Jobs that may be what takes workers down go when `suspects` says so, in calls of their own.
 """
 
 import asyncio
@@ -12,13 +11,16 @@ from collections.abc import Callable, Sequence
 import structlog
 from google.rpc.code_pb2 import Code
 
+from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import Claim, UpdateOutcome, UpdateStatusRequest
+from jobs.v1.job_service_pb2 import Claim, Token, UpdateOutcome, UpdateStatusRequest
 from worker_service.backoff import Backoff
 from worker_service.fleet import FleetWish
 from worker_service.hand import Claimed, Claiming, Hand
 from worker_service.lanes import Lane
 from worker_service.offsets import Ticket
+from worker_service.records import is_suspect
+from worker_service.suspects import is_lone
 from worker_service.totals import Totals
 from worker_service.updates import StatusUpdates, reason_of
 from worker_service.waiting import Waiting
@@ -29,6 +31,7 @@ PROCESSING = Job.Status.processing
 """A name for it because looking it up takes as long as the rest of a request."""
 MOST_AT_ONCE = 500
 MOST_CALLS = 2
+END_SOLITUDE_AGAIN_SECONDS = 1.0
 WORTH_A_CALL = 100
 """Jobs for which a call goes beside one that is under way: what a call costs by itself is little, shared by so many."""
 
@@ -60,6 +63,7 @@ class Claimer:
         self._updates = updates
         self._lanes = deque(lanes)
         self._hand = hand
+        self._suspects = hand.suspects
         self._wish = wish
         self._totals = totals
         self._wake = wake
@@ -77,6 +81,9 @@ class Claimer:
         self._quiet.set()
         self._answered = asyncio.Event()
         """Set for a moment whenever a call has ended."""
+        self._alarm: asyncio.TimerHandle | None = None
+        """Wakes the claimer for the suspects' sake."""
+        self._ending_solitude = False
         self.in_trouble = False
         """Whether the latest call brought nothing; it is being sent again."""
 
@@ -86,11 +93,15 @@ class Claimer:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
+                if not self._ending_solitude and (outlasted := self._outlasted()) is not None:
+                    self._ending_solitude = True
+                    calls.create_task(self._end_solitude(outlasted))
                 while batch := self._next_batch():
                     self._calls += 1
                     calls.create_task(self._claim(batch))
                 if not self._hand.claiming:
                     self._quiet.set()
+                self._set_alarm()
 
     async def quiet(self, seconds: float) -> bool:
         """Wait until no claim is under way, `seconds` at most; whether that came about."""
@@ -133,20 +144,42 @@ class Claimer:
     def _gather(self) -> None:
         """Move records from the lanes to the table, as far as there is room."""
         gathered: list[Claiming] = []
+        self._suspects.look(self._next_lone(), others_wait=any(lane.others_wait for lane in self._lanes))
         for lane in tuple(self._lanes):
             room = min(lane.room, MOST_AT_ONCE - len(gathered))
             while room > 0 and (waiting := self._next(lane)):
                 if (claiming := self._note(waiting, lane)) is not None:
                     gathered.append(claiming)
                     room -= 1
-        alone = [claiming for claiming in gathered if claiming.record.id == self._hand.suspect_id]
-        others = [claiming for claiming in gathered if claiming.record.id != self._hand.suspect_id]
-        self._ready.extend(batch for batch in (others, alone) if batch)
+        suspects = [claiming for claiming in gathered if is_suspect(claiming.record)]
+        others = (
+            [claiming for claiming in gathered if not is_suspect(claiming.record)] if suspects else gathered
+        )
+        self._ready.extend(batch for batch in (others, suspects) if batch)
         if gathered:
             self._quiet.clear()
 
     def _next(self, lane: Lane) -> Waiting | None:
-        return lane.take(suspects=self._hand.suspect_id is None)
+        return lane.take(others=not self._suspects.closed, suspects=self._admits)
+
+    def _admits(self, record: DispatchRecord) -> bool:
+        return self._suspects.admits(record, idle=self._is_idle)
+
+    @property
+    def _is_idle(self) -> bool:
+        return all(lane.is_idle for lane in self._lanes)
+
+    def _next_lone(self) -> DispatchRecord | None:
+        """The next job that is to be run alone, of a lane whose turn it is."""
+        firsts = (lane.first_suspect for lane in self._lanes)
+        return next((first for first in firsts if first is not None and is_lone(first)), None)
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if (seconds := self._suspects.seconds_to_next_look()) is not None:
+            self._alarm = asyncio.get_running_loop().call_later(seconds, self._wake.set)
 
     def _note(self, waiting: Waiting, lane: Lane) -> Claiming | None:
         """Look whose record it is; what is to be claimed for it, if anything."""
@@ -165,13 +198,14 @@ class Claimer:
             else:
                 self._refuse([waiting.ticket])
         else:
-            lane.hold()
             begun = Claiming(waiting.record, lane, [waiting.ticket])
-            self._hand.begin_claiming(begun)
-            if self._hand.suspect_id == job_id:
+            if is_suspect(waiting.record):
+                begun.alone = self._suspects.begin(waiting.record, idle=self._is_idle)
                 # The next suspect is another lane's, if one waits there.
                 self._lanes.remove(lane)
                 self._lanes.append(lane)
+            lane.hold()
+            self._hand.begin_claiming(begun)
             return begun
         return None
 
@@ -204,8 +238,32 @@ class Claimer:
 
     def _request(self, claiming: Claiming) -> UpdateStatusRequest:
         record = claiming.record
-        claim = Claim(worker_id=self._worker_id, expected_attempt=record.attempt, expected_type=record.type)
+        claim = Claim(
+            worker_id=self._worker_id,
+            expected_attempt=record.attempt,
+            expected_type=record.type,
+            alone=claiming.alone,
+        )
         return UpdateStatusRequest(id=record.id, status=PROCESSING, claim=claim)
+
+    def _outlasted(self) -> Claimed | None:
+        """The job that has been alone for long enough, if there is one and its claim has been answered."""
+        job_id = self._suspects.outlasted()
+        return None if job_id is None else self._hand.held.get(job_id)
+
+    async def _end_solitude(self, claimed: Claimed) -> None:
+        """Let other jobs be claimed beside one that has been alone for long enough: once the API server knows."""
+        while self._hand.held.get(claimed.id) is claimed:
+            token = Token(worker_id=self._worker_id, attempt=claimed.attempt)
+            request = UpdateStatusRequest(id=claimed.id, status=PROCESSING, token=token)
+            [outcome] = await self._updates.send([request])
+            if outcome is not None:
+                # If it was refused, the job is this worker's no more, and a heartbeat will tell.
+                self._suspects.open(claimed.id)
+                break
+            await asyncio.sleep(END_SOLITUDE_AGAIN_SECONDS)
+        self._ending_solitude = False
+        self._wake.set()
 
     def _settle(self, claiming: Claiming, outcome: UpdateOutcome) -> None:
         record = claiming.record

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.lanes import Lane
 from worker_service.offsets import Partition, Ticket
-from worker_service.records import is_suspect
+from worker_service.suspects import Suspects
 from worker_service.waiting import Waiting
 
 
@@ -18,6 +18,8 @@ class Claiming:
     record: DispatchRecord
     lane: Lane
     tickets: list[Ticket] = field(default_factory=list)
+    alone: bool = False
+    """Whether nothing else is in hand, nor will be for a while."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,18 +46,16 @@ class Hand:
     goes back into its lane when the job leaves the hand.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, suspects: Suspects | None = None) -> None:
         self.claiming: dict[str, Claiming] = {}
         self.held: dict[str, Claimed] = {}
-        self.suspect_id: str | None = None
-        """The one suspect among them."""
+        self.suspects = suspects or Suspects()
+        """Those among them."""
         self._successors: defaultdict[str, list[Waiting]] = defaultdict(list)
 
     def begin_claiming(self, claiming: Claiming) -> None:
         """The claim of a job is about to be sent."""
         self.claiming[claiming.record.id] = claiming
-        if is_suspect(claiming.record):
-            self.suspect_id = claiming.record.id
 
     def move_to_held(self, claimed: Claimed) -> None:
         """The claim of a job was accepted."""
@@ -83,8 +83,7 @@ class Hand:
         """A job is in hand no more: its claim was refused or lost, or its outcome has been reported."""
         table = self.claiming if isinstance(job, Claiming) else self.held
         del table[job.record.id]
-        if self.suspect_id == job.record.id:
-            self.suspect_id = None
+        self.suspects.leave(job.record.id)
         job.lane.release()
         for waiting in self._successors.pop(job.record.id, ()):
             job.lane.add(waiting)

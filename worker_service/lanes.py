@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
+from jobs.v1.dispatch_pb2 import DispatchRecord
 from service_runtime.recent_count import RecentCount
 from worker_service.offsets import Partition
 from worker_service.pace import AHEAD_SECONDS, Pace
-from worker_service.waiting import Waiting, WaitingRecords
+from worker_service.waiting import Waiting, WaitingRecords, any_suspect
 
 MOST_AHEAD = 1000
 """Jobs held beyond the limit, at most, because jobs are short."""
@@ -56,6 +57,21 @@ class Lane:
         return min(self.room, len(self._waiting)) if self._waiting else 0
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no job is being claimed or in hand, and no handler goes on without its job."""
+        return not self._held
+
+    @property
+    def others_wait(self) -> bool:
+        """Whether any record waits of a job that is no suspect."""
+        return self._waiting.others > 0
+
+    @property
+    def first_suspect(self) -> DispatchRecord | None:
+        """The suspect that has waited longest."""
+        return self._waiting.first_suspect
+
+    @property
     def is_stuck(self) -> bool:
         """Whether handlers that were left behind have all places."""
         return self._left_behind >= self._limit
@@ -70,9 +86,11 @@ class Lane:
         self._waiting.add(waiting)
         self._on_work()
 
-    def take(self, *, suspects: bool = True) -> Waiting | None:
+    def take(
+        self, *, others: bool = True, suspects: Callable[[DispatchRecord], bool] = any_suspect
+    ) -> Waiting | None:
         """See WaitingRecords.take."""
-        return self._waiting.take(suspects=suspects)
+        return self._waiting.take(others=others, suspects=suspects)
 
     def shut_out(self, job_types: AbstractSet[str]) -> None:
         """See WaitingRecords.shut_out."""
@@ -81,6 +99,7 @@ class Lane:
     def drop(self, partitions: AbstractSet[Partition]) -> None:
         """Forget the records of `partitions`: Kafka gives them to whoever has the partition next."""
         self._waiting.drop(partitions)
+        self._on_work()
 
     def hold(self) -> None:
         """A job is being claimed, or in hand, from now on."""

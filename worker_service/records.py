@@ -72,5 +72,5 @@ def time_limit_of(record: DispatchRecord) -> float | None:
 
 
 def is_suspect(record: DispatchRecord) -> bool:
-    """Whether a job may be what takes workers down: no two such jobs run in a worker at a time."""
+    """Whether a job may be what takes workers down: see worker_service.suspects."""
     return record.losses >= SUSPECT_LOSSES

@@ -24,6 +24,11 @@ class Waiting:
     size: int
 
 
+def any_suspect(_record: DispatchRecord) -> bool:
+    """For whom all are the same."""
+    return True
+
+
 class WaitingRecords:
     """In the order of their arrival.
 
@@ -59,20 +64,34 @@ class WaitingRecords:
             self._open[kind.suspects].count(1, waiting.size)
         self._review()
 
-    def take(self, *, suspects: bool = True) -> Waiting | None:
-        """The record that has waited longest, of those that are not shut out; None if none waits. `suspects`: whether
-        records of these may be taken now.
+    @property
+    def others(self) -> int:
+        """Records of jobs that are no suspects, without those that are shut out."""
+        return self._open[False].records
+
+    @property
+    def first_suspect(self) -> DispatchRecord | None:
+        """The suspect that has waited longest, of those that are not shut out."""
+        queue = self._open[True].first()
+        return None if queue is None else queue.first
+
+    def take(
+        self, *, others: bool = True, suspects: Callable[[DispatchRecord], bool] = any_suspect
+    ) -> Waiting | None:
+        """The record that has waited longest, of those that are not shut out; None if none waits. `suspects`: whether the
+        first suspect may be taken now; those behind it wait for it. `others`: whether a record of no suspect may be.
         """
-        candidates = [
-            (queue.first_arrival, queue, part)
-            for of_suspects, part in self._open.items()
-            if part.records and (suspects or not of_suspects)
-            for queue in part.queues
-            if queue
-        ]
-        if not candidates:
+        queue = self._open[False].first() if others else None
+        part = self._open[False]
+        suspect = self._open[True].first()
+        if (
+            suspect is not None
+            and (queue is None or suspect.first_arrival < queue.first_arrival)
+            and suspects(suspect.first)
+        ):
+            queue, part = suspect, self._open[True]
+        if queue is None:
             return None
-        _, queue, part = min(candidates)
         waiting = queue.take()
         part.count(-1, -waiting.size)
         self._review()
@@ -132,6 +151,10 @@ class _Queue:
     def first_arrival(self) -> int:
         return self._items[0][0]
 
+    @property
+    def first(self) -> DispatchRecord:
+        return self._items[0][1].record
+
     def add(self, arrival: int, waiting: Waiting) -> None:
         self._items.append((arrival, waiting))
         self.size += waiting.size
@@ -153,6 +176,12 @@ class _Open:
         self.queues = queues
         self.records = sum(map(len, queues))
         self._bytes = sum(queue.size for queue in queues)
+
+    def first(self) -> _Queue | None:
+        """The one with the record that has waited longest."""
+        if not self.records:
+            return None
+        return min(filter(len, self.queues), key=lambda queue: queue.first_arrival)
 
     def count(self, records: int, size: int) -> None:
         """So many more wait, with so many bytes."""

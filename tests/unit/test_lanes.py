@@ -220,7 +220,7 @@ def test_suspects_are_passed_by_others_and_keep_their_place() -> None:
     lane = lane_of(1)
     for offset, losses in enumerate([1, 2, 0, 4, 1]):
         lane.add(waiting(offset, losses=losses))
-    first, second = lane.take(suspects=False), lane.take(suspects=False)
+    first, second = lane.take(suspects=lambda _: False), lane.take(suspects=lambda _: False)
     assert [item and item.ticket.offset for item in (first, second)] == [0, 2]
 
     assert taken_from(lane) == [1, 3, 4]
@@ -230,8 +230,22 @@ def test_without_another_record_no_suspect_is_taken_for_one() -> None:
     lane = lane_of(1)
     lane.add(waiting(0, losses=2))
 
-    assert lane.take(suspects=False) is None
+    assert lane.take(suspects=lambda _: False) is None
     assert lane.take() is not None
+
+
+def test_suspects_wait_for_the_first_of_them() -> None:
+    lane = lane_of(1)
+    for offset, losses in enumerate([4, 2, 1]):
+        lane.add(waiting(offset, losses=losses))
+    assert lane.first_suspect is not None
+    assert lane.first_suspect.losses == 4
+    item = lane.take(suspects=lambda record: record.losses == 2)
+    assert item is not None
+    assert (item.ticket.offset, lane.others_wait) == (2, False)
+
+    assert lane.take(suspects=lambda record: record.losses == 2) is None
+    assert taken_from(lane) == [0, 1]
 
 
 def test_suspects_and_others_fill_a_lane_each_for_themselves() -> None:
@@ -257,7 +271,7 @@ def test_suspects_are_forgotten_with_their_partition() -> None:
 ADDS = st.tuples(
     st.just("add"), st.sampled_from("ab"), st.sampled_from([0, 2]), st.integers(0, 1), st.integers(1, 6)
 )
-TAKES = st.tuples(st.just("take"), st.booleans())
+TAKES = st.tuples(st.just("take"), st.booleans(), st.booleans())
 SHUTS = st.tuples(st.just("shut_out"), st.sets(st.sampled_from("abc")))
 DROPS = st.tuples(st.just("drop"), st.integers(0, 1))
 
@@ -282,8 +296,9 @@ def test_a_lane_is_what_a_plain_list_would_be(steps: list[Any]) -> None:
                 lane.drop({Partition(f"jobs.{job_type}", how[0]) for job_type in "ab"})
             else:
                 within = [each for each in model if each.record.type not in shut_out]
-                expected = next((each for each in within if how[0] or not is_suspect(each.record)), None)
-                assert lane.take(suspects=how[0]) is expected
+                may_be = dict(zip((True, False), how, strict=True))
+                expected = next((each for each in within if may_be[is_suspect(each.record)]), None)
+                assert lane.take(others=may_be[False], suspects=lambda _: may_be[True]) is expected  # noqa: B023
                 model = [each for each in model if each is not expected]
             share = 0.5 if full else 1
             open_records = [each for each in model if each.record.type not in shut_out]
