@@ -30,6 +30,7 @@ from worker_service.intake import Intake
 from worker_service.lanes import Lane
 from worker_service.membership import Membership
 from worker_service.offsets import OffsetTracker
+from worker_service.payloads import Payloads
 from worker_service.progress_board import ProgressBoard
 from worker_service.records import topic_of
 from worker_service.registry import HandlerSpec
@@ -138,9 +139,8 @@ def build_worker(
     validator.warm(DispatchRecord)
     updates = StatusUpdates(api)
     reporter = Reporter(identity.worker_id, updates, hand, totals, Backoff())
-    runner = Runner(
-        handlers, executor, api, board, report=reporter.put, leave=hand.leave, new_backoff=Backoff
-    )
+    payloads = Payloads(api, Backoff)
+    runner = Runner(handlers, executor, payloads, board, report=reporter.put, leave=hand.leave)
     committer = Committer(tracker, Backoff())
     claimer = Claimer(
         identity.worker_id,

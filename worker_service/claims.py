@@ -16,7 +16,7 @@ from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import Claim, Token, UpdateOutcome, UpdateStatusRequest
 from worker_service.backoff import Backoff
 from worker_service.fleet import FleetWish
-from worker_service.hand import Claimed, Claiming, Hand
+from worker_service.hand import MOST_LARGE, Claimed, Claiming, Hand
 from worker_service.lanes import Lane
 from worker_service.offsets import Ticket
 from worker_service.records import is_suspect
@@ -160,7 +160,9 @@ class Claimer:
             self._quiet.clear()
 
     def _next(self, lane: Lane) -> Waiting | None:
-        return lane.take(others=not self._suspects.closed, suspects=self._admits)
+        return lane.take(
+            others=not self._suspects.closed, large=self._hand.large < MOST_LARGE, suspects=self._admits
+        )
 
     def _admits(self, record: DispatchRecord) -> bool:
         return self._suspects.admits(record, idle=self._is_idle)

@@ -10,6 +10,9 @@ from worker_service.offsets import Partition, Ticket
 from worker_service.suspects import Suspects
 from worker_service.waiting import Waiting
 
+MOST_LARGE = 32
+"""Jobs in hand whose payloads were too large to travel in their records; a payload is 1 MiB at most."""
+
 
 @dataclass(slots=True)
 class Claiming:
@@ -51,11 +54,14 @@ class Hand:
         self.held: dict[str, Claimed] = {}
         self.suspects = suspects or Suspects()
         """Those among them."""
+        self.large = 0
+        """How many of them have a payload that is still to be read."""
         self._successors: defaultdict[str, list[Waiting]] = defaultdict(list)
 
     def begin_claiming(self, claiming: Claiming) -> None:
         """The claim of a job is about to be sent."""
         self.claiming[claiming.record.id] = claiming
+        self.large += claiming.record.payload_omitted
 
     def move_to_held(self, claimed: Claimed) -> None:
         """The claim of a job was accepted."""
@@ -84,6 +90,7 @@ class Hand:
         table = self.claiming if isinstance(job, Claiming) else self.held
         del table[job.record.id]
         self.suspects.leave(job.record.id)
+        self.large -= job.record.payload_omitted
         job.lane.release()
         for waiting in self._successors.pop(job.record.id, ()):
             job.lane.add(waiting)

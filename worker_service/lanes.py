@@ -87,10 +87,14 @@ class Lane:
         self._on_work()
 
     def take(
-        self, *, others: bool = True, suspects: Callable[[DispatchRecord], bool] = any_suspect
+        self,
+        *,
+        others: bool = True,
+        large: bool = True,
+        suspects: Callable[[DispatchRecord], bool] = any_suspect,
     ) -> Waiting | None:
         """See WaitingRecords.take."""
-        return self._waiting.take(others=others, suspects=suspects)
+        return self._waiting.take(others=others, large=large, suspects=suspects)
 
     def shut_out(self, job_types: AbstractSet[str]) -> None:
         """See WaitingRecords.shut_out."""

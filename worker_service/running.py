@@ -8,19 +8,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import structlog
-from google.protobuf.struct_pb2 import Struct
 
 from service_runtime.structs import StructError, struct_to_dict
-from worker_service.api_client import ApiClient
-from worker_service.backoff import Backoff
 from worker_service.declare import RunIn
 from worker_service.executor import Executor
 from worker_service.hand import Claimed
 from worker_service.inline_runs import InlineRuns
 from worker_service.job import Job
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason
+from worker_service.payloads import JobGone, Payloads
 from worker_service.place import Place
 from worker_service.progress_board import ProgressBoard
 from worker_service.records import time_limit_of
@@ -28,13 +25,8 @@ from worker_service.registry import HandlerSpec
 
 log = structlog.get_logger()
 
-GET_SECONDS = 8.0
 INTERRUPT_SECONDS = 5.0
 """How long a handler may take to stop when it is told to."""
-
-
-class JobGone(Exception):
-    """A job in hand has vanished from the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +45,20 @@ class Runner:
         self,
         handlers: Mapping[str, HandlerSpec],
         executor: Executor,
-        api: ApiClient,
+        payloads: Payloads,
         board: ProgressBoard,
         *,
         report: Callable[[Claimed, Outcome], None],
         leave: Callable[[Claimed], None],
-        new_backoff: Callable[[], Backoff],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`handlers` by job type. `report` takes each job's outcome, `leave` each job that shall have none."""
         self._handlers = handlers
         self._executor = executor
-        self._api = api
+        self._payloads = payloads
         self._board = board
         self._report = report
         self._leave = leave
-        self._new_backoff = new_backoff
         self._clock = clock
         self._group = asyncio.TaskGroup()
         self._running: dict[str, _Run] = {}
@@ -181,10 +171,12 @@ class Runner:
 
     async def _outcome(self, claimed: Claimed, place: Place) -> Outcome:
         try:
-            payload = await self._payload(claimed)
+            async with self._payloads.of(claimed) as payload:
+                return await self._outcome_of(claimed, payload, place)
         except JobGone:
             return Failed(Reason.HANDLER_ERROR, "the job does not exist any more", permanent=True)
 
+    async def _outcome_of(self, claimed: Claimed, payload: dict[str, Any], place: Place) -> Outcome:
         def abandon(going_on: asyncio.Future[Any]) -> None:
             _tell_not_stopped(claimed)
             place.keep_until(going_on)
@@ -200,36 +192,6 @@ class Runner:
             )
         finally:
             self._board.close(latest)
-
-    async def _payload(self, claimed: Claimed) -> dict[str, Any]:
-        """From the record, or from the API server, which alone knows for certain. Raises JobGone."""
-        if not claimed.record.payload_omitted:
-            try:
-                return struct_to_dict(claimed.record.payload)
-            except StructError as error:
-                log.warning(
-                    "record_with_a_bad_payload", job_id=claimed.id, type=claimed.type, problem=str(error)
-                )
-        return struct_to_dict(await self._fetch_payload(claimed))
-
-    async def _fetch_payload(self, claimed: Claimed) -> Struct:
-        """Asked for until it comes. Raises JobGone."""
-        backoff = self._new_backoff()
-        while True:
-            try:
-                return (await self._api.get(claimed.id, GET_SECONDS)).payload
-            except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.NOT_FOUND:
-                    raise JobGone from None
-                log.warning(
-                    "payload_not_read",
-                    job_id=claimed.id,
-                    type=claimed.type,
-                    attempt=claimed.attempt,
-                    code=error.code().name,
-                    message=error.details(),
-                )
-            await asyncio.sleep(backoff.next())
 
 
 def _job(claimed: Claimed, payload: dict[str, Any]) -> Job:

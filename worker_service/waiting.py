@@ -54,10 +54,11 @@ class WaitingRecords:
     def add(self, waiting: Waiting) -> None:
         """Let a record wait."""
         self._arrivals += 1
-        kind = _Kind(waiting.record.type, is_suspect(waiting.record))
+        record = waiting.record
+        kind = _Kind(record.type, is_suspect(record), record.payload_omitted)
         queue = self._queues.get(kind)
         if queue is None:
-            queue = self._queues[kind] = _Queue()
+            queue = self._queues[kind] = _Queue(kind.large)
             self._reopen()
         queue.add(self._arrivals, waiting)
         if kind.job_type not in self._shut_out:
@@ -76,12 +77,17 @@ class WaitingRecords:
         return None if queue is None else queue.first
 
     def take(
-        self, *, others: bool = True, suspects: Callable[[DispatchRecord], bool] = any_suspect
+        self,
+        *,
+        others: bool = True,
+        large: bool = True,
+        suspects: Callable[[DispatchRecord], bool] = any_suspect,
     ) -> Waiting | None:
         """The record that has waited longest, of those that are not shut out; None if none waits. `suspects`: whether the
-        first suspect may be taken now; those behind it wait for it. `others`: whether a record of no suspect may be.
+        first suspect may be taken now; those behind it wait for it. `others`: whether a record of no suspect may be. `large`: whether one of
+        those whose payload stayed behind may be, which others pass.
         """
-        queue = self._open[False].first() if others else None
+        queue = self._open[False].first(large=large) if others else None
         part = self._open[False]
         suspect = self._open[True].first()
         if (
@@ -134,12 +140,14 @@ class _Kind(NamedTuple):
 
     job_type: str
     suspects: bool
+    large: bool
 
 
 class _Queue:
     """Waiting records of one kind, each with its number in the order of arrival in the lane."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_large: bool) -> None:
+        self.is_large = is_large
         self._items: deque[tuple[int, Waiting]] = deque()
         self.size = 0
         """Bytes."""
@@ -177,11 +185,12 @@ class _Open:
         self.records = sum(map(len, queues))
         self._bytes = sum(queue.size for queue in queues)
 
-    def first(self) -> _Queue | None:
-        """The one with the record that has waited longest."""
+    def first(self, *, large: bool = True) -> _Queue | None:
+        """The one with the record that has waited longest. `large`: of all queues, not only of those of small payloads."""
         if not self.records:
             return None
-        return min(filter(len, self.queues), key=lambda queue: queue.first_arrival)
+        queues = (queue for queue in self.queues if queue and (large or not queue.is_large))
+        return min(queues, key=lambda queue: queue.first_arrival, default=None)
 
     def count(self, records: int, size: int) -> None:
         """So many more wait, with so many bytes."""

@@ -20,6 +20,7 @@ from worker_service.executor import Executor
 from worker_service.hand import Claimed
 from worker_service.lanes import Lane
 from worker_service.outcome import Failed, Interrupted, Outcome, Succeeded
+from worker_service.payloads import Payloads
 from worker_service.progress_board import ProgressBoard
 from worker_service.running import Runner
 
@@ -40,11 +41,10 @@ class Jobs:
         self.runner = Runner(
             {spec.type: spec for spec in specs},
             executor,
-            api,
+            Payloads(api, Backoff),
             self.board,
             report=self._report,
             leave=self._leave,
-            new_backoff=Backoff,
         )
         self.lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
 

@@ -13,7 +13,7 @@ from tests.unit.job_service_fake import api_of
 from worker_service.backoff import Backoff
 from worker_service.claims import Claimer
 from worker_service.fleet import FleetWish
-from worker_service.hand import Hand
+from worker_service.hand import MOST_LARGE, Hand
 from worker_service.lanes import Lane
 from worker_service.offsets import Partition, Ticket
 from worker_service.suspects import Suspects, patience
@@ -77,7 +77,13 @@ class Claims:
     def add(self, *names: str, lane: str = "wide") -> None:
         """Records come in, all at once."""
         for name in names:
-            record = DispatchRecord(id=name, type="compute", attempt=2, losses=LOSSES.get(name[0], 1))
+            record = DispatchRecord(
+                id=name,
+                type="compute",
+                attempt=2,
+                losses=LOSSES.get(name[0], 1),
+                payload_omitted=name.startswith("L"),
+            )
             ticket = Ticket(Partition("jobs.compute", 0), 1, self._offset)
             self._offset += 1
             self.lanes[lane].add(Waiting(record, ticket, 1))
@@ -278,3 +284,16 @@ async def test_a_suspect_that_waits_is_dropped_with_its_partition(claims: Claims
 
     await claims.starts("a", "b")
     assert sorted(claims.finished) == [0, 2]
+
+
+async def test_jobs_whose_payloads_are_large_wait_while_many_are_in_hand_and_others_pass_them(
+    claims: Claims,
+) -> None:
+    large = [f"L{number}" for number in range(MOST_LARGE + 2)]
+    claims.add(*large, "a", "b")
+    await claims.starts(*large[:MOST_LARGE], "a", "b")
+
+    claims.end("L0", "a")
+    await claims.starts(*large[:MOST_LARGE], "a", "b", large[-2])
+    claims.end("L1")
+    await claims.starts(*large[:MOST_LARGE], "a", "b", *large[-2:])
