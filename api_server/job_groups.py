@@ -1,8 +1,10 @@
 """Calls of many clients, each about one job, as few statements."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 from uuid import UUID
 
 from api_server.domain.errors import AnswerTooLarge
@@ -18,6 +20,24 @@ OVERHEAD_BYTES = 1000
 """What a job takes besides its payload, roughly."""
 ENOUGH_BYTES = 4 * 1024 * 1024
 """Sizes are counted up to this."""
+LARGE = 64 * 1024
+"""Bytes of a payload or a result, some 10 ms of work at worst."""
+LARGE_AT_A_TIME = 2
+SMALL_BYTES = 8 * 1024
+"""As many jobs as go together, each no larger than this (BSON), fit into one read."""
+
+T = TypeVar("T")
+
+
+class Kept(Enum):
+    """What stands for a job that is not given yet."""
+
+    BACK = "it is to be read by itself"
+
+
+def is_large(job: Job) -> bool:
+    """Whether a job takes so long to convert that other calls would have to wait."""
+    return any(least_bytes(part, LARGE + 1) > LARGE for part in (job.payload, job.result or {}))
 
 
 class JobGroups:
@@ -28,7 +48,8 @@ class JobGroups:
         self._store = store
         self._on_insert = on_insert
         self._inserts: GroupCommit[tuple[Job, datetime], Job] = GroupCommit(self.insert_all)
-        self._reads: GroupCommit[UUID, Job | None] = GroupCommit(self._get_all)
+        self._reads: GroupCommit[UUID, Job | Kept | None] = GroupCommit(self._get_all)
+        self._large = asyncio.Semaphore(LARGE_AT_A_TIME)
         self._steps: GroupCommit[Transition, Taken] = GroupCommit(store.apply)
 
     async def insert(self, job: Job, due_time: datetime) -> Job:
@@ -43,21 +64,33 @@ class JobGroups:
                 self._on_insert(outcome, due_time)
         return outcomes
 
-    async def get(self, job_id: UUID) -> Job | None:
-        """See JobStore.get_all. Raises StoreUnavailable."""
-        return await self._reads.do(Item(job_id, OVERHEAD_BYTES))
+    async def get(self, job_id: UUID, then: Callable[[Job | None], Awaitable[T]]) -> T:
+        """What `then` makes of the job. Of large ones few are in memory, and being made something of, at a time; small ones
+        wait for none of them. Raises StoreUnavailable, and what `then` raises.
+        """
+        job = await self._reads.do(Item(job_id, OVERHEAD_BYTES))
+        if job is None or (isinstance(job, Job) and not is_large(job)):
+            return await then(job)
+        if self._large.locked():
+            job = Kept.BACK  # Let go of it: to read it again takes less than it would hold until then.
+        async with self._large:
+            if isinstance(job, Kept):
+                [job] = await self._store.get_all([job_id])
+            return await then(job)
 
     async def apply(self, transition: Transition) -> Taken:
         """See JobStore.apply. Raises the job's own error, or StoreUnavailable."""
         return await self._steps.do(Item(transition, _size(transition.result or {}), key=transition.job_id))
 
-    async def _get_all(self, job_ids: Sequence[UUID]) -> Sequence[Job | None]:
+    async def _get_all(self, job_ids: Sequence[UUID]) -> Sequence[Job | Kept | None]:
         """Those who ask for one job each are not refused because others' are large."""
         try:
             return await self._store.get_all(job_ids)
         except AnswerTooLarge:
-            half = len(job_ids) // 2
-            return [*await self._get_all(job_ids[:half]), *await self._get_all(job_ids[half:])]
+            sizes = await self._store.sizes(job_ids)
+            small = [job_id for job_id in job_ids if sizes.get(job_id, 0) <= SMALL_BYTES]
+            found = dict(zip(small, await self._store.get_all(small), strict=True)) if small else {}
+            return [found.get(job_id, Kept.BACK) for job_id in job_ids]
 
 
 def _size(value: Any) -> int:

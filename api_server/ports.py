@@ -53,6 +53,9 @@ class JobStore(Protocol):
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
         """The jobs as a majority has them. Raises AnswerTooLarge."""
 
+    async def sizes(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """How many bytes these take in the store; without those that are not there."""
+
     async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
         """Take each step whose guard holds, with a majority; outcomes in order. Each job stands there once at most.
 

@@ -1,9 +1,10 @@
 """Creates, reads and moves jobs: what JobService does, apart from how it is called and where jobs are kept."""
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import structlog
@@ -28,6 +29,7 @@ from api_server.ports import Clock, Dispatcher, JobStore, KeyStore
 from service_runtime.errors import InvalidArgument, ServiceError, Violation, invalid
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 KEY_LIFETIME = timedelta(hours=24)
 """How long an idempotency key is remembered."""
@@ -105,10 +107,17 @@ class JobService:
 
     async def get(self, job_id: UUID) -> Job:
         """Raises JobNotFound."""
-        job = await self._groups.get(job_id)
-        if job is None:
-            raise JobNotFound(job_id)
-        return self._shown(job)
+        return await self.read(job_id, _itself)
+
+    async def read(self, job_id: UUID, then: Callable[[Job], Awaitable[T]]) -> T:
+        """What `then` makes of a job; see JobGroups.get. Raises JobNotFound."""
+
+        async def make(job: Job | None) -> T:
+            if job is None:
+                raise JobNotFound(job_id)
+            return await then(self._shown(job))
+
+        return await self._groups.get(job_id, make)
 
     async def get_batch(self, job_ids: Sequence[UUID]) -> list[Job | None]:
         """The jobs in the order of the ids; None: there is none.
@@ -234,6 +243,10 @@ class JobService:
         if job_type not in self._job_types:
             allowed = ", ".join(self._job_types)
             raise invalid("type", "type.known", f"must be one of {allowed}, is {job_type!r}")
+
+
+async def _itself(job: Job) -> Job:
+    return job
 
 
 def check_each_once(job_ids: Sequence[UUID | None], field: str = "requests[{}].id") -> None:

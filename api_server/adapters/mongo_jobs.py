@@ -72,6 +72,11 @@ class MongoJobStore:
         found = {job.id: job for job in map(decode_job, documents)}
         return [found.get(job_id) for job_id in job_ids]
 
+    async def sizes(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        where, size = {"_id": {"$in": list(job_ids)}}, {"size": {"$bsonSize": "$$ROOT"}}
+        async with within(READ_SECONDS):
+            return {document["_id"]: document["size"] async for document in self._jobs.find(where, size)}
+
     async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
         steps: list[Step] = []
         outcomes: dict[UUID, Outcome] = {}

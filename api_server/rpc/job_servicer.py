@@ -14,6 +14,8 @@ from service_runtime.server import MAX_SEND_BYTES
 
 SERVICE_NAME = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
 BATCHES_AT_A_TIME = 2
+ANSWERS_AT_A_TIME = 4
+"""Of many jobs: each may be of several MiB, and takes a few times that while it is made."""
 REQUEST_TYPES = (
     job_service_pb2.CreateRequest,
     job_service_pb2.BatchCreateRequest,
@@ -41,6 +43,10 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._creates, self._updates = Room(), Room()
         # One is prepared while another is written; more would only hold up everybody's small calls.
         self._batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
+        self._batch_gets, self._lists = (
+            asyncio.Semaphore(ANSWERS_AT_A_TIME),
+            asyncio.Semaphore(ANSWERS_AT_A_TIME),
+        )
 
     async def Create(self, request: job_service_pb2.CreateRequest, context: Any) -> job_pb2.Job:
         key = requests.idempotency_key(context.invocation_metadata(), request)
@@ -57,21 +63,23 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return answers.created_message(outcomes)
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
-        return await encoded(await self._jobs.get(requests.job_id(request.id)))
+        return await self._jobs.read(requests.job_id(request.id), encoded)
 
     async def BatchGet(
         self, request: job_service_pb2.BatchGetRequest, context: Any
     ) -> job_service_pb2.BatchGetResponse:
         job_ids = [requests.job_id(text) for text in request.ids]
-        jobs = await self._jobs.get_batch(job_ids)
-        return await asyncio.to_thread(answers.found_message, job_ids, jobs)
+        async with self._batch_gets:
+            jobs = await self._jobs.get_batch(job_ids)
+            return await asyncio.to_thread(answers.found_message, job_ids, jobs)
 
     async def List(self, request: job_service_pb2.ListRequest, context: Any) -> job_service_pb2.ListResponse:
         wanted = requests.job_filter(request)
         after = page_token.decode(request.page_token, wanted)
-        page = await self._jobs.page(wanted, after, requests.page_size(request))
-        token = page_token.encode(page.next_after, wanted) if page.next_after else ""
-        return await asyncio.to_thread(answers.list_message, page.jobs, token)
+        async with self._lists:
+            page = await self._jobs.page(wanted, after, requests.page_size(request))
+            token = page_token.encode(page.next_after, wanted) if page.next_after else ""
+            return await asyncio.to_thread(answers.list_message, page.jobs, token)
 
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
         key = requests.key_value(context.invocation_metadata())

@@ -7,12 +7,9 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from api_server.domain.job import Job
-from api_server.domain.payload_size import least_bytes
+from api_server.job_groups import LARGE, is_large
 from api_server.rpc.answers import job_message
 from jobs.v1 import job_pb2
-
-LARGE = 64 * 1024
-"""Bytes, some 10 ms of work at worst."""
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -27,6 +24,6 @@ async def decoded(convert: Callable[[M], T], request: M) -> T:
 
 async def encoded(job: Job) -> job_pb2.Job:
     """The job as a message."""
-    if any(least_bytes(part, LARGE + 1) > LARGE for part in (job.payload, job.result or {})):
+    if is_large(job):
         return await asyncio.to_thread(job_message, job)
     return job_message(job)

@@ -1,0 +1,77 @@
+"""Of large jobs that many callers ask for at once, few are in memory at a time, and small ones wait for none of them."""
+
+import asyncio
+from uuid import UUID
+
+from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.job import Job
+from api_server.job_groups import LARGE_AT_A_TIME, JobGroups
+from tests.integration.mongo.jobs import stored
+
+DEADLINE = 20.0
+MANY = 12
+"""Together above what one read may bring."""
+
+
+class Readers:
+    """Many who ask for one job each, and keep it until the test says so."""
+
+    def __init__(self, stores: MongoStores) -> None:
+        self.groups = JobGroups(stores.jobs, on_insert=lambda _job, _due_time: None)
+        self.end = asyncio.Event()
+        self.kept: list[UUID] = []
+        self.most_kept = 0
+
+    async def read(self, job_id: UUID) -> Job | None:
+        return await self.groups.get(job_id, self._keep)
+
+    async def _keep(self, job: Job | None) -> Job | None:
+        if job is not None and "text" in job.payload:
+            self.kept.append(job.id)
+            self.most_kept = max(self.most_kept, len(self.kept))
+            await self.end.wait()
+            self.kept.remove(job.id)
+        return job
+
+
+async def test_few_large_jobs_are_kept_at_a_time_and_small_ones_pass_them(stores: MongoStores) -> None:
+    large = [await stored(stores, payload={"text": "x" * 900_000}) for _ in range(MANY)]
+    small = [await stored(stores) for _ in range(MANY)]
+    readers = Readers(stores)
+
+    reading = [asyncio.create_task(readers.read(job.id)) for job in large]
+    async with asyncio.timeout(DEADLINE):
+        assert await asyncio.gather(*(readers.read(job.id) for job in small)) == small
+        assert await readers.read(UUID(int=7)) is None
+        while len(readers.kept) < LARGE_AT_A_TIME:
+            await asyncio.sleep(0.01)
+        readers.end.set()
+        assert await asyncio.gather(*reading) == large
+    assert readers.most_kept == LARGE_AT_A_TIME
+
+
+async def test_those_read_together_are_told_from_those_that_are_not_there(stores: MongoStores) -> None:
+    large = [await stored(stores, payload={"text": "x" * 900_000}) for _ in range(MANY)]
+    small = [await stored(stores) for _ in range(3)]
+    readers = Readers(stores)
+    readers.end.set()
+    wanted = [large[0].id, small[0].id, UUID(int=7), *(job.id for job in large[1:]), small[1].id, small[2].id]
+
+    found = await asyncio.gather(*(readers.read(job_id) for job_id in wanted))
+
+    assert found == [large[0], small[0], None, *large[1:], *small[1:]]
+
+
+async def test_one_who_fails_or_goes_makes_room_for_the_next(stores: MongoStores) -> None:
+    large = [await stored(stores, payload={"text": "x" * 900_000}) for _ in range(2 * LARGE_AT_A_TIME)]
+    readers = Readers(stores)
+    leaving = [asyncio.create_task(readers.read(job.id)) for job in large]
+    async with asyncio.timeout(DEADLINE):
+        while len(readers.kept) < LARGE_AT_A_TIME:
+            await asyncio.sleep(0.01)
+        for task in leaving:
+            task.cancel()
+        await asyncio.wait(leaving)
+        readers.kept.clear()
+        readers.end.set()
+        assert await readers.read(large[0].id) == large[0]
