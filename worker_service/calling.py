@@ -1,7 +1,7 @@
 """Calls a handler and folds whatever comes of it into an outcome. The same in the loop, a thread or a process."""
 
 import importlib
-import traceback
+import os
 from collections.abc import Callable
 from contextvars import copy_context
 from operator import attrgetter
@@ -11,12 +11,20 @@ from structlog.contextvars import bind_contextvars
 
 from service_runtime.structs import StructError, StructTooLargeError, dict_to_struct
 from service_runtime.value import value
+from worker_service.error_text import (
+    describe,
+    is_group,
+    leaves,
+    short,
+    text_of,
+    trace_of,
+    type_name,
+    with_others,
+)
+from worker_service.forks import end_if_forked
 from worker_service.job import InputError, Job, PermanentError, RetryAfter, seconds_of
 from worker_service.outcome import Failed, Reason, Succeeded
 from worker_service.saying import Say, hear, say_nothing
-
-MAX_MESSAGE = 1000
-"""Characters of an error's text that a job keeps."""
 
 
 @value
@@ -35,8 +43,13 @@ def call(function: Callable[[Job], Any], job: Job, say: Say = say_nothing) -> En
 
 def _call(function: Callable[[Job], Any], job: Job, say: Say) -> Ended:
     _enter(job, say)
+    pid = os.getpid()
     try:
-        return _succeeded(function(job))
+        try:
+            result = function(job)
+        finally:
+            end_if_forked(pid)
+        return _succeeded(result)
     except BaseException as error:  # noqa: BLE001 - SystemExit in a handler must not end the worker
         return _failed(error)
 
@@ -44,8 +57,13 @@ def _call(function: Callable[[Job], Any], job: Job, say: Say) -> Ended:
 async def call_async(function: Callable[[Job], Any], job: Job, say: Say = say_nothing) -> Ended:
     """Run an async handler in a task of its own. Raises nothing once it has begun, not even when it is cancelled."""
     _enter(job, say)
+    pid = os.getpid()
     try:
-        return _succeeded(await function(job))
+        try:
+            result = await function(job)
+        finally:
+            end_if_forked(pid)
+        return _succeeded(result)
     except BaseException as error:  # noqa: BLE001 - the executor knows whether a cancellation was its own
         return _failed(error)
 
@@ -71,49 +89,59 @@ def call_by_name(module: str, qualified_name: str, job: Job, begin: Callable[[],
 
 
 def _succeeded(result: Any) -> Ended:
-    if not isinstance(result, dict):
+    """May raise what the result's own code raises, if its types are the handler's."""
+    if not issubclass(type(result), dict):
         return Ended(
             Failed(
                 Reason.INVALID_RESULT,
-                f"result: must be a JSON object (dict), is of type {type(result).__name__}",
+                f"result: must be a JSON object (dict), is of type {type_name(result)}",
                 permanent=True,
             )
         )
     try:
         return Ended(Succeeded(dict_to_struct(result)))
     except StructTooLargeError as error:
-        return Ended(Failed(Reason.RESULT_TOO_LARGE, _bounded(f"result: {error}"), permanent=True))
+        return Ended(Failed(Reason.RESULT_TOO_LARGE, short(f"result: {error}"), permanent=True))
     except StructError as error:
-        message = _bounded(str(error.inside("result")))
-        return Ended(Failed(Reason.INVALID_RESULT, message, permanent=True))
+        return Ended(Failed(Reason.INVALID_RESULT, short(str(error.inside("result"))), permanent=True))
 
 
 def _failed(error: BaseException) -> Ended:
-    name = type(error).__qualname__
-    try:
-        text = str(error)
-    except BaseException as second:  # noqa: BLE001 - this too is the handler's code
-        text = f"(its text cannot be had: {type(second).__qualname__})"
-    match error:
-        case InputError():
-            return Ended(Failed(Reason.INVALID_INPUT, _bounded(text or name), permanent=True))
-        case PermanentError():
-            return Ended(Failed(Reason.PERMANENT_ERROR, _bounded(text or name), permanent=True))
-        case RetryAfter():
-            return Ended(Failed(Reason.RETRY_AFTER, _bounded(text or name), retry_after=_delay_of(error)))
-    message = _bounded(f"{name}: {text}" if text else name)
-    return Ended(Failed(Reason.HANDLER_ERROR, message), "".join(traceback.format_exception(error)).rstrip())
+    """Of a group, what its members say counts: that another try cannot help, else the longest wait that one asks for."""
+    members = leaves(error)
+    errors = [error, *members] if is_group(error) else members
+    final = next((each for each in errors if _is_a(each, InputError, PermanentError)), None)
+    if final is not None:
+        reason = Reason.INVALID_INPUT if _is_a(final, InputError) else Reason.PERMANENT_ERROR
+        return Ended(Failed(reason, _told(final, members), permanent=True), _trace(error, members))
+    waits = [(each, _delay_of(each)) for each in errors if _is_a(each, RetryAfter)]
+    if waits:
+        longest, delay = max(waits, key=lambda wait: -1.0 if wait[1] is None else wait[1])
+        message = _told(longest, members)
+        return Ended(Failed(Reason.RETRY_AFTER, message, retry_after=delay), _trace(error, members))
+    return Ended(Failed(Reason.HANDLER_ERROR, describe(error)), trace_of(error))
 
 
-def _delay_of(error: RetryAfter) -> float | None:
+def _is_a(error: BaseException, *kinds: type[BaseException]) -> bool:
+    """By its real type: `isinstance` also asks the error's own code."""
+    return issubclass(type(error), kinds)
+
+
+def _told(decisive: BaseException, members: list[BaseException]) -> str:
+    others = [each for each in members if each is not decisive]
+    return with_others(text_of(decisive) or type_name(decisive), others)
+
+
+def _trace(error: BaseException, members: list[BaseException]) -> str:
+    """Empty if all of them were raised to say something."""
+    if all(_is_a(each, InputError, PermanentError, RetryAfter) for each in members):
+        return ""
+    return trace_of(error)
+
+
+def _delay_of(error: BaseException) -> float | None:
     """None if a handler's own kind of RetryAfter has none."""
     try:
-        return seconds_of(error.delay)
-    except Exception:  # noqa: BLE001 - this too is the handler's code
+        return seconds_of(error.delay)  # type: ignore[attr-defined]
+    except BaseException:  # noqa: BLE001 - this too is the handler's code
         return None
-
-
-def _bounded(text: str) -> str:
-    """`text` cut to MAX_MESSAGE, and fit for protobuf."""
-    short = text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
-    return short.encode(errors="backslashreplace").decode()

@@ -1,5 +1,6 @@
 """What a handler is given, and the errors by which it says more than that it failed."""
 
+import math
 import numbers
 from dataclasses import dataclass
 from datetime import timedelta
@@ -60,8 +61,11 @@ def seconds_of(delay: Any) -> float:
         delay = delay.total_seconds()
     if not isinstance(delay, numbers.Real):
         raise TypeError(f"RetryAfter: the delay must be seconds or a timedelta, is a {type(delay).__name__}")
-    if delay != delay:  # noqa: PLR0124 - NaN, of whatever kind of number
+    # Once it is a plain float, no code but ours says how it compares.
+    try:
+        seconds = float(delay)
+    except OverflowError:
+        seconds = math.inf if delay > 0 else -math.inf  # type: ignore[operator]  # - of Real mypy knows no order
+    if math.isnan(seconds):
         raise ValueError("RetryAfter: the delay must be a number, is NaN")
-    if delay <= 0:
-        return 0.0
-    return float(delay) if delay < MOST_RETRY_AFTER else float(MOST_RETRY_AFTER)
+    return min(max(seconds, 0.0), float(MOST_RETRY_AFTER))

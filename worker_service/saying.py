@@ -1,5 +1,6 @@
 """What a handler says of how far it is: the same call in all ways of running, heard by whoever runs the handler."""
 
+import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -38,11 +39,13 @@ def progress(percent: float, message: str = "") -> None:
             "progress() can be called by a running handler only. A thread that the handler starts does not count: "
             "start it in a copy of the handler's context (contextvars.copy_context().run), as asyncio.to_thread does"
         ) from None
-    if not 0 <= percent <= 100:
+    # Looked at as a plain float and a plain str: a heartbeat carries them, and a subclass may say anything of itself.
+    exact = float(percent) if 0 <= percent <= 100 else math.nan
+    if not 0 <= exact <= 100:
         raise ValueError(f"progress: percent must be from 0 to 100, is {percent}")
-    if not isinstance(message, str):
+    if not issubclass(type(message), str):
         raise TypeError(f"progress: message must be a str, is a {type(message).__name__}")
-    say(Word(float(percent), message[:MAX_MESSAGE]))
+    say(Word(exact, str.__getitem__(message, slice(MAX_MESSAGE))))
 
 
 def hear(say: Say) -> None:

@@ -63,7 +63,7 @@ def start_thread(function: Callable[[], T], job_id: str) -> asyncio.Future[T]:
     def work() -> None:
         try:
             result = function()
-        except Exception as error:  # noqa: BLE001 - the future carries it on
+        except BaseException as error:  # noqa: BLE001 - the future carries it on; without it the job would wait for ever
             tell(future.set_exception, error)
         else:
             tell(future.set_result, result)

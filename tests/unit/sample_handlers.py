@@ -37,6 +37,96 @@ class NoText(Exception):
         raise KeyError("text")
 
 
+class ApiError(Exception):
+    """An error whose attributes are looked up in data that lacks them."""
+
+    def __init__(self, text: str, data: dict[str, Any]) -> None:
+        super().__init__(text)
+        self.data = data
+
+    def __getattr__(self, name: str) -> Any:
+        return self.data[name]
+
+
+class Recursing(Exception):
+    """An error that looks up its attributes in itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self.data[name]
+
+
+def _raise(*_arguments: object, **_keywords: object) -> NoReturn:
+    raise KeyError("hostile")
+
+
+HOSTILE = ("__len__", "__getitem__", "__format__", "__str__", "__eq__", "encode", "items")
+HostileText: Any = type("HostileText", (str,), {**dict.fromkeys(HOSTILE, _raise), "__hash__": str.__hash__})
+HostileDict: Any = type("HostileDict", (dict,), dict.fromkeys(HOSTILE, _raise))
+HostileInt: Any = type("HostileInt", (int,), dict.fromkeys((*HOSTILE, "__abs__"), _raise))
+Liar: Any = type(
+    "Liar",
+    (Exception,),
+    {
+        **dict.fromkeys(("__class__", "__cause__", "__notes__"), property(_raise)),
+        "__str__": lambda _self: HostileText("lies"),
+    },
+)
+"""An error that does not say what it is."""
+
+
+class Unbounded(BaseException):
+    """An error with a text of 20 MB."""
+
+    def __str__(self) -> str:
+        return "x" * 20_000_000
+
+
+class NoStr(Exception):
+    """An error whose text is no text."""
+
+    def __str__(self) -> str:
+        return 5  # type: ignore[return-value]  # noqa: PLE0307
+
+
+class HostileKind(type):
+    """A class that does not even say its name."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        raise KeyError(name)
+
+
+class Nameless(Exception, metaclass=HostileKind):
+    """An error of it."""
+
+
+class Endless(RetryAfter):
+    """An error that asks for a wait that is none."""
+
+    def __init__(self) -> None:
+        self.delay = _Endless(1)
+
+
+class _Endless(float):
+    def __lt__(self, _other: object) -> bool:
+        return True
+
+    def __le__(self, _other: object) -> bool:
+        return False
+
+    def __float__(self) -> float:
+        return float("inf")
+
+
+def _with(error: BaseException, *notes: Any, cause: BaseException | None = None) -> BaseException:
+    error.__notes__ = list(notes)
+    error.__cause__ = cause
+    return error
+
+
+def _group(*errors: Exception) -> ExceptionGroup[Exception]:
+    return ExceptionGroup("one of many", [ExceptionGroup("of some", [ValueError("beside it")]), *errors])
+
+
 ERRORS: dict[str, Callable[[], BaseException]] = {
     "input": lambda: InputError("size", "must be positive, is -1"),
     "value": lambda: ValueError("no such thing"),
@@ -45,6 +135,7 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "later": lambda: RetryAfter(90, "the service is busy"),
     "later, no text": lambda: RetryAfter(90),
     "later, without its own making": Careless,
+    "later, without end": Endless,
     "no message": ValueError,
     "long": lambda: ValueError("x" * 5000),
     "surrogate": lambda: ValueError("bad \udcff"),
@@ -54,6 +145,18 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "interrupt": KeyboardInterrupt,
     "generator": GeneratorExit,
     "cancelled": asyncio.CancelledError,
+    "attributes in data": lambda: ApiError("no such customer", {}),
+    "attributes in itself": Recursing,
+    "odd syntax error": lambda: SyntaxError("bad", ("f", 1, 1, b"text")),  # type: ignore[arg-type]
+    "liar": Liar,
+    "unbounded": Unbounded,
+    "no str": NoStr,
+    "nameless": Nameless,
+    "odd notes": lambda: _with(ValueError("odd"), HostileText("n"), 5, _raise, cause=Liar()),
+    "group": lambda: _group(KeyError("key")),
+    "group, permanent": lambda: _group(RetryAfter(5), PermanentError("no such customer")),
+    "group, input": lambda: _group(RetryAfter(5), InputError("size", "must be positive, is -1")),
+    "group, later": lambda: _group(RetryAfter(5, "the other"), RetryAfter(90, "the service is busy")),
 }
 
 
@@ -126,6 +229,9 @@ BAD_RESULTS: dict[str, Any] = {
     "circle": circle(),
     "large": {"x": "y" * 2**20},
     "integer": {"x": 2**53 + 1},
+    "hostile dict": HostileDict(x=1),
+    "hostile values": {"x": HostileInt(5)},
+    "liar": Liar(),
 }
 
 

@@ -24,12 +24,15 @@ from tests.unit import sample_handlers
 from worker_service import Job, child
 from worker_service.calling import call
 from worker_service.declare import declared_in
+from worker_service.error_text import MAX_TRACE
 from worker_service.executor import Executor
+from worker_service.job import MOST_RETRY_AFTER
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 
 SPECS = {spec.type: spec for spec in declared_in(sample_handlers)}
 WAYS = ["act-loop", "act-async", "act-thread", "act-process"]
 DEADLINE = 20.0
+WAITS = {"later": 90, "later, no text": 90, "later, without end": MOST_RETRY_AFTER, "group, later": 90}
 
 
 def job(way: str, payload: dict[str, Any]) -> Job:
@@ -101,6 +104,31 @@ async def test_a_result_comes_back_as_it_went(shared: Executor, way: str) -> Non
         ("generator", Reason.HANDLER_ERROR, "GeneratorExit"),
         ("cancelled", Reason.HANDLER_ERROR, "CancelledError"),
         ("recursion", Reason.HANDLER_ERROR, "RecursionError: maximum recursion depth exceeded"),
+        ("later, without end", Reason.RETRY_AFTER, "Endless"),
+        ("attributes in data", Reason.HANDLER_ERROR, "ApiError: no such customer"),
+        ("attributes in itself", Reason.HANDLER_ERROR, "Recursing"),
+        ("odd syntax error", Reason.HANDLER_ERROR, "SyntaxError: bad (f, line 1)"),
+        ("liar", Reason.HANDLER_ERROR, "Liar: lies"),
+        ("unbounded", Reason.HANDLER_ERROR, f"Unbounded: {'x' * 988}…"),
+        ("no str", Reason.HANDLER_ERROR, "NoStr: (its text cannot be had: TypeError)"),
+        ("nameless", Reason.HANDLER_ERROR, "Nameless"),
+        ("odd notes", Reason.HANDLER_ERROR, "ValueError: odd"),
+        (
+            "group",
+            Reason.HANDLER_ERROR,
+            "ExceptionGroup: one of many (2 sub-exceptions): ValueError: beside it; KeyError: 'key'",
+        ),
+        (
+            "group, permanent",
+            Reason.PERMANENT_ERROR,
+            "no such customer (also ValueError: beside it; RetryAfter: to be tried again after 5 s)",
+        ),
+        ("group, input", Reason.INVALID_INPUT, "size: must be positive, is -1 (also ValueError: beside it; "),
+        (
+            "group, later",
+            Reason.RETRY_AFTER,
+            "the service is busy (also ValueError: beside it; RetryAfter: the other)",
+        ),
     ],
 )
 async def test_an_error_fails_its_job_alone(
@@ -113,11 +141,14 @@ async def test_an_error_fails_its_job_alone(
     assert outcome.message.startswith(message)
     assert "Traceback" not in outcome.message
     assert outcome.permanent == (reason in (Reason.INVALID_INPUT, Reason.PERMANENT_ERROR))
-    assert outcome.retry_after == (90 if name in ("later", "later, no text") else None)
+    assert outcome.retry_after == WAITS.get(name)
     assert isinstance(await run(shared, way), Succeeded)
     told = logs[0]
     assert (told["job_id"], told["type"], told["attempt"], told["reason"]) == ("0190-id", way, 2, reason)
-    assert ("in raise_by_name" in told.get("exception", "")) == (reason == Reason.HANDLER_ERROR)
+    # A group has more in it than was said.
+    is_unexpected = reason == Reason.HANDLER_ERROR or name.startswith("group")
+    assert ("in raise_by_name" in told.get("exception", "")) == is_unexpected
+    assert len(told.get("exception", "")) <= MAX_TRACE
 
 
 @pytest.mark.parametrize("way", ["act-thread", "act-process"])
@@ -152,6 +183,23 @@ ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.just(object()),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner) | st.tuples(inner),
 )
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("name", "reason", "message"),
+    [
+        ("hostile dict", Reason.HANDLER_ERROR, "KeyError: 'hostile'"),
+        ("hostile values", Reason.HANDLER_ERROR, "KeyError: 'hostile'"),
+        ("liar", Reason.INVALID_RESULT, "result: must be a JSON object (dict), is of type Liar"),
+    ],
+)
+async def test_a_result_whose_own_code_misbehaves_fails_its_job_alone(
+    shared: Executor, way: str, name: str, reason: Reason, message: str
+) -> None:
+    assert await run(shared, way, return_by_name=name) == Failed(
+        reason, message, permanent=reason == Reason.INVALID_RESULT
+    )
 
 
 @given(ANYTHING)
@@ -331,7 +379,9 @@ WORKER = """
 import asyncio, sys
 from tests.unit.sample_handlers import act_in_process
 from tests.unit.test_executor import SPECS, job
+from worker_service.error_text import MAX_TRACE
 from worker_service.executor import Executor
+from worker_service.job import MOST_RETRY_AFTER
 
 async def main():
     executor = Executor(threads=1, processes=1)
