@@ -16,10 +16,14 @@ from grpc_status import rpc_status
 
 from service_runtime.deadlines import Deadlines
 from service_runtime.errors import ServiceError, invalid
+from service_runtime.repeated_fields import repeated_field
 from service_runtime.statuses import error_to_status
 from service_runtime.validation import ContractValidator
 
 log = structlog.get_logger()
+
+TRANSCODED = "x-envoy-original-path"
+"""A header that the gateway gives to what it has made of a REST request."""
 
 
 class DeadlineExceeded(ServiceError):
@@ -66,7 +70,7 @@ class CheckedCalls:
 
         async def call(raw: bytes, context: Any) -> Any:
             try:
-                request = self._decode(raw, handler.request_deserializer)
+                request = self._decode(raw, handler.request_deserializer, is_rest=_is_rest(context))
                 return await self._answer(method, handler.unary_unary(request, context))
             except ServiceError as error:
                 return await context.abort_with_status(rpc_status.to_status(error_to_status(error)))
@@ -92,11 +96,17 @@ class CheckedCalls:
         finally:
             self._deadlines.end(task)
 
-    def _decode(self, raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
+    def _decode(self, raw: bytes, deserialize: Callable[[bytes], Any], *, is_rest: bool) -> Any:
         try:
             request = deserialize(raw)
         except DecodeError:
             rule = "the request is not a valid protobuf message of its type, or is nested too deep"
             raise invalid("", "decode", rule) from None
+        if is_rest and (repeated := repeated_field(raw, request)):
+            raise invalid(repeated, "field.once", "must stand in the request once")
         self._validator.check(request)
         return request
+
+
+def _is_rest(context: Any) -> bool:
+    return any(name == TRANSCODED for name, _ in context.invocation_metadata())
