@@ -1,0 +1,153 @@
+"""REST clients as they come: old HTTP, compressed bodies, escaped paths, JSON with a key twice."""
+
+import gzip
+import json
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import uuid_utils
+
+from local_stack.stack import Stack
+from tests.conftest import UNWORKED
+from tests.e2e.rest import COMPUTE, PATIENCE, error_of
+
+BODY = json.dumps(COMPUTE).encode()
+WAITING = {"type": UNWORKED, "payload": {}}
+
+
+@pytest.fixture
+def jobs(stack: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.endpoints.jobs_url, timeout=PATIENCE) as client:
+        yield client
+
+
+@pytest.fixture
+def workers(stack: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.endpoints.workers_url, timeout=PATIENCE) as client:
+        yield client
+
+
+def answer_to(url: str, request: bytes) -> bytes:
+    """All that the gateway sends until it closes the connection."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=PATIENCE) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+# HTTP/1.0: nginx speaks it to its upstreams by default, and so does `ab`.
+
+
+@pytest.mark.parametrize("host", [b"", b"Host: example.org\r\n"])
+def test_http_1_0_is_served_on_both_ports(stack: Stack, host: bytes) -> None:
+    post = b"POST /jobs HTTP/1.0\r\n%sContent-Length: %d\r\n\r\n%s" % (host, len(BODY), BODY)
+    head, _, body = answer_to(stack.endpoints.jobs_url, post).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert json.loads(body)["status"] == "queued"
+
+    state = answer_to(stack.endpoints.workers_url, b"GET /state HTTP/1.0\r\n%s\r\n" % host)
+    assert state.startswith(b"HTTP/1.0 200 ")
+
+
+# Compressed bodies.
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
+def test_a_compressed_body_is_415_and_the_header_is_named(
+    jobs: httpx.Client, workers: httpx.Client, encoding: str
+) -> None:
+    headers = {"content-encoding": encoding}
+    packed = gzip.compress(BODY)
+    # With and without a content type: what is stopped by mistake is the whole fleet.
+    for answer in (
+        jobs.post("/jobs", content=packed, headers={**headers, "content-type": "application/json"}),
+        workers.post("/stop", content=packed, headers=headers),
+    ):
+        assert "content-encoding" in error_of(answer, 415, 3)["message"]
+        assert answer.headers["accept-encoding"] == "identity"
+    assert workers.get("/state").json()["consuming"] is True
+
+
+def test_a_body_that_says_it_is_as_it_is_is_taken(jobs: httpx.Client) -> None:
+    assert jobs.post("/jobs", content=BODY, headers={"content-encoding": "identity"}).status_code == 200
+
+
+def test_a_byte_order_mark_is_400_and_the_answer_speaks_of_it(jobs: httpx.Client) -> None:
+    body = error_of(jobs.post("/jobs", content=b"\xef\xbb\xbf" + BODY), 400, 3)
+
+    assert "byte order mark" in body["message"]
+
+
+# Escaped colons.
+
+
+@pytest.mark.parametrize("colon", ["%3A", "%3a"])
+def test_an_escaped_colon_is_a_colon(jobs: httpx.Client, colon: str) -> None:
+    batch = jobs.post(f"/jobs{colon}batchCreate", json={"requests": [WAITING, WAITING]}).json()
+    ids = [outcome["job"]["id"] for outcome in batch["outcomes"]]
+
+    read = jobs.get(f"/jobs{colon}batchGet?ids={ids[0]}&ids={ids[1]}").json()
+    cancelled = jobs.post(f"/jobs/{ids[0]}{colon}cancel", json={"reason": "a%3Ab"}).json()
+    retried = jobs.post(f"/jobs/{ids[0]}{colon}retry", json={}).json()
+
+    assert [job["id"] for job in read["jobs"]] == ids
+    assert (cancelled["status"], cancelled["error"]["message"]) == ("cancelled", "a%3Ab")
+    assert retried["status"] == "queued"
+
+
+def test_an_escaped_colon_before_an_unknown_word_is_404(jobs: httpx.Client) -> None:
+    error_of(jobs.post(f"/jobs/{uuid_utils.uuid7()}%3Aexplode", json={}), 404, 5)
+
+
+# A field that stands in a request twice.
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"type": "compute", "payload": {"input": "a"}, "payload": {"input": "b"}}', "payload"),
+        ('{"type": "data", "type": "compute", "payload": {"input": "a"}}', "type"),
+        (
+            '{"type": "compute", "payload": {}, "retryPolicy": {"maxAttempts": 1, "max_attempts": 2}}',
+            "retry_policy.max_attempts",
+        ),
+    ],
+)
+def test_a_field_that_stands_in_a_body_twice_is_400_and_named(
+    jobs: httpx.Client, body: str, field: str
+) -> None:
+    told = error_of(jobs.post("/jobs", content=body), 400, 3)
+
+    assert told["details"][0]["fieldViolations"][0]["field"] == field
+
+
+def test_a_field_that_stands_in_one_item_of_a_batch_twice_is_400_and_named(jobs: httpx.Client) -> None:
+    item = '{"type": "compute", "payload": {}}'
+    twice = '{"type": "compute", "payload": {}, "payload": {}}'
+    told = error_of(jobs.post("/jobs:batchCreate", content=f'{{"requests": [{item}, {twice}]}}'), 400, 3)
+
+    assert told["details"][0]["fieldViolations"][0]["field"] == "requests[1].payload"
+
+
+@pytest.mark.parametrize("inner", ['"a": 1, "a": 2', '"deep": [{"a": 1, "a": 2}]'])
+def test_a_key_that_stands_in_a_payload_twice_is_400(jobs: httpx.Client, inner: str) -> None:
+    body = f'{{"type": "compute", "payload": {{{inner}}}}}'
+
+    assert "'a' is already set" in error_of(jobs.post("/jobs", content=body), 400, 3)["message"]
+
+
+def test_a_parameter_that_stands_in_a_query_twice_is_400(jobs: httpx.Client) -> None:
+    told = error_of(jobs.get("/jobs?pageSize=1&pageSize=2"), 400, 3)
+
+    assert told["details"][0]["fieldViolations"][0]["field"] == "page_size"
+
+
+def test_the_id_of_the_path_may_stand_in_the_body_too(jobs: httpx.Client) -> None:
+    job_id = jobs.post("/jobs", json=WAITING).json()["id"]
+
+    answer = jobs.patch(f"/jobs/{job_id}", json={"id": job_id, "status": "processing"})
+
+    assert answer.json()["status"] == "processing"
