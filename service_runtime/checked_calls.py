@@ -6,6 +6,7 @@ as bytes, because gRPC's own decoding would answer broken ones with UNKNOWN.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -71,28 +72,30 @@ class CheckedCalls:
         async def call(raw: bytes, context: Any) -> Any:
             try:
                 request = self._decode(raw, handler.request_deserializer, is_rest=_is_rest(context))
-                return await self._answer(method, handler.unary_unary(request, context))
+                return await self._answer(handler.unary_unary(request, context))
             except ServiceError as error:
-                return await context.abort_with_status(rpc_status.to_status(error_to_status(error)))
+                failure = error
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, gRPC would tell the caller about it
+                failure = _internal(error, method)
+            return await context.abort_with_status(_status_of(failure, method))
 
         return grpc.unary_unary_rpc_method_handler(call, response_serializer=handler.response_serializer)
 
-    async def _answer(self, method: str, answer: Awaitable[Any]) -> Any:
+    async def _answer(self, answer: Awaitable[Any]) -> Any:
         task: Any = asyncio.current_task()
         self._deadlines.begin(task)
         try:
             return await answer
         except (ServiceError, grpc.aio.AbortError):
             raise
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError):
             if self._deadlines.end(task):
                 raise DeadlineExceeded(
                     f"the call took over {self._deadline:g} s; its outcome is unknown"
                 ) from None
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            log.exception("call_failed", method=method)
-            raise InternalError("the server failed to handle the call") from None
+            raise
         finally:
             self._deadlines.end(task)
 
@@ -110,3 +113,18 @@ class CheckedCalls:
 
 def _is_rest(context: Any) -> bool:
     return any(name == TRANSCODED for name, _ in context.invocation_metadata())
+
+
+def _internal(fault: Exception, method: str) -> InternalError:
+    """What a caller hears of a fault. The log has more, if it can be written."""
+    with suppress(Exception):
+        log.error("call_failed", method=method, exc_info=fault)
+    return InternalError("the server failed to handle the call")
+
+
+def _status_of(error: ServiceError, method: str) -> Any:
+    """As gRPC takes it."""
+    try:
+        return rpc_status.to_status(error_to_status(error))
+    except Exception as second:  # noqa: BLE001 - such as a message that is no Unicode
+        return rpc_status.to_status(error_to_status(_internal(second, method)))

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service_runtime.log_output import tell
+
 WRONG_SETTINGS_STATUS = 2
 """Exit status of a process whose settings are wrong."""
 JOB_TYPE_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
@@ -96,7 +98,7 @@ def load_settings(settings_class: type[S]) -> S:
 
 def exit_with_wrong_settings(message: str) -> NoReturn:
     """End the process with status 2, telling `message`."""
-    sys.stderr.write(f"{message}\n")
+    tell(message)
     sys.exit(WRONG_SETTINGS_STATUS)
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 import structlog
 
 from service_runtime.exit_codes import how_it_ended
+from service_runtime.logging import flush_logs
 from service_runtime.run import run_service
 from service_runtime.settings import WRONG_SETTINGS_STATUS
 
@@ -27,6 +28,8 @@ MOST_WAIT = 10.0
 """Seconds before a process that died is started again."""
 STEADY_SECONDS = 10.0
 """A process that ran for so long has not failed to start: the next wait is a short one again."""
+LAST_LINE_SECONDS = 0.1
+"""How long a process whose supervisor is gone waits for its log's reader."""
 
 
 def supervise(module: str, count: int) -> int:
@@ -57,6 +60,7 @@ def _end_with(lifeline: int) -> None:
     try:
         os.read(lifeline, 1)
         log.error("supervisor_gone")
+        flush_logs(LAST_LINE_SECONDS)
     finally:
         os._exit(1)
 

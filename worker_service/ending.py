@@ -3,16 +3,20 @@
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import structlog
 
+from service_runtime.logging import flush_logs
 from worker_service.threads import any_thread_left
 
 log = structlog.get_logger()
 
 LEFTOVER_SECONDS = 1.0
+FLUSH_SECONDS = 1.0
 
 
 async def run_to_the_end(work: Coroutine[Any, Any, int]) -> int:
@@ -36,6 +40,17 @@ async def run_to_the_end(work: Coroutine[Any, Any, int]) -> int:
 
 
 def _end_here(status: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    """What handlers printed is written if that can be done soon: its reader may have gone, or stand still."""
+    try:
+        flush_logs()
+        flushing = threading.Thread(target=_flush_prints, daemon=True)
+        flushing.start()
+        flushing.join(FLUSH_SECONDS)
+    finally:
+        os._exit(status)
+
+
+def _flush_prints() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()

@@ -3,11 +3,11 @@
 import asyncio
 import functools
 import socket
-import sys
 from collections.abc import Mapping
 
 import structlog
 
+from service_runtime.log_output import tell
 from service_runtime.logging import configure_logging
 from service_runtime.run import run_service
 from service_runtime.server import PortTaken
@@ -38,7 +38,7 @@ def run(settings: WorkerSettings, number: int | None) -> int:
         except PortTaken:
             raise
         except NameTaken as error:
-            sys.stderr.write(f"WORKER_NAME: {error}\n")
+            tell(f"WORKER_NAME: {error}")
             return WRONG_SETTINGS_STATUS
         except Exception:
             log.exception("worker_failed")

@@ -13,8 +13,11 @@ from grpc_status import rpc_status
 
 from api_server.domain.errors import StoreUnavailable
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from service_runtime import checked_calls
+from service_runtime.errors import ServiceError
 from service_runtime.server import MAX_RECEIVE_BYTES, GrpcServer, PortTaken
 from service_runtime.structs import dict_to_struct
+from service_runtime.validation import ContractValidator
 
 JOB_ID = "0198f0a0-0000-7000-8000-000000000001"
 
@@ -32,6 +35,8 @@ class Servicer(job_service_pb2_grpc.JobServiceServicer):
                 raise StoreUnavailable
             case "own-timeout":
                 raise TimeoutError
+            case "no-unicode":
+                raise ServiceError("secret \udcff of the server")
         return job_pb2.Job(type=request.type)
 
 
@@ -118,6 +123,40 @@ async def test_a_bug_is_internal_and_its_text_stays_in_the_server(channel: grpc.
     error, _ = await failure(channel, "bug")
     assert error.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in str(error)
+
+
+class BrokenLog:
+    """A log that cannot be written."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise OSError("secret of the log")
+
+
+@pytest.mark.parametrize("job_type", ["bug", "own-timeout", "no-unicode"])
+@pytest.mark.parametrize("is_broken", [False, True])
+async def test_no_text_of_a_fault_reaches_a_caller_though_it_cannot_even_be_logged(
+    channel: grpc.aio.Channel,
+    monkeypatch: pytest.MonkeyPatch,
+    job_type: str,
+    is_broken: bool,
+) -> None:
+    if is_broken:
+        monkeypatch.setattr(checked_calls, "log", BrokenLog())
+    error, status = await failure(channel, job_type)
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert error.details() == status.message == "the server failed to handle the call"
+
+
+async def test_a_fault_of_the_contract_s_rules_is_internal_and_its_text_stays_in_the_server(
+    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: ContractValidator, _message: Any) -> None:
+        raise RuntimeError("secret of the rules")
+
+    monkeypatch.setattr(ContractValidator, "check", fail)
+    error, status = await failure(channel, "ok")
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert error.details() == status.message == "the server failed to handle the call"
 
 
 async def test_a_time_out_inside_a_servicer_is_not_taken_for_the_deadline(channel: grpc.aio.Channel) -> None:

@@ -76,9 +76,9 @@ class Service:
 def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     services = []
 
-    def start(count: int, port: int | None = None) -> Service:
+    def start(count: int, port: int | None = None, log: Path = tmp_path / "log") -> Service:
         port = port or StackSettings.with_free_ports(tmp_path).api_server_port
-        services.append(Service(port, count, tmp_path / "obstacle", tmp_path / "log"))
+        services.append(Service(port, count, tmp_path / "obstacle", log))
         return services[-1]
 
     yield start
@@ -124,6 +124,16 @@ def test_processes_that_are_only_starting_are_ended_too(start: Callable[..., Ser
     service.parent.terminate()
     assert service.parent.wait(END_DEADLINE) == 0
     assert have_ended([line["pid"] for line in service.told("process_started")])
+
+
+def test_a_full_disk_ends_neither_the_parent_nor_its_processes(start: Callable[..., Service]) -> None:
+    service = start(2, log=Path("/dev/full"))
+    first, other = service.pids()
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: service.pid(1) not in (None, first), "it is back")
+    assert service.pid(2) == other
+    service.parent.terminate()
+    assert service.parent.wait(END_DEADLINE) == 0
 
 
 def test_a_process_that_is_killed_comes_back_and_the_others_serve_on(start: Callable[..., Service]) -> None:

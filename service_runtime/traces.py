@@ -1,0 +1,123 @@
+"""An exception as Python prints it, of a bounded size, and whatever the exception's own code does. Pure.
+
+`traceback` asks the exception for attributes that its class may answer by raising, and prints all of its text.
+"""
+
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from service_runtime.log_values import MAX_TRACE, cut, error_text, text_of
+
+MAX_CHAIN = 20
+"""Exceptions that are causes of each other, or of a group's levels."""
+MAX_GROUP = 15
+"""Members of one group."""
+MAX_FRAMES = 60
+"""Of one exception, half of them the outermost ones."""
+MAX_NOTES = 10
+MAX_MESSAGE = 2_000
+"""Characters of one exception's own text."""
+
+CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
+CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
+
+def format_error(error: BaseException) -> str:
+    """The trace, at most MAX_TRACE characters: of a longer one the middle is left out. Raises nothing."""
+    try:
+        return cut("".join(_chain(error, MAX_CHAIN)).rstrip("\n"), MAX_TRACE)
+    except BaseException as second:  # noqa: BLE001 - the log says that there was an error, at the least
+        return f"{_name(error)} (no trace: {type(second).__name__})"
+
+
+def _chain(error: BaseException, most: int) -> Iterator[str]:
+    """The first cause first."""
+    links: list[tuple[BaseException, str]] = [(error, "")]
+    seen = {id(error)}
+    while True:
+        before, joint = _before(links[-1][0])
+        if before is None or id(before) in seen:
+            break
+        if len(links) >= most:
+            yield "(earlier exceptions are left out)\n"
+            break
+        seen.add(id(before))
+        links.append((before, joint))
+    # Each joint stands between an exception and the one that it led to.
+    joints = [joint for _, joint in links[1:]]
+    for index in range(len(links) - 1, -1, -1):
+        yield from _one(links[index][0], most)
+        if index:
+            yield joints[index - 1]
+
+
+def _before(error: BaseException) -> tuple[BaseException | None, str]:
+    # By the slots: an exception's own __getattribute__ is not asked.
+    cause = _slot(error, "__cause__")
+    if cause is not None:
+        return cause, CAUSE
+    if _slot(error, "__suppress_context__"):
+        return None, ""
+    return _slot(error, "__context__"), CONTEXT
+
+
+def _slot(error: BaseException, name: str) -> Any:
+    return BaseException.__dict__[name].__get__(error)
+
+
+def _one(error: BaseException, most: int) -> Iterator[str]:
+    trace: TracebackType | None = _slot(error, "__traceback__")
+    if trace is not None:
+        yield "Traceback (most recent call last):\n"
+        yield from _frames(trace)
+    message = error_text(error, MAX_MESSAGE)
+    yield f"{_name(error)}: {message}\n" if message else f"{_name(error)}\n"
+    yield from _notes(error)
+    if isinstance(error, BaseExceptionGroup):
+        yield from _members(error, most)
+
+
+def _frames(trace: TracebackType) -> Iterator[str]:
+    frames = list(traceback.walk_tb(trace))
+    left_out = len(frames) - MAX_FRAMES
+    if left_out <= 0:
+        yield from _lines(frames)
+        return
+    half = MAX_FRAMES // 2
+    yield from _lines(frames[:half])
+    yield f"  ({left_out} frames are left out)\n"
+    yield from _lines(frames[-half:])
+
+
+def _lines(frames: list[Any]) -> list[str]:
+    return traceback.StackSummary.extract(frames).format()
+
+
+def _notes(error: BaseException) -> Iterator[str]:
+    try:
+        notes = getattr(error, "__notes__", None)
+    except BaseException:  # noqa: BLE001 - an attribute like any other: the exception's own code may be asked
+        return
+    if isinstance(notes, list):
+        for note in notes[:MAX_NOTES]:
+            yield text_of(note, MAX_MESSAGE) + "\n"
+
+
+def _members(group: BaseExceptionGroup[BaseException], most: int) -> Iterator[str]:
+    members = BaseExceptionGroup.__dict__["exceptions"].__get__(group)
+    for number, member in enumerate(members[:MAX_GROUP], 1):
+        if most <= 1:
+            break
+        yield f"  +---------------- {number} ----------------\n"
+        for part in _chain(member, most // 2):
+            yield from ("  | " + line for line in part.splitlines(keepends=True))
+    left_out = len(members) - (MAX_GROUP if most > 1 else 0)
+    if left_out > 0:
+        yield f"  ({left_out} members are left out)\n"
+
+
+def _name(error: BaseException) -> str:
+    kind = type(error)
+    return cut(type.__dict__["__qualname__"].__get__(kind), 200)

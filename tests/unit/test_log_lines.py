@@ -1,0 +1,218 @@
+"""Lines on their way out, with files that fail, block and take only a part."""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from service_runtime.log_lines import LogLines
+from service_runtime.log_output import Output
+
+
+class File(Output):
+    """Takes what the test lets it take."""
+
+    def __init__(self, *, may_block: bool = False) -> None:
+        super().__init__(-1, self._take, may_block=may_block)
+        self.taken = b""
+        self.fault: OSError | None = None
+        self.room = 10**9
+        self.readable = threading.Event()
+        self.in_between: Callable[[], None] | None = None
+
+    def _take(self, data: bytes) -> int:
+        if self.in_between is not None:
+            act, self.in_between = self.in_between, None
+            act()
+        if self.fault is not None:
+            raise self.fault
+        if not self.room:
+            raise BlockingIOError
+        part = data[: self.room]
+        self.taken += part
+        self.room -= len(part)
+        return len(part)
+
+    def wait(self, seconds: float) -> None:
+        self.readable.wait(seconds)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.taken.decode().splitlines()
+
+
+def lost(count: int) -> str:
+    return f"lost {count}"
+
+
+def test_a_line_is_written_at_once() -> None:
+    file = File()
+    LogLines(file, lost).write("\udcff one")
+    assert file.taken == b"\\udcff one\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF])
+def test_lines_that_cannot_be_written_are_counted_and_told_later(number: int) -> None:
+    file = File()
+    lines = LogLines(file, lost)
+    lines.write("one")
+    file.fault = OSError(number, os.strerror(number))
+    lines.write("two")
+    lines.write("three")
+    lines.count_lost()
+    file.fault = None
+    lines.write("four")
+    lines.write("five")
+    assert file.lines == ["one", "lost 3", "four", "five"]
+
+
+def test_half_a_line_ends_before_the_next_one() -> None:
+    file = File()
+    lines = LogLines(file, lost)
+    file.room = 3
+
+    def fill_up() -> None:
+        file.fault = OSError(errno.ENOSPC, "no space")
+
+    lines.write("first")
+    fill_up()
+    file.readable.set()
+    assert lines.flush(10)
+    file.fault, file.room = None, 10**9
+    lines.write("second")
+    assert lines.flush(10)
+    assert file.lines == ["fir", "lost 1", "second"]
+
+
+def test_a_reader_that_stands_still_holds_nobody_up_and_gets_the_latest_lines() -> None:
+    file = File()
+    file.room = 0
+    lines = LogLines(file, lost, most_lines=10)
+    for number in range(100):
+        lines.write(str(number))
+    assert not file.lines
+    assert not lines.flush(0.01)
+    file.room = 10**9
+    file.readable.set()
+    assert lines.flush(10)
+    # Some lines may have been taken up by the thread before the others pushed them out.
+    assert file.lines[-10:] == [str(number) for number in range(90, 100)]
+    told = sum(int(line.removeprefix("lost ")) for line in file.lines if line.startswith("lost "))
+    kept = sum(not line.startswith("lost ") for line in file.lines)
+    assert told + kept == 100
+
+
+def test_waiting_lines_are_bounded_by_their_bytes() -> None:
+    file = File()
+    file.room = 0
+    lines = LogLines(file, lost, most_bytes=10_000)
+    for _ in range(100):
+        lines.write("x" * 999)
+    assert lines.lost >= 80
+    file.room = 10**9
+    file.readable.set()
+    assert lines.flush(10)
+    assert len(file.taken) < 20_000
+
+
+def test_lines_keep_their_order_when_the_reader_goes_on() -> None:
+    file = File()
+    lines = LogLines(file, lost)
+    file.readable.set()
+    for number in range(1000):
+        file.room = 0 if number % 3 else 10**9
+        lines.write(str(number))
+    file.room = 10**9
+    assert lines.flush(10)
+    assert file.lines == [str(number) for number in range(1000)]
+
+
+def test_a_file_that_may_block_is_written_to_by_a_thread() -> None:
+    file = File(may_block=True)
+    lines = LogLines(file, lost)
+    hold = threading.Event()
+    file.in_between = hold.wait  # type: ignore[assignment]
+    began = threading.current_thread()
+    lines.write("one")
+    lines.write("two")
+    assert threading.current_thread() is began
+    hold.set()
+    file.readable.set()
+    assert lines.flush(10)
+    assert file.lines == ["one", "two"]
+
+
+def test_a_line_logged_while_one_is_written_comes_after_it() -> None:
+    """As by a finalizer that the garbage collector runs."""
+    file = File()
+    lines = LogLines(file, lost)
+    file.in_between = lambda: lines.write("inner")
+    lines.write("outer")
+    assert file.lines == ["outer", "inner"]
+
+
+def test_without_a_file_lines_are_counted() -> None:
+    lines = LogLines(None, lost)
+    lines.write("one")
+    lines.write("two")
+    assert lines.lost == 2
+    assert lines.flush(0)
+
+
+def test_the_teller_of_lost_lines_may_fail() -> None:
+    def fail(count: int) -> str:
+        raise ValueError(count)
+
+    file = File()
+    lines = LogLines(file, fail)
+    lines.count_lost()
+    lines.write("one")
+    assert lines.lost
+
+
+def test_many_threads_lose_nothing() -> None:
+    file = File()
+    file.readable.set()
+    lines = LogLines(file, lost)
+
+    def work(name: int) -> None:
+        for number in range(200):
+            if number % 50 == 0:
+                file.room = 0
+            lines.write(f"{name}-{number}")
+            file.room = 10**9
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lines.flush(10)
+    for name in range(4):
+        own = [line for line in file.lines if line.startswith(f"{name}-")]
+        assert own == [f"{name}-{number}" for number in range(200)]
+
+
+def test_a_forked_process_has_lines_and_a_thread_of_its_own() -> None:
+    file = File()
+    file.room = 0
+    lines = LogLines(file, lost)
+    lines.write("of the parent")
+    pid = os.fork()
+    if not pid:
+        # No assertion may leave this process.
+        file.room = 10**9
+        file.readable.set()
+        lines.write("of the child")
+        os._exit(0 if file.lines == ["of the child"] and not lines.lost else 1)
+    deadline = time.monotonic() + 20
+    while not (ended := os.waitpid(pid, os.WNOHANG))[0] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ended[1] == 0
+    file.room = 10**9
+    file.readable.set()
+    assert lines.flush(10)
+    assert file.lines == ["of the parent"]

@@ -1,0 +1,256 @@
+"""The log of a real process, whose standard error fails in each way that there is."""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_stack.settings import ROOT
+from service_runtime.logging import MAX_LINE
+
+START = """
+import logging, os, sys, time, warnings
+import structlog
+from service_runtime.logging import configure_logging
+from service_runtime.settings import ServiceSettings
+configure_logging(ServiceSettings(log_format="json"), 7)
+log = structlog.get_logger()
+
+class Hostile:
+    def __repr__(self):
+        raise KeyError("hostile")
+    __str__ = __repr__
+
+def log_in_every_way(size):
+    log.info("own", text="x" * size)
+    logging.getLogger("library").warning("theirs %s", "y" * size)
+    warnings.warn("z" * size)
+    try:
+        raise ValueError("v" * size)
+    except ValueError:
+        log.exception("failed")
+        logging.getLogger("library").exception("failed")
+    log.warning("%s", Hostile())
+    log.warning("hostile", value=Hostile(), inside=[Hostile()])
+    logging.getLogger("library").warning("%d %s", Hostile(), Hostile())
+"""
+DEADLINE = 60.0
+
+
+@contextmanager
+def started(code: str, stderr: Any, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + code],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        **options,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run(code: str, stderr: Any, **options: Any) -> tuple[int, str]:
+    """Exit status and standard output."""
+    with started(code, stderr, **options) as process:
+        out, _ = process.communicate(timeout=DEADLINE)
+        return process.returncode, out
+
+
+def told(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+WORK = "log_in_every_way(10); print('worked'); sys.exit(5)"
+
+
+def test_a_full_disk_stops_nothing() -> None:
+    with Path("/dev/full").open("w") as full:
+        assert run(WORK, full) == (5, "worked\n")
+
+
+def test_a_reader_that_has_gone_stops_nothing() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        assert run(WORK, write) == (5, "worked\n")
+    finally:
+        os.close(write)
+
+
+def test_without_standard_error_nothing_stops_and_no_other_file_is_written_to() -> None:
+    code = WORK.replace(
+        "print",
+        "opened = [os.dup(1) for _ in range(3)]; assert min(opened) > 2, opened; sys.stderr.write('x'); print",
+    )
+    assert run(code, None, preexec_fn=lambda: os.close(2)) == (5, "worked\n")
+
+
+@pytest.mark.parametrize(
+    "closing",
+    ["os.close(2)", "sys.stderr.close()", "sys.stderr = None", "import io; sys.stderr = io.StringIO()"],
+)
+def test_what_a_handler_does_to_standard_error_stops_no_log(closing: str) -> None:
+    with started(
+        f"{closing}\nlog_in_every_way(10); print('worked'); sys.exit(5)", subprocess.PIPE
+    ) as process:
+        out, err = process.communicate(timeout=DEADLINE)
+    assert out == "worked\n"
+    assert process.returncode == 5
+    assert len(told(err)) == 8
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_reader_that_stands_still_is_not_waited_for_and_hears_the_last_lines(kind: str) -> None:
+    """More than any pipe or socket holds is logged before anything is read."""
+    code = """
+for number in range(20_000):
+    log.info("line", number=number, text="x" * 200)
+print("worked", flush=True)
+sys.stdin.readline()
+log.info("last")
+"""
+    if kind == "pipe":
+        read, write = os.pipe()
+    else:
+        ends = socket.socketpair()
+        read, write = (end.detach() for end in ends)
+    with started(code, write) as process, open(read, encoding="utf-8") as log:  # noqa: PTH123 - a number
+        os.close(write)
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], DEADLINE)[0], "it waits for the reader"
+        assert process.stdout.readline() == "worked\n"
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        lines = told(log.read())
+        assert process.wait(DEADLINE) == 0
+    events = [line["event"] for line in lines]
+    lost = sum(line["count"] for line in lines if line["event"] == "log_lines_lost")
+    assert events[-1] == "last"
+    assert [line["number"] for line in lines if line["event"] == "line"][-1] == 19_999
+    assert lost > 0
+    assert lost + events.count("line") == 20_000
+    assert {line["process"] for line in lines} == {7}
+
+
+def test_the_end_does_not_wait_for_ever_for_a_reader_that_stands_still() -> None:
+    read, write = os.pipe()
+    try:
+        code = "for number in range(20_000): log.info('line', text='x' * 200)\nsys.exit(5)"
+        assert run(code, write) == (5, "")
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_other_writers_of_the_pipe_keep_their_way_of_writing() -> None:
+    """Whether a write waits is a mark that processes share with what they inherit."""
+    code = "import fcntl; log.info('x'); print(bool(fcntl.fcntl(2, fcntl.F_GETFL) & os.O_NONBLOCK))"
+    assert run(code, subprocess.PIPE) == (0, "False\n")
+
+
+def test_what_was_lost_is_told_when_there_is_space_again(tmp_path: Path) -> None:
+    """A limit for the file's size stands for the disk's."""
+    log = tmp_path / "log"
+    code = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+for number in range(20):
+    log.info("line", number=number)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.info("again")
+"""
+    with log.open("w") as file:
+        assert run(code, file)[0] == 0
+    *before, torn, lost, last = log.read_text().splitlines()
+    kept = len(told("\n".join(before)))
+    assert not torn.endswith("}")
+    assert told(lost)[0] | {"event": "log_lines_lost", "count": 20 - kept} == told(lost)[0]
+    assert told(last)[0]["event"] == "again"
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_lines_are_bounded_whatever_is_logged(log_format: str) -> None:
+    code = "log_in_every_way(10_000_000); log.info('k', **{str(n): '\\x00' * 4000 for n in range(100)})"
+    code = f"configure_logging(ServiceSettings(log_format='{log_format}'), 7); {code}"
+    with started(code, subprocess.PIPE) as process:
+        _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    if log_format == "json":
+        assert len(told(err)) == 9
+    assert max(map(len, err.splitlines())) < MAX_LINE
+    assert len(err) < 9 * MAX_LINE
+    assert "characters left out" in err
+
+
+def test_hostile_values_are_named_in_their_lines() -> None:
+    with started("log_in_every_way(1)", subprocess.PIPE) as process:
+        _, err = process.communicate(timeout=DEADLINE)
+    own, theirs, warned, failed, failed_too, hostile, mismatch = told(err)[:5] + told(err)[-2:]
+    assert own["text"] == "x"
+    assert (theirs["event"], theirs["logger"]) == ("theirs y", "library")
+    assert "UserWarning: z" in warned["event"]
+    assert failed["exception"] == failed_too["exception"]
+    assert hostile["value"] == "<Hostile, not printable: KeyError>"
+    assert mismatch["level"] == "warning"
+    assert mismatch["event"].startswith("%d %s")
+
+
+def test_a_forked_child_logs_and_repeats_nothing() -> None:
+    code = """
+log.info("parent")
+pid = os.fork()
+log.info("both", pid=os.getpid())
+if pid:
+    os.waitpid(pid, 0)
+"""
+    with started(code, subprocess.PIPE) as process:
+        _, err = process.communicate(timeout=DEADLINE)
+    assert [line["event"] for line in told(err)] == ["parent", "both", "both"]
+
+
+def test_a_process_that_ends_at_once_can_flush_first() -> None:
+    read, write = os.pipe()
+    code = """
+from service_runtime.logging import flush_logs
+for number in range(2_000):
+    log.info("line", text="x" * 200)
+flush_logs(30)
+os._exit(3)
+"""
+    with started(code, write) as process, open(read, encoding="utf-8") as log:  # noqa: PTH123
+        os.close(write)
+        time.sleep(0.1)  # so that the pipe is full; what is asserted holds in any case
+        assert len(told(log.read())) == 2_000
+        assert process.wait(DEADLINE) == 3
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_wrong_settings_have_their_status_where_they_cannot_be_told(closed: bool) -> None:
+    environment = {**os.environ, "API_SERVER_PORT": "0"}
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "api_server"],
+            cwd=ROOT,
+            env=environment,
+            stderr=full,
+            preexec_fn=(lambda: os.close(2)) if closed else None,
+            check=False,
+        )
+    assert ended.returncode == 2
