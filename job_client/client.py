@@ -15,10 +15,11 @@ from job_client.backoff import next_look
 from job_client.channel import open_channel
 from job_client.creating import Creating
 from job_client.errors import ClientClosed, DeadlineExceeded, JobNotFound
+from job_client.fields import id_text, seconds, type_name
 from job_client.hand import Hand
 from job_client.item import Item
 from job_client.job import ENDED_NUMBERS, Job, to_job
-from job_client.new_job import Encoded, NewJob, RetryPolicy, encode, id_text
+from job_client.new_job import Encoded, NewJob, RetryPolicy, encode
 from job_client.outcomes import InOrder, Outcome
 from job_client.pipeline import Pipeline, PipelineLimits
 from job_client.reading import Reading
@@ -29,7 +30,8 @@ TIMEOUT = 30.0
 
 
 class JobClient:
-    """Calls of one event loop, over one channel. All of them raise JobClientError (job_client/errors.py) and nothing else.
+    """Calls of one event loop, over one channel. They raise JobClientError (job_client/errors.py); TypeError or ValueError for a
+    `timeout` that is no number of seconds, and for an argument that should be iterable and is not; and nothing else.
 
     Calls wait for nothing but their own answer. What is asked for while earlier calls are under way goes together, so many
     callers at a time cost little. A call whose outcome is unknown is sent again until the time given (`timeout`, in seconds) is
@@ -48,11 +50,18 @@ class JobClient:
         bytes_in_hand: int = 16 * 1024 * 1024,
     ) -> None:
         """`address`: host:port of the gateway or of an API server. At most so many calls are under way at a time, creates and reads
-        counted apart, and at most so many jobs and their bytes in hand: beyond that callers wait. Raises ValueError for less than 1.
+        counted apart, and at most so many jobs and their bytes in hand: beyond that callers wait. Raises ValueError for less than 1,
+        and TypeError for what is no number.
         """
+        if not isinstance(address, str):
+            raise TypeError(f"address must be a string, is of type {type_name(address)}")
+        if not isinstance(credentials, grpc.ChannelCredentials | None):
+            raise TypeError(
+                f"credentials must be grpc.ChannelCredentials, is of type {type_name(credentials)}"
+            )
         self._address = address
         self._credentials = credentials
-        self._timeout = timeout
+        self._timeout = seconds("timeout", timeout)
         self._limits = PipelineLimits(
             calls=calls_in_flight, items_in_hand=jobs_in_hand, bytes_in_hand=bytes_in_hand
         )
@@ -111,9 +120,9 @@ class JobClient:
         `jobs` may be endless: it is read no further than there is room for what has not been handed out yet. `timeout` is
         each job's own, from when it is in hand. Raises ClientClosed, and what `jobs` raises.
         """
-        seconds = self._timeout if timeout is None else timeout
+        limit = self._seconds(timeout)
         room = Hand(self._limits.items_in_hand, self._limits.bytes_in_hand)
-        async with aclosing(InOrder(self._opened.creates, room, seconds).outcomes(jobs)) as outcomes:
+        async with aclosing(InOrder(self._opened.creates, room, limit).outcomes(jobs)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
@@ -128,8 +137,8 @@ class JobClient:
         reads, give_up = self._opened.reads, self._give_up(timeout)
         items: list[Item[str, job_pb2.Job]] = []
         try:
-            for job_id in job_ids:
-                text = id_text(job_id)
+            for index, job_id in enumerate(job_ids):
+                text = id_text(job_id, f"ids[{index}]")
                 items.append(await reads.start(text, text, len(text), give_up))
             return [await _found(item) for item in items]
         finally:
@@ -143,7 +152,7 @@ class JobClient:
         """
         text, clock = id_text(job_id), asyncio.get_running_loop().time
         begin = clock()
-        give_up = math.inf if timeout is None else begin + timeout
+        give_up = math.inf if timeout is None else begin + seconds("timeout", timeout)
         self._waits += 1
         try:
             while (job := await self._read(text, give_up)).status not in ENDED_NUMBERS:
@@ -161,7 +170,10 @@ class JobClient:
         return await item.result()
 
     def _give_up(self, timeout: float | None) -> float:
-        return asyncio.get_running_loop().time() + (self._timeout if timeout is None else timeout)
+        return asyncio.get_running_loop().time() + self._seconds(timeout)
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self._timeout if timeout is None else seconds("timeout", timeout)
 
     @property
     def _opened(self) -> "_Open":

@@ -1,6 +1,5 @@
 """A job to be created, and its form on the wire."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,12 +8,26 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
-from job_client.errors import invalid
+from job_client.errors import InvalidArgument, invalid
+from job_client.fields import (
+    duration,
+    id_text,
+    labels,
+    moment,
+    real,
+    text,
+    unreadable,
+    whole,
+    wrong_type,
+)
 from jobs.v1 import job_pb2
 from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
-from service_runtime.structs import StructError, dict_to_struct
+from service_runtime.structs import StructError, fill_struct
 
-_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MAX_BYTES = 2 * 1024 * 1024
+"""Of one job as protobuf. A payload may have half of that, and all else that a server takes is much smaller."""
+MAX_PATH = 300
+"""Characters of the path to a wrong value in a payload; its keys may be long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,59 +76,68 @@ class Encoded:
 
 
 def encode(job: NewJob) -> Encoded:
-    """With its id. Raises InvalidArgument if there is no such message; what else is wrong the server says."""
-    job_id = str(uuid7()) if job.id is None else id_text(job.id)
-    batch = BatchCreateRequest()
-    request = batch.requests.add()
-    request.id = job_id
+    """With its id. Raises InvalidArgument if there is no such message, whatever was handed in; what else is wrong the server says."""
+    if NewJob not in type(job).__mro__:
+        raise wrong_type("", "a NewJob", job)
+    field = ""
     try:
-        request.payload.CopyFrom(dict_to_struct(dict(job.payload)))
-        request.type = job.type
-        if job.labels:
-            request.labels.update(job.labels)
-        _fill_times(request, job)
+        batch = BatchCreateRequest()
+        request = batch.requests.add()
+        field = "id"
+        job_id = str(uuid7()) if job.id is None else id_text(job.id)
+        request.id = job_id
+        field = "payload"
+        _fill_payload(request, job.payload)
+        field = "type"
+        request.type = text(field, job.type)
+        field = "labels"
+        if job.labels is not None and job.labels != {}:
+            request.labels.update(labels(job.labels))
+        field = "schedule_time"
+        if job.schedule_time is not None:
+            request.schedule_time.FromDatetime(moment(field, job.schedule_time))
+        field = "expire_time"
+        if job.expire_time is not None:
+            request.expire_time.FromDatetime(moment(field, job.expire_time))
+        field = "attempt_timeout"
+        if job.attempt_timeout is not None:
+            request.timeout.CopyFrom(duration(field, job.attempt_timeout))
+        field = "retry_policy"
+        if job.retry_policy is not None:
+            _fill_policy(request.retry_policy, job.retry_policy)
+        field = ""
+        wire = batch.SerializeToString()
+    except InvalidArgument:
+        raise
+    except Exception as fault:  # noqa: BLE001 - the code of what was handed in
+        raise unreadable(field, fault) from None
+    if len(wire) > MAX_BYTES:
+        raise invalid("", "size", f"must have at most {MAX_BYTES} bytes as protobuf, has {len(wire)}")
+    return Encoded(job_id, wire)
+
+
+def _fill_payload(request: CreateRequest, payload: Any) -> None:
+    if not isinstance(payload, Mapping):
+        raise wrong_type("payload", "a mapping", payload)
+    try:
+        fill_struct(request.payload, dict(payload))
     except StructError as error:
-        raise invalid(error.inside("payload").path, "struct.json", error.problem) from None
-    except (TypeError, ValueError, OverflowError) as error:
-        raise invalid("", "encode", str(error)) from None
-    return Encoded(job_id, batch.SerializeToString())
+        path = error.inside("payload").path
+        raise invalid(path[:MAX_PATH], "struct.json", error.problem) from None
 
 
-def id_text(job_id: UUID | str) -> str:
-    """The id as servers write it. Raises InvalidArgument if it is none."""
-    text = str(job_id).lower()
-    if _UUID.fullmatch(text) is None:
-        raise invalid("id", "string.uuid", f"must be a UUID, is {text[:60]!r}")
-    return text
-
-
-def _fill_times(request: CreateRequest, job: NewJob) -> None:
-    if job.schedule_time is not None:
-        request.schedule_time.FromDatetime(_aware(job.schedule_time))
-    if job.expire_time is not None:
-        request.expire_time.FromDatetime(_aware(job.expire_time))
-    if job.attempt_timeout is not None:
-        request.timeout.FromTimedelta(job.attempt_timeout)
-    if job.retry_policy is not None:
-        _fill_policy(request.retry_policy, job.retry_policy)
-
-
-def _aware(time: datetime) -> datetime:
-    if time.tzinfo is None:
-        raise ValueError(f"{time.isoformat()} has no time zone")
-    return time
-
-
-def _fill_policy(message: job_pb2.RetryPolicy, policy: RetryPolicy) -> None:
+def _fill_policy(message: job_pb2.RetryPolicy, policy: Any) -> None:
     """What is None stays unset."""
+    if not isinstance(policy, RetryPolicy):
+        raise wrong_type("retry_policy", "a RetryPolicy", policy)
     message.SetInParent()
     if policy.max_attempts is not None:
-        message.max_attempts = policy.max_attempts
+        message.max_attempts = whole("retry_policy.max_attempts", policy.max_attempts)
     if policy.initial_backoff is not None:
-        message.initial_backoff.FromTimedelta(policy.initial_backoff)
+        message.initial_backoff.CopyFrom(duration("retry_policy.initial_backoff", policy.initial_backoff))
     if policy.max_backoff is not None:
-        message.max_backoff.FromTimedelta(policy.max_backoff)
+        message.max_backoff.CopyFrom(duration("retry_policy.max_backoff", policy.max_backoff))
     if policy.multiplier is not None:
-        message.multiplier = policy.multiplier
+        message.multiplier = real("retry_policy.multiplier", policy.multiplier)
     if policy.jitter is not None:
-        message.jitter = policy.jitter
+        message.jitter = real("retry_policy.jitter", policy.jitter)

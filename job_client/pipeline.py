@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from job_client.backoff import Backoff
 from job_client.errors import JobClientError
+from job_client.fields import type_name
 from job_client.hand import Hand
 from job_client.item import Item, broken, closed, too_late, until
 from job_client.judging import is_passing
@@ -40,7 +41,11 @@ class PipelineLimits:
     bytes_in_hand: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        if min(self.calls, self.items_in_hand, self.bytes_in_hand) < 1:
+        limits = self.calls, self.items_in_hand, self.bytes_in_hand
+        for limit in limits:
+            if isinstance(limit, bool) or not isinstance(limit, int):
+                raise TypeError(f"a client's limits must be whole numbers, one is of type {type_name(limit)}")
+        if min(limits) < 1:
             raise ValueError("a client needs room for one call, one job and one byte at least")
 
 

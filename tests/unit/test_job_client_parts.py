@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 
@@ -226,19 +226,53 @@ def test_all_that_may_be_said_of_a_job_is_sent() -> None:
         ({"payload": {"a": [1, {"b": object()}]}}, "payload.a[1].b"),
         ({"payload": {"a": math.nan}}, "payload.a"),
         ({"payload": {"a": "x" * MAX_BYTES}}, "payload"),
-        ({"payload": ["no object"]}, ""),
-        ({"type": None}, ""),
-        ({"type": "\ud800"}, ""),
-        ({"labels": {"a": 1}}, ""),
+        ({"payload": {"k" * 1000: object()}}, "payload." + "k" * 292),
+        ({"payload": ["no object"]}, "payload"),
+        ({"payload": None}, "payload"),
+        ({"type": None}, "type"),
+        ({"type": b"compute"}, "type"),
+        ({"type": "\ud800"}, "type"),
+        ({"type": "x" * 3 * MAX_BYTES}, ""),
+        ({"labels": {"a": 1}}, 'labels["a"]'),
+        ({"labels": {"a": "\ud800"}}, 'labels["a"]'),
+        ({"labels": {"a": b"b"}}, 'labels["a"]'),
+        ({"labels": {1: "a"}}, "labels"),
+        ({"labels": {None: None}}, "labels"),
+        ({"labels": {"\ud800": "a"}}, "labels"),
+        ({"labels": [("a", "b")]}, "labels"),
+        ({"labels": {str(n): "x" * 1000 for n in range(3000)}}, ""),
         ({"id": "no uuid"}, "id"),
-        ({"schedule_time": datetime(2026, 1, 1)}, ""),  # noqa: DTZ001 - that is what is wrong with it
-        ({"retry_policy": RetryPolicy(max_attempts=2**40)}, ""),
+        ({"id": 5}, "id"),
+        ({"id": b"x"}, "id"),
+        ({"id": "x" * MAX_BYTES}, "id"),
+        ({"schedule_time": datetime(2026, 1, 1)}, "schedule_time"),  # noqa: DTZ001 - that is what is wrong with it
+        ({"schedule_time": "2026-01-01T00:00:00Z"}, "schedule_time"),
+        ({"schedule_time": date(2026, 1, 1)}, "schedule_time"),
+        ({"schedule_time": datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))}, "schedule_time"),
+        ({"expire_time": 5}, "expire_time"),
+        ({"expire_time": True}, "expire_time"),
+        ({"expire_time": datetime(2026, 1, 1)}, "expire_time"),  # noqa: DTZ001
+        ({"attempt_timeout": 5}, "attempt_timeout"),
+        ({"attempt_timeout": timedelta.max}, "attempt_timeout"),
+        ({"retry_policy": {"max_attempts": 3}}, "retry_policy"),
+        ({"retry_policy": RetryPolicy(max_attempts=2**40)}, "retry_policy.max_attempts"),
+        ({"retry_policy": RetryPolicy(max_attempts=True)}, "retry_policy.max_attempts"),
+        ({"retry_policy": RetryPolicy(max_attempts=2.5)}, "retry_policy.max_attempts"),  # type: ignore[arg-type]
+        ({"retry_policy": RetryPolicy(multiplier="2")}, "retry_policy.multiplier"),  # type: ignore[arg-type]
+        ({"retry_policy": RetryPolicy(multiplier=10**400)}, "retry_policy.multiplier"),
+        ({"retry_policy": RetryPolicy(jitter=True)}, "retry_policy.jitter"),
+        ({"retry_policy": RetryPolicy(initial_backoff=5)}, "retry_policy.initial_backoff"),  # type: ignore[arg-type]
+        ({"retry_policy": RetryPolicy(max_backoff=timedelta.max)}, "retry_policy.max_backoff"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         encode(NewJob(**{"type": "compute", **wrong}))
-    assert [violation.field for violation in caught.value.violations] == [field]
+    [violation] = caught.value.violations
+    assert violation.field == field
+    assert violation.rule
+    assert violation.description.startswith(("must ", "keys must "))
+    assert len(str(caught.value)) < 1000
 
 
 # --- And back ---

@@ -1,0 +1,133 @@
+"""What callers hand in, made fit for the wire. Pure.
+
+Callers may hand in any object. Each function raises InvalidArgument with the name of the field if the object is not what the field
+takes; what the object's own code raises is the business of the function's caller.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from numbers import Integral, Real
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.duration_pb2 import Duration
+
+from job_client.errors import InvalidArgument, invalid
+
+MAX_SHOWN = 60
+"""Characters of a wrong value that an error repeats."""
+INT32 = 2**31
+MAX_DURATION = timedelta(seconds=315_576_000_000)
+"""Of protobuf, about 10,000 years."""
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def text(field: str, value: Any) -> str:
+    """A string that can be written as UTF-8."""
+    if not isinstance(value, str):
+        raise wrong_type(field, "a string", value)
+    plain = str.__str__(value)
+    if not plain.isascii() and any("\ud800" <= character <= "\udfff" for character in plain):
+        raise invalid(field, "string.unicode", f"must be valid Unicode, has a lone surrogate: {shown(plain)}")
+    return plain
+
+
+def id_text(job_id: UUID | str, field: str = "id") -> str:
+    """The id as servers write it. Raises InvalidArgument if it is none."""
+    try:
+        plain = str(job_id).lower()
+    except Exception:  # noqa: BLE001 - the object's own code
+        raise wrong_type(field, "a UUID", job_id) from None
+    if _UUID.fullmatch(plain) is None:
+        raise invalid(field, "string.uuid", f"must be a UUID, is {shown(plain)}")
+    return plain
+
+
+def labels(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise wrong_type("labels", "a mapping of strings to strings", value)
+    plain = {}
+    for key, item in dict(value).items():
+        if not isinstance(key, str):
+            raise invalid("labels", "type", f"keys must be strings, one is of type {type_name(key)}")
+        name = text("labels", key)
+        plain[name] = text(f'labels["{name[:MAX_SHOWN]}"]', item)
+    return plain
+
+
+def whole(field: str, value: Any) -> int:
+    """A whole number of 32 bits."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise wrong_type(field, "a whole number", value)
+    number = int(value)
+    if not -INT32 <= number < INT32:
+        raise invalid(field, "int32", "must be a number of 32 bits")
+    return number
+
+
+def real(field: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise wrong_type(field, "a number", value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise invalid(field, "double", "must be a number of 64 bits") from None
+
+
+def moment(field: str, value: Any) -> datetime:
+    """A time, in UTC."""
+    if not isinstance(value, datetime):
+        raise wrong_type(field, "a datetime with a time zone", value)
+    if value.utcoffset() is None:
+        raise invalid(field, "datetime.time_zone", f"must have a time zone, is {shown(value.isoformat())}")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise invalid(field, "datetime.range", "must be between the years 1 and 9999 in UTC") from None
+
+
+def duration(field: str, value: Any) -> Duration:
+    if not isinstance(value, timedelta):
+        raise wrong_type(field, "a timedelta", value)
+    if not -MAX_DURATION <= value <= MAX_DURATION:
+        raise invalid(field, "duration.range", f"must be at most {MAX_DURATION.days} days")
+    message = Duration()
+    message.FromTimedelta(value)
+    return message
+
+
+def seconds(name: str, value: Any) -> float:
+    """A time limit of a call. Raises TypeError or ValueError."""
+    try:
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        number = float(value) if is_number else None
+    except OverflowError:
+        raise ValueError(f"{name} must be a number of 64 bits") from None
+    except Exception:  # noqa: BLE001 - the object's own code
+        number = None
+    if number is None:
+        raise TypeError(f"{name} must be a number of seconds, is of type {type_name(value)}")
+    if math.isnan(number):
+        raise ValueError(f"{name} must be a number of seconds, is NaN")
+    return number
+
+
+def wrong_type(field: str, wanted: str, value: Any) -> InvalidArgument:
+    return invalid(field, "type", f"must be {wanted}, is of type {type_name(value)}")
+
+
+def unreadable(field: str, fault: Exception) -> InvalidArgument:
+    """What was handed in raised an error of its own."""
+    return invalid(field, "encode", f"cannot be read: it raised {type_name(fault)}")
+
+
+def shown(value: str) -> str:
+    return repr(value[:MAX_SHOWN]) + ("…" if len(value) > MAX_SHOWN else "")
+
+
+def type_name(value: Any) -> str:
+    """Asked of the type itself, whatever its class makes of names."""
+    name: str = type.__dict__["__name__"].__get__(type(value))
+    return name[:MAX_SHOWN]
