@@ -1,13 +1,50 @@
 """The connection to the API servers."""
 
+from collections.abc import Awaitable
+from typing import Any, TypeVar, cast
+
 import grpc
 
 from service_runtime.channels import CHANNEL_OPTIONS
+from service_runtime.second_tries import Allowance, Place, first_answer
+
+PATIENCE = 2.0
+"""Seconds without an answer after which a call is sent a second time. Through the gateway, or one name, that reaches another
+server, if there is one.
+"""
+T = TypeVar("T")
 
 
 def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """`address`: host:port; the host may be a name with several addresses. Without credentials nothing is encrypted."""
+    """`address`: host:port; the host may be a name with several addresses. Without credentials nothing is encrypted.
+
+    Only for calls that are safe to repeat: one that gets no answer is sent a second time.
+    """
     target = f"dns:///{address}"
     if credentials is None:
-        return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+        channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+    else:
+        channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+    return cast("grpc.aio.Channel", _ChannelWithSecondTries(channel))
+
+
+class _ChannelWithSecondTries:
+    """A channel for stubs, as far as they use it."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self._allowance = Allowance()
+
+    def unary_unary(self, *arguments: Any, **options: Any) -> Any:
+        """As of a channel; a call can be awaited and has a time limit, nothing else."""
+        send: Any = self._channel.unary_unary(*arguments, **options)
+
+        def call(request: T, *, timeout: float) -> Awaitable[Any]:
+            place: Place[Any] = Place(lambda left: send(request, timeout=left))
+            return first_answer(lambda: place, timeout, self._allowance, patience=PATIENCE)
+
+        return call
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the channel's own."""
+        return getattr(self._channel, name)

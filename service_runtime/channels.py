@@ -1,13 +1,37 @@
 """How those who call the API servers, workers and clients, keep their connections."""
 
+import json
+
+LOAD_BALANCING = [
+    # One name may stand for several servers: all are used in turn. One that left calls unanswered is left out for 5 s, then for
+    # longer. Of two servers one can be left out, of one none.
+    {
+        "outlier_detection_experimental": {
+            "interval": "1s",
+            "baseEjectionTime": "5s",
+            "maxEjectionTime": "15s",
+            "maxEjectionPercent": 50,
+            "failurePercentageEjection": {
+                "threshold": 50,
+                "enforcementPercentage": 100,
+                "minimumHosts": 2,
+                "requestVolume": 1,
+            },
+            "childPolicy": [{"round_robin": {}}],
+        }
+    },
+    # For a gRPC that does not know the first one any more.
+    {"round_robin": {}},
+]
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.max_send_message_length", 8 * 1024 * 1024),
-    # One name may stand for several servers: use them all.
-    ("grpc.lb_policy_name", "round_robin"),
-    # A frozen server is found out in 15 s. The server allows no more than a ping every 10 s.
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": LOAD_BALANCING})),
+    # The connection to a frozen server is given up after 15 s. The server allows no more than a ping every 10 s. The first
+    # time-out alone does not end the wait for a ping's answer.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
     # A server that comes back is found within about a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),

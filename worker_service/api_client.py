@@ -1,7 +1,8 @@
 """The way to the API servers: several endpoints, one at a time avoided while it is out of order."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
@@ -22,11 +23,14 @@ from jobs.v1.job_service_pb2 import (
 )
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from service_runtime.channels import CHANNEL_OPTIONS
+from service_runtime.second_tries import PATIENCE, Allowance, Call, Place, first_answer
 
 if TYPE_CHECKING:
     from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 AVOID_SECONDS = 5.0
+SET_FLEET_PATIENCE = 3.0
+"""SetFleet waits until the workers follow, which takes up to two heartbeat intervals if all is well."""
 T = TypeVar("T")
 
 
@@ -53,14 +57,23 @@ class Endpoints:
         """A call there has just failed."""
         self._avoid_until[index] = self._clock() + AVOID_SECONDS
 
+    def note(self, index: int, answered: bool) -> None:
+        """Trust it or avoid it."""
+        if answered:
+            self.trust(index)
+        else:
+            self.avoid(index)
+
     def trust(self, index: int) -> None:
         """A call there has just succeeded."""
         self._avoid_until[index] = 0.0
 
 
 class ApiClient:
-    """Calls of JobService, all of them safe to send again. Each raises grpc.aio.AioRpcError; where a server is
-    unavailable the other endpoints are tried first. Time-outs are in seconds, for each try.
+    """Calls of JobService, all of them safe to send again. Each raises grpc.aio.AioRpcError.
+
+    `wait` is the time for the whole call, in seconds. Where a server is unavailable, or gives no answer for a while, the others
+    are asked within that time.
     """
 
     def __init__(self, addresses: Sequence[str]) -> None:
@@ -70,6 +83,7 @@ class ApiClient:
         ]
         self._stubs = [JobServiceStub(channel) for channel in self._channels]
         self._endpoints = Endpoints(len(self._stubs))
+        self._allowance = Allowance()
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,37 +94,38 @@ class ApiClient:
 
     async def get(self, job_id: str, wait: float) -> Job:
         request = GetRequest(id=job_id)
-        return await self._call(lambda stub: stub.Get(request, timeout=wait))
+        return await self._call(lambda stub, left: stub.Get(request, timeout=left), wait)
 
     async def batch_update_status(
         self, request: BatchUpdateStatusRequest, wait: float
     ) -> BatchUpdateStatusResponse:
-        return await self._call(lambda stub: stub.BatchUpdateStatus(request, timeout=wait))
+        return await self._call(lambda stub, left: stub.BatchUpdateStatus(request, timeout=left), wait)
 
     async def register_worker(self, request: RegisterWorkerRequest, wait: float) -> RegisterWorkerResponse:
-        return await self._call(lambda stub: stub.RegisterWorker(request, timeout=wait))
+        return await self._call(lambda stub, left: stub.RegisterWorker(request, timeout=left), wait)
 
     async def heartbeat(self, request: HeartbeatRequest, wait: float) -> HeartbeatResponse:
-        return await self._call(lambda stub: stub.Heartbeat(request, timeout=wait))
+        return await self._call(lambda stub, left: stub.Heartbeat(request, timeout=left), wait)
 
     async def set_fleet(self, request: SetFleetRequest, wait: float) -> SetFleetResponse:
-        return await self._call(lambda stub: stub.SetFleet(request, timeout=wait))
+        return await self._call(
+            lambda stub, left: stub.SetFleet(request, timeout=left), wait, SET_FLEET_PATIENCE
+        )
 
     async def get_fleet(self, wait: float) -> GetFleetResponse:
-        return await self._call(lambda stub: stub.GetFleet(GetFleetRequest(), timeout=wait))
+        return await self._call(lambda stub, left: stub.GetFleet(GetFleetRequest(), timeout=left), wait)
 
-    async def _call(self, call: "Callable[[JobServiceAsyncStub], Awaitable[T]]") -> T:
-        tries_left = len(self._endpoints)
-        while True:
+    async def _call(
+        self,
+        call: "Callable[[JobServiceAsyncStub, float], Call[T]]",
+        wait: float,
+        patience: float = PATIENCE,
+    ) -> T:
+        def next_place() -> Place[T]:
             index = self._endpoints.pick()
-            tries_left -= 1
-            try:
-                answer = await call(self._stubs[index])
-            except grpc.aio.AioRpcError as error:
-                if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                    self._endpoints.avoid(index)
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or not tries_left:
-                    raise
-            else:
-                self._endpoints.trust(index)
-                return answer
+            return Place(partial(call, self._stubs[index]), partial(self._endpoints.note, index))
+
+        # One more failure than there are names: behind each there may be several servers.
+        return await first_answer(
+            next_place, wait, self._allowance, failures=len(self._endpoints), patience=patience
+        )
