@@ -71,7 +71,9 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)
         await stop.wait()
-        log.info("api_server_stopping")
+        log.info("api_server_stopping", turns_away_for=settings.shutdown_delay)
+        # Everything goes on meanwhile: a caller that has not turned away yet gets its answer.
+        await server.turn_away(settings.shutdown_delay)
 
 
 @asynccontextmanager

@@ -29,6 +29,8 @@ class ApiServerSettings(ServiceSettings):
     job_retention: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     # SetFleet waits for 5 s.
     request_deadline: Annotated[float, Field(ge=6, le=86_400)] = 10.0
+    # The gateway asks every second.
+    shutdown_delay: Annotated[float, Field(ge=0, le=3600)] = 3.0
     shutdown_grace: Seconds = 10.0
 
     def of_process(self, number: int) -> Self:

@@ -1,5 +1,6 @@
 """A gRPC server with what every service here offers: checked calls, health, reflection, an orderly end."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,14 +68,19 @@ class GrpcServer:
         await self._server.start()
 
     async def set_serving(self, serving: bool) -> None:
-        """Tell health checks, for the server as a whole and for each of its services."""
+        """Tell health checks, for the server as a whole and for each of its services. Once it turns away this changes nothing."""
         state = (
             health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         )
         for name in ("", *self._services):
             await self._health.set(name, state)
 
-    async def stop(self, grace: float) -> None:
-        """Say NOT_SERVING, let calls in hand end within `grace` seconds, then close."""
+    async def turn_away(self, seconds: float) -> None:
+        """Say NOT_SERVING, for good, and serve on for so many seconds: those who ask for the server's health call others then."""
         await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(seconds)
+
+    async def stop(self, grace: float) -> None:
+        """Say NOT_SERVING, take no more calls, let those in hand end within `grace` seconds, then close."""
+        await self.turn_away(0)
         await self._server.stop(grace)

@@ -228,6 +228,24 @@ async def test_health_says_not_serving_until_told_otherwise(
             assert answer.status == expected
 
 
+async def test_a_server_that_turns_away_says_so_and_answers_all_the_same(
+    server: GrpcServer, channel: grpc.aio.Channel
+) -> None:
+    health_of = health_pb2_grpc.HealthStub(channel)
+    jobs = job_service_pb2_grpc.JobServiceStub(channel)
+    await server.set_serving(True)
+    turning_away = asyncio.create_task(server.turn_away(60))
+    async with asyncio.timeout(10):
+        while (await health_of.Check(health_pb2.HealthCheckRequest())).status == 1:
+            await asyncio.sleep(0.01)
+    await server.set_serving(True)
+    for name in ("", "jobs.v1.JobService"):
+        assert (await health_of.Check(health_pb2.HealthCheckRequest(service=name))).status == 2
+    request = job_service_pb2.CreateRequest(type="ok", payload=dict_to_struct({}))
+    assert (await jobs.Create(request)).type == "ok"
+    turning_away.cancel()
+
+
 async def test_a_port_that_is_taken_is_an_error(server: GrpcServer) -> None:
     host, port = server.address.rsplit(":", 1)
     with pytest.raises(PortTaken, match=port):

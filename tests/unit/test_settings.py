@@ -48,6 +48,16 @@ from service_runtime.settings import WrongSettings, load_settings, read_settings
             "JOB_RETENTION: '0' is not allowed: Input should be greater than or equal to 1",
         ),
         (
+            "SHUTDOWN_DELAY",
+            "-1",
+            "SHUTDOWN_DELAY: '-1' is not allowed: Input should be greater than or equal to 0",
+        ),
+        (
+            "SHUTDOWN_DELAY",
+            "3601",
+            "SHUTDOWN_DELAY: '3601' is not allowed: Input should be less than or equal to 3600",
+        ),
+        (
             "JOB_LEASE",
             "2",
             "HEARTBEAT_INTERVAL: 1 is not allowed: must be at most a sixth of JOB_LEASE, which is 2",
@@ -81,6 +91,12 @@ def test_the_last_process_needs_a_port_too(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("API_SERVER_PORT", "65534")
     with pytest.raises(WrongSettings, match=r"^API_SERVER_PROCESSES: 3 .* API_SERVER_PORT is 65534"):
         read_settings(ApiServerSettings)
+
+
+@pytest.mark.parametrize("seconds", ["0", "3600"])
+def test_a_server_may_turn_away_for_up_to_an_hour(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
+    monkeypatch.setenv("SHUTDOWN_DELAY", seconds)
+    assert read_settings(ApiServerSettings).shutdown_delay == float(seconds)
 
 
 def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
