@@ -93,6 +93,8 @@ async def open_client(uri: str) -> AsyncIterator[Client]:
         serverSelectionTimeoutMS=int(OPERATION_SECONDS * 1000),
         connectTimeoutMS=int(OPERATION_SECONDS * 1000),
         maxPoolSize=OPERATIONS,
+        # Only to compare their clocks are secondaries asked, and then near and distant ones alike.
+        localThresholdMS=int(OPERATION_SECONDS * 1000),
         w="majority",
         journal=True,
         readConcernLevel="majority",

@@ -1,5 +1,6 @@
 """Everything the service keeps in MongoDB, opened together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from api_server.adapters.mongo_fleet import MongoFleetStore
 from api_server.adapters.mongo_indexes import create_indexes, set_retention
 from api_server.adapters.mongo_jobs import MongoJobStore
 from api_server.adapters.mongo_keys import MongoKeyStore
+from api_server.adapters.mongo_member_clocks import MemberClocks
 from api_server.adapters.mongo_primary import Primary
 from api_server.adapters.mongo_reads import Reads
 from api_server.adapters.mongo_workers import MongoWorkerStore
@@ -51,6 +53,7 @@ async def connect(uri: str, database: str, retention: int | None = None) -> Asyn
         writes = Writes(lambda: primary.lag)
         clock = MongoClock(primary.read_time)
         await clock.start()
+        comparing = asyncio.create_task(MemberClocks(client, clock).watch())
         try:
             collections = client[database]
             await create_indexes(collections)
@@ -69,4 +72,6 @@ async def connect(uri: str, database: str, retention: int | None = None) -> Asyn
             )
         finally:
             await writes.drain()
+            comparing.cancel()
+            await asyncio.wait([comparing])
             await clock.stop()

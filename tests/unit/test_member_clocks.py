@@ -1,0 +1,75 @@
+"""Clocks that differ from the primary's are told, and not too often."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from pymongo.server_type import SERVER_TYPE
+from structlog.testing import capture_logs
+
+from api_server.adapters.mongo_clock import MongoClock
+from api_server.adapters.mongo_member_clocks import OWN, TELL_AGAIN_SECONDS, WARN_SECONDS, MemberClocks
+
+
+class Members:
+    """A primary whose clock is right, and secondaries whose clocks are ahead by so many seconds; each in turn answers."""
+
+    def __init__(self, *ahead: float) -> None:
+        self.ahead = list(ahead)
+        self.passed = 0.0
+        self.asked = 0
+
+    @property
+    def admin(self) -> "Members":
+        return self
+
+    @property
+    def topology_description(self) -> Any:
+        servers = dict(enumerate(SimpleNamespace(server_type=SERVER_TYPE.RSSecondary) for _ in self.ahead))
+        return SimpleNamespace(server_descriptions=lambda: servers)
+
+    async def command(self, *_: Any, **__: Any) -> dict[str, Any]:
+        self.asked += 1
+        number = self.asked % len(self.ahead)
+        return {"me": f"m{number}", "localTime": await self.time() + timedelta(seconds=self.ahead[number])}
+
+    async def time(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.passed)
+
+    def monotonic(self) -> float:
+        return datetime.now(UTC).timestamp() + self.passed
+
+
+async def clocks(members: Members) -> MemberClocks:
+    clock = MongoClock(members.time, members.monotonic)
+    await clock.refresh()
+    return MemberClocks(members, clock, members.monotonic)
+
+
+async def told(checked: MemberClocks) -> dict[str, int]:
+    """Who was told of in one check, and by how many seconds they are ahead."""
+    await checked._clock.refresh()
+    with capture_logs() as logs:
+        await checked.check()
+    return {entry["whose"]: round(entry.get("ahead_of_primary_seconds", 0)) for entry in logs}
+
+
+async def test_a_member_ahead_and_one_behind_are_told_and_what_is_usual_is_not() -> None:
+    assert await told(await clocks(Members(16.0, -60.0, WARN_SECONDS - 0.1))) == {"m0": 16, "m1": -60}
+
+
+async def test_a_difference_is_told_once_an_hour_and_when_it_is_over() -> None:
+    members = Members(16.0)
+    checked = await clocks(members)
+    assert [await told(checked) for _ in range(3)] == [{"m0": 16}, {}, {}]
+    members.passed = TELL_AGAIN_SECONDS
+    # Its own clock stood still meanwhile.
+    assert await told(checked) == {"m0": 16, OWN: -3600}
+    members.ahead = [0.0]
+    assert (await told(checked))["m0"] == 0
+
+
+async def test_without_secondaries_nobody_is_asked() -> None:
+    members = Members()
+    assert await told(await clocks(members)) == {}
+    assert members.asked == 0
