@@ -5,12 +5,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
 import pytest
 import pytest_asyncio
 
+from api_server.adapters.mongo_clock import JUMP_SECONDS
 from api_server.adapters.mongo_indexes import INDEXES, create_indexes, set_retention
 from api_server.adapters.mongo_reads import MARK
 from api_server.adapters.mongo_stores import MongoStores, connect
@@ -165,3 +167,39 @@ async def test_indexes_are_built_while_one_secondary_is_down(
         await create_indexes(database)
         await set_retention(database, 60)
     assert len(await database["jobs"].index_information()) == 1 + len(INDEXES["jobs"]) + 1
+
+
+async def test_writes_that_wait_for_a_majority_hold_up_no_reads(
+    replica_set: ReplicaSet, stores: MongoStores
+) -> None:
+    job = await insert(stores, new_job(), now())
+    await get(stores, job.id)
+    primary = replica_set.primary()
+    replica_set.fail_point(primary, "disableSnapshotting", "alwaysOn")
+    writes = [asyncio.create_task(insert(stores, new_job(), now())) for _ in range(100)]
+    await asyncio.sleep(0.5)
+    assert await get(stores, job.id) == job
+    assert not any(write.done() for write in writes)
+    replica_set.fail_point(primary, "disableSnapshotting", "off")
+    await asyncio.gather(*writes, return_exceptions=True)
+
+
+async def test_after_a_primary_froze_all_go_on_with_the_next_one(
+    replica_set: ReplicaSet, stores: MongoStores
+) -> None:
+    jobs = [await insert(stores, new_job(), now()) for _ in range(3)]
+    frozen = replica_set.primary()
+    replica_set.freeze(frozen)
+    calls = [
+        asyncio.create_task(sooner_or_later(partial(get, stores, job.id))) for job in jobs for _ in range(20)
+    ]
+    calls += [
+        asyncio.create_task(sooner_or_later(lambda: insert(stores, new_job(), now()))) for _ in range(60)
+    ]
+    found = await asyncio.gather(*calls)
+    assert all(found)
+    assert replica_set.primary(but=frozen) != frozen
+    # The time has gone on meanwhile.
+    await sooner_or_later(stores.ping)
+    assert abs(stores.clock.now() - now()) < timedelta(seconds=JUMP_SECONDS)
+    assert stores.clock.steady_seconds() > 1
