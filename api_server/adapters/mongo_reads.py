@@ -89,7 +89,7 @@ def election_of(description: TopologyDescription) -> object | None:
     """What tells the present primary's term from all others."""
     for server in description.server_descriptions().values():
         if server.server_type == SERVER_TYPE.RSPrimary:
-            return server.election_id
+            return server.election_id or server.address
         if server.server_type in (SERVER_TYPE.Mongos, SERVER_TYPE.LoadBalancer, SERVER_TYPE.Standalone):
             return NO_ELECTIONS
     return None
