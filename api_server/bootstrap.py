@@ -15,6 +15,7 @@ from api_server.dispatcher import QueuedDispatcher
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.steps import Leases
 from api_server.due_loop import DueLoop
+from api_server.fleet_fence import FleetFence
 from api_server.fleet_service import FleetService, Pace
 from api_server.reach import StoreReach
 from api_server.rpc.job_servicer import REQUEST_TYPES, SERVICE_NAME, JobServicer
@@ -50,7 +51,8 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         opened.push_async_callback(dispatcher.stop)
 
         reach = StoreReach(stores.ping, settings.heartbeat_interval, stores.clock.steady_seconds)
-        server = make_server(settings, stores, dispatcher, reach)
+        fence = FleetFence(stores.fleet)
+        server = make_server(settings, stores, dispatcher, reach, fence)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
 
@@ -67,7 +69,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         await due_loop.start()
         opened.push_async_callback(due_loop.stop)
 
-        for background in (topics.create_until_there(), follow_health(server, reach)):
+        for background in (topics.create_until_there(), follow_health(server, reach), fence.run()):
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)
         await stop.wait()
@@ -98,7 +100,11 @@ async def stores_when_reachable(
 
 
 def make_server(
-    settings: ApiServerSettings, stores: MongoStores, dispatcher: QueuedDispatcher, reach: StoreReach
+    settings: ApiServerSettings,
+    stores: MongoStores,
+    dispatcher: QueuedDispatcher,
+    reach: StoreReach,
+    fence: FleetFence,
 ) -> GrpcServer:
     lease = timedelta(seconds=settings.job_lease)
     jobs = JobService(
@@ -108,6 +114,7 @@ def make_server(
         dispatcher,
         settings.job_types,
         Leases(worker=lease, unfenced=timedelta(seconds=settings.unfenced_lease)),
+        wish=fence.wish,
     )
     fleet = FleetService(
         stores.workers,

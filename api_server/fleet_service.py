@@ -11,6 +11,7 @@ import structlog
 from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotRegistered
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.job import ProgressNote
+from api_server.fleet_fence import FENCE_SECONDS
 from api_server.ports import Clock, FleetStore, JobStore, WorkerStore
 from service_runtime.errors import invalid
 
@@ -126,11 +127,14 @@ class FleetService:
         await self._check(consuming, part)
         fleet = await self._fleet.change(lambda wish: wish.wished(consuming, part))
         log.info("fleet_set", consuming=consuming, part=str(part or "all"), revision=fleet.revision)
-        deadline = asyncio.get_running_loop().time() + CONFIRMATION_TIMEOUT
+        stored_at = asyncio.get_running_loop().time()
         while pending := await self._pending(fleet):
-            if asyncio.get_running_loop().time() >= deadline:
+            if asyncio.get_running_loop().time() >= stored_at + CONFIRMATION_TIMEOUT:
                 break
             await asyncio.sleep(CONFIRMATION_POLL)
+        if not consuming:
+            # Who is silent confirms nothing: until then no API server takes its claims any more.
+            await asyncio.sleep(stored_at + FENCE_SECONDS - asyncio.get_running_loop().time())
         return fleet, pending
 
     async def _check(self, consuming: bool, part: Part | None) -> None:

@@ -16,7 +16,8 @@ from api_server.domain.creation import (
     first_due_time,
     new_job_id,
 )
-from api_server.domain.errors import IdempotencyKeyReused, JobNotFound, StoreUnavailable
+from api_server.domain.errors import ClaimStopped, IdempotencyKeyReused, JobNotFound, StoreUnavailable
+from api_server.domain.fleet import Fleet
 from api_server.domain.job import Dispatch, Job, Status
 from api_server.domain.judgement import Taken
 from api_server.domain.listing import JobFilter, JobPage
@@ -33,6 +34,10 @@ T = TypeVar("T")
 
 KEY_LIFETIME = timedelta(hours=24)
 """How long an idempotency key is remembered."""
+
+
+async def _nothing_is_stopped() -> Fleet:
+    return Fleet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,9 @@ class JobService:
         job_types: Collection[str],
         leases: Leases,
         chance: Callable[[], float] = random.random,
+        wish: Callable[[], Awaitable[Fleet]] = _nothing_is_stopped,
     ) -> None:
-        """`chance`: a number from 0 to 1, which spreads the next tries of jobs."""
+        """`chance`: a number from 0 to 1, which spreads the next tries of jobs. `wish`: what the fleet shall do."""
         self._store = store
         self._groups = JobGroups(store, on_insert=self._offer)
         self._keys = keys
@@ -65,6 +71,7 @@ class JobService:
         self._job_types = tuple(job_types)
         self._leases = leases
         self._chance = chance
+        self._wish = wish
 
     async def create(self, wanted: NewJob, key: IdempotencyKey | None = None) -> Job:
         """Store a job; it is durable when this returns, and dispatched afterwards."""
@@ -176,6 +183,9 @@ class JobService:
                 transitions[index] = to_transition(step, self._given(step, given, tries, key))
             except InvalidArgument as error:
                 outcomes[index] = error
+        for index, refusal in (await self._stopped(steps, transitions)).items():
+            del transitions[index]
+            outcomes[index] = refusal
         if transitions:
             applied = await self._apply(list(transitions.values()))
             outcomes |= dict(zip(transitions, applied, strict=True))
@@ -188,6 +198,30 @@ class JobService:
         # Whoever claims without a worker's name has no record to go by.
         self._dispatcher.withdrawn([each.job_id for each in started if each.claim_id])
         return [outcomes[index] for index in range(len(steps))]
+
+    async def _stopped(
+        self, steps: Sequence[Step | InvalidArgument], indexes: Collection[int]
+    ) -> Mapping[int, ClaimStopped]:
+        """The claims that a stop forbids, by their index. One that was taken before, whose answer was lost, is none."""
+        if not any(isinstance(step, Step) and step.claim is not None for step in steps):
+            return {}
+        wish = await self._wish()
+        if not wish.stops_anything:
+            return {}
+        claims = {
+            index: (claim, step.job_id)
+            for index in indexes
+            if isinstance(step := steps[index], Step) and (claim := step.claim) is not None
+        }
+        stopped = {
+            index: ClaimStopped(reason, job_id)
+            for index, (claim, job_id) in claims.items()
+            if (reason := wish.stop_of(claim.worker_id, claim.expected_type)) is not None
+        }
+        held: set[UUID] = set()
+        for worker_id in {claims[index][0].worker_id for index in stopped}:
+            held |= await self._store.still_held(worker_id, [claims[index][1] for index in stopped])
+        return {index: refusal for index, refusal in stopped.items() if claims[index][1] not in held}
 
     async def _apply(self, transitions: Sequence[Transition]) -> Sequence[Taken | ServiceError]:
         """Outcomes in order. One alone goes together with others' that wait."""

@@ -29,6 +29,9 @@ log = structlog.get_logger()
 
 PROCESSING = Job.Status.processing
 """A name for it because looking it up takes as long as the rest of a request."""
+TYPE_STOPPED = "TYPE_STOPPED"
+STOPS = {"FLEET_STOPPED", "WORKER_STOPPED", TYPE_STOPPED}
+"""How the API server refuses a claim of what has been stopped."""
 MOST_AT_ONCE = 500
 MOST_CALLS = 2
 END_SOLITUDE_AGAIN_SECONDS = 1.0
@@ -200,7 +203,7 @@ class Claimer:
             else:
                 self._refuse([waiting.ticket])
         else:
-            begun = Claiming(waiting.record, lane, [waiting.ticket])
+            begun = Claiming(waiting.record, lane, [waiting.ticket], waiting.size)
             if is_suspect(waiting.record):
                 begun.alone = self._suspects.begin(waiting.record, idle=self._is_idle)
                 # The next suspect is another lane's, if one waits there.
@@ -280,6 +283,9 @@ class Claimer:
             else:
                 self._start(claimed)
             return
+        if (reason := reason_of(outcome.error)) in STOPS:
+            self._put_back(claiming, reason)
+            return
         claiming.lane.note_refusal()
         self._hand.leave(claiming)
         self._refuse(claiming.tickets)
@@ -290,9 +296,17 @@ class Claimer:
             job_id=record.id,
             type=record.type,
             attempt=record.attempt,
-            reason=reason_of(outcome.error),
+            reason=reason,
             message=outcome.error.message,
         )
+
+    def _put_back(self, claiming: Claiming, reason: str) -> None:
+        """The API server knows of a stop before this worker does: the job waits on, here as well."""
+        log.info("claim_stopped", job_id=claiming.record.id, type=claiming.record.type, reason=reason)
+        self._wish.doubt(claiming.record.type if reason == TYPE_STOPPED else None)
+        self._hand.leave(claiming)
+        for ticket in claiming.tickets:
+            claiming.lane.add(Waiting(claiming.record, ticket, claiming.size))
 
     def _refuse(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

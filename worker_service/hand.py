@@ -21,6 +21,8 @@ class Claiming:
     record: DispatchRecord
     lane: Lane
     tickets: list[Ticket] = field(default_factory=list)
+    size: int = 0
+    """Bytes of the record."""
     alone: bool = False
     """Whether nothing else is in hand, nor will be for a while."""
 

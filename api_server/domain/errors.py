@@ -4,6 +4,7 @@ ServiceError
 ├── JobNotFound
 ├── JobIdTaken, IdempotencyKeyReused      another request came first with this name
 ├── TransitionRefused                     the job does not allow this step now
+├── ClaimStopped                          the fleet, the worker or the type is stopped
 ├── WorkerNotRegistered, WorkerNotFound
 ├── WorkerNameTaken                       another process has it, and may be alive
 ├── FleetTooLarge, AnswerTooLarge
@@ -60,6 +61,18 @@ class TransitionRefused(ServiceError):
 
     def __init__(self, reason: str, message: str, metadata: dict[str, str]) -> None:
         super().__init__(message, metadata)
+        self.reason = reason
+
+
+class ClaimStopped(ServiceError):
+    """The worker must not take the job now, and the job waits on. Metadata: the job's `id`."""
+
+    code = Code.FAILED_PRECONDITION
+
+    def __init__(self, reason: str, job_id: UUID) -> None:
+        super().__init__(
+            f"job {job_id} is not to be claimed: a stop holds for its worker or its type", {"id": str(job_id)}
+        )
         self.reason = reason
 
 

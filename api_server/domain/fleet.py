@@ -36,6 +36,19 @@ class Fleet:
     stopped_workers: tuple[str, ...] = ()
     stopped_types: tuple[str, ...] = ()
 
+    @property
+    def stops_anything(self) -> bool:
+        """Whether there are claims that it forbids."""
+        return not self.consuming or bool(self.stopped_workers or self.stopped_types)
+
+    def stop_of(self, worker_id: str, job_type: str | None) -> str | None:
+        """Why a worker must not take jobs of a type now, as a stable reason; None: it may. `job_type` None: it is not known."""
+        if not self.consuming:
+            return "FLEET_STOPPED"
+        if worker_id.rpartition("/")[0] in self.stopped_workers:
+            return "WORKER_STOPPED"
+        return "TYPE_STOPPED" if job_type in self.stopped_types else None
+
     def wished(self, consuming: bool, part: Part | None) -> "Fleet":
         """The wish after `part`, or None for all, shall consume or not; itself if that is so already.
 

@@ -44,6 +44,11 @@ class Step:
     hint: FailureHint | None = None
 
     @property
+    def claim(self) -> Claim | None:
+        """The claim, if it is a worker's."""
+        return self.ground if isinstance(self.ground, Claim) else None
+
+    @property
     def is_unfenced_claim(self) -> bool:
         """Whether somebody without a worker's name takes the job."""
         return self.ground is None and self.status is Status.PROCESSING

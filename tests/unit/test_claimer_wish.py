@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import ErrorInfo
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
@@ -30,11 +32,20 @@ class Claims:
         self.asked = asyncio.Event()
         self.answer = asyncio.Semaphore(0)
         self.started = list[str]()
+        self.finished = list[int]()
+        self.calls = list[list[str]]()
+        self.stopped: dict[str, str] = {}
+        """Reasons for which the server refuses claims, by type."""
 
     async def update(self, request: Any, _context: Any) -> BatchUpdateStatusResponse:
         self.asked.set()
+        self.calls.append([step.id for step in request.requests])
         await self.answer.acquire()
         outcomes = [UpdateOutcome(accepted=UpdateAccepted(attempt=1)) for _ in request.requests]
+        for step, outcome in zip(request.requests, outcomes, strict=True):
+            if (reason := self.stopped.get(step.claim.expected_type)) is not None:
+                outcome.error.code = Code.FAILED_PRECONDITION
+                outcome.error.details.add().Pack(ErrorInfo(reason=reason, domain="jobs.v1"))
         return BatchUpdateStatusResponse(outcomes=outcomes)
 
     def wire(self, updates: StatusUpdates) -> None:
@@ -55,7 +66,7 @@ class Claims:
             Totals(),
             wake=wake,
             backoff=Backoff(),
-            finish=lambda _: None,
+            finish=lambda ticket: self.finished.append(ticket.offset),
             start=self._start,
             give_up=lambda _: None,
             on_trouble_change=lambda: None,
@@ -130,3 +141,31 @@ async def test_a_stop_of_all_is_followed_once_all_claims_have_ended(claims: Clai
 
     claims.answer.release()
     assert await claims.claimer.follows_wish(DEADLINE)
+
+
+@pytest.mark.parametrize(
+    ("reason", "others"), [("TYPE_STOPPED", True), ("WORKER_STOPPED", False), ("FLEET_STOPPED", False)]
+)
+async def test_a_job_of_which_the_server_knows_a_stop_waits_here_until_the_wish_is_heard(
+    claims: Claims, reason: str, others: bool
+) -> None:
+    claims.stopped = {"data": reason}
+    claims.wish.hear(Fleet(consuming=True, revision=1))
+    claims.answer.release()
+    claims.add("d", "data")
+    async with asyncio.timeout(DEADLINE):
+        while claims.wish.allows("data"):
+            await asyncio.sleep(0.01)
+    assert claims.wish.allows("compute") is others
+    for _ in range(10):
+        claims.answer.release()
+    claims.add("cc", "compute")
+    await claims.starts(*(["cc"] if others else []))
+    assert claims.calls == [["d"], ["cc"]] if others else [["d"]]
+    assert claims.finished == ([2] if others else [])
+
+    # The stop is over, or it was an answer from before the stop: then the claim is refused once more.
+    claims.stopped = {}
+    claims.wish.hear(Fleet(consuming=True, revision=1))
+    await claims.starts(*(["cc", "d"] if others else ["d", "cc"]))
+    assert sorted(claims.finished) == [1, 2]

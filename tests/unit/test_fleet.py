@@ -62,3 +62,23 @@ def test_a_thousand_parts_can_be_stopped_by_name(part: type[OneWorker] | type[On
         fleet.wished(False, part("one more"))
     assert [violation.field for violation in caught.value.violations] == [field]
     assert fleet.wished(True, part("0000")).wished(False, part("one more")).revision == fleet.revision + 2
+
+
+@pytest.mark.parametrize(
+    ("fleet", "reason"),
+    [
+        (Fleet(), None),
+        (Fleet(stopped_workers=("b",), stopped_types=("data",)), None),
+        (Fleet(consuming=False), "FLEET_STOPPED"),
+        (Fleet(stopped_workers=("a",)), "WORKER_STOPPED"),
+        (Fleet(stopped_workers=("a/1",)), None),
+        (Fleet(stopped_types=("compute",)), "TYPE_STOPPED"),
+    ],
+)
+def test_a_claim_is_stopped_by_what_its_worker_and_its_type_are(fleet: Fleet, reason: str | None) -> None:
+    assert fleet.stop_of("a/1", "compute") == reason
+    assert fleet.stops_anything is (fleet != Fleet())
+
+
+def test_of_a_claim_that_names_no_type_the_type_is_not_checked() -> None:
+    assert Fleet(stopped_types=("compute",)).stop_of("a/1", None) is None

@@ -209,7 +209,8 @@ class JobServiceServicer:
         FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
         ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
         over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
-        `attempt`.
+        `attempt`. A claim is also refused while a stop holds (FLEET_STOPPED, WORKER_STOPPED or TYPE_STOPPED): the job waits
+        on, and the worker hears of the stop with its next heartbeat.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -282,7 +283,7 @@ class JobServiceServicer:
 
     def SetFleet(self, request, context):
         """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
-        at most.
+        at most. After a stop has been answered no claim that it forbids is taken, of workers that were silent neither.
 
         INVALID_ARGUMENT: the type is none of the server's.
         NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).

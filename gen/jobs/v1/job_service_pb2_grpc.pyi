@@ -109,7 +109,8 @@ class JobServiceStub:
     FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
     ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
     over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
-    `attempt`.
+    `attempt`. A claim is also refused while a stop holds (FLEET_STOPPED, WORKER_STOPPED or TYPE_STOPPED): the job waits
+    on, and the worker hears of the stop with its next heartbeat.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -158,7 +159,7 @@ class JobServiceStub:
     """
     SetFleet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.SetFleetRequest, _job_service_pb2.SetFleetResponse]
     """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
-    at most.
+    at most. After a stop has been answered no claim that it forbids is taken, of workers that were silent neither.
 
     INVALID_ARGUMENT: the type is none of the server's.
     NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
@@ -249,7 +250,8 @@ class JobServiceAsyncStub(JobServiceStub):
     FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
     ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
     over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
-    `attempt`.
+    `attempt`. A claim is also refused while a stop holds (FLEET_STOPPED, WORKER_STOPPED or TYPE_STOPPED): the job waits
+    on, and the worker hears of the stop with its next heartbeat.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -298,7 +300,7 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     SetFleet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.SetFleetRequest, _job_service_pb2.SetFleetResponse]  # type: ignore[assignment]
     """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
-    at most.
+    at most. After a stop has been answered no claim that it forbids is taken, of workers that were silent neither.
 
     INVALID_ARGUMENT: the type is none of the server's.
     NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
@@ -422,7 +424,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
         ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
         over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
-        `attempt`.
+        `attempt`. A claim is also refused while a stop holds (FLEET_STOPPED, WORKER_STOPPED or TYPE_STOPPED): the job waits
+        on, and the worker hears of the stop with its next heartbeat.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -507,7 +510,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.SetFleetResponse, _abc.Awaitable[_job_service_pb2.SetFleetResponse]]:
         """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
-        at most.
+        at most. After a stop has been answered no claim that it forbids is taken, of workers that were silent neither.
 
         INVALID_ARGUMENT: the type is none of the server's.
         NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
