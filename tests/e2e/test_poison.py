@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from local_stack.stack import Stack
 from tests.e2e.jobs_api import create, get, wait_for, wait_until_ended
@@ -10,9 +11,10 @@ from tests.gate import Gate
 
 IN_COMPANY, ALONE = 4, 3
 """Losses of the guilty one."""
-DEADLINE = 120.0
+DEADLINE = 240.0
 
 
+@pytest.mark.timeout(300)  # Each loss takes the start of a worker.
 def test_only_the_guilty_one_of_jobs_that_are_lost_together_is_failed(
     stack: Stack, client: httpx.Client, gate: Gate
 ) -> None:

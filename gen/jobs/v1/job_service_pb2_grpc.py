@@ -230,8 +230,9 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Cancel(self, request, context):
-        """Calls a job off, durably and at once. A queued job never runs; a running one is stopped with its worker's next
-        heartbeat, and whatever it still reports is refused.
+        """Calls a job off, durably and at once. A queued job never runs. The worker of one that is processing hears of it with
+        its next heartbeat: until then the handler goes on, or starts if it has not yet. Then it is stopped. Whatever it
+        still reports is refused.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: there is no such job.

@@ -122,8 +122,9 @@ class JobServiceStub:
     was applied.
     """
     Cancel: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]
-    """Calls a job off, durably and at once. A queued job never runs; a running one is stopped with its worker's next
-    heartbeat, and whatever it still reports is refused.
+    """Calls a job off, durably and at once. A queued job never runs. The worker of one that is processing hears of it with
+    its next heartbeat: until then the handler goes on, or starts if it has not yet. Then it is stopped. Whatever it
+    still reports is refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
@@ -263,8 +264,9 @@ class JobServiceAsyncStub(JobServiceStub):
     was applied.
     """
     Cancel: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Calls a job off, durably and at once. A queued job never runs; a running one is stopped with its worker's next
-    heartbeat, and whatever it still reports is refused.
+    """Calls a job off, durably and at once. A queued job never runs. The worker of one that is processing hears of it with
+    its next heartbeat: until then the handler goes on, or starts if it has not yet. Then it is stopped. Whatever it
+    still reports is refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
@@ -449,8 +451,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CancelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Calls a job off, durably and at once. A queued job never runs; a running one is stopped with its worker's next
-        heartbeat, and whatever it still reports is refused.
+        """Calls a job off, durably and at once. A queued job never runs. The worker of one that is processing hears of it with
+        its next heartbeat: until then the handler goes on, or starts if it has not yet. Then it is stopped. Whatever it
+        still reports is refused.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: there is no such job.
