@@ -1,30 +1,46 @@
 """Reading jobs page by page.
 
-Each page is one walk down one index, newest first, over EXAMINED entries at most:
+Each page is a part of one walk down one index, newest first:
 
     labels wanted                   (labels, _id), by one of the labels
     status failed or cancelled      (status, _id)
     everything else                 _id
 
-Conditions that the index does not answer are checked on the documents. Where there are such, the id at the far end of
-the walk is read first, from the index alone, and bounds the page.
+Conditions that the index does not answer are checked on the documents, which MongoDB has to fetch for that, however large
+they are. Where there are such conditions, the walk goes in stretches. The id at the far end of each is read first, from the
+index alone; then the jobs before it. A stretch has as many entries as the one before it lets expect in a short time. So a
+page ends in time, at a known place, also where nothing meets the conditions.
 """
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pymongo
 from bson.datetime_ms import DatetimeMS
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import ExecutionTimeout, NetworkTimeout
 
 from api_server.adapters.mongo_client import RAW_CODEC, Collection, Document, read_up_to
 from api_server.adapters.mongo_documents import decode_job, label
-from api_server.domain.job import Status
+from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter, JobPage
 
 EXAMINED = 10_000
+"""Entries that a page looks at, at most."""
 PAGE_BYTES = 4 * 1024 * 1024
+"""What is read for a page, as stored; a job that is larger is a page of its own."""
+SEARCH_SECONDS = 1.0
+"""A page begins no further stretch after this time."""
+FIRST_STRETCH = 100
+STRETCH_SECONDS = 0.5
+"""After this time a stretch is given up, and a shorter one tried. So a page ends within READ_SECONDS."""
+AIM_SECONDS = 0.1
+"""How long a stretch should take."""
+MOST_GROWTH, SHRINKAGE = 4, 8
 BY_ID = {"_id": 1}
 BY_STATUS = {"status": 1, "_id": 1}
 BY_LABELS = {"labels": 1, "_id": 1}
@@ -45,6 +61,10 @@ class Walk:
     index: Mapping[str, int]
     within: Document
     besides: Document
+
+    def below(self, job_id: UUID) -> "Walk":
+        """The rest of it after this id."""
+        return replace(self, within={**self.within, "_id": {**self.within.get("_id", {}), "$lt": job_id}})
 
 
 def plan_walk(wanted: JobFilter, after: UUID | None) -> Walk:
@@ -101,13 +121,59 @@ def _first_id(milliseconds: int) -> UUID:
 async def read_page(jobs: Collection, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
     """One page; see JobStore.page."""
     walk = plan_walk(wanted, after)
-    far_end = await _far_end(jobs, walk) if walk.besides else None
+    if walk.besides:
+        return await _search(jobs, walk, size)
     # One more than wanted tells whether this is the end.
-    documents, complete = await read_up_to(find_newest(jobs, walk, far_end, size + 1), PAGE_BYTES)
+    documents, complete = await read_up_to(find_newest(jobs, walk, None, size + 1), PAGE_BYTES)
     found = [decode_job(document) for document in documents[:size]]
-    if not complete or len(documents) > size:
-        return JobPage(found, found[-1].id)
-    return JobPage(found, far_end)
+    return JobPage(found, None if complete and len(documents) <= size else found[-1].id)
+
+
+async def _search(jobs: Collection, walk: Walk, size: int) -> JobPage:
+    found: list[Job] = []
+    bytes_left, entries_left, entries = PAGE_BYTES, EXAMINED, FIRST_STRETCH
+    reached: UUID | None = None
+    start = time.monotonic()
+    while True:
+        entries = min(entries, entries_left)
+        far_end = await _far_end(jobs, walk, entries)
+        begin = time.monotonic()
+        wanted = size - len(found)
+        try:
+            documents, complete = await read_stretch(jobs, walk, far_end, wanted + 1, bytes_left)
+        except (ExecutionTimeout, NetworkTimeout):
+            if reached and time.monotonic() - start > SEARCH_SECONDS:
+                return JobPage(found, reached)
+            if entries == 1:
+                raise
+            entries = max(entries // SHRINKAGE, 1)
+            continue
+        found += map(decode_job, documents[:wanted])
+        if not complete or len(documents) > wanted:
+            return JobPage(found, found[-1].id)
+        if far_end is None:
+            return JobPage(found, None)
+        entries_left -= entries
+        bytes_left -= sum(len(document.raw) for document in documents)
+        now = time.monotonic()
+        is_full = len(found) == size or bytes_left <= 0 or entries_left == 0
+        if is_full or now - start > SEARCH_SECONDS:
+            return JobPage(found, far_end)
+        walk, reached = walk.below(far_end), far_end
+        entries = next_stretch(entries, now - begin)
+
+
+def next_stretch(entries: int, seconds: float) -> int:
+    """How many entries to look at next, when the last ones took `seconds`."""
+    return max(int(entries * min(AIM_SECONDS / max(seconds, 0.001), MOST_GROWTH)), 1)
+
+
+async def read_stretch(
+    jobs: Collection, walk: Walk, far_end: UUID | None, limit: int, max_bytes: int
+) -> tuple[list[RawBSONDocument], bool]:
+    """See read_up_to. Raises ExecutionTimeout or NetworkTimeout when it takes too long."""
+    with pymongo.timeout(STRETCH_SECONDS):
+        return await read_up_to(find_newest(jobs, walk, far_end, limit), max_bytes)
 
 
 def find_newest(jobs: Collection, walk: Walk, far_end: UUID | None, limit: int) -> Any:
@@ -119,12 +185,12 @@ def find_newest(jobs: Collection, walk: Walk, far_end: UUID | None, limit: int) 
     return undecoded.find(where).sort("_id", -1).hint(list(walk.index.items())).limit(limit)
 
 
-def find_far_end(jobs: Collection, walk: Walk) -> Any:
-    """A cursor over the one id at which a walk has met EXAMINED entries; empty if it ends sooner."""
+def find_far_end(jobs: Collection, walk: Walk, entries: int) -> Any:
+    """A cursor over the one id at which a walk has met so many entries; empty if it ends sooner."""
     ids = jobs.find(walk.within, {"_id": 1}).sort("_id", -1).hint(list(walk.index.items()))
-    return ids.skip(EXAMINED - 1).limit(1)
+    return ids.skip(entries - 1).limit(1)
 
 
-async def _far_end(jobs: Collection, walk: Walk) -> UUID | None:
-    found = await find_far_end(jobs, walk).to_list(1)
+async def _far_end(jobs: Collection, walk: Walk, entries: int) -> UUID | None:
+    found = await find_far_end(jobs, walk, entries).to_list(1)
     return found[0]["_id"] if found else None

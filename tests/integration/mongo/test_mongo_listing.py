@@ -6,10 +6,22 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pymongo.errors import ExecutionTimeout
 
+from api_server.adapters import mongo_listing
 from api_server.adapters.mongo_documents import to_document
-from api_server.adapters.mongo_listing import EXAMINED, PAGE_BYTES, find_far_end, find_newest, plan_walk
+from api_server.adapters.mongo_listing import (
+    EXAMINED,
+    PAGE_BYTES,
+    Walk,
+    find_far_end,
+    find_newest,
+    next_stretch,
+    plan_walk,
+    read_stretch,
+)
 from api_server.adapters.mongo_stores import MongoStores
+from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter
 from tests.integration.mongo.jobs import insert, new_job, now, uuid7
@@ -155,15 +167,83 @@ async def test_rare_jobs_are_searched_for_in_bounded_steps_by_the_right_index(
         first = await empty_stores.jobs.page(wanted, None, 50)
         assert first.jobs == []
         assert first.next_after is not None
-        second = await empty_stores.jobs.page(wanted, first.next_after, 50)
-        assert [job.id for job in second.jobs] == [oldest.id]
-        assert second.next_after is None
+        assert await jobs.count_documents({"_id": {"$gte": first.next_after}}) <= EXAMINED
+        assert await read_all(empty_stores, wanted, 50) == [oldest.id]
         walk = plan_walk(wanted, None)
-        for cursor in (find_far_end(jobs, walk), find_newest(jobs, walk, first.next_after, 51)):
+        for cursor in (find_far_end(jobs, walk, 500), find_newest(jobs, walk, first.next_after, 51)):
             plan = await cursor.explain()
             assert used_indexes(plan["queryPlanner"]["winningPlan"]) == {index}
             assert plan["executionStats"]["totalKeysExamined"] <= EXAMINED
             assert plan["executionStats"]["totalDocsExamined"] <= EXAMINED
+
+
+@pytest.mark.parametrize("bearable", [40, 3, 1])
+async def test_jobs_that_take_long_to_look_at_are_looked_at_in_shorter_stretches(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch, bearable: int
+) -> None:
+    """Jobs of 1 MiB, say, of which MongoDB cannot look at more than `bearable` in time."""
+    looked_at: list[int] = []
+
+    async def read(jobs: Any, walk: Walk, far_end: UUID | None, limit: int, max_bytes: int) -> Any:
+        ids = {**walk.within.get("_id", {}), **({"$gte": far_end} if far_end else {})}
+        entries = await jobs.count_documents({"_id": ids})
+        if entries > bearable:
+            raise ExecutionTimeout("operation exceeded time limit", 50)
+        looked_at.append(entries)
+        return await read_stretch(jobs, walk, far_end, limit, max_bytes)
+
+    monkeypatch.setattr(mongo_listing, "read_stretch", read)
+    monkeypatch.setattr(mongo_listing, "MOST_GROWTH", 1)
+    jobs = await fill(empty_stores, 60, now())
+    expected = [job.id for job in jobs if job.type == "data"]
+    assert await read_all(empty_stores, JobFilter(type="data"), 100) == expected
+    assert await read_all(empty_stores, JobFilter(type="rare"), 100) == []
+    assert max(looked_at) <= bearable
+
+
+async def test_a_page_that_takes_long_comes_short(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mongo_listing, "SEARCH_SECONDS", 0.0)
+    monkeypatch.setattr(mongo_listing, "FIRST_STRETCH", 10)
+    jobs = await fill(empty_stores, 60, now())
+    page = await empty_stores.jobs.page(JobFilter(type="rare"), None, 50)
+    assert (page.jobs, page.next_after) == ([], jobs[9].id)
+    page = await empty_stores.jobs.page(JobFilter(type="data"), page.next_after, 50)
+    assert ([job.id for job in page.jobs], page.next_after) == (
+        [job.id for job in jobs[10:20] if job.type == "data"],
+        jobs[19].id,
+    )
+    assert len(await read_all(empty_stores, JobFilter(type="data"), 50)) == 20
+
+
+async def test_jobs_that_nobody_can_look_at_in_time_are_no_empty_page(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mongo_listing, "STRETCH_SECONDS", 1e-6)
+    await fill(empty_stores, 3, now())
+    with pytest.raises(StoreUnavailable):
+        await empty_stores.jobs.page(JobFilter(type="rare"), None, 50)
+
+
+async def test_pages_of_chosen_jobs_end_at_four_mebibytes_too(empty_stores: MongoStores) -> None:
+    payload = {"text": "x" * (PAGE_BYTES // 4)}
+    jobs = [new_job(payload=payload, create_time=now() + i * MILLISECOND) for i in range(6)]
+    for job in jobs:
+        await insert(empty_stores, job, now())
+    page = await empty_stores.jobs.page(JobFilter(type="compute"), None, 100)
+    assert len(page.jobs) == 3
+    assert await read_all(empty_stores, JobFilter(type="compute"), 100) == [job.id for job in jobs[::-1]]
+
+
+@pytest.mark.parametrize(
+    ("entries", "seconds", "following"),
+    [(100, 0.001, 400), (100, 0.05, 200), (100, 0.1, 100), (100, 0.5, 20), (1, 0.5, 1), (10, 0.0, 40)],
+)
+def test_the_next_stretch_is_as_long_as_the_last_one_lets_expect(
+    entries: int, seconds: float, following: int
+) -> None:
+    assert next_stretch(entries, seconds) == following
 
 
 async def test_page_without_conditions_examines_no_more_than_it_shows(empty_stores: MongoStores) -> None:
