@@ -22,7 +22,7 @@ from api_server.adapters.mongo_client import (
 )
 from api_server.adapters.mongo_documents import decode_job, to_document, to_tries
 from api_server.adapters.mongo_lapses import lose_all
-from api_server.adapters.mongo_listing import PAGE_BYTES, read_page
+from api_server.adapters.mongo_listing import read_page
 from api_server.adapters.mongo_plan import Statement, Step, encode_step, plan
 from api_server.adapters.mongo_reads import Reads
 from api_server.adapters.mongo_writes import Writes, pauses, resend
@@ -34,6 +34,9 @@ from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
 from api_server.ports import Outcome
 from service_runtime.errors import InvalidArgument
+
+MOST_BYTES = 8 * 1024 * 1024
+"""How much is read for one BatchGet, as stored: twice what an answer may have, since some JSON takes less as protobuf."""
 
 
 class MongoJobStore:
@@ -65,10 +68,10 @@ class MongoJobStore:
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
         where = {"_id": {"$in": list(job_ids)}}
         documents, are_all = await self._reads.run(
-            lambda: read_up_to(self._undecoded.find(where), PAGE_BYTES)
+            lambda: read_up_to(self._undecoded.find(where), MOST_BYTES)
         )
         if not are_all:
-            raise AnswerTooLarge(PAGE_BYTES)
+            raise AnswerTooLarge(MOST_BYTES)
         found = {job.id: job for job in map(decode_job, documents)}
         return [found.get(job_id) for job_id in job_ids]
 

@@ -1,6 +1,6 @@
 """What the services return as messages of the contract."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
@@ -9,9 +9,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from api_server.domain.attempt import Attempt, Failure
+from api_server.domain.errors import AnswerTooLarge
 from api_server.domain.fleet import Fleet, Worker
 from api_server.domain.job import Job, Status
 from api_server.domain.judgement import Taken
+from api_server.domain.listing import JobPage
 from api_server.domain.retry import RetryPolicy
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 from service_runtime.errors import ServiceError
@@ -30,6 +32,14 @@ TIMES = (
     "next_attempt_time",
 )
 """Fields of a job, of the same name in the contract."""
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""What gRPC clients take unless told otherwise. A single job always fits. As JSON it can become six times as much, which is
+within the gateway's limit.
+"""
+FRAME_BYTES = 5
+"""What a job of up to 4 MiB takes in an answer besides its own bytes."""
+TOKEN_BYTES = 64
+"""More than a page token takes."""
 
 
 def job_message(job: Job) -> job_pb2.Job:
@@ -99,14 +109,33 @@ def _error_message(failure: Failure) -> job_pb2.JobError:
     return message
 
 
-def list_message(jobs: Sequence[Job], next_page_token: str) -> job_service_pb2.ListResponse:
-    return job_service_pb2.ListResponse(
-        jobs=[job_message(job) for job in jobs], next_page_token=next_page_token
-    )
+def list_message(page: JobPage, token_after: Callable[[UUID], str]) -> job_service_pb2.ListResponse:
+    """As many jobs of the page as fit into an answer, one at least. `token_after` makes the token of the page that goes on
+    after an id.
+    """
+    response = job_service_pb2.ListResponse()
+    next_after, size = page.next_after, TOKEN_BYTES
+    for job in page.jobs:
+        _fill_job(response.jobs.add(), job, whole=True)
+        size += response.jobs[-1].ByteSize() + FRAME_BYTES
+        if size > MAX_ANSWER_BYTES and len(response.jobs) > 1:
+            del response.jobs[-1]
+            next_after = UUID(response.jobs[-1].id)
+            break
+    response.next_page_token = token_after(next_after) if next_after else ""
+    return response
 
 
 def created_message(outcomes: Sequence[Job | ServiceError]) -> job_service_pb2.BatchCreateResponse:
-    return job_service_pb2.BatchCreateResponse(outcomes=[_created(outcome) for outcome in outcomes])
+    """The jobs are stored, so the answer is cut rather than refused."""
+    response = job_service_pb2.BatchCreateResponse(outcomes=map(_created, outcomes))
+    if response.ByteSize() > MAX_ANSWER_BYTES:
+        for outcome in response.outcomes:
+            if outcome.HasField("job"):
+                outcome.job.ClearField("labels")
+                outcome.job.ClearField("error")
+                outcome.job.ClearField("progress")
+    return response
 
 
 def _created(outcome: Job | ServiceError) -> job_service_pb2.CreateOutcome:
@@ -119,10 +148,19 @@ def _created(outcome: Job | ServiceError) -> job_service_pb2.CreateOutcome:
 
 
 def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_service_pb2.BatchGetResponse:
-    return job_service_pb2.BatchGetResponse(
-        jobs=[job_message(job) for job in jobs if job is not None],
-        missing_ids=[str(job_id) for job_id, job in zip(job_ids, jobs, strict=True) if job is None],
+    """Raises AnswerTooLarge."""
+    response = job_service_pb2.BatchGetResponse(
+        missing_ids=[str(job_id) for job_id, job in zip(job_ids, jobs, strict=True) if job is None]
     )
+    size = response.ByteSize()
+    for job in jobs:
+        if job is None:
+            continue
+        _fill_job(response.jobs.add(), job, whole=True)
+        size += response.jobs[-1].ByteSize() + FRAME_BYTES
+        if size > MAX_ANSWER_BYTES:
+            raise AnswerTooLarge(MAX_ANSWER_BYTES)
+    return response
 
 
 def outcome_message(outcome: Taken | ServiceError) -> job_service_pb2.UpdateOutcome:

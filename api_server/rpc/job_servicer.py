@@ -78,8 +78,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         after = page_token.decode(request.page_token, wanted)
         async with self._lists:
             page = await self._jobs.page(wanted, after, requests.page_size(request))
-            token = page_token.encode(page.next_after, wanted) if page.next_after else ""
-            return await asyncio.to_thread(answers.list_message, page.jobs, token)
+            return await asyncio.to_thread(
+                answers.list_message, page, lambda after: page_token.encode(after, wanted)
+            )
 
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
         key = requests.key_value(context.invocation_metadata())

@@ -20,6 +20,7 @@ from jobs.v1 import (
     worker_service_pb2_grpc,
 )
 from local_stack.stack import Stack
+from tests.conftest import UNWORKED
 from tests.e2e.rest import COMPUTE, PATIENCE, error_of
 
 MIB = 1024 * 1024
@@ -202,6 +203,51 @@ def test_a_payload_of_1_mib_that_json_makes_six_times_larger_can_be_read(
     assert answer.status_code == 200
     assert len(answer.content) > 6 * (MIB - 100)
     assert answer.json()["payload"]["input"] == request.payload["input"]
+
+
+def test_jobs_that_grow_as_protobuf_are_listed_in_pages_that_every_client_takes(
+    jobs: httpx.Client, jobs_channel: grpc.Channel
+) -> None:
+    label = str(uuid_utils.uuid7())
+    # Together less than 4 MiB in the database, and more as protobuf.
+    payload = {"text": "x" * 65_500, "flags": {str(number): True for number in range(600)}}
+    job = {"type": UNWORKED, "payload": payload, "labels": {"run": label}}
+    batches = [jobs.post("/jobs:batchCreate", json={"requests": [job] * 30}).json() for _ in range(2)]
+    ids = [outcome["job"]["id"] for batch in batches for outcome in batch["outcomes"]]
+    wanted = job_service_pb2.ListRequest(labels=[f"run={label}"], page_size=60)
+    stub = job_service_pb2_grpc.JobServiceStub(jobs_channel)
+
+    first = stub.List(wanted)
+    wanted.page_token = first.next_page_token
+    rest = stub.List(wanted)
+    assert sorted(job.id for page in (first, rest) for job in page.jobs) == sorted(ids)
+    assert rest.next_page_token == ""
+    shown = jobs.get("/jobs", params={"labels": f"run={label}", "pageSize": 60}).json()["jobs"]
+    assert [job["id"] for job in shown] == [job.id for job in first.jobs]
+
+    with pytest.raises(grpc.RpcError) as failure:
+        stub.BatchGet(job_service_pb2.BatchGetRequest(ids=ids))
+    assert failure.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "ask for fewer" in (failure.value.details() or "")
+    assert len(stub.BatchGet(job_service_pb2.BatchGetRequest(ids=ids[:40])).jobs) == 40
+    error_of(jobs.post("/jobs:batchGet", json={"ids": ids}), 429, 8)
+
+
+def test_a_page_of_what_json_makes_six_times_larger_can_be_read(
+    jobs: httpx.Client, jobs_channel: grpc.Channel
+) -> None:
+    label = str(uuid_utils.uuid7())
+    request = job_service_pb2.CreateRequest(type=UNWORKED, labels={"run": label})
+    request.payload["input"] = "\x01" * (MIB - 100)
+    for _ in range(4):
+        job_service_pb2_grpc.JobServiceStub(jobs_channel).Create(request)
+
+    answer = jobs.get("/jobs", params={"labels": f"run={label}"})
+
+    assert answer.status_code == 200
+    assert len(answer.json()["jobs"]) == 3
+    assert len(answer.content) > 18 * (MIB - 100)
+    assert answer.json()["nextPageToken"]
 
 
 # REST as it always was.

@@ -8,11 +8,21 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from api_server.domain.attempt import Attempt, Failure, Outcome
+from api_server.domain.errors import AnswerTooLarge
 from api_server.domain.job import Job, Progress, Status
 from api_server.domain.judgement import Taken
+from api_server.domain.listing import JobPage
 from api_server.domain.retry import RetryPolicy
-from api_server.rpc.answers import job_message, outcome_message
+from api_server.rpc.answers import (
+    MAX_ANSWER_BYTES,
+    created_message,
+    found_message,
+    job_message,
+    list_message,
+    outcome_message,
+)
 from jobs.v1 import job_pb2
+from service_runtime.structs import MAX_BYTES
 
 ID = UUID("0198f0a0-0000-7000-8000-000000000001")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -115,3 +125,90 @@ def test_a_policy_of_zeros_is_shown_as_it_is() -> None:
 def test_a_report_that_was_accepted_says_what_came_of_it() -> None:
     accepted = outcome_message(Taken(Status.QUEUED, 3)).accepted
     assert (accepted.status, accepted.attempt) == (job_pb2.Job.queued, 3)
+
+
+# How large answers may be. The limit is the one that gRPC clients have by default.
+
+
+def sized(number: int, payload: dict[str, Any], **fields: Any) -> Job:
+    job_id = UUID(f"0198f0a0-0000-7000-8000-{number:012}")
+    return Job(job_id, "compute", Status.QUEUED, payload, NOW, NOW, **fields)
+
+
+FLAGS = {"text": "x" * 65_500, "flags": {str(number): True for number in range(600)}}
+"""Sixty are less than 4 MiB as stored, and more as protobuf."""
+
+
+def pages(jobs: list[Job], next_after: UUID | None = None) -> list[list[str]]:
+    """The ids on each page that is made of the jobs, when the store finds them all each time."""
+    found = []
+    rest = jobs
+    while rest:
+        message = list_message(JobPage(rest, next_after), str)
+        assert message.ByteSize() <= MAX_ANSWER_BYTES
+        assert message.jobs
+        found.append([job.id for job in message.jobs])
+        rest = rest[len(message.jobs) :]
+        assert message.next_page_token == (found[-1][-1] if rest else str(next_after or ""))
+    return found
+
+
+@pytest.mark.parametrize("next_after", [None, ID])
+def test_a_page_is_cut_at_what_clients_take_and_goes_on_where_it_was_cut(next_after: UUID | None) -> None:
+    jobs = [sized(number, FLAGS) for number in range(60)]
+
+    assert len(jobs) * job_message(jobs[0]).ByteSize() > MAX_ANSWER_BYTES
+    found = pages(jobs, next_after)
+    assert len(found) == 2
+    assert [job_id for page in found for job_id in page] == [str(job.id) for job in jobs]
+
+
+def test_a_page_that_just_fits_is_not_cut() -> None:
+    text = {"text": "x" * (MAX_BYTES - 500)}
+    jobs = [sized(number, text) for number in range(4)]
+    assert [len(page) for page in pages(jobs)] == [4]
+    assert [len(page) for page in pages([*jobs, sized(4, {"text": "x" * 2000})])] == [4, 1]
+
+
+def the_largest_job() -> Job:
+    largest = {"text": "x" * (MAX_BYTES - 30)}
+    failure = Failure(13, "\U0001f600" * 4096, "R" * 63)
+    past = tuple(Attempt(n, "w" * 200, NOW, NOW, Outcome.ERRORED, failure.shortened()) for n in range(1, 21))
+    return sized(
+        0,
+        largest,
+        result=largest,
+        labels={f"{n:063}": "\U0001f600" * 128 for n in range(32)},
+        failure=failure,
+        past=past,
+        worker_id="w" * 200,
+        progress=Progress(50.0, "\U0001f600" * 512),
+    )
+
+
+def test_the_largest_job_fits_into_every_answer() -> None:
+    job = the_largest_job()
+    assert job_message(job).ByteSize() > 2 * (MAX_BYTES - 100)
+    assert len(found_message([job.id], [job]).jobs) == 1
+    assert [len(page) for page in pages([job, job])] == [1, 1]
+
+
+def test_batch_get_refuses_more_than_clients_take() -> None:
+    jobs = [sized(number, {"text": "x" * (MAX_BYTES - 500)}) for number in range(4)]
+    ids = [job.id for job in jobs]
+    assert found_message([*ids, ID], [*jobs, None]).ByteSize() <= MAX_ANSWER_BYTES
+
+    other = sized(5, {"text": "x" * 2000})
+    with pytest.raises(AnswerTooLarge):
+        found_message([*ids, other.id], [*jobs, other])
+
+
+def test_batch_create_leaves_out_what_is_bulky_rather_than_to_answer_more_than_clients_take() -> None:
+    labels = {f"{n:063}": "x" * 128 for n in range(32)}
+    few = created_message([sized(n, {}, labels=labels) for n in range(100)])
+    assert all(outcome.job.labels == labels for outcome in few.outcomes)
+
+    many = created_message([sized(n, {}, labels=labels) for n in range(1000)])
+    assert many.ByteSize() <= MAX_ANSWER_BYTES
+    assert not any(outcome.job.labels for outcome in many.outcomes)
+    assert len({outcome.job.id for outcome in many.outcomes}) == 1000

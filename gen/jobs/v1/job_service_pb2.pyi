@@ -174,7 +174,9 @@ class CreateOutcome(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """The job as stored, in whatever status it is by now; without its payload, result and history."""
+        """The job as stored, in whatever status it is by now; without its payload, result and history. If the answer would
+        be larger than 4 MiB, no job in it has its labels, error and progress either.
+        """
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
@@ -286,7 +288,7 @@ class ListRequest(_message.Message):
     CREATE_TIME_FROM_FIELD_NUMBER: _builtins.int
     CREATE_TIME_BEFORE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Jobs a page: 50 if 0 or absent; more than 1000 counts as 1000. A page is also cut at 4 MiB."""
+    """Jobs a page at most: 50 if 0 or absent; more than 1000 counts as 1000."""
     page_token: _builtins.str
     """next_page_token of the page before, with the same filters."""
     status: _job_pb2.Job.Status.ValueType

@@ -169,7 +169,8 @@ class JobServiceServicer:
         """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
 
         INVALID_ARGUMENT: no or too many ids, one that is not a UUID, or one that stands there twice.
-        RESOURCE_EXHAUSTED: the jobs are together larger than an answer may be (reason ANSWER_TOO_LARGE); ask for fewer.
+        RESOURCE_EXHAUSTED: the answer would be larger than 4 MiB, which is what gRPC clients take unless told otherwise, or
+        the jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE); ask for fewer. A job alone always fits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,8 +179,9 @@ class JobServiceServicer:
     def List(self, request, context):
         """Reads jobs page by page, newest first. Jobs created while pages are being read shift nothing.
 
-        A page may come short, or empty, and still have a next_page_token: the server looks at no more than 10,000 jobs a
-        page (AIP-158). The end is reached when next_page_token is empty.
+        A page may come short, or empty, and still have a next_page_token: the server looks at no more than 10,000 jobs and
+        for no longer than about a second, and an answer is never larger than 4 MiB, which is what gRPC clients take unless
+        told otherwise (AIP-158). The end is reached when next_page_token is empty.
 
         INVALID_ARGUMENT: a filter breaks its rule, or page_token comes from other filters or from elsewhere.
         """
