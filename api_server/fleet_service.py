@@ -157,7 +157,9 @@ class FleetService:
         ]
 
     async def fleet(self) -> tuple[Fleet, list[Worker]]:
-        """The wish, and all workers: those gone silent as lost, without those that ended in order."""
+        """The wish, and all workers: those gone silent as lost, those without a partition as idle, without those that ended
+        in order.
+        """
         fleet, workers = await self._fleet.fleet(), await self._workers.workers()
         return fleet, [self._as_of_now(worker) for worker in workers if not self._is_over(worker)]
 
@@ -166,6 +168,9 @@ class FleetService:
         return worker.has_ended or (self._is_silent(worker) and worker.report.state == "draining")
 
     def _as_of_now(self, worker: Worker) -> Worker:
-        if not self._is_silent(worker):
-            return worker
-        return replace(worker, report=replace(worker.report, state="lost", assignments={}, in_flight=0))
+        report = worker.report
+        if self._is_silent(worker):
+            report = replace(report, state="lost", assignments={}, in_flight=0)
+        elif report.state == "consuming" and not report.assignments:
+            report = replace(report, state="idle")
+        return replace(worker, report=report)

@@ -7,6 +7,7 @@ import structlog
 
 from worker_service.consumer import JobConsumer
 from worker_service.fleet import FleetWish
+from worker_service.idleness import warn_when_idle
 from worker_service.watchdog import watch
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ class Membership:
                 group.create_task(self._consumer.poll()),
                 group.create_task(self._consumer.keep_pauses()),
                 group.create_task(watch(lambda: self._consumer.contacts, self._set_serving)),
+                group.create_task(warn_when_idle(self._consumer.assignment)),
             ]
             await self._wished(stopped=True)
             for part in parts:

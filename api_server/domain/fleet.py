@@ -88,7 +88,9 @@ class WorkerIdentity:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker says of itself: state is `consuming`, `paused`, `draining`, or `lost` once it has gone silent."""
+    """What a worker says of itself: state is `consuming`, `paused` or `draining`; said of it: `lost` once it has gone silent,
+    `idle` while it consumes without a partition.
+    """
 
     state: str = "unspecified"
     assignments: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

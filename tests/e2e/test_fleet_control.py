@@ -140,7 +140,7 @@ def test_a_stopped_type_waits_while_others_of_its_lane_go_on(
     broken = [create(client, "broken", {}, retryPolicy={"maxAttempts": 1})["id"] for _ in range(20)]
 
     assert {wait_until_ended(client, job_id)["status"] for job_id in broken} == {"failed"}
-    assert states(control) == {"worker-1": "consuming"}
+    wait_for(lambda: states(control) == {"worker-1": "consuming"}, "it takes jobs of other types")
     assert {get(client, job_id)["status"] for job_id in waiting} == {"queued"}
     assert control.get("/state").json()["stoppedTypes"] == ["gated"]
 

@@ -98,6 +98,12 @@ class WorkerReport(_message.Message):
         buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
         """
+        idle: WorkerReport._State.ValueType  # 5
+        """Ready to take new jobs, but without a partition: it has just started, or there are more workers than partitions
+        of their topics. Said by the API server of a worker that consumes, not by the worker.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """What a worker is doing."""
@@ -125,6 +131,12 @@ class WorkerReport(_message.Message):
     """
     lost: WorkerReport.State.ValueType  # 4
     """Not heard of for two heartbeats; said by the API server, not by the worker.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    idle: WorkerReport.State.ValueType  # 5
+    """Ready to take new jobs, but without a partition: it has just started, or there are more workers than partitions
+    of their topics. Said by the API server of a worker that consumes, not by the worker.
     buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
     """
@@ -278,7 +290,7 @@ class Worker(_message.Message):
 
     @_builtins.property
     def report(self) -> Global___WorkerReport:
-        """What it said last; its state is `lost` once it has gone silent."""
+        """What it said last; its state is `lost` once it has gone silent, and `idle` while it has no partition to consume."""
 
     @_builtins.property
     def last_heartbeat_time(self) -> _timestamp_pb2.Timestamp:

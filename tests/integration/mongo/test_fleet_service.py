@@ -344,6 +344,27 @@ async def test_silent_workers_are_lost_and_those_that_ended_in_order_are_not_lis
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "partitions", "shown"),
+    [
+        ("consuming", {}, "idle"),
+        ("consuming", {"jobs.compute": (0,)}, "consuming"),
+        ("paused", {}, "paused"),
+        ("draining", {}, "draining"),
+    ],
+)
+async def test_a_worker_that_consumes_without_a_partition_is_idle(
+    empty_stores: MongoStores, said: str, partitions: dict[str, tuple[int, ...]], shown: str
+) -> None:
+    server = Server(empty_stores)
+    await server.service.register(identity("a"))
+    await server.service.heartbeat(
+        "a/1", [], replace(REPORT, state=said, assignments=partitions, in_flight=1)
+    )
+    _, [worker] = await server.service.fleet()
+    assert (worker.report.state, worker.report.in_flight) == (shown, 1)
+
+
 async def test_a_worker_that_drains_is_listed_until_it_has_said_that_nothing_is_left(
     empty_stores: MongoStores,
 ) -> None:
