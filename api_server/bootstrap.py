@@ -40,6 +40,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             settings.job_types,
             settings.kafka_partitions,
             settings.kafka_replication_factor,
+            settings.kafka_min_insync_replicas,
         )
         logs = KafkaLogs(settings.kafka_bootstrap_servers, settings.kafka_group_id)
         opened.push_async_callback(logs.close)

@@ -21,6 +21,7 @@ class ApiServerSettings(ServiceSettings):
     kafka_group_id: str = "job-workers"
     kafka_partitions: Annotated[int, Field(ge=1, le=1000)] = 12
     kafka_replication_factor: Annotated[int, Field(ge=1, le=9)] = 1
+    kafka_min_insync_replicas: Annotated[int, Field(ge=1, le=9)] | None = None
     job_types: JobTypes = ("compute", "file", "blockchain", "data")
     job_lease: Seconds = 15.0
     # Workers send no more than ten a second.
@@ -42,6 +43,16 @@ class ApiServerSettings(ServiceSettings):
         check_ports(
             "API_SERVER_PROCESSES", self.api_server_processes, "API_SERVER_PORT", self.api_server_port
         )
+        return self
+
+    @model_validator(mode="after")
+    def _enough_copies_to_be_in_sync(self) -> Self:
+        least, copies = self.kafka_min_insync_replicas, self.kafka_replication_factor
+        if least is not None and least > copies:
+            raise ValueError(
+                f"KAFKA_MIN_INSYNC_REPLICAS: {least} is not allowed: "
+                f"must be at most KAFKA_REPLICATION_FACTOR, which is {copies}"
+            )
         return self
 
     @model_validator(mode="after")

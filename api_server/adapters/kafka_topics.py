@@ -1,7 +1,8 @@
 """The topics `jobs.<type>`: created where they are missing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -21,8 +22,26 @@ def topic_of(job_type: str) -> str:
     return f"jobs.{job_type}"
 
 
+def copies_by_topic(described: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many brokers have each topic that exists, or that part of it which the fewest have."""
+    return {
+        topic["topic"]: min(len(partition["replicas"]) for partition in topic["partitions"])
+        for topic in described
+        if not topic["error_code"] and topic["partitions"]
+    }
+
+
+def thin_topics(copies: Mapping[str, int], brokers: int, replication_factor: int) -> dict[str, int]:
+    """Topics that have fewer copies than they should: than the setting says, or only one though there are more brokers."""
+    return {
+        topic: count
+        for topic, count in sorted(copies.items())
+        if count < replication_factor or count == 1 < brokers
+    }
+
+
 class KafkaTopics:
-    """Creates the topics of `types`. Those that exist are left as they are, however many partitions they have."""
+    """Creates the topics of `types`. Those that exist are left as they are, however many partitions and copies they have."""
 
     def __init__(
         self,
@@ -30,13 +49,16 @@ class KafkaTopics:
         types: Sequence[str],
         partitions: int,
         replication_factor: int,
+        min_insync_replicas: int | None = None,
         time_limit: float = 5.0,
     ) -> None:
-        """`time_limit`: seconds for one attempt."""
+        """`min_insync_replicas`: None leaves it to the broker. `time_limit`: seconds for one attempt."""
         self._servers = list(bootstrap_servers)
         self._topics = [topic_of(job_type) for job_type in types]
         self._partitions = partitions
         self._replication_factor = replication_factor
+        self._min_insync_replicas = min_insync_replicas
+        self._warned = False
         self._time_limit = time_limit
         self._outage = Outage("kafka_topics")
 
@@ -68,12 +90,20 @@ class KafkaTopics:
             missing = [topic["topic"] for topic in described if topic["error_code"]]
             if missing:
                 await self._create(admin, missing)
+            if not self._warned:
+                copies = dict.fromkeys(missing, self._replication_factor) | copies_by_topic(described)
+                self._warn(copies, len((await admin.describe_cluster())["brokers"]))
         finally:
             await admin.close()
 
     async def _create(self, admin: AIOKafkaAdminClient, missing: Sequence[str]) -> None:
+        least = self._min_insync_replicas
+        settings = {} if least is None else {"min.insync.replicas": str(least)}
         answer = await admin.create_topics(
-            [NewTopic(topic, self._partitions, self._replication_factor) for topic in missing]
+            [
+                NewTopic(topic, self._partitions, self._replication_factor, topic_configs=settings)
+                for topic in missing
+            ]
         )
         for topic, code, *message in answer.topic_errors:
             error = for_code(code)
@@ -82,3 +112,15 @@ class KafkaTopics:
                     f"topic {topic} cannot be created: {message[0] if message else error.description}"
                 )
         log.info("topics_created", topics=list(missing), partitions=self._partitions)
+
+    def _warn(self, copies: Mapping[str, int], brokers: int) -> None:
+        """Once, since nothing here changes it."""
+        self._warned = True
+        if thin := thin_topics(copies, brokers, self._replication_factor):
+            log.warning(
+                "topics_have_few_copies",
+                copies=thin,
+                brokers=brokers,
+                problem="while a broker is away, jobs of these types may not be dispatched",
+                remedy="set KAFKA_REPLICATION_FACTOR before topics are made; add copies to those that exist with Kafka's tools",
+            )

@@ -26,6 +26,16 @@ from service_runtime.settings import WrongSettings, load_settings, read_settings
             "0",
             "KAFKA_PARTITIONS: '0' is not allowed: Input should be greater than or equal to 1",
         ),
+        (
+            "KAFKA_MIN_INSYNC_REPLICAS",
+            "2",
+            "KAFKA_MIN_INSYNC_REPLICAS: 2 is not allowed: must be at most KAFKA_REPLICATION_FACTOR, which is 1",
+        ),
+        (
+            "KAFKA_MIN_INSYNC_REPLICAS",
+            "0",
+            "KAFKA_MIN_INSYNC_REPLICAS: '0' is not allowed: Input should be greater than or equal to 1",
+        ),
         ("KAFKA_BOOTSTRAP_SERVERS", "nonsense", "KAFKA_BOOTSTRAP_SERVERS: 'nonsense' is not allowed"),
         (
             "API_SERVER_PROCESSES",
