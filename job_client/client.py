@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import random
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import aclosing
@@ -16,6 +17,7 @@ from job_client.channel import open_channel
 from job_client.creating import Creating
 from job_client.errors import ClientClosed, DeadlineExceeded, JobNotFound
 from job_client.fields import id_text, seconds, type_name
+from job_client.forks import FORKS, forked
 from job_client.hand import Hand
 from job_client.item import Item
 from job_client.job import ENDED_NUMBERS, Job, to_job
@@ -70,14 +72,19 @@ class JobClient:
         self._open: _Open | None = None
 
     async def __aenter__(self) -> Self:
+        """Raises JobClientError in a process that was forked while gRPC was in use."""
+        FORKS.check()
         self._open = _Open(open_channel(self._address, self._credentials), self._limits)
+        FORKS.add(self._open)
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
         """Whatever is still in hand ends with ClientClosed."""
-        if self._open is not None:
+        # In a forked process even closing would hang.
+        if self._open is not None and self._open.process == os.getpid():
             opened, self._open = self._open, None
             await opened.close()
+            FORKS.remove(opened)
 
     async def create(
         self,
@@ -179,6 +186,10 @@ class JobClient:
     def _opened(self) -> "_Open":
         if self._open is None:
             raise ClientClosed("the client is not open; use it as `async with JobClient(...) as client`")
+        if self._open.process != os.getpid():
+            raise forked(
+                f"this client was opened in process {self._open.process}, and this process was forked from that"
+            )
         return self._open
 
 
@@ -186,6 +197,7 @@ class _Open:
     """What an open client has."""
 
     def __init__(self, channel: grpc.aio.Channel, limits: PipelineLimits) -> None:
+        self.process = os.getpid()
         self._channel = channel
         self.creates: Pipeline[Encoded, Job] = Pipeline(Creating(channel), limits)
         self.reads: Pipeline[str, job_pb2.Job] = Pipeline(Reading(channel), limits)

@@ -6,7 +6,8 @@ JobClientError
 ├── JobIdTaken          the id chosen for a job belongs to one that was asked for with other words
 ├── Unavailable         the last word of a server that was asked until the time was up: the cause of a DeadlineExceeded
 ├── DeadlineExceeded    the caller's time was up; whether a job was stored is unknown: create it again with the same id
-└── ClientClosed        the client was closed, or never entered
+├── ClientClosed        the client was closed, or never entered
+└── (itself)            code FAILED_PRECONDITION, reason CLIENT_FORKED: the process was forked while a client was open
 """
 
 from collections.abc import Mapping, Sequence
