@@ -12,9 +12,9 @@ import structlog
 
 from api_server.domain.errors import StoreUnavailable
 from api_server.due_scans import DueScan, LapseScan
-from api_server.outage import Outage
 from api_server.ports import DatabaseClock, DueStore, LeaderLease, Publisher
 from api_server.tenure import Leadership
+from service_runtime.outage import Outage
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ class DueLoop:
         self._leadership = Leadership(lease, str(uuid4()), max_silence=margin)
         self._lapses = LapseScan(store, self._leadership.unbroken_seconds, clock.steady_seconds, job_lease)
         self._due = DueScan(store, publisher, types)
-        self._outage = Outage("mongodb")
+        self._outage = Outage("due_lease")
         self._tasks: list[asyncio.Task[None]] = []
         self._prolonging: set[asyncio.Task[bool]] = set()
         """Questions for the lease that are not answered yet. The store bounds how long each takes."""

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
+TELL_SECONDS = 10.0
+"""At most one line about calls that are sent again is logged in this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,9 @@ class Pipeline(Generic[T, R]):
         self._under_way: set[asyncio.Task[None]] = set()
         self._begins_soon = False
         self._is_closed = False
+        self._tell_again_at = -math.inf
+        self._untold = 0
+        """Calls sent again of which no line was logged."""
 
     async def make_room(self, size: int, deadline: float = math.inf) -> None:
         """Wait while too much is in hand; `add` must follow at once. Raises TimeoutError at `deadline`."""
@@ -130,8 +135,18 @@ class Pipeline(Generic[T, R]):
         """No longer than any of their callers waits."""
         troubles = [item.trouble for item in batch if item.trouble]
         seconds = self.backoff.wait(failures, max(trouble.retry_delay or 0.0 for trouble in troubles))
-        log.warning("the call for %d jobs is sent again in %.3f s: %s", len(batch), seconds, troubles[0])
+        self._tell(len(batch), seconds, troubles[0])
         await asyncio.sleep(min(seconds, max(item.give_up for item in batch) - self.now()))
+
+    def _tell(self, jobs: int, seconds: float, trouble: JobClientError) -> None:
+        """One line for all calls that fail within some seconds: while a server is away they all do."""
+        if self.now() < self._tell_again_at:
+            self._untold += 1
+            return
+        others = f"; so were {self._untold} other calls since the last line like this" if self._untold else ""
+        log.warning("the call for %d jobs is sent again in %.3f s: %s%s", jobs, seconds, trouble, others)
+        self._untold = 0
+        self._tell_again_at = self.now() + TELL_SECONDS
 
     def _is_wanted(self, item: Item[T, R], now: float) -> bool:
         """Its caller may have gone, or be out of time."""

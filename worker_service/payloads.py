@@ -13,6 +13,7 @@ import grpc
 import structlog
 
 from service_runtime.byte_room import ByteRoom
+from service_runtime.outage import Outage
 from service_runtime.structs import MAX_BYTES, StructError, struct_to_dict
 from worker_service.api_client import ApiClient
 from worker_service.backoff import Backoff
@@ -47,6 +48,7 @@ class Payloads:
         self._clock = clock
         self._room = ByteRoom(MOST_LARGE_BYTES)
         self._reads = asyncio.Semaphore(MOST_READS)
+        self._outage = Outage("payloads", quiet_seconds=5.0)
 
     @asynccontextmanager
     async def of(self, claimed: Claimed) -> AsyncIterator[dict[str, Any]]:
@@ -74,22 +76,20 @@ class Payloads:
             try:
                 async with self._reads:
                     payload = (await self._api.get(claimed.id, GET_SECONDS)).payload
+                    self._outage.succeeded()
                     return await asyncio.to_thread(struct_to_dict, payload), payload.ByteSize()
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.NOT_FOUND:
                     gone_since = None
+                    # Every job in hand meets it.
+                    self._outage.failed(f"{error.code().name}: {error.details()}")
                 elif gone_since is None:
                     gone_since = self._clock()
+                    log.warning(
+                        "payload_not_found", job_id=claimed.id, type=claimed.type, attempt=claimed.attempt
+                    )
                 elif self._clock() - gone_since >= GONE_SECONDS:
                     raise JobGone from None
-                log.warning(
-                    "payload_not_read",
-                    job_id=claimed.id,
-                    type=claimed.type,
-                    attempt=claimed.attempt,
-                    code=error.code().name,
-                    message=error.details(),
-                )
             await asyncio.sleep(backoff.next())
 
 

@@ -10,7 +10,7 @@ from aiokafka.errors import GroupLoadInProgressError, UnknownTopicOrPartitionErr
 from api_server.adapters.kafka_tasks import KafkaTasks, result_of
 from api_server.adapters.kafka_topics import UNREACHABLE, topic_of
 from api_server.domain.records import Log
-from api_server.outage import Outage
+from service_runtime.outage import Outage
 
 NOTHING_COMMITTED = -1
 RETRY_AFTER = 1.0

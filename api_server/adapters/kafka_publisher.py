@@ -23,8 +23,8 @@ from api_server.adapters.kafka_tasks import KafkaTasks, result_of
 from api_server.adapters.kafka_topics import UNREACHABLE, KafkaTopics, topic_of
 from api_server.domain.job import Dispatch
 from api_server.domain.records import Log, Place
-from api_server.outage import Outage
 from api_server.ports import Clock
+from service_runtime.outage import Outage
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from api_server.outage import Outage
+from service_runtime.outage import Outage
 
 log = structlog.get_logger()
 

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC
 from typing import Any
 
-import structlog
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
@@ -24,6 +23,7 @@ from pymongo.errors import (
 )
 
 from api_server.domain.errors import StoreUnavailable
+from service_runtime.outage import Outage
 
 OPERATIONS = 200
 """How many may be under way at a time. Each holds a thread of motor and a connection until a majority has its write, or
@@ -79,7 +79,7 @@ INTERRUPTED = frozenset(
 )
 """Server error codes after which the same statement may well succeed."""
 
-log = structlog.get_logger()
+outage = Outage("mongodb", quiet_seconds=5.0)
 
 
 @asynccontextmanager
@@ -130,13 +130,20 @@ async def within(seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        log.warning("mongo_silent", seconds=seconds)
+        outage.failed(f"no answer within {seconds:g} s")
         raise StoreUnavailable from error
     except PyMongoError as error:
         if not is_outage(error):
             raise
-        log.warning("mongo_out_of_reach", error=type(error).__name__, detail=str(error)[:300])
+        note_failure(error)
         raise StoreUnavailable from error
+    else:
+        outage.succeeded()
+
+
+def note_failure(error: PyMongoError) -> None:
+    """An operation met an outage. Every caller meets it, so the log has a few lines for all of them."""
+    outage.failed(f"{type(error).__name__}: {str(error)[:300]}")
 
 
 async def read_up_to(cursor: Any, max_bytes: int) -> tuple[list[RawBSONDocument], bool]:

@@ -17,7 +17,8 @@ import pymongo
 import structlog
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError, WaitQueueTimeoutError
 
-from api_server.adapters.mongo_client import OPERATION_SECONDS, is_outage, within
+from api_server.adapters.mongo_client import OPERATION_SECONDS, is_outage, note_failure, within
+from api_server.domain.errors import StoreUnavailable
 
 WRITE_SECONDS = 4.0
 """How long a write is sent again and read back before the caller hears StoreUnavailable; longer by the lag of a majority."""
@@ -59,8 +60,10 @@ class Writes:
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:
-    """Of a write whose caller has gone, nobody else would hear."""
-    if not task.cancelled() and (error := task.exception()) is not None:
+    """Of a write whose caller has gone, nobody else would hear; of an outage the log tells anyway."""
+    if task.cancelled() or isinstance(error := task.exception(), StoreUnavailable):
+        return
+    if error is not None:
         log.warning("mongo_write_failed_after_cancel", exc_info=error)
 
 
@@ -82,7 +85,8 @@ async def resend(send: Callable[[], Awaitable[T]]) -> T:
         except PyMongoError as error:
             if not is_outage(error):
                 raise
-            log.warning("mongo_sent_again", error=type(error).__name__, detail=str(error)[:300])
+            note_failure(error)
+            log.debug("mongo_sent_again", error=type(error).__name__, detail=str(error)[:300])
         await asyncio.sleep(pause)
     raise AssertionError("pauses never end")
 

@@ -224,6 +224,27 @@ async def test_a_server_s_wish_for_a_later_try_is_heeded_and_logged(
     assert "the call for 1 jobs is sent again in 0.200 s: RESOURCE_EXHAUSTED: wait" in caplog.text
 
 
+async def test_many_calls_that_are_sent_again_are_few_lines(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = 20
+
+    def judge(_batch: Sequence[str], _word: str) -> None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise failure(Busy("wait", retry_delay=0.0))
+
+    words = pipeline(running(judge), backoff=Backoff(0.001, 0.001))
+    assert await results(add(words, "a")) == ["a"]
+    assert len(caplog.records) == 1
+    monkeypatch.setattr("job_client.pipeline.TELL_SECONDS", 0.0)
+    words._tell_again_at = 0.0
+    failures = 1
+    assert await results(add(words, "b")) == ["b"]
+    assert "so were 19 other calls since the last line like this" in caplog.records[1].getMessage()
+
+
 @pytest.mark.parametrize("told", [1, 10], ids=["one named at a time", "all named"])
 async def test_who_breaks_a_rule_of_the_contract_does_not_hold_up_the_others(told: int) -> None:
     server = running(refusing_whole("c", "h", told=told))

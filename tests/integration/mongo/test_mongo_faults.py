@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from api_server.adapters import mongo_client
 from api_server.adapters.mongo_documents import from_failure, to_document, to_job
 from api_server.adapters.mongo_stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
@@ -30,6 +31,7 @@ from api_server.ports import Published
 from local_stack.mongodb import uri
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
+from service_runtime.outage import Outage
 from tests.integration.mongo.jobs import FAILURE, LEASE, WORKER, get, insert, new_job, now
 from tests.integration.mongo.test_mongo_fleet import identity
 
@@ -120,8 +122,12 @@ async def further(count: int, loads: Sequence[Load], tasks: Sequence[asyncio.Tas
 
 @pytest.mark.parametrize("fault", [killed_and_started, frozen_and_thawed])
 async def test_acknowledged_is_kept_and_unknown_can_be_sent_again(
-    victim: Stack, victim_stores: MongoStores, fault: Callable[..., Awaitable[None]]
+    victim: Stack,
+    victim_stores: MongoStores,
+    fault: Callable[..., Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(mongo_client, "outage", Outage("mongodb"))
     stores = victim_stores
     inserts = insert_load(stores)
     loads = [
@@ -159,6 +165,9 @@ async def test_acknowledged_is_kept_and_unknown_can_be_sent_again(
         stop.set()
         await asyncio.gather(*tasks)
     assert any(entry["event"] == "mongo_sent_again" for entry in logs), "the fault met no write under way"
+    warnings = [entry for entry in logs if entry["log_level"] != "debug"]
+    assert any(entry["event"] == "outage_began" and entry["what"] == "mongodb" for entry in warnings)
+    assert len(warnings) < 20, "each call that met the fault is logged"
     for load in loads:
         await load.verify()
     for job_id in seen:
