@@ -71,6 +71,7 @@ async def run_worker(
             executor = Executor(
                 threads=settings.worker_threads,
                 processes=settings.worker_processes,
+                process_jobs=settings.worker_process_jobs,
                 prepare_process=prepare_process,
             )
             stack.push_async_callback(executor.close)

@@ -38,14 +38,19 @@ class Executor:
     """Nothing that a handler does, SystemExit and the death of its process included, touches another job."""
 
     def __init__(
-        self, *, threads: int, processes: int, prepare_process: Callable[[], None] = prepare_nothing
+        self,
+        *,
+        threads: int,
+        processes: int,
+        process_jobs: int | None = None,
+        prepare_process: Callable[[], None] = prepare_nothing,
     ) -> None:
         """`threads` and `processes` are how many there may be; neither exists before it is needed.
 
-        `prepare_process` is run in each new process (to set up logging, say) and must be picklable.
+        A process is renewed after `process_jobs` jobs, if that is given. `prepare_process` is run in each new process (to set up logging, say) and must be picklable.
         """
         self._threads = Threads(threads)
-        self._processes = Processes(processes, prepare_process)
+        self._processes = Processes(processes, prepare_process, process_jobs)
         self._tasks: set[asyncio.Task[Ended]] = set()
         self._closed = False
 

@@ -1,10 +1,11 @@
 """What a job process tells its worker, through a pipe: that a handler begins, what it says meanwhile, and how it ended."""
 
 import contextlib
+import os
 import threading
 import time
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker_service.calling import Ended
 from worker_service.saying import Say, Word
@@ -17,30 +18,46 @@ class Begun:
     """The handler has been found and is being called."""
 
 
-Message = Begun | Word | Ended
+class Done(NamedTuple):
+    """The handler has ended. `changed`: what it changed in its process for good, in words; a new one must follow then."""
+
+    ended: Ended
+    changed: str = ""
+
+
+class Message(NamedTuple):
+    """`run` is the number of the call that it belongs to, as the worker gave it."""
+
+    run: int
+    told: Begun | Word | Done
 
 
 class _Spoken:
     """What one handler has said last, and which word of it has been sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: int) -> None:
+        self.run = run
         self.word: Word | None = None
         self.sent: Word | None = None
 
 
 class Outbox:
-    """Words travel in a thread of their own, started with the first one: a handler that speaks waits for nobody."""
+    """Words travel in a thread of their own, started with the first one: a handler that speaks waits for nobody.
+
+    It is this process's alone. In one that a handler forks it sends nothing.
+    """
 
     def __init__(self, worker: "Connection[Message, Any]") -> None:
         self._worker = worker
+        self._pid = os.getpid()
         self._sending = threading.Lock()
         self._spoken: _Spoken | None = None
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def open(self) -> Say:
+    def open(self, run: int) -> Say:
         """For the next job, what takes its handler's words. After `end` it takes them for nothing."""
-        self._spoken = spoken = _Spoken()
+        self._spoken = spoken = _Spoken(run)
 
         def say(word: Word) -> None:
             spoken.word = word
@@ -50,16 +67,16 @@ class Outbox:
 
         return say
 
-    def begin(self) -> None:
+    def begin(self, run: int) -> None:
         """The handler begins."""
         with self._sending:
-            self._worker.send(Begun())
+            self._worker.send(Message(run, Begun()))
 
-    def end(self, ended: Ended) -> None:
+    def end(self, run: int, done: Done) -> None:
         """The handler has ended; what it has said and was not sent is dropped."""
         with self._sending:
             self._spoken = None
-            self._worker.send(ended)
+            self._worker.send(Message(run, done))
 
     def _start(self) -> None:
         if self._thread is None:
@@ -68,12 +85,12 @@ class Outbox:
 
     def _send_words(self) -> None:
         with contextlib.suppress(OSError):  # the worker has gone
-            while True:
+            while os.getpid() == self._pid:
                 self._news.wait()
                 self._news.clear()
                 with self._sending:
                     spoken = self._spoken
                     if spoken is not None and (word := spoken.word) is not None and word is not spoken.sent:
-                        self._worker.send(word)
+                        self._worker.send(Message(spoken.run, word))
                         spoken.sent = word
                 time.sleep(SEND_SECONDS)

@@ -38,6 +38,9 @@ class WorkerSettings(ServiceSettings):
     worker_concurrency: int = Field(default=100, ge=1, le=5000, description="async handlers at a time")
     worker_threads: int = Field(default=_CPUS, ge=1, le=256, description="sync handlers at a time")
     worker_processes: int = Field(default=_CPUS, ge=1, le=128, description="CPU-heavy handlers at a time")
+    worker_process_jobs: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="jobs after which a process for handlers is renewed"
+    )
     worker_count: ProcessCount = Field(
         default=1, description="workers, each a process with a name and a port"
     )
