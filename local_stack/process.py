@@ -83,13 +83,18 @@ def _wait_for_state(process: ProcessId, state: str) -> None:
         time.sleep(POLL)
 
 
-def stop(process: ProcessId) -> None:
-    """SIGTERM to the server, SIGKILL to what is left of its group after STOP_DEADLINE."""
+def ask_to_end(process: ProcessId) -> None:
+    """SIGTERM to the server."""
     found = process.find()
     if found is not None:
         found.resume()
         found.terminate()
-        _wait(process, STOP_DEADLINE)
+
+
+def stop(process: ProcessId) -> None:
+    """SIGTERM to the server, SIGKILL to what is left of its group after STOP_DEADLINE."""
+    ask_to_end(process)
+    _wait(process, STOP_DEADLINE)
     kill(process)
 
 

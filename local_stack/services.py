@@ -34,8 +34,16 @@ def api_server(settings: StackSettings, number: int) -> Part:
             "API_SERVER_PROCESSES": str(len(ports)),
             "MONGODB_URI": mongodb.uri(settings),
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers(settings),
+            **_shutdown_delay(settings),
         },
     )
+
+
+def _shutdown_delay(settings: StackSettings) -> dict[str, str]:
+    """Where there is one API server, callers have no other to turn to, so it does not wait for them."""
+    if settings.api_servers > 1 or "SHUTDOWN_DELAY" in os.environ:
+        return {}
+    return {"SHUTDOWN_DELAY": "0"}
 
 
 def worker(settings: StackSettings, number: int) -> Part:

@@ -76,11 +76,13 @@ class Stack:
         self._wait_until(self._is_reachable, "the gateway reaches the services")
 
     def down(self) -> None:
-        """Stop all parts of this data directory, those started by another process too."""
-        order = list(MAKERS)[::-1]
-        for key in sorted(self._state.read(), key=lambda key: order.index(key.rsplit("-", 1)[0])):
-            name, number = key.rsplit("-", 1)
-            self.stop(name, int(number))
+        """Stop all parts of this data directory, those started by another process too; parts of one name at the same time."""
+        for name in list(MAKERS)[::-1]:
+            parts = [part for part in self.status() if part.name == name]
+            for part in parts:
+                process.ask_to_end(self._process(name, part.number))
+            for part in parts:
+                self.stop(name, part.number)
 
     def start(self, name: str, number: int = 1, environment: Mapping[str, str] | None = None) -> None:
         """Start one part and wait until it is ready. `environment` as in set_environment, if given."""
