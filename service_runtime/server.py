@@ -43,6 +43,7 @@ class GrpcServer:
         self._server = grpc.aio.server(options=OPTIONS)
         self._calls = CheckedCalls(self._server, deadline, self._validator)
         self._health = health.aio.HealthServicer()
+        self._has_served = False
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._calls)
         self._services = [health.SERVICE_NAME, reflection.SERVICE_NAME]
 
@@ -72,13 +73,18 @@ class GrpcServer:
         state = (
             health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         )
+        self._has_served |= serving
         for name in ("", *self._services):
             await self._health.set(name, state)
 
     async def turn_away(self, seconds: float) -> None:
-        """Say NOT_SERVING, for good, and serve on for so many seconds: those who ask for the server's health call others then."""
+        """Say NOT_SERVING, for good, and serve on for so many seconds: those who ask for the server's health call others then.
+
+        There is nobody to wait for if it has never said that it serves.
+        """
         await self._health.enter_graceful_shutdown()
-        await asyncio.sleep(seconds)
+        if self._has_served:
+            await asyncio.sleep(seconds)
 
     async def stop(self, grace: float) -> None:
         """Say NOT_SERVING, take no more calls, let those in hand end within `grace` seconds, then close."""

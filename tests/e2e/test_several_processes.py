@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -19,6 +18,7 @@ from local_stack.stack import Stack
 from service_runtime.health_probe import is_serving
 from tests.conftest import API_SERVER, WORKER
 from tests.e2e.jobs_api import create, jobs_client, wait_for, wait_until_ended, workers_client
+from tests.e2e.upstreams import healthy_ports
 
 OWN = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
 
@@ -52,19 +52,6 @@ def pid_of(stack: Stack, part: str, number: int) -> int:
     """Of the newest process of this number."""
     started = [line for line in events(stack, part) if line["event"] == "process_started"]
     return [int(line["pid"]) for line in started if line["process"] == number][-1]
-
-
-def healthy_ports(stack: Stack, cluster: str) -> set[int]:
-    """The ports that Envoy sends calls to."""
-    url = f"http://{HOST}:{stack.settings.envoy_admin_port}/clusters"
-    clusters = httpx.get(url, params={"format": "json"}, trust_env=False).json()["cluster_statuses"]
-    [hosts] = [each.get("host_statuses", []) for each in clusters if each["name"] == cluster]
-    return {
-        host["address"]["socket_address"]["port_value"]
-        for host in hosts
-        if host["health_status"].get("eds_health_status") == "HEALTHY"
-        and not any(name.startswith("failed_") for name in host["health_status"])
-    }
 
 
 def test_the_gateway_calls_every_process_and_jobs_are_done(double: Stack) -> None:

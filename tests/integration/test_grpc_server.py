@@ -246,6 +246,11 @@ async def test_a_server_that_turns_away_says_so_and_answers_all_the_same(
     turning_away.cancel()
 
 
+async def test_a_server_that_never_served_waits_for_nobody(server: GrpcServer) -> None:
+    async with asyncio.timeout(10):
+        await server.turn_away(60)
+
+
 async def test_a_port_that_is_taken_is_an_error(server: GrpcServer) -> None:
     host, port = server.address.rsplit(":", 1)
     with pytest.raises(PortTaken, match=port):
