@@ -51,12 +51,19 @@ class WorkerProcesses:
         self._count = 0
 
     def start(
-        self, number: int, *arguments: str, environment: Mapping[str, str] | None = None
+        self,
+        number: int,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        log: Path | None = None,
     ) -> WorkerProcess:
-        """On the port of the stack's worker of this number, under its name if `environment` gives no other."""
+        """On the port of the stack's worker of this number, under its name if `environment` gives no other.
+
+        `log`: what it writes to; None: a file of its own.
+        """
         part = services.worker(self._stack.settings, number)
         self._count += 1
-        log = self._directory / f"worker-process-{self._count}.log"
+        log = log or self._directory / f"worker-process-{self._count}.log"
         output = self._cleanup.enter_context(log.open("wb"))
         process = self._cleanup.enter_context(
             subprocess.Popen(

@@ -1,7 +1,9 @@
 """How a real worker process ends: whatever is in its way, its jobs are handed back, once, and its exit status tells."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,10 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 def start_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
     """Starts the only worker that there is then, given Python's arguments and more settings; returns when it serves."""
 
-    def start(*arguments: str, environment: Mapping[str, str] | None = None) -> WorkerProcess:
-        worker = processes.start(NUMBER, *arguments, environment=environment)
+    def start(
+        *arguments: str, environment: Mapping[str, str] | None = None, log: Path | None = None
+    ) -> WorkerProcess:
+        worker = processes.start(NUMBER, *arguments, environment=environment, log=log)
         wait_for(lambda: processes.is_ready(NUMBER), "the worker serves")
         return worker
 
@@ -70,6 +74,38 @@ def assert_handed_back(client: httpx.Client, ids: list[str]) -> None:
     for job_id in ids:
         job = wait_for_status(client, job_id, "queued")
         assert (job["attempt"], job["workerId"]) == (1, "")
+
+
+@pytest.fixture
+def standing_reader(tmp_path: Path) -> Iterator[Path]:
+    """A pipe that is full, and whose reader does not read."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    number = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(number, b"x" * 4096)
+    yield path
+    os.close(number)
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "standing_reader"])
+def test_a_worker_whose_log_cannot_be_written_runs_its_jobs_and_ends_in_order(
+    client: httpx.Client,
+    gate: Gate,
+    start_worker: Callable[..., WorkerProcess],
+    request: pytest.FixtureRequest,
+    log: str,
+) -> None:
+    worker = start_worker(log=Path(log) if log.startswith("/") else request.getfixturevalue(log))
+    ids = run_one_of_each(client, gate, "gated", "gated-thread", "gated-process")
+    broken = create(client, "broken", {"text": "x" * 100_000}, retryPolicy={"maxAttempts": 1})
+    assert wait_until_ended(client, broken["id"])["status"] == "failed"
+    gate.open()
+    for job_id in ids:
+        assert wait_until_ended(client, job_id)["status"] == "completed"
+    worker.process.terminate()
+    assert worker.process.wait(END_DEADLINE) == 0
 
 
 @pytest.mark.parametrize("fault", ["freeze", "kill"])
