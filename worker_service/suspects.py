@@ -62,7 +62,9 @@ class Suspects:
     @property
     def closed(self) -> bool:
         """Whether nothing may be claimed but what is to be run alone."""
-        return self._alone_until is not None or self._is_awaited
+        if self._alone_until is not None:
+            return True
+        return self._next_id is not None and self._is_awaited
 
     @property
     def _is_awaited(self) -> bool:

@@ -83,19 +83,22 @@ class WaitingRecords:
         large: bool = True,
         suspects: Callable[[DispatchRecord], bool] = any_suspect,
     ) -> Waiting | None:
-        """The record that has waited longest, of those that are not shut out; None if none waits. `suspects`: whether the
-        first suspect may be taken now; those behind it wait for it. `others`: whether a record of no suspect may be. `large`: whether one of
-        those whose payload stayed behind may be, which others pass.
+        """The record that has waited longest, of those that are not shut out and may be taken; None if there is none.
+
+        `suspects`: whether the first suspect may be taken now; those behind it wait for it. `others`: whether a record of no
+        suspect may be; `large`: also one whose payload stayed behind, which others pass.
         """
-        queue = self._open[False].first(large=large) if others else None
         part = self._open[False]
-        suspect = self._open[True].first()
-        if (
-            suspect is not None
-            and (queue is None or suspect.first_arrival < queue.first_arrival)
-            and suspects(suspect.first)
-        ):
-            queue, part = suspect, self._open[True]
+        queue = part.first(large=large) if others else None
+        suspected = self._open[True]
+        if suspected.records:
+            suspect = suspected.first()
+            if (
+                suspect is not None
+                and (queue is None or suspect.first_arrival < queue.first_arrival)
+                and suspects(suspect.first)
+            ):
+                queue, part = suspect, suspected
         if queue is None:
             return None
         waiting = queue.take()
@@ -189,8 +192,15 @@ class _Open:
         """The one with the record that has waited longest. `large`: of all queues, not only of those of small payloads."""
         if not self.records:
             return None
-        queues = (queue for queue in self.queues if queue and (large or not queue.is_large))
-        return min(queues, key=lambda queue: queue.first_arrival, default=None)
+        first = None
+        for queue in self.queues:
+            if (
+                queue
+                and (large or not queue.is_large)
+                and (first is None or queue.first_arrival < first.first_arrival)
+            ):
+                first = queue
+        return first
 
     def count(self, records: int, size: int) -> None:
         """So many more wait, with so many bytes."""
