@@ -1,7 +1,7 @@
 """A worker's life: everything runs side by side until the worker is asked to stop, then it ends in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import structlog
 from worker_service.claims import Claimer
 from worker_service.committer import Committer
 from worker_service.consumer import JobConsumer
+from worker_service.declare import RunIn
 from worker_service.hand import Claimed, Hand
 from worker_service.heartbeat import Heartbeat
 from worker_service.lanes import Lane
@@ -58,14 +59,10 @@ class Worker:
         consuming = asyncio.create_task(self._consume())
         claiming = asyncio.create_task(self.claimer.run())
         committing = asyncio.create_task(self.committer.run(self.consumer))
+        outcomes = [asyncio.create_task(part) for part in (self.runner.run(), self.reporter.run())]
         others = [
-            asyncio.create_task(part)
-            for part in (
-                self.heartbeat.run(),
-                self.runner.run(),
-                self.reporter.run(),
-                watch_lanes(self.lanes),
-            )
+            *outcomes,
+            *(asyncio.create_task(part) for part in (self.heartbeat.run(), watch_lanes(self.lanes))),
         ]
         stopping = asyncio.create_task(stop.wait())
         parts = [consuming, claiming, committing, *others]
@@ -89,14 +86,16 @@ class Worker:
         await self.committer.flush(self.consumer, COMMIT_SECONDS)
         await _end([committing], END_SECONDS)
         await self.consumer.close()
-        await self._empty_hand(patience)
+        await self._empty_hand(patience, outcomes)
         await self.stop_serving()
         # A thread cannot be stopped. Its job is handed back when the end of the process, and so of the thread, is all
         # that is left: it is not to run in two places.
-        await self.runner.interrupt({"thread"})
+        await self._hand_back({"thread"}, outcomes)
         await self._flush_reports()
         await _end([stopping, *others], OTHERS_END_SECONDS)
-        await self.heartbeat.beat_for_the_last_time()
+        if not self.hand.held:
+            # A heartbeat that names jobs would keep their leases, and this worker's name from its successor.
+            await self.heartbeat.beat_for_the_last_time()
         log.info("drained", **asdict(self.totals))
         if failure is not None:
             raise failure
@@ -112,11 +111,21 @@ class Worker:
             self.hand.move_to_held(claimed)
             self.reporter.put(claimed, Interrupted())
 
-    async def _empty_hand(self, patience: float) -> None:
+    async def _empty_hand(self, patience: float, outcomes: Sequence[asyncio.Task[None]]) -> None:
         if not await self.runner.idle(patience):
             log.warning("drain_timed_out", in_hand=len(self.hand.held))
-            await self.runner.interrupt({"loop", "process"})
+            await self._hand_back({"loop", "process"}, outcomes)
         await self._flush_reports()
+
+    async def _hand_back(self, modes: Collection[RunIn], outcomes: Sequence[asyncio.Task[None]]) -> None:
+        """Unless one of the parts that make and report `outcomes` has failed. An outcome may be the cause then. A job that is
+        handed back has neither failed nor been lost, so it would end the next worker likewise, and so on for ever. This one
+        keeps what it has in hand: its successor ends that as lost.
+        """
+        if not any(part.done() for part in outcomes):
+            await self.runner.interrupt(modes)
+        elif self.hand.held:
+            log.error("jobs_left_to_be_lost", job_ids=list(self.hand.held))
 
     async def _flush_reports(self) -> None:
         if not await self.reporter.flush(REPORT_SECONDS):

@@ -37,6 +37,22 @@ sys.exit(main())
 """
 """A worker that loses patience with Kafka sooner than others."""
 
+ENDS_OF_AN_OUTCOME = """
+import sys
+from worker_service import reporter
+make_error = reporter._job_error
+
+def job_error(reason, message):
+    if "unspeakable" in message:
+        raise KeyError(message)
+    return make_error(reason, message)
+
+reporter._job_error = job_error
+from worker_service.__main__ import main
+sys.exit(main())
+"""
+"""A worker with a fault: the outcome of one job ends it."""
+
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[httpx.Client]:
@@ -230,3 +246,24 @@ def test_a_worker_that_has_lost_kafka_for_good_hands_its_jobs_back_before_it_fai
     finally:
         stack.thaw("kafka")
     assert {"part_failed", "drained", "worker_failed"} <= worker.names()
+
+
+def test_a_job_whose_outcome_ends_its_worker_is_lost_and_so_are_those_that_ran_beside_it(
+    client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    worker = start_worker("-c", ENDS_OF_AN_OUTCOME)
+    neighbours = run_one_of_each(client, gate, "gated", "gated-thread")
+    retry = {"maxAttempts": 1}
+    guilty = create(client, "broken", {**gate.payload, "text": "unspeakable"}, retryPolicy=retry)["id"]
+
+    assert worker.process.wait(END_DEADLINE) == 1
+    assert {"part_failed", "jobs_left_to_be_lost", "worker_failed"} <= worker.names()
+    gate.open()
+    start_worker()
+
+    # None of them is innocent for all that is known: each has lost a worker, and none a try.
+    for job_id in [guilty, *neighbours]:
+        job = wait_until_ended(client, job_id)
+        assert (job["losses"], job["history"][0]["outcome"]) == (1, "lost")
+    assert get(client, guilty)["error"]["message"] == "RuntimeError: unspeakable"
+    assert {get(client, job_id)["status"] for job_id in neighbours} == {"completed"}
