@@ -83,6 +83,22 @@ def test_a_wrong_setting_is_named(
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(("value", "expected"), [("1", 1), ("1000000", 1_000_000), (None, None)])
+def test_process_jobs_within_their_limits_are_taken(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, expected: int | None
+) -> None:
+    if value is not None:
+        monkeypatch.setenv("WORKER_PROCESS_JOBS", value)
+    assert read_settings(WorkerSettings).worker_process_jobs == expected
+
+
+@pytest.mark.parametrize("value", ["0", "1000001", "many"])
+def test_process_jobs_beyond_their_limits_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("WORKER_PROCESS_JOBS", value)
+    with pytest.raises(WrongSettings, match=f"WORKER_PROCESS_JOBS: '{value}' is not allowed"):
+        read_settings(WorkerSettings)
+
+
 def test_wrong_settings_end_the_process_with_status_two(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
