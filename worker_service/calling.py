@@ -1,5 +1,6 @@
 """Calls a handler and folds whatever comes of it into an outcome. The same in the loop, a thread or a process."""
 
+import asyncio
 import importlib
 import os
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from worker_service.error_text import (
     with_others,
 )
 from worker_service.forks import end_if_forked
-from worker_service.job import InputError, Job, PermanentError, RetryAfter, seconds_of
+from worker_service.job import InputError, Job, PermanentError, RetryAfter, note_cancelled, seconds_of
 from worker_service.outcome import Failed, Reason, Succeeded
 from worker_service.saying import Say, hear, say_nothing
 
@@ -65,6 +66,9 @@ async def call_async(function: Callable[[Job], Any], job: Job, say: Say = say_no
             end_if_forked(pid)
         return _succeeded(result)
     except BaseException as error:  # noqa: BLE001 - the executor knows whether a cancellation was its own
+        if issubclass(type(error), asyncio.CancelledError):
+            # Threads that it has started, as by asyncio.to_thread, run on, and may ask.
+            note_cancelled(job)
         return _failed(error)
 
 

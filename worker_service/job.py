@@ -10,14 +10,37 @@ MOST_RETRY_AFTER = 7 * 24 * 3600
 """Seconds; the contract's limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
     """One attempt at a job. `attempt` counts from 1 and grows with each start; `payload` is a JSON object, whole numbers as int."""
+
+    # Whether it was cancelled is no field: it is neither compared nor copied, nor does it travel to another process.
+    __slots__ = ("_cancelled", "attempt", "id", "payload", "type")
 
     id: str
     type: str
     attempt: int
     payload: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_cancelled", False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Job, (self.id, self.type, self.attempt, self.payload)
+
+    def cancelled(self) -> bool:
+        """Whether nobody wants this attempt's result any more: its time is up, the job was cancelled or belongs to another
+        worker, or this worker ends. To be asked again and again by a handler in a thread, which nothing else stops.
+
+        May be called from any thread, and costs next to nothing. It is about this very object, not about a copy.
+        """
+        is_cancelled: bool = self._cancelled  # type: ignore[attr-defined]
+        return is_cancelled
+
+
+def note_cancelled(job: Job) -> None:
+    """Have `job` tell its handler that nobody wants its result any more."""
+    object.__setattr__(job, "_cancelled", True)
 
 
 class InputError(ValueError):

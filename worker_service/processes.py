@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from worker_service.calling import Ended
-from worker_service.child import Child
+from worker_service.child import Child, ProcessDied
 from worker_service.job import Job
 from worker_service.process_group import GroupEnds
 from worker_service.saying import Say
@@ -50,7 +50,12 @@ class Processes:
         async with self._places:
             child = self._take()
             try:
-                ended = await start_thread(call, job.id)
+                calling = start_thread(call, job.id)
+            except RuntimeError as error:
+                child.kill()
+                raise ProcessDied(f"no thread could be started for it: {error}") from None
+            try:
+                ended = await calling
             except BaseException:
                 child.kill()
                 raise

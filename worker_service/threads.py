@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from worker_service.calling import Ended, call
-from worker_service.job import Job
+from worker_service.job import Job, note_cancelled
+from worker_service.outcome import Failed, Reason
 from worker_service.saying import Say
 
 NAME = "job-"
@@ -33,22 +34,30 @@ class Threads:
         begin: Callable[[], None],
         abandon: Callable[[asyncio.Future[Ended]], None],
     ) -> Ended:
-        """Run a handler; `begin` is called when it starts. When cancelled, tell `abandon` of it and stop waiting: it runs
-        on.
+        """Run a handler; `begin` is called when it starts. When cancelled, tell `abandon` and the job of it and stop waiting:
+        the handler runs on.
         """
         await self._places.acquire()
-        running = start_thread(lambda: call(function, job, say), job.id)
+        try:
+            running = start_thread(lambda: call(function, job, say), job.id)
+        except RuntimeError as error:
+            self._places.release()
+            return Ended(Failed(Reason.HANDLER_ERROR, f"no thread could be started for the handler: {error}"))
         running.add_done_callback(lambda _: self._places.release())
         begin()
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
+            note_cancelled(job)
             abandon(running)
             raise
 
 
 def start_thread(function: Callable[[], T], job_id: str) -> asyncio.Future[T]:
-    """Run `function` for a job in a new daemon thread; the future has its result or its error."""
+    """Run `function` for a job in a new daemon thread; the future has its result or its error.
+
+    Raises RuntimeError if the system allows no more threads.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 

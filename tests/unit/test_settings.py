@@ -4,6 +4,7 @@ import pytest
 
 from api_server.settings import ApiServerSettings
 from service_runtime.settings import WrongSettings, load_settings, read_settings
+from worker_service.settings import WorkerSettings
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """The code of docs/howto/write-a-handler.md does what the page says."""
 
+import asyncio
 import json
 import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -70,5 +72,28 @@ async def test_the_page_s_second_handler_says_what_the_page_says(tmp_path: Path)
     two.write_text("3\n")
     assert await run() == Succeeded(dict_to_struct({"lines": 3}))
     assert heard[-2:] == [Word(0, f"reading {one}"), Word(50, f"reading {two}")]
+    del sys.modules[module.__name__]
+    await executor.close()
+
+
+async def test_the_page_s_third_handler_stops_when_its_job_is_cancelled() -> None:
+    code = only(r"unless it asks `job.cancelled.*?```python\n(.*?)```")
+    module = ModuleType("sum_handlers")
+    sys.modules[module.__name__] = module
+    exec(code, vars(module))  # noqa: S102 - the page's own code
+    [spec] = declared_in(module)
+    executor, going_on = Executor(threads=1, processes=1), list[asyncio.Future[Any]]()
+
+    short = await executor.run(spec, Job("0190-id", spec.type, 1, {"count": 4}))
+    endless = Job("0190-id", spec.type, 1, {"count": 10**15})
+    long = await executor.run(spec, endless, seconds=0.05, abandon=going_on.append)
+
+    assert short == Succeeded(dict_to_struct({"total": 6}))
+    assert isinstance(long, Failed)
+    assert long.reason == "TIMEOUT"
+    async with asyncio.timeout(20):
+        await asyncio.wait(going_on)
+    async with asyncio.timeout(20):
+        assert isinstance(await executor.run(spec, Job("0190-id", spec.type, 1, {"count": 4})), Succeeded)
     del sys.modules[module.__name__]
     await executor.close()
