@@ -65,6 +65,8 @@ def environment_of(name: str, lease: float) -> dict[str, str]:
             "JOB_TYPES": ",".join(ALL_TYPES),
             "JOB_LEASE": f"{lease}",
             "HEARTBEAT_INTERVAL": f"{min(lease / 6, 1.0)}",
+            # Half a second more than the gateway needs to turn away.
+            "SHUTDOWN_DELAY": "1.5",
         }
     return {}
 

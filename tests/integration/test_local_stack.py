@@ -15,7 +15,7 @@ import psutil
 import pytest
 from pymongo import MongoClient, WriteConcern
 
-from local_stack import mongodb
+from local_stack import mongodb, services
 from local_stack.part import StackError
 from local_stack.settings import ROOT, StackSettings
 from local_stack.stack import Stack
@@ -139,6 +139,16 @@ def test_two_processes_on_one_port_are_named_before_anything_is_started(settings
 def test_two_parts_on_one_port_are_a_wrong_setting(settings: StackSettings) -> None:
     with pytest.raises(ValueError, match=r"STACK_\w+_PORT and STACK_\w+_PORT are both"):
         StackSettings(jobs_port=settings.jobs_port, workers_port=settings.jobs_port)
+
+
+def test_only_an_api_server_beside_others_waits_until_callers_have_turned_to_them(
+    settings: StackSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, beside_another = settings, settings.model_copy(update={"api_servers": 2})
+    assert services.api_server(alone, 1).environment["SHUTDOWN_DELAY"] == "0"
+    assert "SHUTDOWN_DELAY" not in services.api_server(beside_another, 1).environment
+    monkeypatch.setenv("SHUTDOWN_DELAY", "7")
+    assert "SHUTDOWN_DELAY" not in services.api_server(alone, 1).environment
 
 
 def test_what_one_process_holds_another_can_stop_at_once(settings: StackSettings) -> None:
