@@ -14,9 +14,7 @@ from tests.gate import Gate
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-JOB_TYPES = (
-    "compute,file,blockchain,data,gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly"
-)
+JOB_TYPES = "compute,file,blockchain,data,gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking"
 """The built-in ones, and those of tests/handlers.py."""
 UNWORKED = "unworked"
 """A type that no worker handles: such a job changes only when a test changes it."""

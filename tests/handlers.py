@@ -60,6 +60,12 @@ def gated_process(job: Job) -> dict[str, Any]:
     return gated_thread(job)
 
 
+@handler("blocking")
+async def blocking(job: Job) -> dict[str, Any]:
+    """The same on the event loop, where it holds up all others."""
+    return gated_thread(job)
+
+
 @handler("stubborn")
 async def stubborn(job: Job) -> dict[str, Any]:
     """The same in the loop, whoever cancels it."""

@@ -196,4 +196,5 @@ def build_worker(
         set_serving=server.set_serving,
         stop_serving=functools.partial(server.stop, SERVER_GRACE_SECONDS),
         drain_timeout=settings.worker_drain_timeout,
+        loop_timeout=settings.worker_loop_timeout,
     )

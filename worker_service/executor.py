@@ -7,10 +7,12 @@ from typing import Any
 
 import structlog
 
-from worker_service.calling import Ended, call, call_async
+from worker_service.calling import Ended, call
 from worker_service.child import ProcessDied
 from worker_service.declare import HandlerSpec
+from worker_service.handler_loop import HandlerLoop
 from worker_service.job import Job
+from worker_service.loop_watch import watch_loop
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 from worker_service.processes import Processes
 from worker_service.saying import Say, say_nothing
@@ -47,12 +49,21 @@ class Executor:
     ) -> None:
         """`threads` and `processes` are how many there may be; neither exists before it is needed.
 
-        A process is renewed after `process_jobs` jobs, if that is given. `prepare_process` is run in each new process (to set up logging, say) and must be picklable.
+        A process is renewed after `process_jobs` jobs, if that is given. `prepare_process` is run in each new process
+        (to set up logging, say) and must be picklable.
         """
         self._threads = Threads(threads)
         self._processes = Processes(processes, prepare_process, process_jobs)
-        self._tasks: set[asyncio.Task[Ended]] = set()
+        self._handlers: HandlerLoop | None = None
+        self._running: set[asyncio.Future[Ended | None]] = set()
         self._closed = False
+
+    @property
+    def handlers(self) -> HandlerLoop:
+        """Where async handlers run, and plain ones of the loop; the same one until the end."""
+        if self._handlers is None:
+            self._handlers = HandlerLoop()
+        return self._handlers
 
     async def run(
         self,
@@ -63,15 +74,14 @@ class Executor:
         say: Say = say_nothing,
         abandon: Abandon = abandon_nothing,
     ) -> Outcome:
-        """Run `job` to its end, which comes after `seconds` at the latest. Interrupted if the executor was closed first.
+        """Run `job` to its end, which comes after `seconds` at the latest. Interrupted if the executor was closed first, or
+        the handlers' loop was lost.
 
         Cancelling this call, or the end of its time, cancels an async handler and kills the process of one that runs in a
         process. A thread cannot be stopped, nor need an async handler heed its cancellation: `abandon` is told of one that
         runs on, and nobody hears of its result. `say` takes the handler's words of its progress. Raises CancelledError
         only.
         """
-        if spec.is_inline:
-            return self.run_inline(spec, job, seconds=seconds, say=say)
         if self._closed:
             return Interrupted()
         try:
@@ -86,6 +96,8 @@ class Executor:
             if self._closed and not _caller_is_cancelled():
                 return Interrupted()
             raise
+        if ended is None:
+            return Interrupted()
         if isinstance(ended.outcome, Succeeded):
             return ended.outcome
         # A handler that was told to stop may fail of that; it is interrupted all the same.
@@ -99,7 +111,9 @@ class Executor:
     def run_inline(
         self, spec: HandlerSpec, job: Job, *, seconds: float | None = None, say: Say = say_nothing
     ) -> Outcome:
-        """The same for a plain handler of the loop, which nothing can stop on its way. Raises nothing."""
+        """The same for a plain handler of the loop, which nothing can stop on its way. To be called in the handlers' thread.
+        Raises nothing.
+        """
         if self._closed:
             return Interrupted()
         started = time.monotonic()
@@ -110,60 +124,72 @@ class Executor:
             _tell(job, ended.outcome, ended.trace)
         return ended.outcome
 
+    async def watch(self, limit: float) -> None:
+        """Until cancelled: fail the handler that holds up the loop for `limit` seconds; see watch_loop. Raises LoopStuck."""
+        await watch_loop(self.handlers, limit)
+
     async def close(self) -> None:
         """Interrupt what is running, and end the processes. Threads run on, as daemons."""
         self._closed = True
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        for running in self._running:
+            running.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=STOP_SECONDS)
+        if self._handlers is not None:
+            await self._handlers.close()
         self._processes.close()
 
     async def _run(
         self, spec: HandlerSpec, job: Job, seconds: float | None, say: Say, abandon: Abandon
-    ) -> Ended:
+    ) -> Ended | None:
+        """None: nobody will hear of it. Raises TimeUp."""
         limit = None if seconds is None else TimeLimit(seconds)
-        begin = begin_nothing if limit is None else limit.begin
+        running = self._start(spec, job, say, begin_nothing if limit is None else limit.begin, abandon)
+        # `close` must reach it.
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        if limit is None:
+            return await running
+        try:
+            await limit.wait(running)
+        except asyncio.CancelledError:
+            running.cancel()
+            return await running
+        if running.done():
+            if spec.run_in == "loop" and limit.is_exceeded:
+                # The worker was busy, or the handlers' loop was, so it has stopped nobody.
+                raise TimeUp(limit.seconds)
+            return running.result()
+        running.cancel()
+        try:
+            await asyncio.wait([running], timeout=STOP_SECONDS)
+        finally:
+            if not running.done():
+                abandon(running)
+        raise TimeUp(limit.seconds)
+
+    def _start(
+        self, spec: HandlerSpec, job: Job, say: Say, begin: Callable[[], None], abandon: Abandon
+    ) -> asyncio.Future[Ended | None]:
+        """A future of its own, so that a handler may cancel its task: of Ended or None. To cancel it is to stop the handler."""
         match spec.run_in:
             case "loop":
-                begin()
-                running = call_async(spec.function, job, say)
+                function = _as_async(spec.function) if spec.is_inline else spec.function
+                return self.handlers.start(function, job, say, None if begin is begin_nothing else begin)
             case "thread":
-                running = self._threads.call(spec.function, job, say, begin=begin, abandon=abandon)
+                calling: Coroutine[Any, Any, Ended | None] = self._threads.call(
+                    spec.function, job, say, begin=begin, abandon=abandon
+                )
             case "process":
-                running = self._processes.call(spec.function, job, say, begin=begin)
-        return await self._in_task(spec, running, limit, abandon)
+                calling = self._processes.call(spec.function, job, say, begin=begin)
+        return asyncio.create_task(calling)
 
-    async def _in_task(
-        self,
-        spec: HandlerSpec,
-        running: Coroutine[Any, Any, Ended],
-        limit: TimeLimit | None,
-        abandon: Abandon,
-    ) -> Ended:
-        """A task of its own: a handler may cancel its task, and `close` must reach it. Raises TimeUp."""
-        task = asyncio.create_task(running)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        if limit is None:
-            return await task
-        try:
-            await limit.wait(task)
-        except asyncio.CancelledError:
-            task.cancel()
-            return await task
-        if task.done():
-            if spec.run_in == "loop" and limit.is_exceeded:
-                # It held up the loop, and with it whoever would have stopped it.
-                raise TimeUp(limit.seconds)
-            return task.result()
-        task.cancel()
-        try:
-            await asyncio.wait([task], timeout=STOP_SECONDS)
-        finally:
-            if not task.done():
-                abandon(task)
-        raise TimeUp(limit.seconds)
+
+def _as_async(function: Callable[[Job], Any]) -> Callable[[Job], Any]:
+    async def call(job: Job) -> Any:
+        return function(job)
+
+    return call
 
 
 def _caller_is_cancelled() -> bool:

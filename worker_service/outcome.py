@@ -24,6 +24,8 @@ class Reason(StrEnum):
     """The result is above the limit for payloads and results."""
     TIMEOUT = "TIMEOUT"
     """The handler ran for longer than the job's timeout allows."""
+    LOOP_BLOCKED = "LOOP_BLOCKED"
+    """The handler held up the event loop that async handlers share for too long; the log has its stack."""
     WORKER_PROCESS_DIED = "WORKER_PROCESS_DIED"
     """The process that ran the handler ended before the handler did, as by a crash or for want of memory."""
 

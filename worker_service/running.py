@@ -1,12 +1,12 @@
-"""Runs claimed jobs, each in a task of its own or, where that would cost more than the job, on the loop in turn, and
-hands their outcomes to the reporter.
+"""Runs claimed jobs, each in a task of its own or, where that would cost more than the job, on the handlers' loop in turn,
+and hands their outcomes to the reporter.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -16,6 +16,7 @@ from worker_service.executor import Executor
 from worker_service.hand import Claimed
 from worker_service.inline_runs import InlineRuns
 from worker_service.job import Job
+from worker_service.loop_watch import LoopStuck
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason
 from worker_service.payloads import JobGone, Payloads
 from worker_service.place import Place
@@ -36,6 +37,13 @@ class _Run:
     claimed: Claimed
     run_in: RunIn
     task: asyncio.Task[None]
+
+
+class _InlineRun(NamedTuple):
+    """How a job of a plain handler ended, and how long it took, in seconds."""
+
+    outcome: Outcome
+    seconds: float
 
 
 class Runner:
@@ -63,7 +71,9 @@ class Runner:
         self._group = asyncio.TaskGroup()
         self._running: dict[str, _Run] = {}
         """Those that have a task, by job id."""
-        self._inline = InlineRuns(self._run_inline)
+        self._inline: InlineRuns[_InlineRun | None] = InlineRuns(
+            executor.handlers, run_job=self._run_inline, end_job=self._end_inline, fail_job=report
+        )
         self._interrupted: set[Claimed] = set()
 
     async def run(self) -> None:
@@ -71,9 +81,23 @@ class Runner:
         async with self._group:
             await self._inline.run()
 
+    async def watch(self, limit: float) -> None:
+        """Until cancelled: fail the job that holds up the handlers' loop for `limit` seconds. Raises LoopStuck when there is no
+        hope for the loop; its jobs have been handed back then.
+        """
+        try:
+            await self._executor.watch(limit)
+        except LoopStuck:
+            self._inline.fail_all(Interrupted())
+            raise
+
     def start(self, claimed: Claimed) -> None:
         """Run a job that was claimed."""
-        if self._handlers[claimed.type].is_inline and not claimed.record.payload_omitted:
+        if (
+            self._handlers[claimed.type].is_inline
+            and not claimed.record.payload_omitted
+            and not self._executor.handlers.is_lost
+        ):
             self._inline.add(claimed)
         else:
             self._start_task(claimed)
@@ -84,7 +108,7 @@ class Runner:
 
     def give_up(self, claimed: Claimed) -> None:
         """A job was cancelled, or its claim is lost: stop its handler, and let nobody hear of it. A job whose outcome is
-        being reported leaves the hand by that.
+        being reported leaves the hand by that; so does one of a plain handler of the loop, which nothing can stop.
         """
         if self._inline.remove(claimed):
             _tell_given_up(claimed)
@@ -122,8 +146,14 @@ class Runner:
         runs = [run for run in self._running.values() if run.run_in in modes]
         for run in runs:
             self._cancel(run)
-        if runs:
-            await asyncio.wait([run.task for run in runs], timeout=INTERRUPT_SECONDS)
+        waits: list[asyncio.Future[Any]] = [run.task for run in runs]
+        if "loop" in modes:
+            waits.append(asyncio.ensure_future(self._inline.idle()))
+        if waits:
+            await asyncio.wait(waits, timeout=INTERRUPT_SECONDS)
+        if "loop" in modes:
+            waits[-1].cancel()
+            self._inline.fail_all(Interrupted())
         for run in runs:
             if not run.task.done():
                 _tell_not_stopped(run.claimed)
@@ -142,19 +172,25 @@ class Runner:
             del self._running[claimed.id]
             self._report(claimed, outcome)
 
-    def _run_inline(self, claimed: Claimed) -> None:
+    def _run_inline(self, claimed: Claimed) -> _InlineRun | None:
+        """In the handlers' thread. None: the record's payload cannot be used."""
         try:
             payload = struct_to_dict(claimed.record.payload)
         except StructError:
-            self._start_task(claimed)
-            return
+            return None
         started = self._clock()
         # Its progress could not be told before it has ended, so nobody listens.
         outcome = self._executor.run_inline(
             self._handlers[claimed.type], _job(claimed, payload), seconds=time_limit_of(claimed.record)
         )
-        claimed.lane.note_run(self._clock() - started)
-        self._report(claimed, outcome)
+        return _InlineRun(outcome, self._clock() - started)
+
+    def _end_inline(self, claimed: Claimed, run: _InlineRun | None) -> None:
+        if run is None:
+            self._start_task(claimed)
+            return
+        claimed.lane.note_run(run.seconds)
+        self._report(claimed, run.outcome)
 
     async def _run(self, claimed: Claimed) -> None:
         try:

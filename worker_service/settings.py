@@ -36,6 +36,13 @@ class WorkerSettings(ServiceSettings):
     worker_handlers: CommaSeparated = Field(default=(), description="modules with handlers of your own")
     worker_file_root: Path = Field(default=Path("files"), description="the folder that file jobs may read")
     worker_concurrency: int = Field(default=100, ge=1, le=5000, description="async handlers at a time")
+    worker_loop_timeout: float = Field(
+        default=15.0,
+        ge=1,
+        le=3600,
+        allow_inf_nan=False,
+        description="seconds that a handler may hold up the others of the event loop",
+    )
     worker_threads: int = Field(default=_CPUS, ge=1, le=256, description="sync handlers at a time")
     worker_processes: int = Field(default=_CPUS, ge=1, le=128, description="CPU-heavy handlers at a time")
     worker_process_jobs: int | None = Field(

@@ -32,10 +32,10 @@ class TimeLimit:
             self._began_at = self._loop.time()
             self._timer = self._loop.call_later(self.seconds, self._set_over)
 
-    async def wait(self, task: asyncio.Task[Any]) -> None:
-        """Until `task` is done or the time is up."""
+    async def wait(self, running: asyncio.Future[Any]) -> None:
+        """Until `running` is done or the time is up."""
         try:
-            await asyncio.wait([task, self._over], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([running, self._over], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._set_over()
             if self._timer is not None:

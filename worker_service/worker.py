@@ -38,7 +38,9 @@ class PartEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The parts, wired by bootstrap. `drain_timeout`: seconds that jobs in hand get at shutdown."""
+    """The parts, wired by bootstrap. `drain_timeout`: seconds that jobs in hand get at shutdown. `loop_timeout`: seconds that
+    a handler may hold up the others of the event loop.
+    """
 
     heartbeat: Heartbeat
     membership: Membership
@@ -53,6 +55,7 @@ class Worker:
     set_serving: Callable[[bool], Awaitable[None]]
     stop_serving: Callable[[], Awaitable[None]]
     drain_timeout: float
+    loop_timeout: float
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set or a part fails, then shut down in order. Raises what the part failed of."""
@@ -62,7 +65,14 @@ class Worker:
         outcomes = [asyncio.create_task(part) for part in (self.runner.run(), self.reporter.run())]
         others = [
             *outcomes,
-            *(asyncio.create_task(part) for part in (self.heartbeat.run(), watch_lanes(self.lanes))),
+            *(
+                asyncio.create_task(part)
+                for part in (
+                    self.heartbeat.run(),
+                    watch_lanes(self.lanes),
+                    self.runner.watch(self.loop_timeout),
+                )
+            ),
         ]
         stopping = asyncio.create_task(stop.wait())
         parts = [consuming, claiming, committing, *others]

@@ -234,6 +234,47 @@ def test_a_handler_that_will_not_stop_is_handed_back_once_and_the_worker_ends(
     assert "ended_with_tasks_left" in worker.names()
 
 
+def test_a_handler_that_blocks_the_event_loop_for_longer_than_the_lease_fails_alone(
+    client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    # The lease is 3 s.
+    worker = start_worker(environment={"WORKER_LOOP_TIMEOUT": "6"})
+    [neighbour] = run_one_of_each(client, gate, "gated")
+    blocking = create(client, "blocking", gate.payload, retryPolicy={"maxAttempts": 1})["id"]
+    wait_for(lambda: gate.runs(blocking), "it blocks the loop")
+    assert (
+        wait_until_ended(client, create(client, "file", {"path": "no-such-file"})["id"])["status"] == "failed"
+    )
+
+    failed = wait_until_ended(client, blocking)
+    gate.open()
+    ended = wait_until_ended(client, neighbour)
+
+    assert (failed["status"], failed["attempt"], failed["error"]["reason"]) == ("failed", 1, "LOOP_BLOCKED")
+    assert (ended["status"], ended["attempt"]) == ("completed", 1)
+    told = [event for event in worker.events() if event["event"] == "handler_loop_blocked"]
+    assert told[0]["job_id"] == blocking
+    assert "in gated_thread" in told[0]["stack"]
+    worker.process.terminate()
+    assert worker.process.wait(END_DEADLINE) == 0
+
+
+def test_a_worker_whose_event_loop_stays_blocked_hands_its_jobs_back_and_fails(
+    client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    worker = start_worker(environment={"WORKER_LOOP_TIMEOUT": "2"})
+    ids = run_one_of_each(client, gate, "gated")
+    blocking = create(client, "blocking", gate.payload, retryPolicy={"maxAttempts": 1})["id"]
+    inline = create(client, "compute", {"input": "behind it"})["id"]
+
+    assert worker.process.wait(END_DEADLINE) == 1
+
+    assert_handed_back(client, ids)
+    assert get(client, inline)["status"] == "queued"
+    assert wait_until_ended(client, blocking)["error"]["reason"] == "LOOP_BLOCKED"
+    assert {"handler_loop_given_up", "part_failed", "drained"} <= worker.names()
+
+
 def test_a_worker_that_has_lost_kafka_for_good_hands_its_jobs_back_before_it_fails(
     stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:

@@ -8,14 +8,32 @@ import pytest
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service import inline_runs
 from worker_service.hand import Claimed
+from worker_service.handler_loop import Guest
 from worker_service.inline_runs import InlineRuns
 from worker_service.lanes import Lane
+from worker_service.outcome import Interrupted, Outcome
 
 LANE = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
 
 
 def job(job_id: str) -> Claimed:
     return Claimed(DispatchRecord(id=job_id, type="compute"), LANE, 1)
+
+
+class OneLoop:
+    """Handlers whose loop is the worker's own."""
+
+    def call(self, function: Callable[..., None]) -> None:
+        asyncio.get_running_loop().call_soon(function)
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        self.call(function)
+
+    def answer(self, function: Callable[..., None], *args: object) -> None:
+        function(*args)
+
+    def enter(self, guest: Guest | None) -> None:
+        """Nobody asks."""
 
 
 class Runs:
@@ -25,8 +43,14 @@ class Runs:
         self.ran: list[str] = []
         self._seconds = seconds
         self._now = 0.0
-        self.inline = InlineRuns(self._run, clock=lambda: self._now)
+        self.ended: list[tuple[str, Outcome | None]] = []
+        self.inline: InlineRuns[None] = InlineRuns(
+            OneLoop(), run_job=self._run, end_job=self._end, fail_job=self._end, clock=lambda: self._now
+        )
         self.before: Callable[[Claimed], None] = lambda _: None
+
+    def _end(self, claimed: Claimed, outcome: Outcome | None) -> None:
+        self.ended.append((claimed.id, outcome))
 
     def _run(self, claimed: Claimed) -> None:
         self._now += self._seconds
@@ -102,3 +126,32 @@ async def test_a_fault_is_heard_and_the_other_jobs_are_run() -> None:
         await running
     await runs.inline.idle()
     assert runs.ran == ["a", "b"]
+
+
+async def test_the_end_of_a_job_that_nobody_waited_for_is_not_told_again() -> None:
+    runs = Runs(0)
+    runs.before = lambda claimed: runs.inline.fail_all(Interrupted()) if claimed.id == "a" else None
+    for name in "abc":
+        runs.inline.add(job(name))
+
+    await runs.inline.idle()
+    await asyncio.sleep(0.01)
+
+    assert runs.ran == ["a"]
+    assert sorted(runs.ended) == [(name, Interrupted()) for name in "abc"]
+
+
+async def test_a_job_that_is_removed_by_the_one_before_it_is_not_run() -> None:
+    runs = Runs(0)
+    first, second = job("1"), job("2")
+
+    def remove(claimed: Claimed) -> None:
+        assert runs.inline.remove(second) == (claimed is first)
+
+    runs.before = remove
+    runs.inline.add(first)
+    runs.inline.add(second)
+
+    await runs.inline.idle()
+
+    assert (runs.ran, runs.ended) == (["1"], [("1", None)])

@@ -1,6 +1,8 @@
 """A job ends once: by its outcome, by being handed back, or, when its claim is lost, without anybody hearing of it."""
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ class Jobs:
         self.reports: list[tuple[Claimed, Outcome]] = []
         self.left: list[Claimed] = []
         self.board = ProgressBoard()
-        self.begun, self.release = asyncio.Event(), asyncio.Event()
+        self.begun, self.release = threading.Event(), threading.Event()
         specs = [*declared_in(sample_handlers), HandlerSpec("stubborn", self._stubborn, "loop")]
         self.runner = Runner(
             {spec.type: spec for spec in specs},
@@ -69,10 +71,8 @@ class Jobs:
     async def _stubborn(self, _job: Job) -> dict[str, Any]:
         self.begun.set()
         while not self.release.is_set():
-            try:
-                await self.release.wait()
-            except asyncio.CancelledError:
-                continue
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
         return {}
 
 
@@ -133,7 +133,7 @@ async def test_a_thread_that_was_given_up_keeps_its_place_until_it_returns(
 
 async def test_no_job_is_claimed_in_the_place_of_a_handler_that_takes_its_time_to_stop(jobs: Jobs) -> None:
     given_up = jobs.start("stubborn", 1, {})
-    await jobs.begun.wait()
+    await until(jobs.begun.is_set)
 
     jobs.runner.give_up(given_up)
     await asyncio.sleep(0)
@@ -189,7 +189,7 @@ async def test_a_handler_that_will_not_stop_is_handed_back_and_not_reported_agai
 ) -> None:
     monkeypatch.setattr(running, "INTERRUPT_SECONDS", 0.05)
     claimed = jobs.start("stubborn", 1, {})
-    await jobs.begun.wait()
+    await until(jobs.begun.is_set)
 
     await jobs.runner.interrupt({"loop"})
     assert jobs.reports == [(claimed, Interrupted())]
