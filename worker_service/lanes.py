@@ -34,7 +34,7 @@ class Lane:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_work` is called when there may be something to claim, `on_full_change` when `full` changes."""
-        self._limit = limit
+        self.limit = limit
         self._on_work = on_work
         self._waiting = WaitingRecords(on_full_change)
         self._held = 0
@@ -45,11 +45,21 @@ class Lane:
         """Taken while a job runs; see Place."""
 
     @property
+    def arrivals(self) -> int:
+        """See WaitingRecords."""
+        return self._waiting.arrivals
+
+    @property
+    def oldest(self) -> int | None:
+        """See WaitingRecords."""
+        return self._waiting.oldest
+
+    @property
     def room(self) -> int:
         """How many jobs may be claimed now."""
         ahead = min(self._pace.soon_done(), MOST_AHEAD)
         ahead_of_refusals = min(self._refusals.count(), MOST_AHEAD_OF_REFUSALS)
-        return max(0, self._limit + ahead + ahead_of_refusals - self._held)
+        return max(0, self.limit + ahead + ahead_of_refusals - self._held)
 
     @property
     def claimable(self) -> int:
@@ -74,7 +84,7 @@ class Lane:
     @property
     def is_stuck(self) -> bool:
         """Whether handlers that were left behind have all places."""
-        return self._left_behind >= self._limit
+        return self._left_behind >= self.limit
 
     @property
     def full(self) -> bool:

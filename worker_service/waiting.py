@@ -42,7 +42,8 @@ class WaitingRecords:
         self._queues: dict[_Kind, _Queue] = {}
         self._open: dict[bool, _Open] = {False: _Open(), True: _Open()}
         """The queues that are not shut out: of suspects (True), and of others."""
-        self._arrivals = 0
+        self.arrivals = 0
+        """How many have come, ever."""
         self._shut_out: AbstractSet[str] = frozenset()
         self.full = False
         """Whether so much waits that no more is to be polled."""
@@ -51,16 +52,23 @@ class WaitingRecords:
         """Without those that are shut out."""
         return sum(part.records for part in self._open.values())
 
+    @property
+    def oldest(self) -> int | None:
+        """Which arrival has waited longest, counted from 1, of those that are neither shut out nor suspects; None: there is
+        none.
+        """
+        return min((queue.first_arrival for queue in self._open[False].queues if queue), default=None)
+
     def add(self, waiting: Waiting) -> None:
         """Let a record wait."""
-        self._arrivals += 1
+        self.arrivals += 1
         record = waiting.record
         kind = _Kind(record.type, is_suspect(record), record.payload_omitted)
         queue = self._queues.get(kind)
         if queue is None:
             queue = self._queues[kind] = _Queue(kind.large)
             self._reopen()
-        queue.add(self._arrivals, waiting)
+        queue.add(self.arrivals, waiting)
         if kind.job_type not in self._shut_out:
             self._open[kind.suspects].count(1, waiting.size)
         self._review()

@@ -19,6 +19,7 @@ from worker_service.outcome import Interrupted
 from worker_service.registration import NameTaken
 from worker_service.reporter import Reporter
 from worker_service.running import Runner
+from worker_service.slow_lanes import watch_waits
 from worker_service.stuck_lanes import watch_lanes
 from worker_service.totals import Totals
 
@@ -70,6 +71,7 @@ class Worker:
                 for part in (
                     self.heartbeat.run(),
                     watch_lanes(self.lanes),
+                    watch_waits(self.lanes),
                     self.runner.watch(self.loop_timeout),
                 )
             ),

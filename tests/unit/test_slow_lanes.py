@@ -1,0 +1,103 @@
+"""A lane whose jobs wait long for a place is told of, now and then."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from worker_service.lanes import Lane
+from worker_service.offsets import Partition, Ticket
+from worker_service.slow_lanes import AGAIN_SECONDS, LONG_SECONDS, watch_waits
+from worker_service.waiting import Waiting
+
+
+class World:
+    """A lane of two places, and a clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.lane = Lane(2, on_work=lambda: None, on_full_change=lambda: None, clock=lambda: self.now)
+        self.watching = asyncio.create_task(watch_waits({"process": self.lane}, lambda: self.now, tick=0.0))
+
+    def add(self, losses: int = 0) -> None:
+        record = DispatchRecord(id="a", type="x", losses=losses)
+        self.lane.add(Waiting(record, Ticket(Partition("jobs.x", 0), 0, 0), size=1))
+
+    async def pass_time(self, seconds: float) -> None:
+        for _ in range(round(seconds)):
+            self.now += 1
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    await asyncio.sleep(0)
+    yield world
+    assert not world.watching.done()
+    world.watching.cancel()
+
+
+@pytest.fixture
+def logs() -> Iterator[list[EventDict]]:
+    with capture_logs() as logs:
+        yield logs
+
+
+def fill(lane: Lane) -> None:
+    while lane.room:
+        lane.hold()
+
+
+async def test_a_long_wait_for_a_place_is_told_of_once_a_minute(world: World, logs: list[EventDict]) -> None:
+    fill(world.lane)
+    world.add()
+    await world.pass_time(LONG_SECONDS)
+    assert logs == []
+    await world.pass_time(1)
+    assert [(line["event"], line["lane"], line["places"]) for line in logs] == [
+        ("jobs_wait_for_a_place", "process", 2)
+    ]
+    await world.pass_time(AGAIN_SECONDS - 1)
+    assert len(logs) == 1
+    await world.pass_time(1)
+    assert len(logs) == 2
+
+
+async def test_however_many_wait_nothing_is_said_while_each_has_its_turn_soon(
+    world: World, logs: list[EventDict]
+) -> None:
+    fill(world.lane)
+    for _ in range(5):
+        world.add()
+    for _ in range(100):
+        world.add()
+        await world.pass_time(1)
+        world.lane.take()
+
+    assert logs == []
+
+
+@pytest.mark.parametrize(("full", "losses"), [(False, 0), (True, 2)])
+async def test_who_waits_for_something_else_than_a_place_is_not_told_of(
+    world: World, logs: list[EventDict], full: bool, losses: int
+) -> None:
+    if full:
+        fill(world.lane)
+    world.add(losses)
+    await world.pass_time(3 * LONG_SECONDS)
+
+    assert logs == []
+
+
+async def test_records_that_nobody_wants_now_are_not_told_of(world: World, logs: list[EventDict]) -> None:
+    fill(world.lane)
+    world.add()
+    world.lane.shut_out({"x"})
+    await world.pass_time(3 * LONG_SECONDS)
+
+    assert logs == []
