@@ -62,8 +62,12 @@ def gated_process(job: Job) -> dict[str, Any]:
 
 @handler("blocking")
 async def blocking(job: Job) -> dict[str, Any]:
-    """The same on the event loop, where it holds up all others."""
-    return gated_thread(job)
+    """The same on the event loop, where it holds up all others, and a CPU with it."""
+    note_run(job)
+    while not is_open(job):
+        for _ in range(100_000):
+            pass
+    return {"attempt": job.attempt}
 
 
 @handler("stubborn")

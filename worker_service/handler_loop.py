@@ -275,9 +275,7 @@ def _tidy_up(loop: SharedLoop) -> int:
     if loop.is_closed():
         return 0
     executor = loop.unshare()
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
+    tasks = loop.cancel_all()
     left: set[asyncio.Task[Any]] = set()
     if tasks:
         _, left = loop.run_until_complete(asyncio.wait(tasks, timeout=STOP_SECONDS))

@@ -67,6 +67,14 @@ class SharedLoop(uvloop.Loop):
         """For any thread: whatever becomes of the step that is under way, all tasks go on with a CancelledError only."""
         self._is_to_cancel_all = True
 
+    def cancel_all(self) -> set[asyncio.Task[Any]]:
+        """Cancel all tasks, but for those that have been: what they clean up is not to be broken off. All of them."""
+        tasks = asyncio.all_tasks(self)
+        for task in tasks:
+            if not task.cancelling():
+                task.cancel()
+        return tasks
+
     def call_soon(  # type: ignore[override]  # - of any callback
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Any:
@@ -96,8 +104,7 @@ class SharedLoop(uvloop.Loop):
         self.steps += 1
         if self._is_to_cancel_all:
             self._is_to_cancel_all = False
-            for task in asyncio.all_tasks(self):
-                task.cancel()
+            self.cancel_all()
         self.guest = guest = GUEST.get()
         try:
             callback(*args)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import os
 import signal
 import socket
 import sys
@@ -211,6 +210,7 @@ async def test_what_a_handler_does_to_the_loop_fails_its_own_job(
     waiting.go_on.set()
     assert isinstance(await asyncio.wait_for(neighbour, DEADLINE), Succeeded)
     assert await run(same_loop) == before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 async def test_the_log_has_the_trace_of_a_task_that_nobody_awaits(run: Runs) -> None:
@@ -318,6 +318,26 @@ async def test_a_handler_has_the_context_of_whoever_runs_it(run: Runs) -> None:
 
     assert isinstance(outcome, Succeeded)
     assert dict(outcome.result) == {"number": 7, "worker_id": "w/1", "job_id": "a", "type": "x", "attempt": 1}
+
+
+async def test_what_a_handler_cleans_up_at_the_end_is_not_broken_off() -> None:
+    runs, waiting = Runs(), Waiting()
+    cleaned_up = threading.Event()
+
+    async def clean_up(job: Job) -> dict[str, Any]:
+        try:
+            return await waiting.handle(job)
+        finally:
+            await asyncio.sleep(0.1)
+            cleaned_up.set()
+
+    running = runs(clean_up)
+    await until(waiting.begun.is_set)
+    runs.executor.handlers.give_up()
+
+    assert await running == Interrupted()
+    await until(cleaned_up.is_set)
+    await runs.executor.close()
 
 
 async def test_the_thread_ends_with_the_executor_and_cancels_what_nobody_awaited() -> None:
@@ -445,9 +465,3 @@ async def test_an_executor_is_closed_though_its_loop_is_blocked(monkeypatch: pyt
 
     assert await blocked == Interrupted()
     blocking.go_on.set()
-
-
-def test_the_worker_s_own_process_is_no_business_of_a_handler_s_loop() -> None:
-    """The tests above run in this very process: it has kept its signal handlers."""
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert os.getpid() > 0
