@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 STANDARD_ERROR = 2
+TELL_SECONDS = 1.0
+"""How long a reader that stands still is waited for before people are told nothing."""
 
 
 class Output:
@@ -23,11 +25,11 @@ class Output:
         self.may_block = may_block
         self._number = number
 
-    def wait(self, seconds: float) -> None:
-        """Until something can be written, or the time is up."""
+    def wait(self, seconds: float) -> bool:
+        """Whether a write would wait for nobody, at once or within so many seconds."""
         poll = select.poll()
         poll.register(self._number, select.POLLOUT)
-        poll.poll(seconds * 1000)
+        return bool(poll.poll(seconds * 1000))
 
 
 def standard_error() -> Output | None:
@@ -87,5 +89,6 @@ def tell(message: str) -> None:
             sys.stderr.write(data.decode())
             return
         # Past Python's buffer: what stays there would change the exit status when the process ends.
-        Output(number, lambda data: os.write(number, data), may_block=True).wait(1.0)
-        os.write(number, data)
+        output = Output(number, lambda data: os.write(number, data), may_block=True)
+        if output.wait(TELL_SECONDS):
+            output.write(data)

@@ -36,8 +36,8 @@ class File(Output):
         self.room -= len(part)
         return len(part)
 
-    def wait(self, seconds: float) -> None:
-        self.readable.wait(seconds)
+    def wait(self, seconds: float) -> bool:
+        return self.readable.wait(seconds)
 
     @property
     def lines(self) -> list[str]:

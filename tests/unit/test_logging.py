@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -241,16 +241,27 @@ os._exit(3)
         assert process.wait(DEADLINE) == 3
 
 
-@pytest.mark.parametrize("closed", [False, True])
-def test_wrong_settings_have_their_status_where_they_cannot_be_told(closed: bool) -> None:
+@pytest.mark.parametrize("kind", ["full", "closed", "standing reader"])
+def test_wrong_settings_have_their_status_where_they_cannot_be_told(kind: str) -> None:
     environment = {**os.environ, "API_SERVER_PORT": "0"}
-    with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            [sys.executable, "-m", "api_server"],
-            cwd=ROOT,
-            env=environment,
-            stderr=full,
-            preexec_fn=(lambda: os.close(2)) if closed else None,
-            check=False,
-        )
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * 4096)
+    os.set_blocking(write, True)
+    try:
+        with Path("/dev/full").open("w") as full:
+            ended = subprocess.run(
+                [sys.executable, "-m", "api_server"],
+                cwd=ROOT,
+                env=environment,
+                stderr=write if kind == "standing reader" else full,
+                preexec_fn=(lambda: os.close(2)) if kind == "closed" else None,
+                timeout=DEADLINE,
+                check=False,
+            )
+    finally:
+        os.close(read)
+        os.close(write)
     assert ended.returncode == 2
