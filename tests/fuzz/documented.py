@@ -22,5 +22,5 @@ DOCUMENTED = tuple(
     # No input may bring the others about.
     if int(row["http"]) < 500
 )
-GATEWAY = {(400, 3), (404, 5), (405, 12), (413, 3), (431, 3)}
+GATEWAY = {(400, 3), (404, 5), (405, 12), (413, 3), (415, 3), (431, 3)}
 """HTTP status and code of the gateway's own answers, which have no details."""

@@ -11,9 +11,10 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
+from api_server.rpc.answers import MAX_ANSWER_BYTES
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import BatchCreateResponse, CreateOutcome, UpdateOutcome
-from service_runtime.server import MAX_RECEIVE_BYTES, MAX_SEND_BYTES
+from service_runtime.server import MAX_RECEIVE_BYTES
 from tests.fuzz.calls import Call, NativeCall, RestCall
 from tests.fuzz.echoes import echo_faults
 from tests.fuzz.errors import MAX_ERROR_BYTES, error_faults, json_error_faults
@@ -65,7 +66,7 @@ def told_of(answer: Message | None) -> Iterator[Job]:
 
 def _native_faults(call: NativeCall, answer: NativeAnswer) -> Iterator[str]:
     if answer.code is grpc.StatusCode.OK:
-        if len(answer.raw) > MAX_SEND_BYTES:
+        if len(answer.raw) > MAX_ANSWER_BYTES:
             yield f"the answer has {len(answer.raw)} bytes"
         yield from _message_faults(call, answer)
     elif answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED and len(call.raw) > MAX_RECEIVE_BYTES:
