@@ -33,8 +33,9 @@ def serve(worker: "connection.Connection[Message, Call]", prepare: Callable[[], 
     # A function, not SIG_IGN, which the programs that handlers start would inherit.
     signal.signal(signal.SIGINT, _stay)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    # With a session of its own it is the leader of a process group, in which are all programs that its handlers start.
-    os.setsid()
+    # It leads a process group, in which are all programs that its handlers start, and which Ctrl-C does not reach. No session
+    # of its own: Linux shares the processors out by sessions, and each answer took twice the time.
+    os.setpgid(0, 0)
     _end_with_worker()
     # A fork must neither answer for this process nor keep the pipe open when this process is gone.
     os.register_at_fork(after_in_child=worker.close)

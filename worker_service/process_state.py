@@ -4,7 +4,8 @@ What can be put back is put back. For the rest only a new process helps. Python'
 is not looked at: a cache there is what a process is used again for.
 """
 
-import inspect
+# As C has it: the public one makes a member of an enumeration of each answer, which takes thirty times as long.
+import _signal  # type: ignore[import-not-found]
 import os
 import resource
 import signal
@@ -13,11 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-SIGNALS = tuple(sorted(number for number in signal.valid_signals() if number < signal.SIGRTMIN))
+SIGNALS = tuple(sorted(int(number) for number in signal.valid_signals() if number < signal.SIGRTMIN))
 LIMITS = tuple(sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")}))
-
-_handler_of: Callable[[int], Any] = inspect.unwrap(signal.getsignal)
-"""As C has it: to make members of an enumeration of its answers takes thirty times as long."""
 
 
 class ProcessState:
@@ -106,7 +104,7 @@ def _is(one: object, other: object) -> bool:
 
 
 _READERS: dict[str, Callable[[], Any]] = {
-    "signal handlers": lambda: [_handler_of(number) for number in SIGNALS],
+    "signal handlers": lambda: [_signal.getsignal(number) for number in SIGNALS],
     "the signal mask": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
     "resource limits": lambda: tuple(resource.getrlimit(number) for number in LIMITS),
     "its priority": lambda: os.getpriority(os.PRIO_PROCESS, 0),

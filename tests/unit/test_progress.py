@@ -122,6 +122,37 @@ def test_a_thread_of_the_handler_s_speaks_in_a_copy_of_its_context() -> None:
     assert heard == [Word(50, "half")]
 
 
+class Lying(float):
+    """A number that says of itself that it is between any two others."""
+
+    def __ge__(self, _other: object) -> bool:
+        return True
+
+    def __le__(self, _other: object) -> bool:
+        return True
+
+
+class Longer(str):
+    """A text whose parts are no texts."""
+
+    __slots__ = ()
+
+    def __getitem__(self, _key: object) -> Any:
+        return 5
+
+
+def test_a_word_is_what_its_parts_exactly_are_whatever_they_say_of_themselves() -> None:
+    heard = list[Word]()
+    call(lambda _job: progress(Lying(50), Longer("x" * 600)), job("x", {}), heard.append)
+    assert heard == [Word(50.0, "x" * 512)]
+    assert (type(heard[0].percent), type(heard[0].message)) == (float, str)
+
+    failed = call(lambda _job: progress(Lying(1e300)), job("x", {}), heard.append).outcome
+    assert isinstance(failed, Failed)
+    assert failed.message.startswith("ValueError: progress: percent must be from 0 to 100, is ")
+    assert len(heard) == 1
+
+
 def test_a_million_words_cost_seconds_at_most() -> None:
     latest = LatestWord(JOB_ID, 1)
 
