@@ -69,6 +69,11 @@ class Handled(asyncio.Future[Ended | None]):
         super().__init__()
         self._cancel_handler = cancel_handler
 
+    def settle(self, ended: Ended | None) -> None:
+        """Nothing is to be cancelled any more."""
+        self._cancel_handler = _do_nothing
+        self.set_result(ended)
+
     def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002 - asyncio's own signature
         if self.done():
             return False
@@ -99,7 +104,8 @@ class _Run:
         """Set, and looked at, in the handlers' thread."""
         self.error: BaseException | None = None
         """What would have ended the process, had it been the handler's own."""
-        self.context = contextvars.copy_context()
+        self.context: contextvars.Context | None = contextvars.copy_context()
+        """Until it begins. It has the run in it: kept for longer, only the garbage collector would free either."""
         self.context.run(GUEST.set, self)
 
     def cancel(self) -> None:
@@ -139,7 +145,8 @@ class HandlerLoop:
         self._loop = SharedLoop()
         self._loop.share(_on_exit)
         # Copies: no context can be entered by two threads at a time.
-        self._into = CallsInto(self._loop, context.copy())
+        self._context = context.copy()
+        self._into = CallsInto(self._loop, self._context)
         self._thread = threading.Thread(
             target=context.copy().run, args=(self._work,), name=f"{NAME}loop", daemon=True
         )
@@ -151,7 +158,7 @@ class HandlerLoop:
         """Run an async handler; `begin` is called once it runs."""
         run = _Run(self, function, job, say, begin)
         if self.is_lost:
-            run.handled.set_result(None)
+            run.handled.settle(None)
         else:
             self._unsettled.add(run)
             self.call(self._begin, run)
@@ -179,7 +186,7 @@ class HandlerLoop:
         """Tell what became of a handler, unless something else was told before."""
         self._unsettled.discard(run)
         if not run.handled.done():
-            run.handled.set_result(ended)
+            run.handled.settle(ended)
 
     def look(self) -> tuple[int, Guest | None]:
         """How many steps the loop has made, and whose step is under way, if that is known. It makes one soon, if it can."""
@@ -234,11 +241,13 @@ class HandlerLoop:
         run.task = asyncio.Task(
             call_async(run.function, run.job, run.say), loop=self._loop, context=run.context
         )
-        run.task.add_done_callback(lambda task: self._end(run, task), context=contextvars.Context())
+        run.task.add_done_callback(lambda task: self._end(run, task), context=self._context)
+        run.context = None
         if run.begin is not None:
             self.answer(run.begin)
 
     def _end(self, run: _Run, task: asyncio.Task[Ended]) -> None:
+        run.task = None
         if run.error is not None:
             ended = _failure(run.error, run.job)
         elif task.cancelled():
