@@ -146,7 +146,7 @@ class HandlerLoop:
         self._loop.share(_on_exit)
         # Copies: no context can be entered by two threads at a time.
         self._context = context.copy()
-        self._into = CallsInto(self._loop, self._context)
+        self._into = CallsInto(self._loop, self._context, own_loop=asyncio.get_running_loop())
         self._thread = threading.Thread(
             target=context.copy().run, args=(self._work,), name=f"{NAME}loop", daemon=True
         )
