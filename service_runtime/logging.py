@@ -47,6 +47,9 @@ def configure_logging(settings: ServiceSettings, process: int | None = None) -> 
 
     `process`: the number of this process where the service runs in several; each line has it then.
     """
+    # gRPC writes lines of its own, which are not JSON: only for what is wrong, not when a caller gives up a connection. It
+    # reads this when it is imported, so that must come later.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     keep_standard_files_open()
     is_terminal = os.isatty(STANDARD_ERROR)
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal)

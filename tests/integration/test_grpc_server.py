@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,9 +17,11 @@ from api_server.domain.errors import StoreUnavailable
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from service_runtime import checked_calls
 from service_runtime.errors import ServiceError
+from service_runtime.health_probe import is_serving
 from service_runtime.server import MAX_RECEIVE_BYTES, GrpcServer, PortTaken
 from service_runtime.structs import dict_to_struct
 from service_runtime.validation import ContractValidator
+from tests.e2e.jobs_api import wait_for
 
 JOB_ID = "0198f0a0-0000-7000-8000-000000000001"
 
@@ -249,6 +253,41 @@ async def test_a_server_that_turns_away_says_so_and_answers_all_the_same(
 async def test_a_server_that_never_served_waits_for_nobody(server: GrpcServer) -> None:
     async with asyncio.timeout(10):
         await server.turn_away(60)
+
+
+SERVICE = """
+import asyncio, sys
+from service_runtime.logging import configure_logging
+from service_runtime.settings import ServiceSettings
+configure_logging(ServiceSettings())
+from service_runtime.health_probe import is_serving
+from service_runtime.server import GrpcServer
+async def main():
+    server = GrpcServer("127.0.0.1", int(sys.argv[1]), deadline=5)
+    await server.start()
+    await server.set_serving(True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+SETTINGS_FRAME = b"\0\0\0\4\0" + b"\0\0\0\0"
+GOAWAY_FRAME = b"\0\0\x08\7\0" + b"\0\0\0\0" + b"\0\0\0\0" + b"\0\0\0\x0b"
+
+
+def test_grpc_says_nothing_of_its_own_of_a_caller_that_gives_up_its_connection() -> None:
+    # As a caller does whose pings had no answer. Log lines are JSON, and gRPC's own are not.
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-c", SERVICE, str(port)], stderr=subprocess.PIPE) as service:
+        try:
+            wait_for(lambda: is_serving(f"127.0.0.1:{port}"), "it serves")
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as caller:
+                caller.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS_FRAME + GOAWAY_FRAME)
+                caller.shutdown(socket.SHUT_WR)
+                while caller.recv(1000):
+                    pass
+        finally:
+            service.kill()
+        assert service.stderr is not None
+        assert service.stderr.read() == b""
 
 
 async def test_a_port_that_is_taken_is_an_error(server: GrpcServer) -> None:
