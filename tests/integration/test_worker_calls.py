@@ -15,7 +15,8 @@ from jobs.v1.job_service_pb2 import Claim, Token, UpdateStatusRequest
 from jobs.v1.worker_pb2 import Fleet
 from local_stack.stack import Stack
 from service_runtime.structs import dict_to_struct
-from tests.e2e.jobs_api import create, get, jobs_client, workers_client
+from tests.conftest import UNWORKED
+from tests.e2e.jobs_api import create, get, jobs_client
 from worker_service.api_client import ApiClient
 from worker_service.backoff import Backoff
 from worker_service.claims import Claimer
@@ -24,13 +25,14 @@ from worker_service.hand import Claimed, Hand
 from worker_service.lanes import Lane
 from worker_service.offsets import OffsetTracker, Partition, Ticket
 from worker_service.outcome import Failed, Interrupted, Outcome, Succeeded
+from worker_service.records import topic_of
 from worker_service.reporter import Reporter
 from worker_service.totals import Totals
 from worker_service.updates import StatusUpdates
 from worker_service.waiting import Waiting
 
 WORKER_ID = "test/1"
-PARTITION = Partition("jobs.compute", 0)
+PARTITION = Partition(topic_of(UNWORKED), 0)
 DEAD = "127.0.0.1:1"
 
 
@@ -38,15 +40,6 @@ DEAD = "127.0.0.1:1"
 def client(stack: Stack) -> Iterator[httpx.Client]:
     with jobs_client(stack) as client:
         yield client
-
-
-@pytest.fixture(autouse=True)
-def stopped_fleet(stack: Stack) -> Iterator[None]:
-    """No worker takes the jobs that the tests want for themselves."""
-    with workers_client(stack) as control:
-        assert control.post("/stop").json()["pendingWorkerIds"] == []
-        yield
-        control.post("/start")
 
 
 @pytest.fixture
@@ -62,7 +55,7 @@ def claim(job_id: str) -> UpdateStatusRequest:
 
 
 def new_job(client: httpx.Client) -> str:
-    return str(create(client, "compute", {"input": ""})["id"])
+    return str(create(client, UNWORKED, {"input": ""})["id"])
 
 
 async def test_a_request_that_breaks_a_rule_is_refused_alone(api: ApiClient, client: httpx.Client) -> None:
@@ -86,7 +79,7 @@ async def test_an_endpoint_that_is_down_is_passed_over(stack: Stack, client: htt
     async with ApiClient([DEAD, stack.address("api_server")]) as api:
         jobs = [await api.get(new_job(client), 5) for _ in range(3)]
 
-    assert {job.type for job in jobs} == {"compute"}
+    assert {job.type for job in jobs} == {UNWORKED}
 
 
 async def test_without_an_endpoint_nothing_is_known_and_nothing_raised() -> None:
@@ -107,7 +100,7 @@ class Reports:
         [outcome] = await self._updates.send([claim(job_id)])
         assert outcome is not None
         assert outcome.accepted.attempt == 1
-        claimed = Claimed(DispatchRecord(id=job_id, type="compute"), self.lane, 1)
+        claimed = Claimed(DispatchRecord(id=job_id, type=UNWORKED), self.lane, 1)
         self.lane.hold()
         self.hand.held[job_id] = claimed
         return claimed
@@ -227,7 +220,7 @@ class Claims:
             self._offset += 1
             ticket = self._tracker.begin(PARTITION, self._offset)
             assert ticket is not None
-            record = DispatchRecord(id=job_id, type="compute", attempt=attempt)
+            record = DispatchRecord(id=job_id, type=UNWORKED, attempt=attempt)
             self.lane.add(Waiting(record, ticket, 1))
         await asyncio.sleep(0)  # the claimer wakes up
         assert await self.claimer.quiet(10)
@@ -297,7 +290,7 @@ async def test_a_later_record_whose_partition_is_taken_away_is_left_to_others(
     job_id = new_job(client)
     await claims.poll(job_id, 0)
     ticket = Ticket(PARTITION, 1, 1)
-    claims.hand.add_successor(Waiting(DispatchRecord(id=job_id, type="compute", attempt=1), ticket, 1))
+    claims.hand.add_successor(Waiting(DispatchRecord(id=job_id, type=UNWORKED, attempt=1), ticket, 1))
 
     claims.hand.drop_successors({PARTITION})
     claims.hand.leave(claims.started[0])
