@@ -30,6 +30,10 @@ OPERATIONS = 200
 until it is given up: with motor's 5 threads for each CPU a second of replication lag, or a primary that does not
 answer, held up all others too.
 """
+CONNECTING = 20
+"""How many connections may be opened at a time. With the driver's 2 many operations time out while they wait for one, when
+a primary is new or begins to answer late.
+"""
 os.environ["MOTOR_MAX_WORKERS"] = str(OPERATIONS)
 # motor reads it when it is imported.
 from motor.motor_asyncio import AsyncIOMotorClient  # noqa: E402
@@ -93,6 +97,7 @@ async def open_client(uri: str) -> AsyncIterator[Client]:
         serverSelectionTimeoutMS=int(OPERATION_SECONDS * 1000),
         connectTimeoutMS=int(OPERATION_SECONDS * 1000),
         maxPoolSize=OPERATIONS,
+        maxConnecting=CONNECTING,
         # Only to compare their clocks are secondaries asked, and then near and distant ones alike.
         localThresholdMS=int(OPERATION_SECONDS * 1000),
         w="majority",

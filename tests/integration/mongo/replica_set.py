@@ -114,7 +114,16 @@ class ReplicaSet:
 
     def step_down(self, seconds: int = 3) -> None:
         """Have the primary make room for another one, which takes over at once."""
-        self.command(self.primary(), "replSetStepDown", seconds, secondaryCatchUpPeriodSecs=2)
+
+        def has_stepped_down() -> bool:
+            try:
+                self.command(self.primary(), "replSetStepDown", seconds, secondaryCatchUpPeriodSecs=1)
+            except PyMongoError:
+                # On a busy machine the others may be a moment behind.
+                return False
+            return True
+
+        wait_until(has_stepped_down, "the primary has stepped down")
 
     def wait_well(self) -> None:
         def is_well() -> bool:
