@@ -16,6 +16,8 @@ from local_stack.settings import HOST, StackSettings
 ELECTION_MS, HEARTBEAT_MS = 1000, 200
 DEADLINE = 40.0
 MEMBERS = (0, 1, 2)
+ALREADY_INITIALIZED, NODE_NOT_FOUND = 23, 74
+"""Codes that a busy machine gives: the answer to the first try came too late; a member does not listen yet."""
 
 
 class ReplicaSet:
@@ -151,8 +153,10 @@ class ReplicaSet:
     def _initiate(self, config: dict[str, Any]) -> bool:
         try:
             self.command(MEMBERS[0], "replSetInitiate", config)
-        except OperationFailure:
-            raise
+        except OperationFailure as error:
+            if error.code not in (ALREADY_INITIALIZED, NODE_NOT_FOUND):
+                raise
+            return error.code == ALREADY_INITIALIZED
         except PyMongoError:
             return False
         return True
