@@ -39,7 +39,8 @@ class Unclaimed:
 
     def add(self, job_type: str, published: Published, due_time: datetime) -> None:
         """A job has been published; `due_time` is when the due loop takes it up."""
-        self._entries.pop(published.job_id, None)
+        if (before := self._entries.pop(published.job_id, None)) is not None:
+            self._trim(before.log)
         log = self._logs[job_type, published.place.partition]
         entry = _Entry(published, log, due_time)
         log.append(entry)
@@ -81,9 +82,13 @@ class Unclaimed:
         for entry in entries:
             del self._entries[entry.published.job_id]
             published.append(entry.published)
-            while entry.log and not self._is_there(entry.log[0]):
-                entry.log.popleft()
+            self._trim(entry.log)
         return published
+
+    def _trim(self, log: _Log) -> None:
+        """Forget the records at the head of `log` whose jobs wait no more."""
+        while log and not self._is_there(log[0]):
+            log.popleft()
 
     def _is_there(self, entry: _Entry) -> bool:
         """Whether its job is unclaimed, and has not been published again."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api_server.domain.records import Place
@@ -83,6 +83,7 @@ def test_those_are_taken_that_are_due_and_the_oldest_of_too_many() -> None:
         )
     )
 )
+@example([("add", 0, 0), ("add", 0, 1), ("take_all", 0, 0)])
 def test_nothing_is_kept_of_jobs_that_are_gone(steps: list[tuple[str, int, int]]) -> None:
     unclaimed = Unclaimed()
     for offset, (step, number, partition) in enumerate(steps):

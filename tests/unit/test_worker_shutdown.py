@@ -43,6 +43,7 @@ class Parts:
             set_serving=self.part("server").set_serving,
             stop_serving=self.part("server").stop_serving,
             drain_timeout=0.0,
+            loop_timeout=15.0,
         )
 
 
@@ -55,6 +56,9 @@ class _Part:
     async def run(self, *_arguments: Any) -> None:
         if self._name == self._parts.failing:
             raise self._parts.failure
+        await asyncio.Event().wait()
+
+    async def watch(self, _limit: float) -> None:
         await asyncio.Event().wait()
 
     async def idle(self, _seconds: float) -> bool:
