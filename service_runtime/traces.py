@@ -10,10 +10,8 @@ from typing import Any
 
 from service_runtime.log_values import MAX_TRACE, cut, error_text, text_of
 
-MAX_CHAIN = 20
-"""Exceptions that are causes of each other, or of a group's levels."""
-MAX_GROUP = 15
-"""Members of one group."""
+MAX_ERRORS = 20
+"""Exceptions in one trace: causes, and members of groups."""
 MAX_FRAMES = 60
 """Of one exception, half of them the outermost ones."""
 MAX_NOTES = 10
@@ -25,14 +23,27 @@ CONTEXT = "\nDuring handling of the above exception, another exception occurred:
 
 
 def format_error(error: BaseException) -> str:
-    """The trace, at most MAX_TRACE characters: of a longer one the middle is left out. Raises nothing."""
+    """The trace, about MAX_TRACE characters at most: of a longer one the middle is left out. Raises nothing."""
     try:
-        return cut("".join(_chain(error, MAX_CHAIN)).rstrip("\n"), MAX_TRACE)
+        trace = cut("".join(_chain(error, _Budget())).rstrip("\n"), MAX_TRACE)
+        return trace.encode(errors="backslashreplace").decode()
     except BaseException as second:  # noqa: BLE001 - the log says that there was an error, at the least
         return f"{_name(error)} (no trace: {type(second).__name__})"
 
 
-def _chain(error: BaseException, most: int) -> Iterator[str]:
+class _Budget:
+    """How many exceptions a trace may still show."""
+
+    def __init__(self) -> None:
+        self._left = MAX_ERRORS
+
+    def spend(self) -> bool:
+        """Whether one more may be shown."""
+        self._left -= 1
+        return self._left >= 0
+
+
+def _chain(error: BaseException, budget: _Budget) -> Iterator[str]:
     """The first cause first."""
     links: list[tuple[BaseException, str]] = [(error, "")]
     seen = {id(error)}
@@ -40,7 +51,7 @@ def _chain(error: BaseException, most: int) -> Iterator[str]:
         before, joint = _before(links[-1][0])
         if before is None or id(before) in seen:
             break
-        if len(links) >= most:
+        if not budget.spend():
             yield "(earlier exceptions are left out)\n"
             break
         seen.add(id(before))
@@ -48,7 +59,7 @@ def _chain(error: BaseException, most: int) -> Iterator[str]:
     # Each joint stands between an exception and the one that it led to.
     joints = [joint for _, joint in links[1:]]
     for index in range(len(links) - 1, -1, -1):
-        yield from _one(links[index][0], most)
+        yield from _one(links[index][0], budget)
         if index:
             yield joints[index - 1]
 
@@ -67,7 +78,7 @@ def _slot(error: BaseException, name: str) -> Any:
     return BaseException.__dict__[name].__get__(error)
 
 
-def _one(error: BaseException, most: int) -> Iterator[str]:
+def _one(error: BaseException, budget: _Budget) -> Iterator[str]:
     trace: TracebackType | None = _slot(error, "__traceback__")
     if trace is not None:
         yield "Traceback (most recent call last):\n"
@@ -75,8 +86,9 @@ def _one(error: BaseException, most: int) -> Iterator[str]:
     message = error_text(error, MAX_MESSAGE)
     yield f"{_name(error)}: {message}\n" if message else f"{_name(error)}\n"
     yield from _notes(error)
-    if isinstance(error, BaseExceptionGroup):
-        yield from _members(error, most)
+    # By its real type: isinstance also asks the error's own code.
+    if issubclass(type(error), BaseExceptionGroup):
+        yield from _members(error, budget)
 
 
 def _frames(trace: TracebackType) -> Iterator[str]:
@@ -105,17 +117,15 @@ def _notes(error: BaseException) -> Iterator[str]:
             yield text_of(note, MAX_MESSAGE) + "\n"
 
 
-def _members(group: BaseExceptionGroup[BaseException], most: int) -> Iterator[str]:
+def _members(group: BaseException, budget: _Budget) -> Iterator[str]:
     members = BaseExceptionGroup.__dict__["exceptions"].__get__(group)
-    for number, member in enumerate(members[:MAX_GROUP], 1):
-        if most <= 1:
+    for number, member in enumerate(members, 1):
+        if not budget.spend():
+            yield f"  ({len(members) - number + 1} members are left out)\n"
             break
         yield f"  +---------------- {number} ----------------\n"
-        for part in _chain(member, most // 2):
+        for part in _chain(member, budget):
             yield from ("  | " + line for line in part.splitlines(keepends=True))
-    left_out = len(members) - (MAX_GROUP if most > 1 else 0)
-    if left_out > 0:
-        yield f"  ({left_out} members are left out)\n"
 
 
 def _name(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from structlog.contextvars import bind_contextvars
 
 from service_runtime.structs import StructError, StructTooLargeError, dict_to_struct
+from service_runtime.traces import format_error
 from service_runtime.value import value
 from worker_service.error_text import (
     describe,
@@ -18,7 +19,6 @@ from worker_service.error_text import (
     leaves,
     short,
     text_of,
-    trace_of,
     type_name,
     with_others,
 )
@@ -123,7 +123,7 @@ def _failed(error: BaseException) -> Ended:
         longest, delay = max(waits, key=lambda wait: -1.0 if wait[1] is None else wait[1])
         message = _told(longest, members)
         return Ended(Failed(Reason.RETRY_AFTER, message, retry_after=delay), _trace(error, members))
-    return Ended(Failed(Reason.HANDLER_ERROR, describe(error)), trace_of(error))
+    return Ended(Failed(Reason.HANDLER_ERROR, describe(error)), format_error(error))
 
 
 def _is_a(error: BaseException, *kinds: type[BaseException]) -> bool:
@@ -140,7 +140,7 @@ def _trace(error: BaseException, members: list[BaseException]) -> str:
     """Empty if all of them were raised to say something."""
     if all(_is_a(each, InputError, PermanentError, RetryAfter) for each in members):
         return ""
-    return trace_of(error)
+    return format_error(error)
 
 
 def _delay_of(error: BaseException) -> float | None:

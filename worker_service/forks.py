@@ -14,11 +14,16 @@ def end_if_forked(pid: int) -> None:
 
     Its exit status is what Python would have ended it with.
     """
-    if os.getpid() == pid:
-        return
-    status = 1
+    if os.getpid() != pid:
+        status = 1
+        with contextlib.suppress(BaseException):
+            status = _status(sys.exc_info()[1])
+        end_fork(status)
+
+
+def end_fork(status: int) -> None:
+    """End this process, which a handler forked, here."""
     with contextlib.suppress(BaseException):
-        status = _status(sys.exc_info()[1])
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)

@@ -5,6 +5,7 @@ callback. This loop stays, and tells which handler it was.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar
@@ -12,6 +13,7 @@ from typing import Any
 
 import uvloop
 
+from worker_service.forks import end_fork
 from worker_service.threads import NAME
 
 GUEST: ContextVar[Any] = ContextVar("guest", default=None)
@@ -44,6 +46,8 @@ class SharedLoop(uvloop.Loop):
     """Goes up with each step: if it does not, though there is something to do, the loop is blocked."""
     guest: Any = None
     """Whose step it is that runs now. None: nobody's, or that of code which the loop does not know."""
+    is_of_a_fork = False
+    """Whether this is the copy of the loop in a process that a handler forked. It must not run the handlers once more."""
     _is_shared = False
     _is_to_cancel_all = False
 
@@ -113,7 +117,15 @@ class SharedLoop(uvloop.Loop):
             self._on_exit(guest, error)
         finally:
             self.guest = None
+            if self.is_of_a_fork:
+                end_fork(1)
 
+
+def _note_fork() -> None:
+    SharedLoop.is_of_a_fork = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
 
 _call_soon = uvloop.Loop.call_soon
 _call_soon_threadsafe = uvloop.Loop.call_soon_threadsafe

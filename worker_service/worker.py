@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from service_runtime.log_values import repr_of
 from worker_service.claims import Claimer
 from worker_service.committer import Committer
 from worker_service.consumer import JobConsumer
@@ -81,7 +82,7 @@ class Worker:
         await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
         failure = next((_failure(task) for task in parts if task.done()), None)
         if failure is not None:
-            log.error("part_failed", problem=repr(failure))
+            log.error("part_failed", problem=repr_of(failure))
         # Whoever has this worker's name now has ended its claims: nobody waits for what its handlers still do.
         patience = 0.0 if isinstance(failure, NameTaken) else self.drain_timeout
         log.info("draining", in_hand=len(self.hand.held), drain_timeout=patience)

@@ -5,14 +5,14 @@ from typing import Any, NoReturn
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service_runtime.log_values import MAX_TRACE
+from service_runtime.traces import format_error
 from worker_service.error_text import (
     MAX_TEXT,
-    MAX_TRACE,
     describe,
     leaves,
     short,
     text_of,
-    trace_of,
     type_name,
     with_others,
 )
@@ -103,7 +103,7 @@ def test_whatever_an_error_does_it_is_described_in_short(
     try:
         _raise(error)
     except BaseException as raised:  # noqa: BLE001 - of any kind
-        description, trace, members = describe(raised), trace_of(raised), leaves(raised)
+        description, trace, members = describe(raised), format_error(raised), leaves(raised)
 
     assert description.startswith("Hostile")
     assert type(description) is type(trace) is str
@@ -116,57 +116,6 @@ def test_whatever_an_error_does_it_is_described_in_short(
     assert type_name(error) == "Hostile"
 
 
-def test_a_trace_names_causes_contexts_notes_and_members() -> None:
-    try:
-        try:
-            try:
-                _raise(KeyError("first"))
-            except KeyError:
-                raise ExceptionGroup("second", [ValueError("inner"), OSError("other")])  # noqa: B904 - its context
-        except ExceptionGroup as group:
-            error = RuntimeError("third")
-            error.add_note("noted")
-            raise error from group
-    except RuntimeError as error:
-        lines = trace_of(error).splitlines()
-
-    told = [line for line in lines if not line.startswith(("  File", "    "))]
-    assert told == [
-        "Traceback (most recent call last):",
-        "KeyError: 'first'",
-        "",
-        "During handling of the above exception, another exception occurred:",
-        "",
-        "Traceback (most recent call last):",
-        "ExceptionGroup: second (2 sub-exceptions)",
-        "  | ---------------- 1 ----------------",
-        "  | ValueError: inner",
-        "  | ---------------- 2 ----------------",
-        "  | OSError: other",
-        "",
-        "The above exception was the direct cause of the following exception:",
-        "",
-        "Traceback (most recent call last):",
-        "RuntimeError: third",
-        "noted",
-    ]
-
-
-def test_a_long_trace_keeps_its_beginning_and_its_end() -> None:
-    error: BaseException = ValueError("at the end")
-    error.add_note("x" * 900)
-    for number in range(100):
-        outer = ValueError(f"{number} {'y' * 900}")
-        outer.__cause__ = error
-        error = outer
-
-    trace = trace_of(error)
-
-    assert len(trace) <= MAX_TRACE
-    assert "characters left out" in trace
-    assert "ValueError: 99 yyy" in trace
-
-
 def test_a_group_in_itself_many_times_is_looked_at_once() -> None:
     inner = ValueError("inner")
     group: Exception = inner
@@ -175,7 +124,7 @@ def test_a_group_in_itself_many_times_is_looked_at_once() -> None:
 
     assert leaves(group) == [inner]
     assert describe(group) == "ExceptionGroup: of twins (2 sub-exceptions): ValueError: inner"
-    assert len(trace_of(group)) <= MAX_TRACE
+    assert len(format_error(group)) <= MAX_TRACE
 
 
 def test_a_text_is_cut_when_it_is_longer_than_allowed() -> None:

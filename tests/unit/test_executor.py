@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from service_runtime.log_values import MAX_TRACE
 from service_runtime.structs import struct_to_dict
 from tests.unit import sample_handlers
 from worker_service import Job, child
 from worker_service.calling import call
 from worker_service.declare import declared_in
-from worker_service.error_text import MAX_TRACE
 from worker_service.executor import Executor
 from worker_service.job import MOST_RETRY_AFTER
 from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextvars
+import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -281,6 +283,30 @@ async def test_a_loop_that_was_stopped_behind_its_back_goes_on(run: Runs) -> Non
         return {}
 
     assert isinstance(await asyncio.wait_for(run(stop), DEADLINE), Succeeded)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_a_fork_that_awaits_ends_there_and_runs_no_handler(run: Runs, tmp_path: Path) -> None:
+    ran_on = tmp_path / "ran-on"
+    waiting = Waiting()
+    neighbour = run(waiting.handle, "neighbour")
+    await until(waiting.begun.is_set)
+
+    async def fork(_job: Job) -> dict[str, Any]:
+        pid = os.fork()
+        await asyncio.sleep(0)
+        if pid == 0:
+            ran_on.touch()
+            os._exit(0)
+        _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+        return {"status": os.waitstatus_to_exitcode(status)}
+
+    outcome = await run(fork)
+    assert isinstance(outcome, Succeeded)
+    assert dict(outcome.result) == {"status": 1}
+    assert not ran_on.exists()
+    assert not neighbour.done()
+    assert isinstance(await run(same_loop), Succeeded)
 
 
 async def test_handlers_have_what_asyncio_offers(run: Runs) -> None:

@@ -154,6 +154,7 @@ ERRORS: list[Callable[[], BaseException]] = [
     lambda: ValueError(b"x" * 10_000_000, 1),
     lambda: ExceptionGroup("group", [ApiError("x") for _ in range(1000)]),
     lambda: nested_groups(200),
+    lambda: wide_groups(20),
     lambda: chained(3000),
     lambda: with_notes(["x" * 10_000_000, Hostile()]),
     lambda: with_notes(Hostile()),
@@ -167,6 +168,13 @@ def nested_groups(depth: int) -> BaseException:
     group: Exception = ValueError("innermost")
     for _ in range(depth):
         group = ExceptionGroup("group", [group, group])
+    return group
+
+
+def wide_groups(depth: int) -> BaseException:
+    group: Exception = ValueError("innermost")
+    for level in range(depth):
+        group = ExceptionGroup(f"group {level}", [group] * 50)
     return group
 
 
