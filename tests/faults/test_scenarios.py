@@ -43,7 +43,7 @@ async def test_no_job_is_lost_stuck_or_recorded_twice(
 
 async def test_nor_by_many_faults_at_random(run: Try, fault_settings: FaultSettings) -> None:
     seconds = fault_settings.minutes * 60
-    # So many workers are killed that many jobs become suspects, of which a worker runs one at a time.
+    # So many workers are killed that many jobs become suspects, of which a worker runs few at a time.
     await run(nemesis, round(seconds * fault_settings.rate), fault_settings.bound + 2 * seconds)
 
 
