@@ -74,6 +74,7 @@ async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_af
     await until(committer._lock.locked)
     # The commit is under way, and nobody will answer it.
     servers.kill("kafka")
+    left = consumer._started()._client
     try:
         polling.cancel()
         await asyncio.wait([polling])
@@ -88,6 +89,9 @@ async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_af
         feed.finish()
         await until(lambda: not tracker.due(), SOON)
         assert not committing.done()
+        # Nothing of the consumer that has left connects again.
+        assert left._sync_task is None
+        assert not any(connection.connected() for connection in left._conns.values())
     finally:
         for task in (polling, committing):
             task.cancel()
