@@ -10,7 +10,6 @@ from api_server.rpc.off_loop import decoded, encoded
 from api_server.rpc.room import Room
 from api_server.service import JobService
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
-from service_runtime.server import MAX_SEND_BYTES
 
 SERVICE_NAME = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
 BATCHES_AT_A_TIME = 2
@@ -141,6 +140,6 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             fleet=answers.fleet_message(fleet),
             workers=[answers.worker_message(worker) for worker in workers],
         )
-        if response.ByteSize() > MAX_SEND_BYTES:
+        if response.ByteSize() > answers.MAX_ANSWER_BYTES:
             raise FleetTooLarge(len(workers))
         return response

@@ -170,7 +170,7 @@ class JobServiceStub:
     GetFleet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetFleetRequest, _job_service_pb2.GetFleetResponse]
     """Reads the fleet's wish and all known workers.
 
-    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
     """
 
 @_typing.type_check_only
@@ -314,7 +314,7 @@ class JobServiceAsyncStub(JobServiceStub):
     GetFleet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetFleetRequest, _job_service_pb2.GetFleetResponse]  # type: ignore[assignment]
     """Reads the fleet's wish and all known workers.
 
-    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -533,7 +533,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_job_service_pb2.GetFleetResponse, _abc.Awaitable[_job_service_pb2.GetFleetResponse]]:
         """Reads the fleet's wish and all known workers.
 
-        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

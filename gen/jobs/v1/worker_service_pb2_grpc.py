@@ -87,7 +87,7 @@ class WorkerServiceServicer:
     def GetState(self, request, context):
         """Lists all workers and what each is doing.
 
-        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

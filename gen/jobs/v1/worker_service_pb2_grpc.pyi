@@ -54,7 +54,7 @@ class WorkerServiceStub:
     GetState: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]
     """Lists all workers and what each is doing.
 
-    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
     """
 
 @_typing.type_check_only
@@ -83,7 +83,7 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     GetState: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]  # type: ignore[assignment]
     """Lists all workers and what each is doing.
 
-    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
     """
 
 class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -127,7 +127,7 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_worker_service_pb2.GetStateResponse, _abc.Awaitable[_worker_service_pb2.GetStateResponse]]:
         """Lists all workers and what each is doing.
 
-        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 16 MiB (reason FLEET_TOO_LARGE).
+        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
         """
 
 def add_WorkerServiceServicer_to_server(servicer: WorkerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
