@@ -23,10 +23,11 @@ CONTEXT = "\nDuring handling of the above exception, another exception occurred:
 
 
 def format_error(error: BaseException) -> str:
-    """The trace, about MAX_TRACE characters at most: of a longer one the middle is left out. Raises nothing."""
+    """The trace, at most MAX_TRACE characters: of a longer one the middle is left out. Raises nothing."""
     try:
-        trace = cut("".join(_chain(error, _Budget())).rstrip("\n"), MAX_TRACE)
-        return trace.encode(errors="backslashreplace").decode()
+        trace = "".join(_chain(error, _Budget())).rstrip("\n")
+        # Lone surrogates could not be written.
+        return cut(trace.encode(errors="backslashreplace").decode(), MAX_TRACE)
     except BaseException as second:  # noqa: BLE001 - the log says that there was an error, at the least
         return f"{_name(error)} (no trace: {type(second).__name__})"
 

@@ -183,11 +183,13 @@ async def test_writes_that_wait_for_a_majority_hold_up_no_reads(
     await sooner_or_later(partial(get, stores, job.id))
     primary = replica_set.primary()
     replica_set.fail_point(primary, "disableSnapshotting", "alwaysOn")
-    writes = [asyncio.create_task(insert(stores, new_job(), now())) for _ in range(40)]
-    await asyncio.sleep(0.5)
-    assert await sooner_or_later(partial(get, stores, job.id)) == job
-    assert not any(write.done() and write.exception() is None for write in writes)
-    replica_set.fail_point(primary, "disableSnapshotting", "off")
+    try:
+        writes = [asyncio.create_task(insert(stores, new_job(), now())) for _ in range(40)]
+        await asyncio.sleep(0.5)
+        assert await sooner_or_later(partial(get, stores, job.id)) == job
+        assert not any(write.done() and write.exception() is None for write in writes)
+    finally:
+        replica_set.fail_point(primary, "disableSnapshotting", "off")
     await asyncio.gather(*writes, return_exceptions=True)
 
 
