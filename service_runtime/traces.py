@@ -25,9 +25,7 @@ CONTEXT = "\nDuring handling of the above exception, another exception occurred:
 def format_error(error: BaseException) -> str:
     """The trace, at most MAX_TRACE characters: of a longer one the middle is left out. Raises nothing."""
     try:
-        trace = "".join(_chain(error, _Budget())).rstrip("\n")
-        # Lone surrogates could not be written.
-        return cut(trace.encode(errors="backslashreplace").decode(), MAX_TRACE)
+        return _fit("".join(_chain(error, _Budget())).rstrip("\n"), MAX_TRACE)
     except BaseException as second:  # noqa: BLE001 - the log says that there was an error, at the least
         return f"{_name(error)} (no trace: {type(second).__name__})"
 
@@ -84,7 +82,7 @@ def _one(error: BaseException, budget: _Budget) -> Iterator[str]:
     if trace is not None:
         yield "Traceback (most recent call last):\n"
         yield from _frames(trace)
-    message = error_text(error, MAX_MESSAGE)
+    message = _fit(error_text(error, MAX_MESSAGE), MAX_MESSAGE)
     yield f"{_name(error)}: {message}\n" if message else f"{_name(error)}\n"
     yield from _notes(error)
     # By its real type: isinstance also asks the error's own code.
@@ -115,7 +113,7 @@ def _notes(error: BaseException) -> Iterator[str]:
         return
     if isinstance(notes, list):
         for note in notes[:MAX_NOTES]:
-            yield text_of(note, MAX_MESSAGE) + "\n"
+            yield _fit(text_of(note, MAX_MESSAGE), MAX_MESSAGE) + "\n"
 
 
 def _members(group: BaseException, budget: _Budget) -> Iterator[str]:
@@ -132,3 +130,8 @@ def _members(group: BaseException, budget: _Budget) -> Iterator[str]:
 def _name(error: BaseException) -> str:
     kind = type(error)
     return cut(type.__dict__["__qualname__"].__get__(kind), 200)
+
+
+def _fit(text: str, most: int) -> str:
+    """At most `most` characters that can be written: lone surrogates cannot, and become six characters each."""
+    return cut(text.encode(errors="backslashreplace").decode(), most)
