@@ -257,3 +257,10 @@ def test_recursion_while_logging_is_no_error() -> None:
             deep(left)
         except RecursionError:
             break
+
+
+def test_a_message_of_lone_surrogates_leaves_room_for_the_rest_of_the_trace() -> None:
+    trace = format_error(raised(ValueError("\udcff" * 10_000)))
+    assert trace.startswith("Traceback (most recent call last):\n")
+    assert len(trace.encode()) <= MAX_TRACE
+    assert len(trace.splitlines()) > 2
