@@ -27,7 +27,7 @@ def bounded_event(event: Mapping[str, Any], share: float = 1.0) -> dict[str, Any
     small: dict[str, Any] = {}
     for key, value in islice(event.items(), MAX_KEYS):
         if type(key) is not str or len(key) > MAX_KEY:
-            key = text_of(key, MAX_KEY)  # noqa: PLW2901
+            key = text_of(key, MAX_KEY)  # noqa: PLW2901 - the short key is meant from here on
         # The usual values, first of all: this is done for each line.
         if type(value) is str and len(value) <= texts:
             small[key] = value
@@ -53,7 +53,7 @@ def text_of(value: Any, most: int = MAX_TEXT) -> str:
     """`str(value)`, cut to `most` characters. Raises nothing."""
     try:
         return cut(value if isinstance(value, str) else str(value), most)
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001 - the value's own code may raise anything
         return _unprintable(value, error)
 
 
@@ -62,7 +62,7 @@ def repr_of(value: Any, most: int = MAX_TEXT) -> str:
     plain = bounded(value, most)
     try:
         return plain if isinstance(plain, str) and not isinstance(value, str) else cut(repr(plain), most)
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001 - the value's own code may raise anything
         return _unprintable(value, error)
 
 
@@ -154,7 +154,7 @@ class _Walk:
         """One bad item spoils no others."""
         try:
             return self.plain(item, depth - 1)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 - the value's own code may raise anything
             return self._take(_unprintable(item, error))
 
     def _take(self, text: str) -> str:
@@ -175,7 +175,7 @@ def error_text(error: BaseException, most: int = MAX_TEXT) -> str:
             )
         if type(error).__str__ is KeyError.__str__ and len(args) == 1:
             return repr_of(args[0], most)
-    except BaseException as second:  # noqa: BLE001
+    except BaseException as second:  # noqa: BLE001 - the value's own code may raise anything
         return _unprintable(error, second)
     return text_of(error, most)
 

@@ -72,7 +72,7 @@ def configure_logging(settings: ServiceSettings, process: int | None = None) -> 
 
     lines = LogLines(standard_error(), lost_line)
     _flush.append(lines.flush)
-    last: structlog.typing.Processor = lambda _logger, _method, event: render(event)  # noqa: E731
+    last: structlog.typing.Processor = lambda _logger, _method, event: render(event)  # noqa: E731 - a name for the type checker
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=_never_raising(structlog.make_filtering_bound_logger(level), lines.count_lost),
@@ -202,7 +202,7 @@ def _never_raising(wrapper: type, note_lost: Callable[[], None]) -> type:
         async def call_async(*args: Any, **kwargs: Any) -> Any:
             try:
                 return await method(*args, **kwargs)
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001 - a log call never raises
                 note_lost()
                 return None
 

@@ -36,7 +36,7 @@ a primary is new or begins to answer late.
 """
 os.environ["MOTOR_MAX_WORKERS"] = str(OPERATIONS)
 # motor reads it when it is imported.
-from motor.motor_asyncio import AsyncIOMotorClient  # noqa: E402
+from motor.motor_asyncio import AsyncIOMotorClient  # noqa: E402 - after the setting above, which motor reads when it is imported
 
 OPERATION_SECONDS = 2.0
 """The driver's limit for one operation, waiting for a server and for a connection included."""

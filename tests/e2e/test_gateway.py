@@ -28,18 +28,6 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture
-def jobs(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.endpoints.jobs_url, timeout=PATIENCE) as client:
-        yield client
-
-
-@pytest.fixture
-def workers(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.endpoints.workers_url, timeout=PATIENCE) as client:
-        yield client
-
-
-@pytest.fixture
 def jobs_channel(stack: Stack) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(stack.endpoints.jobs_address) as channel:
         yield channel

@@ -6,7 +6,6 @@ later calls that refer to it. All clients share the gateway's connections, so no
 
 import socket
 import time
-from collections.abc import Iterator
 
 import grpc
 import httpx
@@ -54,18 +53,6 @@ HARMLESS = [
     ("grpc-encoding", "gzip"),
     ("grpc-encoding", "identity"),
 ]
-
-
-@pytest.fixture
-def jobs(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.endpoints.jobs_url, timeout=PATIENCE) as client:
-        yield client
-
-
-@pytest.fixture
-def workers(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.endpoints.workers_url, timeout=PATIENCE) as client:
-        yield client
 
 
 def call_natively(client: httpx.Client, path: str, header: Header) -> httpx.Response:

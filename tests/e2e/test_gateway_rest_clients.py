@@ -3,7 +3,6 @@
 import gzip
 import json
 import socket
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,18 +15,6 @@ from tests.e2e.rest import COMPUTE, PATIENCE, error_of
 
 BODY = json.dumps(COMPUTE).encode()
 WAITING = {"type": UNWORKED, "payload": {}}
-
-
-@pytest.fixture
-def jobs(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.endpoints.jobs_url, timeout=PATIENCE) as client:
-        yield client
-
-
-@pytest.fixture
-def workers(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.endpoints.workers_url, timeout=PATIENCE) as client:
-        yield client
 
 
 def answer_to(url: str, request: bytes) -> bytes:
