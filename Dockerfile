@@ -13,6 +13,7 @@ COPY --from=packages /venv /venv
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app:/app/gen PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY gen gen
+COPY contract_runtime contract_runtime
 COPY service_runtime service_runtime
 USER service
 

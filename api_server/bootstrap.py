@@ -7,19 +7,19 @@ from datetime import timedelta
 
 import structlog
 
-from api_server.adapters.kafka_logs import KafkaLogs
-from api_server.adapters.kafka_publisher import KafkaPublisher
-from api_server.adapters.kafka_topics import KafkaTopics
-from api_server.adapters.mongo_stores import MongoStores, connect
-from api_server.dispatcher import QueuedDispatcher
+from api_server.adapters.kafka.partition_offsets import PartitionOffsets
+from api_server.adapters.kafka.publisher import KafkaPublisher
+from api_server.adapters.kafka.topics import KafkaTopics
+from api_server.adapters.mongo.stores import MongoStores, connect
+from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.errors import StoreUnavailable
-from api_server.domain.steps import Leases
-from api_server.due_loop import DueLoop
-from api_server.fleet_fence import FleetFence
-from api_server.fleet_service import FleetService, Pace
-from api_server.reach import StoreReach
+from api_server.domain.status_update import Leases
+from api_server.recovery.due_loop import DueLoop
+from api_server.recovery.store_health import StoreHealth
 from api_server.rpc.job_servicer import REQUEST_TYPES, SERVICE_NAME, JobServicer
-from api_server.service import JobService
+from api_server.services.fleet import FleetService, Pace
+from api_server.services.fleet_fence import FleetFence
+from api_server.services.jobs import JobService
 from api_server.settings import ApiServerSettings
 from jobs.v1 import job_service_pb2_grpc
 from service_runtime.server import GrpcServer
@@ -42,7 +42,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             settings.kafka_replication_factor,
             settings.kafka_min_insync_replicas,
         )
-        logs = KafkaLogs(settings.kafka_bootstrap_servers, settings.kafka_group_id)
+        logs = PartitionOffsets(settings.kafka_bootstrap_servers, settings.kafka_group_id)
         opened.push_async_callback(logs.close)
         publisher = KafkaPublisher(settings.kafka_bootstrap_servers, topics, logs, stores.clock)
         opened.push_async_callback(publisher.close)
@@ -51,9 +51,9 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         await dispatcher.start()
         opened.push_async_callback(dispatcher.stop)
 
-        reach = StoreReach(stores.ping, settings.heartbeat_interval, stores.clock.steady_seconds)
+        store_health = StoreHealth(stores.ping, settings.heartbeat_interval, stores.clock.steady_seconds)
         fence = FleetFence(stores.fleet)
-        server = make_server(settings, stores, dispatcher, reach, fence)
+        server = make_server(settings, stores, dispatcher, store_health, fence)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
 
@@ -70,7 +70,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         await due_loop.start()
         opened.push_async_callback(due_loop.stop)
 
-        for background in (topics.create_until_there(), follow_health(server, reach), fence.run()):
+        for background in (topics.create_until_there(), follow_health(server, store_health), fence.run()):
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)
         await stop.wait()
@@ -104,7 +104,7 @@ def make_server(
     settings: ApiServerSettings,
     stores: MongoStores,
     dispatcher: QueuedDispatcher,
-    reach: StoreReach,
+    store_health: StoreHealth,
     fence: FleetFence,
 ) -> GrpcServer:
     lease = timedelta(seconds=settings.job_lease)
@@ -115,7 +115,7 @@ def make_server(
         dispatcher,
         settings.job_types,
         Leases(worker=lease, unfenced=timedelta(seconds=settings.unfenced_lease)),
-        wish=fence.wish,
+        desired=fence.desired,
     )
     fleet = FleetService(
         stores.workers,
@@ -124,7 +124,7 @@ def make_server(
         stores.clock,
         Pace(lease, timedelta(seconds=settings.heartbeat_interval)),
         settings.job_types,
-        reach.unbroken_seconds,
+        store_health.unbroken_seconds,
     )
     servicer = JobServicer(jobs, fleet)
     server = GrpcServer(
@@ -138,16 +138,16 @@ def make_server(
     return server
 
 
-async def follow_health(server: GrpcServer, reach: StoreReach) -> None:
+async def follow_health(server: GrpcServer, store_health: StoreHealth) -> None:
     """Say SERVING while MongoDB answers."""
     serving = False
     while True:
-        reachable = await reach.check()
+        reachable = await store_health.check()
         if reachable != serving:
             serving = reachable
             await server.set_serving(serving)
             log.info("health_changed", serving=serving)
-        await asyncio.sleep(reach.interval)
+        await asyncio.sleep(store_health.interval)
 
 
 @asynccontextmanager

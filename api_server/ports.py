@@ -13,12 +13,12 @@ from uuid import UUID
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.job import Dispatch, Job, ProgressNote
-from api_server.domain.judgement import Taken
 from api_server.domain.listing import JobFilter, JobPage
-from api_server.domain.records import Log, Place
+from api_server.domain.record_positions import PartitionState, RecordPosition
+from api_server.domain.resolution import Applied
 from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
-from service_runtime.errors import InvalidArgument
+from contract_runtime.errors import InvalidArgument
 
 
 class Clock(Protocol):
@@ -35,7 +35,7 @@ class DatabaseClock(Clock, Protocol):
         """For how long the time has gone on without a jump. Leases were given in the time before it."""
 
 
-Outcome = Taken | JobNotFound | TransitionRefused | InvalidArgument
+Outcome = Applied | JobNotFound | TransitionRefused | InvalidArgument
 """What became of one transition."""
 
 
@@ -79,14 +79,14 @@ class JobStore(Protocol):
     async def note_progress(self, worker_id: str, notes: Sequence[ProgressNote], now: datetime) -> None:
         """Store the notes of attempts that `worker_id` holds; others are dropped. Each job stands there once at most."""
 
-    async def lose_all(self, worker_id: str, now: datetime) -> int:
+    async def release_all(self, worker_id: str, now: datetime) -> int:
         """End the leases of all jobs that `worker_id` holds, as if they had run out: how many."""
 
 
 class DueStore(Protocol):
     """Jobs that somebody must look at again. Used by the one server that holds the due lease."""
 
-    async def lapse(self, now: datetime, limit: int) -> int:
+    async def expire_leases(self, now: datetime, limit: int) -> int:
         """End up to `limit` leases that have run out: the job is queued again, due at once, or has failed as POISON;
         return how many.
         """
@@ -113,7 +113,7 @@ class Published:
 
     job_id: UUID
     attempt: int
-    place: Place
+    position: RecordPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class DueJob:
     """
 
     dispatch: Dispatch
-    place: Place | None
+    position: RecordPosition | None
     due_time: datetime
     is_expired: bool = False
 
@@ -180,12 +180,12 @@ class FleetStore(Protocol):
 class Publisher(Protocol):
     """Tells workers that jobs wait."""
 
-    async def publish(self, dispatches: Sequence[Dispatch]) -> list[Place | None]:
+    async def publish(self, dispatches: Sequence[Dispatch]) -> list[RecordPosition | None]:
         """Write one record each; for each, where it lies, or None if the broker is not known to have it (acks=all).
         Never raises for the broker's sake.
         """
 
-    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, Log] | None:
+    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, PartitionState] | None:
         """Those of `partitions` of the type's topic that exist; None: the broker does not say."""
 
 

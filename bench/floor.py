@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import AsyncMongoClient
 
-from api_server.adapters.mongo_indexes import INDEXES
+from api_server.adapters.mongo.indexes import INDEXES
 from bench.results import Sample
 from bench.usage import Usage, since
 from bench.work import digest, text

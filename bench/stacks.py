@@ -14,7 +14,7 @@ MOST_FUNCTIONS = 25
 EVERYWHERE = 0.95
 """The share of samples from which on a function says nothing, for all is called from it."""
 PARTS = {
-    "service_runtime/structs": "Struct conversion",
+    "contract_runtime/structs": "Struct conversion",
     "service_runtime/validation": "validation",
     "protovalidate/": "validation",
     "structlog/": "logging",
@@ -26,6 +26,7 @@ PARTS = {
     "concurrent/futures/": "motor",
     "aiokafka/": "aiokafka",
     "grpc/": "gRPC, in Python",
+    "contract_runtime/": "runtime",
     "service_runtime/": "runtime",
     "api_server/": "our code",
     "worker_service/": "our code",

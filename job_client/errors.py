@@ -18,7 +18,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from service_runtime.errors import Violation as Violation  # noqa: PLC0414 - users have it from here
+from contract_runtime.errors import Violation as Violation  # noqa: PLC0414 - users have it from here
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 

@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from contract_runtime.structs import struct_to_dict
 from job_client.errors import CODES
 from jobs.v1 import job_pb2
-from service_runtime.structs import struct_to_dict
 
 
 class Status(StrEnum):

@@ -4,8 +4,8 @@ import re
 
 import grpc
 
+from contract_runtime.errors import Violation
 from job_client.errors import JobClientError, invalid_with
-from service_runtime.errors import Violation
 
 PASSING = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
+from contract_runtime.structs import StructError, fill_struct
 from job_client.errors import InvalidArgument, invalid
 from job_client.fields import (
     duration,
@@ -22,7 +23,6 @@ from job_client.fields import (
 )
 from jobs.v1 import job_pb2
 from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
-from service_runtime.structs import StructError, fill_struct
 
 MAX_BYTES = 2 * 1024 * 1024
 """Of one job as protobuf. A payload may have half of that, and all else that a server takes is much smaller."""

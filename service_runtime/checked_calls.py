@@ -15,10 +15,10 @@ from google.protobuf.message import DecodeError
 from google.rpc.code_pb2 import Code
 from grpc_status import rpc_status
 
+from contract_runtime.errors import ServiceError, invalid
+from contract_runtime.statuses import error_to_status
 from service_runtime.deadlines import Deadlines
-from service_runtime.errors import ServiceError, invalid
 from service_runtime.repeated_fields import repeated_field
-from service_runtime.statuses import error_to_status
 from service_runtime.validation import ContractValidator
 
 log = structlog.get_logger()

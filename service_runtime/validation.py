@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from buf.validate import validate_pb2
-from service_runtime.errors import InvalidArgument, Violation
+from contract_runtime.errors import InvalidArgument, Violation
 
 MAX_SHOWN_VALUE = 60
 """Characters of a wrong value that an error repeats."""

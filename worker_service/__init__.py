@@ -1,7 +1,7 @@
 """The worker service. Handlers of your own import what they need from here; see docs/howto/write-a-handler.md."""
 
-from worker_service.declare import handler
-from worker_service.job import InputError, Job, PermanentError, RetryAfter
-from worker_service.saying import progress
+from worker_service.handler_api.handler import handler
+from worker_service.handler_api.job import InputError, Job, PermanentError, RetryAfter
+from worker_service.handler_api.progress import progress
 
 __all__ = ["InputError", "Job", "PermanentError", "RetryAfter", "handler", "progress"]

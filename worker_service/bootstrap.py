@@ -16,29 +16,29 @@ from jobs.v1.worker_service_pb2 import DESCRIPTOR, GetStateRequest, StartRequest
 from jobs.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
 from service_runtime.server import GrpcServer
 from service_runtime.validation import ContractValidator
-from worker_service.api_client import ApiClient
-from worker_service.backoff import Backoff
-from worker_service.claims import Claimer
-from worker_service.committer import Committer
-from worker_service.consumer import JobConsumer, KafkaAddress
-from worker_service.control_servicer import CALL_SECONDS, WorkerControl
-from worker_service.executor import Executor
-from worker_service.fleet import FleetWish
-from worker_service.hand import Hand
-from worker_service.heartbeat import Heartbeat
-from worker_service.intake import Intake
-from worker_service.lanes import Lane
-from worker_service.membership import Membership
-from worker_service.offsets import OffsetTracker
-from worker_service.payloads import Payloads
-from worker_service.progress_board import ProgressBoard
-from worker_service.records import topic_of
-from worker_service.registry import HandlerSpec
-from worker_service.reporter import Reporter
-from worker_service.running import Runner
+from worker_service.api.backoff import Backoff
+from worker_service.api.client import ApiClient
+from worker_service.api.status_updates import StatusUpdates
+from worker_service.claiming.claimer import Claimer
+from worker_service.claiming.in_flight import InFlightJobs
+from worker_service.claiming.intake import Intake
+from worker_service.claiming.lanes import Lane
+from worker_service.control.heartbeat import Heartbeat
+from worker_service.control.membership import Membership
+from worker_service.control.servicer import CALL_SECONDS, WorkerControl
+from worker_service.execution.executor import Executor
+from worker_service.execution.payloads import Payloads
+from worker_service.execution.progress_board import ProgressBoard
+from worker_service.execution.runner import Runner
+from worker_service.handlers.registry import HandlerSpec
+from worker_service.kafka.committer import Committer
+from worker_service.kafka.consumer import JobConsumer, KafkaAddress
+from worker_service.kafka.offsets import OffsetTracker
+from worker_service.kafka.records import topic_of
+from worker_service.reporting.reporter import Reporter
 from worker_service.settings import WorkerSettings
-from worker_service.totals import Totals
-from worker_service.updates import StatusUpdates
+from worker_service.state.desired_fleet import DesiredFleet
+from worker_service.state.totals import Totals
 from worker_service.worker import Worker
 
 log = structlog.get_logger()
@@ -116,14 +116,14 @@ def build_worker(
     """All parts, each given what it needs, in the order of a job's way backwards."""
     claims_wake, pauses_wake, membership_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    def on_wish_change() -> None:
+    def on_desired_change() -> None:
         for lane in lanes.values():
-            lane.shut_out(wish.stopped_types)
+            lane.shut_out(desired.stopped_types)
         for wake in (claims_wake, pauses_wake, membership_wake):
             wake.set()
 
-    totals, hand, tracker = Totals(), Hand(), OffsetTracker()
-    wish = FleetWish(identity.name, on_wish_change)
+    totals, in_flight, tracker = Totals(), InFlightJobs(), OffsetTracker()
+    desired = DesiredFleet(identity.name, on_desired_change)
     board = ProgressBoard()
     limits: dict[str, int] = {
         "loop": settings.worker_concurrency,
@@ -139,16 +139,16 @@ def build_worker(
     validator = ContractValidator()
     validator.warm(DispatchRecord)
     updates = StatusUpdates(api)
-    reporter = Reporter(identity.worker_id, updates, hand, totals, Backoff())
+    reporter = Reporter(identity.worker_id, updates, in_flight, totals, Backoff())
     payloads = Payloads(api, Backoff)
-    runner = Runner(handlers, executor, payloads, board, report=reporter.put, leave=hand.leave)
+    runner = Runner(handlers, executor, payloads, board, report=reporter.put, leave=in_flight.leave)
     committer = Committer(tracker, Backoff())
     claimer = Claimer(
         identity.worker_id,
         updates,
         list(lanes.values()),
-        hand,
-        wish,
+        in_flight,
+        desired,
         totals,
         wake=claims_wake,
         backoff=Backoff(),
@@ -160,7 +160,9 @@ def build_worker(
     lanes_by_topic = {
         topic_of(job_type): lanes[handlers[job_type].lane] for job_type in settings.worker_job_types
     }
-    intake = Intake(lanes_by_topic, tracker, wish, claimer, hand, validator, totals, finish=committer.finish)
+    intake = Intake(
+        lanes_by_topic, tracker, desired, claimer, in_flight, validator, totals, finish=committer.finish
+    )
     consumer = JobConsumer(
         KafkaAddress(settings.kafka_bootstrap_servers, settings.kafka_group_id, identity.name),
         lanes_by_topic,
@@ -173,8 +175,8 @@ def build_worker(
     heartbeat = Heartbeat(
         identity,
         heartbeat_api,
-        hand,
-        wish,
+        in_flight,
+        desired,
         totals,
         claimer,
         board,
@@ -184,13 +186,13 @@ def build_worker(
     )
     return Worker(
         heartbeat=heartbeat,
-        membership=Membership(consumer, wish, server.set_serving, wake=membership_wake),
+        membership=Membership(consumer, desired, server.set_serving, wake=membership_wake),
         consumer=consumer,
         committer=committer,
         claimer=claimer,
         runner=runner,
         reporter=reporter,
-        hand=hand,
+        in_flight=in_flight,
         totals=totals,
         lanes=lanes,
         set_serving=server.set_serving,

@@ -13,11 +13,11 @@ from service_runtime.run import run_service
 from service_runtime.server import PortTaken
 from service_runtime.settings import WRONG_SETTINGS_STATUS, exit_with_wrong_settings
 from worker_service.bootstrap import run_worker
-from worker_service.ending import run_to_the_end
-from worker_service.registration import NameTaken
-from worker_service.registry import HandlerSpec, WrongHandlers, load_handlers
+from worker_service.control.registration import NameTaken
+from worker_service.default_name import NoFreeName, take_default_name
+from worker_service.execution.process_exit import run_and_exit
+from worker_service.handlers.registry import HandlerSpec, WrongHandlers, load_handlers
 from worker_service.settings import WorkerSettings
-from worker_service.slot import NoSlot, take_slot
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ def run(settings: WorkerSettings, number: int | None) -> int:
         return 0
 
     try:
-        return run_service(lambda stop: run_to_the_end(work(stop)))
+        return run_service(lambda stop: run_and_exit(work(stop)))
     except PortTaken as error:
         exit_with_wrong_settings(f"WORKER_HOST, WORKER_PORT: {error}")
 
@@ -54,8 +54,8 @@ def run(settings: WorkerSettings, number: int | None) -> int:
 def name_of_this_process() -> str:
     """A name that no other process of this host has. Ends the process with status 2 if none can be had."""
     try:
-        return take_slot(socket.gethostname())
-    except NoSlot as error:
+        return take_default_name(socket.gethostname())
+    except NoFreeName as error:
         exit_with_wrong_settings(
             f"WORKER_NAME: must be set here, or TMPDIR be a folder that can be written; no name can be chosen: {error}"
         )

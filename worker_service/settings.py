@@ -15,7 +15,7 @@ from service_runtime.settings import (
     ServiceSettings,
     check_ports,
 )
-from worker_service.slot import MAX_NAME
+from worker_service.default_name import MAX_NAME
 
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 MOST_JOB_TYPES = 256

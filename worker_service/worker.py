@@ -8,21 +8,21 @@ from typing import Any
 import structlog
 
 from service_runtime.log_values import repr_of
-from worker_service.claims import Claimer
-from worker_service.committer import Committer
-from worker_service.consumer import JobConsumer
-from worker_service.declare import RunIn
-from worker_service.hand import Claimed, Hand
-from worker_service.heartbeat import Heartbeat
-from worker_service.lanes import Lane
-from worker_service.membership import Membership
-from worker_service.outcome import Interrupted
-from worker_service.registration import NameTaken
-from worker_service.reporter import Reporter
-from worker_service.running import Runner
-from worker_service.slow_lanes import watch_waits
-from worker_service.stuck_lanes import watch_lanes
-from worker_service.totals import Totals
+from worker_service.claiming.claimer import Claimer
+from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.claiming.slow_lanes import watch_waits
+from worker_service.claiming.stuck_lanes import watch_lanes
+from worker_service.control.heartbeat import Heartbeat
+from worker_service.control.membership import Membership
+from worker_service.control.registration import NameTaken
+from worker_service.execution.outcome import Interrupted
+from worker_service.execution.runner import Runner
+from worker_service.handler_api.handler import RunIn
+from worker_service.kafka.committer import Committer
+from worker_service.kafka.consumer import JobConsumer
+from worker_service.reporting.reporter import Reporter
+from worker_service.state.totals import Totals
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class Worker:
     claimer: Claimer
     runner: Runner
     reporter: Reporter
-    hand: Hand
+    in_flight: InFlightJobs
     totals: Totals
     lanes: Mapping[str, Lane]
     set_serving: Callable[[bool], Awaitable[None]]
@@ -85,7 +85,7 @@ class Worker:
             log.error("part_failed", problem=repr_of(failure))
         # Whoever has this worker's name now has ended its claims: nobody waits for what its handlers still do.
         patience = 0.0 if isinstance(failure, NameTaken) else self.drain_timeout
-        log.info("draining", in_hand=len(self.hand.held), drain_timeout=patience)
+        log.info("draining", in_hand=len(self.in_flight.held), drain_timeout=patience)
         # Before any heartbeat says so: one that drains and has nothing in hand gives up its name.
         self.claimer.close()
         self.heartbeat.draining = True
@@ -106,7 +106,7 @@ class Worker:
         await self._hand_back({"thread"}, outcomes)
         await self._flush_reports()
         await _end([stopping, *others], OTHERS_END_SECONDS)
-        if not self.hand.held:
+        if not self.in_flight.held:
             # A heartbeat that names jobs would keep their leases, and this worker's name from its successor.
             await self.heartbeat.beat_for_the_last_time()
         log.info("drained", **asdict(self.totals))
@@ -119,14 +119,14 @@ class Worker:
 
     def _hand_back_unanswered_claims(self) -> None:
         """Such a job may be this worker's already, or become so by a claim that is still on its way."""
-        for claiming in list(self.hand.claiming.values()):
+        for claiming in list(self.in_flight.claiming.values()):
             claimed = Claimed(claiming.record, claiming.lane, claiming.record.attempt + 1)
-            self.hand.move_to_held(claimed)
+            self.in_flight.move_to_held(claimed)
             self.reporter.put(claimed, Interrupted())
 
     async def _empty_hand(self, patience: float, outcomes: Sequence[asyncio.Task[None]]) -> None:
         if not await self.runner.idle(patience):
-            log.warning("drain_timed_out", in_hand=len(self.hand.held))
+            log.warning("drain_timed_out", in_hand=len(self.in_flight.held))
             await self._hand_back({"loop", "process"}, outcomes)
         await self._flush_reports()
 
@@ -137,12 +137,12 @@ class Worker:
         """
         if not any(part.done() for part in outcomes):
             await self.runner.interrupt(modes)
-        elif self.hand.held:
-            log.error("jobs_left_to_be_lost", job_ids=list(self.hand.held))
+        elif self.in_flight.held:
+            log.error("jobs_left_to_be_lost", job_ids=list(self.in_flight.held))
 
     async def _flush_reports(self) -> None:
         if not await self.reporter.flush(REPORT_SECONDS):
-            log.error("reports_not_sent", job_ids=list(self.hand.held))
+            log.error("reports_not_sent", job_ids=list(self.in_flight.held))
 
 
 def _failure(part: asyncio.Task[None]) -> BaseException:

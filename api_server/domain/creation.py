@@ -10,8 +10,8 @@ from uuid_utils.compat import uuid7
 
 from api_server.domain.job import Job, Status
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
-from service_runtime.errors import invalid
-from service_runtime.value import value
+from contract_runtime.errors import invalid
+from contract_runtime.value import value
 
 DISPATCH_GRACE = timedelta(seconds=5)
 """A job that nobody has claimed or marked as published by then is published by the due loop. Behind a backlog it is longer."""

@@ -10,7 +10,7 @@ ServiceError
 ├── FleetTooLarge, AnswerTooLarge
 ├── Overloaded                            more waits to be stored than may wait
 ├── StoreUnavailable                      the database is out of reach
-└── InvalidArgument                       (service_runtime.errors)
+└── InvalidArgument                       (contract_runtime.errors)
 """
 
 from uuid import UUID
@@ -18,7 +18,7 @@ from uuid import UUID
 from google.rpc.code_pb2 import Code
 
 from api_server.domain.fleet import Worker
-from service_runtime.errors import ServiceError
+from contract_runtime.errors import ServiceError
 
 RETRY_DELAY = 1.0
 """Seconds after which a caller may try again when the database is out of reach."""

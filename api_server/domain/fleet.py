@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from service_runtime.errors import invalid
+from contract_runtime.errors import invalid
 
 MAX_STOPPED = 1000
 """Workers, and job types, that can be stopped by their names at a time: every heartbeat is answered with them all."""
@@ -57,15 +57,15 @@ class Fleet:
         match part:
             case OneWorker(name):
                 stopped = _with(self.stopped_workers, name, stopped=not consuming, field="part.worker")
-                wish = replace(self, stopped_workers=stopped)
+                desired = replace(self, stopped_workers=stopped)
             case OneType(job_type):
                 stopped = _with(self.stopped_types, job_type, stopped=not consuming, field="part.type")
-                wish = replace(self, stopped_types=stopped)
+                desired = replace(self, stopped_types=stopped)
             case None if consuming:
-                wish = Fleet(revision=self.revision)
+                desired = Fleet(revision=self.revision)
             case None:
-                wish = replace(self, consuming=False)
-        return self if wish == self else replace(wish, revision=self.revision + 1)
+                desired = replace(self, consuming=False)
+        return self if desired == self else replace(desired, revision=self.revision + 1)
 
 
 def _with(names: tuple[str, ...], name: str, *, stopped: bool, field: str) -> tuple[str, ...]:

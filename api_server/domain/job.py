@@ -10,7 +10,7 @@ from uuid import UUID
 
 from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LONE_LOSSES, Attempt, Failure, Outcome
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
-from service_runtime.value import value
+from contract_runtime.value import value
 
 
 class Status(StrEnum):

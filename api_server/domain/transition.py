@@ -11,7 +11,7 @@ from uuid import UUID
 
 from api_server.domain.attempt import Failure, Outcome
 from api_server.domain.job import Job, Status
-from service_runtime.value import value
+from contract_runtime.value import value
 
 NO_WORKER = ""
 

@@ -61,7 +61,7 @@ def end_solitude(job_id: UUID, worker_id: str, attempt: int, now: datetime, leas
     return Transition(job_id, _held_by(worker_id, attempt), change)
 
 
-def take(job_id: UUID, claim_id: str, now: datetime, lease: timedelta) -> Transition:
+def claim_unfenced(job_id: UUID, claim_id: str, now: datetime, lease: timedelta) -> Transition:
     """Somebody takes a queued job without a worker's name."""
     guard = Guard(WAITING, unexpired_at=now, startable_at=now)
     return Transition(job_id, guard, _start(NO_WORKER, now, lease), claim_id=claim_id)
@@ -97,7 +97,7 @@ def try_again(
     return Transition(job_id, guard, change, failure=failure, next_attempt_time=now + wait)
 
 
-def conclude(
+def complete_unfenced(
     job_id: UUID, status: Status, result: Mapping[str, Any] | None, failure: Failure | None, now: datetime
 ) -> Transition:
     """Somebody reports the outcome of a job that was taken without a worker's name."""
@@ -105,12 +105,12 @@ def conclude(
     return Transition(job_id, Guard(HELD, worker_id=NO_WORKER), change, result=result, failure=failure)
 
 
-def hand_back(job_id: UUID, worker_id: str, attempt: int, now: datetime) -> Transition:
+def release(job_id: UUID, worker_id: str, attempt: int, now: datetime) -> Transition:
     """The holder gives the job back unfinished; it is due for dispatch at once."""
     return Transition(job_id, _held_by(worker_id, attempt), _queue(now, Outcome.HANDED_BACK))
 
 
-def lapse(
+def expire_lease(
     job_id: UUID,
     worker_id: str,
     attempt: int,

@@ -12,13 +12,13 @@ from api_server.domain.attempt import Attempt, Failure
 from api_server.domain.errors import AnswerTooLarge
 from api_server.domain.fleet import Fleet, Worker
 from api_server.domain.job import Job, Status
-from api_server.domain.judgement import Taken
 from api_server.domain.listing import JobPage
+from api_server.domain.resolution import Applied
 from api_server.domain.retry import RetryPolicy
+from contract_runtime.errors import ServiceError
+from contract_runtime.statuses import error_to_status
+from contract_runtime.structs import fill_struct
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
-from service_runtime.errors import ServiceError
-from service_runtime.statuses import error_to_status
-from service_runtime.structs import fill_struct
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS_NUMBERS = {status: job_pb2.Job.Status.Value(status.value) for status in Status}
@@ -163,7 +163,7 @@ def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_se
     return response
 
 
-def outcome_message(outcome: Taken | ServiceError) -> job_service_pb2.UpdateOutcome:
+def outcome_message(outcome: Applied | ServiceError) -> job_service_pb2.UpdateOutcome:
     """To be copied, not changed: one may serve many jobs."""
     if isinstance(outcome, ServiceError):
         return job_service_pb2.UpdateOutcome(error=error_to_status(outcome))

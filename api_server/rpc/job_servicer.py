@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 from api_server.domain.errors import FleetTooLarge
-from api_server.fleet_service import FleetService
 from api_server.rpc import answers, page_token, requests
+from api_server.rpc.admission import Admission
 from api_server.rpc.off_loop import decoded, encoded
-from api_server.rpc.room import Room
-from api_server.service import JobService
+from api_server.services.fleet import FleetService
+from api_server.services.jobs import JobService
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
 SERVICE_NAME = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
@@ -39,7 +39,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._jobs = jobs
         self._fleet = fleet
         # Apart, so that new jobs never keep workers from reporting.
-        self._creates, self._updates = Room(), Room()
+        self._creates, self._updates = Admission(), Admission()
         # One is prepared while another is written; more would only hold up everybody's small calls.
         self._batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
         self._batch_gets, self._lists = (
@@ -84,14 +84,14 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
         key = requests.key_value(context.invocation_metadata())
         with self._updates.taken(request.ByteSize()):
-            job = await self._jobs.update(await decoded(requests.step, request), key)
+            job = await self._jobs.update(await decoded(requests.update, request), key)
         return await encoded(job)
 
     async def BatchUpdateStatus(
         self, request: job_service_pb2.BatchUpdateStatusRequest, context: Any
     ) -> job_service_pb2.BatchUpdateStatusResponse:
         with self._updates.taken(request.ByteSize()):
-            outcomes = await self._jobs.update_batch(await decoded(requests.steps, request))
+            outcomes = await self._jobs.update_batch(await decoded(requests.updates, request))
         return job_service_pb2.BatchUpdateStatusResponse(
             outcomes=[answers.outcome_message(outcome) for outcome in outcomes]
         )

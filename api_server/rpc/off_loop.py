@@ -7,8 +7,8 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from api_server.domain.job import Job
-from api_server.job_groups import LARGE, is_large
 from api_server.rpc.answers import job_message
+from api_server.services.job_groups import LARGE, is_large
 from jobs.v1 import job_pb2
 
 M = TypeVar("M", bound=Message)

@@ -6,7 +6,7 @@ import hashlib
 from uuid import UUID
 
 from api_server.domain.listing import JobFilter
-from service_runtime.errors import InvalidArgument, invalid
+from contract_runtime.errors import InvalidArgument, invalid
 
 _HASH_BYTES = 8
 

@@ -17,11 +17,11 @@ from api_server.domain.fleet import OneType, OneWorker, Part, WorkerIdentity, Wo
 from api_server.domain.job import ProgressNote, Status
 from api_server.domain.listing import JobFilter
 from api_server.domain.retry import DEFAULT_POLICY, FailureHint, RetryPolicy
-from api_server.domain.steps import UNEXPLAINED, Claim, Step, Token
-from api_server.service import IdempotencyKey
+from api_server.domain.status_update import UNEXPLAINED, Claim, StatusUpdate, Token
+from api_server.services.jobs import IdempotencyKey
+from contract_runtime.errors import InvalidArgument, Violation, invalid
+from contract_runtime.structs import StructError, struct_to_dict
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
-from service_runtime.errors import InvalidArgument, Violation, invalid
-from service_runtime.structs import StructError, struct_to_dict
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -104,31 +104,31 @@ def page_size(request: job_service_pb2.ListRequest) -> int:
     return min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
-def step(request: job_service_pb2.UpdateStatusRequest) -> Step:
+def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:
     """Raises InvalidArgument if the result is beyond its limits."""
-    ground: Claim | Token | None = None
+    guard: Claim | Token | None = None
     if request.HasField("claim"):
-        ground = Claim(
+        guard = Claim(
             request.claim.worker_id,
             request.claim.expected_attempt,
             request.claim.expected_type or None,
             request.claim.alone,
         )
     elif request.HasField("token"):
-        ground = Token(request.token.worker_id, request.token.attempt)
-    return Step(
+        guard = Token(request.token.worker_id, request.token.attempt)
+    return StatusUpdate(
         job_id=job_id(request.id),
         status=STATUSES[request.status],
-        ground=ground,
+        guard=guard,
         result=_object(request.result, "result") if request.HasField("result") else None,
         failure=_failure(request.error) if request.HasField("error") else None,
         hint=_hint(request.failure_hint) if request.HasField("failure_hint") else None,
     )
 
 
-def steps(request: job_service_pb2.BatchUpdateStatusRequest) -> list[Step | InvalidArgument]:
+def updates(request: job_service_pb2.BatchUpdateStatusRequest) -> list[StatusUpdate | InvalidArgument]:
     """Each item's step, or its own error."""
-    return [_or_error(step, item) for item in request.requests]
+    return [_or_error(update, item) for item in request.requests]
 
 
 def worker_identity(identity: worker_pb2.WorkerIdentity) -> WorkerIdentity:

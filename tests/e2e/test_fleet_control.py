@@ -61,7 +61,7 @@ def states(control: httpx.Client) -> dict[str, str]:
     }
 
 
-def wish(
+def desired(
     consuming: bool = True, workers: tuple[str, ...] = (), types: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     return {"consuming": consuming, "stoppedWorkers": list(workers), "stoppedTypes": list(types)}
@@ -83,7 +83,7 @@ def test_a_stopped_worker_takes_nothing_until_it_is_started_and_others_take_all(
 ) -> None:
     wait_for(lambda: takers(client) == {"worker-1", second_worker}, "both take jobs")
 
-    assert ask(control, "/stop", worker=second_worker) == wish(workers=(second_worker,))
+    assert ask(control, "/stop", worker=second_worker) == desired(workers=(second_worker,))
     expected = {"worker-1": "consuming", second_worker: "paused"}
     wait_for(lambda: states(control) == expected, "one says that it pauses")
     assert takers(client) == {"worker-1"}
@@ -93,7 +93,7 @@ def test_a_stopped_worker_takes_nothing_until_it_is_started_and_others_take_all(
     wait_for(lambda: states(control) == expected, "it pauses after a restart, too")
     assert takers(client) == {"worker-1"}
 
-    assert ask(control, "/start", worker=second_worker) == wish()
+    assert ask(control, "/start", worker=second_worker) == desired()
     wait_for(lambda: takers(client) == {"worker-1", second_worker}, "both take jobs again")
 
 
@@ -134,7 +134,7 @@ def test_what_waits_in_a_worker_that_is_stopped_goes_to_the_others(
 def test_a_stopped_type_waits_while_others_of_its_lane_go_on(
     client: httpx.Client, control: httpx.Client, gate: Gate
 ) -> None:
-    assert ask(control, "/stop", type="gated") == wish(types=("gated",))
+    assert ask(control, "/stop", type="gated") == desired(types=("gated",))
     waiting = [create(client, "gated", gate.payload)["id"] for _ in range(5)]
     # Of the same lane as the stopped type.
     broken = [create(client, "broken", {}, retryPolicy={"maxAttempts": 1})["id"] for _ in range(20)]
@@ -145,33 +145,33 @@ def test_a_stopped_type_waits_while_others_of_its_lane_go_on(
     assert control.get("/state").json()["stoppedTypes"] == ["gated"]
 
     gate.open()
-    assert ask(control, "/start", type="gated") == wish()
+    assert ask(control, "/start", type="gated") == desired()
     ended = [wait_until_ended(client, job_id) for job_id in waiting]
     assert {(job["status"], job["attempt"]) for job in ended} == {("completed", 1)}
 
 
 def test_a_type_is_taken_again_once_no_stop_holds_for_it(client: httpx.Client, control: httpx.Client) -> None:
-    assert ask(control, "/stop", type="compute") == wish(types=("compute",))
-    assert ask(control, "/stop", worker="worker-1") == wish(workers=("worker-1",), types=("compute",))
+    assert ask(control, "/stop", type="compute") == desired(types=("compute",))
+    assert ask(control, "/stop", worker="worker-1") == desired(workers=("worker-1",), types=("compute",))
     waiting = create(client, "compute", {"input": "x"})["id"]
 
-    assert ask(control, "/start", worker="worker-1") == wish(types=("compute",))
+    assert ask(control, "/start", worker="worker-1") == desired(types=("compute",))
     other = create(client, "data", {"records": []})["id"]
     wait_until_ended(client, other)
     assert get(client, waiting)["status"] == "queued"
 
-    assert ask(control, "/start", type="compute") == wish()
+    assert ask(control, "/start", type="compute") == desired()
     assert wait_until_ended(client, waiting)["status"] == "completed"
 
 
 def test_start_without_a_name_clears_every_stop(client: httpx.Client, control: httpx.Client) -> None:
     ask(control, "/stop", type="compute")
     ask(control, "/stop", worker="worker-1")
-    assert ask(control, "/stop") == wish(consuming=False, workers=("worker-1",), types=("compute",))
+    assert ask(control, "/stop") == desired(consuming=False, workers=("worker-1",), types=("compute",))
     waiting = create(client, "compute", {"input": "x"})["id"]
     assert states(control) == {"worker-1": "paused"}
 
-    assert ask(control, "/start") == wish()
+    assert ask(control, "/start") == desired()
 
     assert wait_until_ended(client, waiting)["status"] == "completed"
 
@@ -201,7 +201,7 @@ def test_a_stop_of_a_worker_that_nobody_knows_is_refused(stack: Stack, control: 
 
 
 def test_a_start_of_a_worker_that_nobody_knows_is_harmless(control: httpx.Client) -> None:
-    assert ask(control, "/start", worker=f"nobody-{uuid4().hex[:8]}") == wish()
+    assert ask(control, "/start", worker=f"nobody-{uuid4().hex[:8]}") == desired()
 
 
 @pytest.mark.parametrize("part", [{"worker": "worker-1", "type": "compute"}, {"worker": ""}, {"type": ""}])

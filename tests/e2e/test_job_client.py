@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from uuid_utils.compat import uuid7
 
+from contract_runtime.structs import MAX_BYTES, dict_to_struct
 from job_client import (
     ClientClosed,
     DeadlineExceeded,
@@ -24,7 +25,6 @@ from job_client import (
     Status,
 )
 from local_stack.stack import Stack
-from service_runtime.structs import MAX_BYTES, dict_to_struct
 from tests.conftest import UNWORKED
 from tests.gate import Gate
 

@@ -12,12 +12,12 @@ import grpc
 import httpx
 import pytest
 
+from contract_runtime.structs import dict_to_struct
 from job_client import JobClient
 from jobs.v1.job_service_pb2 import CreateRequest, GetRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
-from service_runtime.structs import dict_to_struct
 from tests.conftest import API_SERVER, WORKER
 from tests.e2e.jobs_api import create, jobs_client, wait_for
 from tests.e2e.rest import COMPUTE

@@ -24,23 +24,27 @@ class Point:
 
 
 POINTS: Mapping[str, Point] = {
-    "stored, not told": Point("api_server.adapters.mongo_jobs.MongoJobStore", "insert_all", "after"),
+    "stored, not told": Point("api_server.adapters.mongo.jobs.MongoJobStore", "insert_all", "after"),
     "several stored, not told": Point(
-        "api_server.adapters.mongo_jobs.MongoJobStore",
+        "api_server.adapters.mongo.jobs.MongoJobStore",
         "insert_all",
         "after",
         worth_it=lambda outcomes: len(outcomes) > 1,
     ),
-    "stored, not queued for Kafka": Point("api_server.dispatcher.QueuedDispatcher", "offer", "before"),
-    "queued for Kafka, not answered": Point("api_server.job_groups.JobGroups", "insert_all", "after"),
-    "answered, not published": Point(
-        "api_server.adapters.kafka_publisher.KafkaPublisher", "publish", "before"
+    "stored, not queued for Kafka": Point(
+        "api_server.dispatch.dispatcher.QueuedDispatcher", "offer", "before"
     ),
-    "published, not noted": Point("api_server.adapters.kafka_publisher.KafkaPublisher", "publish", "after"),
-    "published, not marked": Point("api_server.adapters.mongo_due.MongoDueStore", "mark_published", "before"),
-    "steps stored, not answered": Point("api_server.adapters.mongo_jobs.MongoJobStore", "apply", "after"),
+    "queued for Kafka, not answered": Point(
+        "api_server.services.job_groups.JobGroups", "insert_all", "after"
+    ),
+    "answered, not published": Point(
+        "api_server.adapters.kafka.publisher.KafkaPublisher", "publish", "before"
+    ),
+    "published, not noted": Point("api_server.adapters.kafka.publisher.KafkaPublisher", "publish", "after"),
+    "published, not marked": Point("api_server.adapters.mongo.due.MongoDueStore", "mark_published", "before"),
+    "steps stored, not answered": Point("api_server.adapters.mongo.jobs.MongoJobStore", "apply", "after"),
     "leases ended, not published": Point(
-        "api_server.adapters.mongo_due.MongoDueStore", "lapse", "after", worth_it=bool
+        "api_server.adapters.mongo.due.MongoDueStore", "expire_leases", "after", worth_it=bool
     ),
 }
 

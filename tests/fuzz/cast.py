@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from uuid_utils.compat import uuid7
 
+from contract_runtime.structs import dict_to_struct
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import (
     BatchUpdateStatusRequest,
@@ -20,7 +21,6 @@ from jobs.v1.job_service_pb2 import (
     UpdateStatusRequest,
 )
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
-from service_runtime.structs import dict_to_struct
 from tests.conftest import UNWORKED
 from tests.fuzz.examples import IDENTITY, IN_AN_HOUR
 from tests.fuzz.roles import NEW_IDS, PAGE_TOKEN, WORKER_ID, JobRole

@@ -9,8 +9,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from buf.validate import validate_pb2
-from service_runtime.errors import ERROR_DOMAIN
-from service_runtime.statuses import MAX_VIOLATIONS
+from contract_runtime.errors import ERROR_DOMAIN
+from contract_runtime.statuses import MAX_VIOLATIONS
 from tests.fuzz.calls import METHODS
 from tests.fuzz.documented import DOCUMENTED, GATEWAY
 

@@ -8,8 +8,8 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from contract_runtime.structs import dict_to_struct
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
-from service_runtime.structs import dict_to_struct
 from tests.conftest import UNWORKED
 from tests.fuzz.roles import (
     ABSENT_JOB,

@@ -9,8 +9,8 @@ import grpc
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from api_server.adapters.mongo_client import CODEC, RAW_CODEC
-from api_server.adapters.mongo_documents import decode_job
+from api_server.adapters.mongo.client import CODEC, RAW_CODEC
+from api_server.adapters.mongo.documents import decode_job
 from api_server.domain.job import Status
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import GetRequest, ListRequest

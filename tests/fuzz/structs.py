@@ -5,7 +5,7 @@ from collections.abc import Callable
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 from hypothesis import strategies as st
 
-from service_runtime.structs import MAX_BYTES, MAX_DEPTH
+from contract_runtime.structs import MAX_BYTES, MAX_DEPTH
 from tests.fuzz.texts import any_text, odd_text, some_number, some_text
 
 HANDLER_KEYS = ("input", "algorithm", "path", "transactions", "header", "records", "csv", "group_by")

@@ -13,11 +13,11 @@ from bson.raw_bson import RawBSONDocument
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 
-from api_server.adapters.mongo_client import CODEC, RAW_CODEC
+from api_server.adapters.mongo.client import CODEC, RAW_CODEC
 from api_server.domain.errors import JobIdTaken, JobNotFound, StoreUnavailable
+from contract_runtime.errors import InvalidArgument, ServiceError, Violation, invalid
+from contract_runtime.statuses import error_to_status
 from jobs.v1 import job_pb2, job_service_pb2
-from service_runtime.errors import InvalidArgument, ServiceError, Violation, invalid
-from service_runtime.statuses import error_to_status
 from tests.fuzz.calls import METHODS, SERVICES, NativeCall, RestCall
 from tests.fuzz.jobs import job_faults
 from tests.fuzz.judging import faults, told_of

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.json_format import ParseError
 from google.protobuf.message import DecodeError
 
+from contract_runtime.structs import dict_to_struct
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import (
     CreateRequest,
@@ -23,7 +24,6 @@ from jobs.v1.job_service_pb2 import (
 )
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from jobs.v1.worker_pb2 import WorkerIdentity
-from service_runtime.structs import dict_to_struct
 from tests.conftest import UNWORKED
 from tests.fuzz.calls import Call, NativeCall
 from tests.fuzz.cast import Casting

@@ -14,12 +14,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from api_server.domain.errors import StoreUnavailable
+from contract_runtime.errors import ServiceError
+from contract_runtime.structs import dict_to_struct
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from service_runtime import checked_calls
-from service_runtime.errors import ServiceError
 from service_runtime.health_probe import is_serving
 from service_runtime.server import MAX_RECEIVE_BYTES, GrpcServer, PortTaken
-from service_runtime.structs import dict_to_struct
 from service_runtime.validation import ContractValidator
 from tests.e2e.jobs_api import wait_for
 

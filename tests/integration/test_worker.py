@@ -15,12 +15,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from contract_runtime.structs import dict_to_struct
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from local_stack.stack import Stack
-from service_runtime.structs import dict_to_struct
 from tests.e2e.jobs_api import create, get, jobs_client, wait_for, wait_until_ended
 from tests.gate import Gate
-from worker_service.waiting import FULL_RECORDS
+from worker_service.claiming.backlog import FULL_RECORDS
 
 GROUP = "job-workers"
 

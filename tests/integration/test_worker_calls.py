@@ -9,27 +9,27 @@ import httpx
 import pytest
 from google.rpc.code_pb2 import Code
 
+from contract_runtime.structs import dict_to_struct
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import Claim, Token, UpdateStatusRequest
 from jobs.v1.worker_pb2 import Fleet
 from local_stack.stack import Stack
-from service_runtime.structs import dict_to_struct
 from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import create, get, jobs_client
-from worker_service.api_client import ApiClient
-from worker_service.backoff import Backoff
-from worker_service.claims import Claimer
-from worker_service.fleet import FleetWish
-from worker_service.hand import Claimed, Hand
-from worker_service.lanes import Lane
-from worker_service.offsets import OffsetTracker, Partition, Ticket
-from worker_service.outcome import Failed, Interrupted, Outcome, Succeeded
-from worker_service.records import topic_of
-from worker_service.reporter import Reporter
-from worker_service.totals import Totals
-from worker_service.updates import StatusUpdates
-from worker_service.waiting import Waiting
+from worker_service.api.backoff import Backoff
+from worker_service.api.client import ApiClient
+from worker_service.api.status_updates import StatusUpdates
+from worker_service.claiming.backlog import WaitingRecord
+from worker_service.claiming.claimer import Claimer
+from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.execution.outcome import Failed, Interrupted, Outcome, Succeeded
+from worker_service.kafka.offsets import OffsetTracker, Partition, Ticket
+from worker_service.kafka.records import topic_of
+from worker_service.reporting.reporter import Reporter
+from worker_service.state.desired_fleet import DesiredFleet
+from worker_service.state.totals import Totals
 
 WORKER_ID = "test/1"
 PARTITION = Partition(topic_of(UNWORKED), 0)
@@ -92,8 +92,8 @@ class Reports:
 
     def __init__(self, api: ApiClient) -> None:
         self._updates = StatusUpdates(api)
-        self.hand, self.totals = Hand(), Totals()
-        self.reporter = Reporter(WORKER_ID, self._updates, self.hand, self.totals, Backoff())
+        self.in_flight, self.totals = InFlightJobs(), Totals()
+        self.reporter = Reporter(WORKER_ID, self._updates, self.in_flight, self.totals, Backoff())
         self.lane = Lane(10, on_work=lambda: None, on_full_change=lambda: None)
 
     async def claim(self, job_id: str) -> Claimed:
@@ -102,14 +102,14 @@ class Reports:
         assert outcome.accepted.attempt == 1
         claimed = Claimed(DispatchRecord(id=job_id, type=UNWORKED), self.lane, 1)
         self.lane.hold()
-        self.hand.held[job_id] = claimed
+        self.in_flight.held[job_id] = claimed
         return claimed
 
     async def end(self, job_id: str, outcome: Outcome) -> None:
         self.reporter.put(await self.claim(job_id), outcome)
         assert await self.reporter.flush(10)
-        assert self.hand.held == {}
-        assert self.lane.room == 10
+        assert self.in_flight.held == {}
+        assert self.lane.capacity == 10
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ async def test_a_result_that_the_server_refuses_fails_its_job_with_a_reason(
 async def test_a_superseded_report_is_dropped_and_counted(reports: Reports, client: httpx.Client) -> None:
     job_id = new_job(client)
     claimed = await reports.claim(job_id)
-    reports.hand.held[job_id] = stale = Claimed(claimed.record, claimed.lane, attempt=2)
+    reports.in_flight.held[job_id] = stale = Claimed(claimed.record, claimed.lane, attempt=2)
 
     reports.reporter.put(stale, Succeeded(dict_to_struct({})))
 
@@ -190,17 +190,17 @@ class Claims:
         self._tracker.assign(PARTITION)
         self._offset = -1
         wake = asyncio.Event()
-        wish = FleetWish("test", wake.set)
-        wish.hear(Fleet(consuming=True, revision=1))
-        self.hand, self.finished = Hand(), list[int]()
+        desired = DesiredFleet("test", wake.set)
+        desired.hear(Fleet(consuming=True, revision=1))
+        self.in_flight, self.finished = InFlightJobs(), list[int]()
         self.started, self.given_up = list[Claimed](), list[Claimed]()
         self.lane = Lane(10, on_work=wake.set, on_full_change=lambda: None)
         self.claimer = Claimer(
             WORKER_ID,
             StatusUpdates(api),
             [self.lane],
-            self.hand,
-            wish,
+            self.in_flight,
+            desired,
             Totals(),
             wake=wake,
             backoff=Backoff(),
@@ -212,7 +212,7 @@ class Claims:
 
     def _give_up(self, claimed: Claimed) -> None:
         self.given_up.append(claimed)
-        self.hand.leave(claimed)
+        self.in_flight.leave(claimed)
 
     async def poll(self, job_id: str, *attempts: int) -> None:
         """Records of a job come in, the first one at offset 0; returns when they are done with, as far as they can be."""
@@ -221,7 +221,7 @@ class Claims:
             ticket = self._tracker.begin(PARTITION, self._offset)
             assert ticket is not None
             record = DispatchRecord(id=job_id, type=UNWORKED, attempt=attempt)
-            self.lane.add(Waiting(record, ticket, 1))
+            self.lane.add(WaitingRecord(record, ticket, 1))
         await asyncio.sleep(0)  # the claimer wakes up
         assert await self.claimer.quiet(10)
 
@@ -290,9 +290,11 @@ async def test_a_later_record_whose_partition_is_taken_away_is_left_to_others(
     job_id = new_job(client)
     await claims.poll(job_id, 0)
     ticket = Ticket(PARTITION, 1, 1)
-    claims.hand.add_successor(Waiting(DispatchRecord(id=job_id, type=UNWORKED, attempt=1), ticket, 1))
+    claims.in_flight.add_successor(
+        WaitingRecord(DispatchRecord(id=job_id, type=UNWORKED, attempt=1), ticket, 1)
+    )
 
-    claims.hand.drop_successors({PARTITION})
-    claims.hand.leave(claims.started[0])
+    claims.in_flight.drop_successors({PARTITION})
+    claims.in_flight.leave(claims.started[0])
 
     assert claims.lane.take() is None

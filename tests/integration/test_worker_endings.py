@@ -22,7 +22,7 @@ from tests.e2e.jobs_api import (
 )
 from tests.gate import Gate
 from tests.worker_process import WorkerProcess, worker_processes
-from worker_service.consumer import CLOSE_SECONDS
+from worker_service.kafka.consumer import CLOSE_SECONDS
 from worker_service.worker import CLAIM_SECONDS
 
 NUMBER = 3
@@ -30,7 +30,7 @@ END_DEADLINE = 60.0
 LONG_DRAIN = 24.0
 SOON_HOPELESS = """
 import sys
-from worker_service import watchdog
+from worker_service.kafka import watchdog
 watchdog.HOPELESS_SECONDS = 6.0
 from worker_service.__main__ import main
 sys.exit(main())
@@ -39,7 +39,7 @@ sys.exit(main())
 
 ENDS_OF_AN_OUTCOME = """
 import sys
-from worker_service import reporter
+from worker_service.reporting import reporter
 make_error = reporter._job_error
 
 def job_error(reason, message):

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
-from api_server.domain.records import Log, Place
+from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.ports import DueJob, Published
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,21 +46,21 @@ class FakePublisher:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def publish(self, dispatches: Sequence[Dispatch]) -> list[Place | None]:
+    async def publish(self, dispatches: Sequence[Dispatch]) -> list[RecordPosition | None]:
         await self.gate.wait()
         self.batches.append(len(dispatches))
         return [None if self.refuses(dispatch) else self._written(dispatch) for dispatch in dispatches]
 
-    def _written(self, dispatch: Dispatch) -> Place:
+    def _written(self, dispatch: Dispatch) -> RecordPosition:
         self.published.append(dispatch)
         self.ends[dispatch.type] += 1
-        return Place(0, self.ends[dispatch.type] - 1, time=0)
+        return RecordPosition(0, self.ends[dispatch.type] - 1, time=0)
 
-    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, Log] | None:
+    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, PartitionState] | None:
         self.asked.append((job_type, set(partitions)))
         if not self.tells_logs:
             return None
-        return {0: Log(self.committed.get(job_type), 0, self.ends[job_type], first_time=0)}
+        return {0: PartitionState(self.committed.get(job_type), 0, self.ends[job_type], first_time=0)}
 
 
 class FakeDueStore:
@@ -75,7 +75,7 @@ class FakeDueStore:
         self.keeps_expired = False
         self.reachable = True
 
-    async def lapse(self, _now: datetime, limit: int) -> int:
+    async def expire_leases(self, _now: datetime, limit: int) -> int:
         count = min(limit, self.expired)
         self.expired -= count
         return count

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from jobs.v1.job_service_pb2 import DESCRIPTOR
-from worker_service.api_client import ApiClient
+from worker_service.api.client import ApiClient
 
 SERVICE = DESCRIPTOR.services_by_name["JobService"]
 Call = Callable[[Any, Any], Awaitable[Message]]

@@ -10,8 +10,8 @@ from google.protobuf.json_format import MessageToDict
 from api_server.domain.attempt import Attempt, Failure, Outcome
 from api_server.domain.errors import AnswerTooLarge
 from api_server.domain.job import Job, Progress, Status
-from api_server.domain.judgement import Taken
 from api_server.domain.listing import JobPage
+from api_server.domain.resolution import Applied
 from api_server.domain.retry import RetryPolicy
 from api_server.rpc.answers import (
     MAX_ANSWER_BYTES,
@@ -21,8 +21,8 @@ from api_server.rpc.answers import (
     list_message,
     outcome_message,
 )
+from contract_runtime.structs import MAX_BYTES
 from jobs.v1 import job_pb2
-from service_runtime.structs import MAX_BYTES
 
 ID = UUID("0198f0a0-0000-7000-8000-000000000001")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -123,7 +123,7 @@ def test_a_policy_of_zeros_is_shown_as_it_is() -> None:
 
 
 def test_a_report_that_was_accepted_says_what_came_of_it() -> None:
-    accepted = outcome_message(Taken(Status.QUEUED, 3)).accepted
+    accepted = outcome_message(Applied(Status.QUEUED, 3)).accepted
     assert (accepted.status, accepted.attempt) == (job_pb2.Job.queued, 3)
 
 

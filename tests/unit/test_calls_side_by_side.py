@@ -10,18 +10,19 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import Fleet
 from tests.unit.job_service_fake import api_of
-from worker_service import claims, reporter
-from worker_service.backoff import Backoff
-from worker_service.claims import Claimer
-from worker_service.fleet import FleetWish
-from worker_service.hand import Claimed, Hand
-from worker_service.lanes import Lane
-from worker_service.offsets import Partition, Ticket
-from worker_service.outcome import Interrupted
-from worker_service.reporter import Reporter
-from worker_service.totals import Totals
-from worker_service.updates import StatusUpdates
-from worker_service.waiting import Waiting
+from worker_service.api.backoff import Backoff
+from worker_service.api.status_updates import StatusUpdates
+from worker_service.claiming import claimer as claims
+from worker_service.claiming.backlog import WaitingRecord
+from worker_service.claiming.claimer import Claimer
+from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.execution.outcome import Interrupted
+from worker_service.kafka.offsets import Partition, Ticket
+from worker_service.reporting import reporter
+from worker_service.reporting.reporter import Reporter
+from worker_service.state.desired_fleet import DesiredFleet
+from worker_service.state.totals import Totals
 
 DEADLINE = 20.0
 BUSY = 14
@@ -37,7 +38,7 @@ class Calls:
         self.answers = asyncio.Semaphore(0)
         self.busy_for: set[str] = set()
         self.started: list[str] = []
-        self.hand = Hand()
+        self.in_flight = InFlightJobs()
         self._numbers = iter(range(10**6))
 
     async def update(self, request: Any, _context: Any) -> BatchUpdateStatusResponse:
@@ -51,16 +52,16 @@ class Calls:
 
     def wire(self, updates: StatusUpdates) -> None:
         wake = asyncio.Event()
-        wish = FleetWish("test", wake.set)
-        wish.hear(Fleet(consuming=True, revision=1))
+        desired = DesiredFleet("test", wake.set)
+        desired.hear(Fleet(consuming=True, revision=1))
         self.lane = Lane(PLENTY, on_work=wake.set, on_full_change=lambda: None)
-        self.reporter = Reporter("test/1", updates, self.hand, Totals(), Backoff())
+        self.reporter = Reporter("test/1", updates, self.in_flight, Totals(), Backoff())
         self.claimer = Claimer(
             "test/1",
             updates,
             [self.lane],
-            self.hand,
-            wish,
+            self.in_flight,
+            desired,
             Totals(),
             wake=wake,
             backoff=Backoff(),
@@ -75,13 +76,13 @@ class Calls:
         for _ in range(jobs):
             number = next(self._numbers)
             record = DispatchRecord(id=f"job-{number}", type="compute")
-            self.lane.add(Waiting(record, Ticket(Partition("jobs.compute", 0), 1, number), 1))
+            self.lane.add(WaitingRecord(record, Ticket(Partition("jobs.compute", 0), 1, number), 1))
 
     def report(self, jobs: int) -> None:
         """So many jobs have ended at once."""
         for _ in range(jobs):
             record = DispatchRecord(id=f"job-{next(self._numbers)}", type="compute")
-            claimed = self.hand.held[record.id] = Claimed(record, self.lane, 1)
+            claimed = self.in_flight.held[record.id] = Claimed(record, self.lane, 1)
             self.lane.hold()
             self.reporter.put(claimed, Interrupted())
 
@@ -199,9 +200,9 @@ async def test_reports_are_flushed_when_all_calls_have_been_answered(calls: Call
     calls.report(reporter.WORTH_A_CALL)
     await calls.are(1, reporter.WORTH_A_CALL)
     calls.answer(1)
-    await until(lambda: len(calls.hand.held) <= reporter.WORTH_A_CALL)
+    await until(lambda: len(calls.in_flight.held) <= reporter.WORTH_A_CALL)
 
     assert not await calls.reporter.flush(0.05)
     calls.answer(1)
     assert await calls.reporter.flush(DEADLINE)
-    assert calls.hand.held == {}
+    assert calls.in_flight.held == {}

@@ -12,15 +12,15 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import Fleet
 from tests.unit.job_service_fake import api_of
-from worker_service.backoff import Backoff
-from worker_service.claims import Claimer
-from worker_service.fleet import FleetWish
-from worker_service.hand import Claimed, Hand
-from worker_service.lanes import Lane
-from worker_service.offsets import Partition, Ticket
-from worker_service.totals import Totals
-from worker_service.updates import StatusUpdates
-from worker_service.waiting import Waiting
+from worker_service.api.backoff import Backoff
+from worker_service.api.status_updates import StatusUpdates
+from worker_service.claiming.backlog import WaitingRecord
+from worker_service.claiming.claimer import Claimer
+from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.kafka.offsets import Partition, Ticket
+from worker_service.state.desired_fleet import DesiredFleet
+from worker_service.state.totals import Totals
 
 DEADLINE = 20.0
 
@@ -53,16 +53,16 @@ class Claims:
         self.lane = Lane(100, on_work=wake.set, on_full_change=lambda: None)
 
         def on_change() -> None:
-            self.lane.shut_out(self.wish.stopped_types)
+            self.lane.shut_out(self.desired.stopped_types)
             wake.set()
 
-        self.wish = FleetWish("test", on_change)
+        self.desired = DesiredFleet("test", on_change)
         self.claimer = Claimer(
             "test/1",
             updates,
             [self.lane],
-            Hand(),
-            self.wish,
+            InFlightJobs(),
+            self.desired,
             Totals(),
             wake=wake,
             backoff=Backoff(),
@@ -77,7 +77,7 @@ class Claims:
 
     def add(self, job_id: str, job_type: str) -> None:
         ticket = Ticket(Partition(f"jobs.{job_type}", 0), 1, len(job_id))
-        self.lane.add(Waiting(DispatchRecord(id=job_id, type=job_type), ticket, 1))
+        self.lane.add(WaitingRecord(DispatchRecord(id=job_id, type=job_type), ticket, 1))
 
     async def starts(self, *job_ids: str) -> None:
         async with asyncio.timeout(DEADLINE):
@@ -99,26 +99,26 @@ async def claims() -> AsyncIterator[Claims]:
 
 
 async def test_a_stopped_type_waits_and_is_claimed_when_it_may_go_on(claims: Claims) -> None:
-    claims.wish.hear(Fleet(consuming=True, revision=1, stopped_types=["data"]))
+    claims.desired.hear(Fleet(consuming=True, revision=1, stopped_types=["data"]))
     claims.answer.release()
     claims.add("first", "data")
     claims.add("second", "compute")
     await claims.starts("second")
 
     claims.answer.release()
-    claims.wish.hear(Fleet(consuming=True, revision=2))
+    claims.desired.hear(Fleet(consuming=True, revision=2))
     await claims.starts("second", "first")
 
 
 async def test_a_stop_of_a_type_is_followed_once_its_claims_have_ended_whatever_others_go_on(
     claims: Claims,
 ) -> None:
-    claims.wish.hear(Fleet(consuming=True, revision=1))
+    claims.desired.hear(Fleet(consuming=True, revision=1))
     claims.add("data", "data")
     async with asyncio.timeout(DEADLINE):
         await claims.asked.wait()
 
-    claims.wish.hear(Fleet(consuming=True, revision=2, stopped_types=["data"]))
+    claims.desired.hear(Fleet(consuming=True, revision=2, stopped_types=["data"]))
     claims.add("compute", "compute")
     following = asyncio.create_task(claims.claimer.follows_wish(DEADLINE))
     assert not await claims.claimer.follows_wish(0.2)
@@ -131,12 +131,12 @@ async def test_a_stop_of_a_type_is_followed_once_its_claims_have_ended_whatever_
 
 
 async def test_a_stop_of_all_is_followed_once_all_claims_have_ended(claims: Claims) -> None:
-    claims.wish.hear(Fleet(consuming=True, revision=1))
+    claims.desired.hear(Fleet(consuming=True, revision=1))
     claims.add("compute", "compute")
     async with asyncio.timeout(DEADLINE):
         await claims.asked.wait()
 
-    claims.wish.hear(Fleet(consuming=True, revision=2, stopped_workers=["test"]))
+    claims.desired.hear(Fleet(consuming=True, revision=2, stopped_workers=["test"]))
     assert not await claims.claimer.follows_wish(0.2)
 
     claims.answer.release()
@@ -150,13 +150,13 @@ async def test_a_job_of_which_the_server_knows_a_stop_waits_here_until_the_wish_
     claims: Claims, reason: str, others: bool
 ) -> None:
     claims.stopped = {"data": reason}
-    claims.wish.hear(Fleet(consuming=True, revision=1))
+    claims.desired.hear(Fleet(consuming=True, revision=1))
     claims.answer.release()
     claims.add("d", "data")
     async with asyncio.timeout(DEADLINE):
-        while claims.wish.allows("data"):
+        while claims.desired.allows("data"):
             await asyncio.sleep(0.01)
-    assert claims.wish.allows("compute") is others
+    assert claims.desired.allows("compute") is others
     for _ in range(10):
         claims.answer.release()
     claims.add("cc", "compute")
@@ -166,6 +166,6 @@ async def test_a_job_of_which_the_server_knows_a_stop_waits_here_until_the_wish_
 
     # The stop is over, or it was an answer from before the stop: then the claim is refused once more.
     claims.stopped = {}
-    claims.wish.hear(Fleet(consuming=True, revision=1))
+    claims.desired.hear(Fleet(consuming=True, revision=1))
     await claims.starts(*(["cc", "d"] if others else ["d", "cc"]))
     assert sorted(claims.finished) == [1, 2]

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from worker_service.backoff import Backoff
-from worker_service.committer import Committer
-from worker_service.offsets import OffsetTracker, Partition
+from worker_service.api.backoff import Backoff
+from worker_service.kafka.committer import Committer
+from worker_service.kafka.offsets import OffsetTracker, Partition
 
 DEADLINE = 20.0
 PARTITION = Partition("jobs.compute", 0)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.dispatch_queue import OVERHEAD_BYTES, DispatchQueue
+from api_server.dispatch.queue import OVERHEAD_BYTES, DispatchQueue
 from api_server.domain.job import Dispatch
 from api_server.domain.payload_size import MAX_TRAVELLING_BYTES
 from tests.unit.dispatch_fakes import NOW, make_dispatch

@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.adapters.dispatch_record import encode
+from api_server.adapters.kafka.dispatch_record import encode
 from api_server.domain.payload_size import MAX_TRAVELLING_BYTES, least_bytes
+from contract_runtime.structs import dict_to_struct, struct_to_dict
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from service_runtime.structs import dict_to_struct, struct_to_dict
 from service_runtime.validation import ContractValidator
 from tests.unit.dispatch_fakes import make_dispatch
 

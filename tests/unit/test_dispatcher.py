@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from api_server import dispatcher as dispatcher_module
-from api_server.dispatcher import QueuedDispatcher
+from api_server.dispatch import dispatcher as dispatcher_module
+from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.creation import DISPATCH_GRACE
-from api_server.domain.records import Place
+from api_server.domain.record_positions import RecordPosition
 from tests.unit.dispatch_fakes import NOW, FakeDueStore, FakePublisher, FixedClock, ids, make_dispatch
 
 SOON, LATER = NOW + dispatcher_module.MARK_BEFORE, NOW + timedelta(hours=1)
@@ -95,7 +95,7 @@ async def test_a_job_claimed_before_it_is_marked_costs_no_write() -> None:
     async with running(publisher, store) as dispatcher:
         job = make_dispatch()
         dispatcher.offer(job, LATER)
-        await until(lambda: job.job_id in dispatcher._unclaimed)
+        await until(lambda: job.job_id in dispatcher._published)
         dispatcher.claimed([job.job_id])
     assert store.statements == 0
 
@@ -119,7 +119,7 @@ async def test_a_job_withdrawn_costs_no_write_and_others_their_own() -> None:
         first, published, queued = (make_dispatch() for _ in range(3))
         for job in (first, published):
             dispatcher.offer(job, LATER)
-        await until(lambda: published.job_id in dispatcher._unclaimed)
+        await until(lambda: published.job_id in dispatcher._published)
         publisher.gate.clear()
         dispatcher.offer(make_dispatch(), LATER)
         await until(lambda: bool(dispatcher._in_flight))
@@ -139,7 +139,9 @@ async def test_unclaimed_jobs_that_are_soon_due_are_marked_with_their_attempt_in
         dispatcher.offer(make_dispatch(), LATER)
         await until(lambda: len(store.marked) == 20)
     assert ids(store.marked[:20]) == [(job.job_id, job.attempt) for job in jobs]
-    assert [each.place for each in store.marked[:20]] == [Place(0, offset, 0) for offset in range(20)]
+    assert [each.position for each in store.marked[:20]] == [
+        RecordPosition(0, offset, 0) for offset in range(20)
+    ]
     assert store.statements == 2  # the other one is marked when the server stops
 
 
@@ -151,7 +153,7 @@ async def test_of_too_many_unclaimed_jobs_the_oldest_are_marked_before_they_are_
             dispatcher.offer(job, LATER)
         await until(lambda: len(store.marked) == 2)
         assert ids(store.marked) == [(job.job_id, 0) for job in jobs[:2]]
-        assert len(dispatcher._unclaimed) == 3
+        assert len(dispatcher._published) == 3
 
 
 async def test_the_more_jobs_are_unclaimed_the_later_a_new_one_is_due(
@@ -165,7 +167,7 @@ async def test_the_more_jobs_are_unclaimed_the_later_a_new_one_is_due(
         for job in jobs[:10]:
             dispatcher.offer(job, LATER)
         assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=10)
-        await until(lambda: len(dispatcher._unclaimed) == 10)
+        await until(lambda: len(dispatcher._published) == 10)
         assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=10)
         for job in [*jobs[10:], make_dispatch()]:
             dispatcher.offer(job, LATER)

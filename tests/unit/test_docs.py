@@ -8,8 +8,8 @@ from google.rpc.code_pb2 import Code
 
 from api_server.domain import errors
 from api_server.settings import ApiServerSettings
+from contract_runtime.errors import ServiceError
 from local_stack.settings import StackSettings
-from service_runtime.errors import ServiceError
 from service_runtime.settings import ServiceSettings
 from worker_service.settings import WorkerSettings
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_server.domain.errors import StoreUnavailable
-from api_server.domain.records import Log, Place
-from api_server.due_scans import BATCH, MAX_LAPSE_BATCHES, REST, DueScan, LapseScan, plan
+from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.ports import DueJob, Published
-from api_server.tenure import LEASE_SECONDS, MAX_SILENCE, Leadership, Tenure
+from api_server.recovery.due_scans import BATCH, MAX_LAPSE_BATCHES, REST, DueScan, LeaseExpiryScan, plan
+from api_server.recovery.leadership import LEASE_SECONDS, MAX_SILENCE, Leadership, UnbrokenTime
 from tests.unit.dispatch_fakes import NOW, FakeDueStore, FakeLease, FakePublisher, ids, make_dispatch
 
 
@@ -25,8 +25,10 @@ class Time:
         return self.now
 
 
-def due(place: Place | None = None, job_type: str = "compute", due_time: datetime = NOW) -> DueJob:
-    return DueJob(make_dispatch(job_type=job_type), place, due_time)
+def due(
+    position: RecordPosition | None = None, job_type: str = "compute", due_time: datetime = NOW
+) -> DueJob:
+    return DueJob(make_dispatch(job_type=job_type), position, due_time)
 
 
 # --- Lapses ---
@@ -35,21 +37,21 @@ def due(place: Place | None = None, job_type: str = "compute", due_time: datetim
 async def test_leases_are_ended_only_after_one_unbroken_lease() -> None:
     store, unbroken = FakeDueStore(), [None, 0.0, 14.9, 15.0]
     store.expired = 3
-    scan = LapseScan(store, lambda: unbroken.pop(0), lambda: 60.0, job_lease=15.0)
+    scan = LeaseExpiryScan(store, lambda: unbroken.pop(0), lambda: 60.0, job_lease=15.0)
     assert [await scan.run_once(NOW) for _ in range(4)] == [0, 0, 0, 3]
 
 
 async def test_after_a_jump_of_the_databases_time_no_lease_is_ended_for_one_lease() -> None:
     store, steady = FakeDueStore(), [0.0, 14.9, 15.0]
     store.expired = 3
-    scan = LapseScan(store, lambda: 60.0, lambda: steady.pop(0), job_lease=15.0)
+    scan = LeaseExpiryScan(store, lambda: 60.0, lambda: steady.pop(0), job_lease=15.0)
     assert [await scan.run_once(NOW) for _ in range(3)] == [0, 0, 3]
 
 
 async def test_one_pass_ends_many_leases_but_not_without_end() -> None:
     store = FakeDueStore()
     store.expired = BATCH * MAX_LAPSE_BATCHES + 1
-    scan = LapseScan(store, lambda: 60.0, lambda: 60.0, job_lease=15.0)
+    scan = LeaseExpiryScan(store, lambda: 60.0, lambda: 60.0, job_lease=15.0)
     assert await scan.run_once(NOW) == BATCH * MAX_LAPSE_BATCHES
     assert await scan.run_once(NOW) == 1
 
@@ -58,47 +60,47 @@ async def test_one_pass_ends_many_leases_but_not_without_end() -> None:
 
 
 def test_a_tenure_counts_from_the_first_prolongation_without_a_gap() -> None:
-    tenure = Tenure()
-    assert tenure.seconds(0.0) is None
+    unbroken = UnbrokenTime()
+    assert unbroken.seconds(0.0) is None
     for second in range(10):
-        tenure.prolonged(float(second))
-    assert tenure.seconds(9.5) == 9.5
+        unbroken.prolonged(float(second))
+    assert unbroken.seconds(9.5) == 9.5
 
 
 def test_a_gap_ends_a_tenure_and_the_count_begins_anew() -> None:
-    tenure = Tenure()
-    tenure.prolonged(0.0)
-    tenure.prolonged(MAX_SILENCE)
-    assert tenure.seconds(2 * MAX_SILENCE + 0.1) is None
-    tenure.prolonged(2 * MAX_SILENCE + 0.1)
-    assert tenure.seconds(2 * MAX_SILENCE + 1.1) == 1.0
+    unbroken = UnbrokenTime()
+    unbroken.prolonged(0.0)
+    unbroken.prolonged(MAX_SILENCE)
+    assert unbroken.seconds(2 * MAX_SILENCE + 0.1) is None
+    unbroken.prolonged(2 * MAX_SILENCE + 0.1)
+    assert unbroken.seconds(2 * MAX_SILENCE + 1.1) == 1.0
 
 
 def test_a_lost_lease_ends_a_tenure_at_once() -> None:
-    tenure = Tenure()
-    tenure.prolonged(0.0)
-    tenure.lost(0.0)
-    assert tenure.seconds(0.1) is None
-    tenure.prolonged(0.2)
-    assert tenure.seconds(1.2) == 1.0
+    unbroken = UnbrokenTime()
+    unbroken.prolonged(0.0)
+    unbroken.lost(0.0)
+    assert unbroken.seconds(0.1) is None
+    unbroken.prolonged(0.2)
+    assert unbroken.seconds(1.2) == 1.0
 
 
 def test_answers_that_come_late_and_out_of_order_count_as_of_when_they_were_asked_for() -> None:
-    tenure = Tenure()
+    unbroken = UnbrokenTime()
     for asked_at in (0.0, 0.5, 1.5, 1.0, 2.0):
-        tenure.prolonged(asked_at)
-    assert tenure.seconds(2.0 + MAX_SILENCE) == 2.0 + MAX_SILENCE
-    assert tenure.seconds(2.1 + MAX_SILENCE) is None
+        unbroken.prolonged(asked_at)
+    assert unbroken.seconds(2.0 + MAX_SILENCE) == 2.0 + MAX_SILENCE
+    assert unbroken.seconds(2.1 + MAX_SILENCE) is None
 
 
 def test_a_yes_that_was_asked_for_before_a_no_says_nothing() -> None:
-    tenure = Tenure()
-    tenure.prolonged(0.0)
-    tenure.lost(1.0)
-    tenure.prolonged(0.5)
-    assert tenure.seconds(1.1) is None
-    tenure.prolonged(1.5)
-    assert tenure.seconds(2.0) == 0.5
+    unbroken = UnbrokenTime()
+    unbroken.prolonged(0.0)
+    unbroken.lost(1.0)
+    unbroken.prolonged(0.5)
+    assert unbroken.seconds(1.1) is None
+    unbroken.prolonged(1.5)
+    assert unbroken.seconds(2.0) == 0.5
 
 
 async def test_of_two_servers_one_leads_and_the_other_takes_over_when_it_goes_silent() -> None:
@@ -141,11 +143,11 @@ async def test_a_store_that_did_not_answer_breaks_the_leadership() -> None:
 
 # --- Publishing ---
 
-PLACES = st.builds(Place, st.integers(0, 3), st.integers(0, 20), st.integers(0, 20))
+PLACES = st.builds(RecordPosition, st.integers(0, 3), st.integers(0, 20), st.integers(0, 20))
 LOGS = st.dictionaries(
     st.integers(0, 3),
     st.builds(
-        Log,
+        PartitionState,
         st.none() | st.integers(0, 20),
         st.integers(0, 9),
         st.integers(9, 20),
@@ -156,7 +158,7 @@ DUE_JOBS = st.lists((st.none() | PLACES).map(due), max_size=20)
 
 
 @given(DUE_JOBS, st.none() | LOGS)
-def test_a_plan_covers_each_job_once(jobs: list[DueJob], logs: dict[int, Log] | None) -> None:
+def test_a_plan_covers_each_job_once(jobs: list[DueJob], logs: dict[int, PartitionState] | None) -> None:
     todo = plan(jobs, logs)
     planned = [dispatch.job_id for dispatch in todo.publish] + [each.job_id for each in todo.still_waiting]
     assert len(planned) == len(set(planned))
@@ -165,13 +167,15 @@ def test_a_plan_covers_each_job_once(jobs: list[DueJob], logs: dict[int, Log] | 
 
 @given(DUE_JOBS, st.none() | LOGS)
 def test_a_job_with_a_record_goes_out_only_when_the_record_is_known_to_be_gone(
-    jobs: list[DueJob], logs: dict[int, Log] | None
+    jobs: list[DueJob], logs: dict[int, PartitionState] | None
 ) -> None:
-    def gone(place: Place) -> bool:
-        return logs is not None and not (place.partition in logs and logs[place.partition].holds(place))
+    def gone(position: RecordPosition) -> bool:
+        return logs is not None and not (
+            position.partition in logs and logs[position.partition].holds(position)
+        )
 
     assert list(plan(jobs, logs).publish) == [
-        job.dispatch for job in jobs if job.place is None or gone(job.place)
+        job.dispatch for job in jobs if job.position is None or gone(job.position)
     ]
 
 
@@ -181,7 +185,7 @@ async def test_a_job_never_published_goes_out_and_is_marked_with_its_place() -> 
     report = await DueScan(store, publisher, ["compute", "file"]).run_once(NOW)
     assert publisher.published == [job.dispatch for job in store.jobs]
     assert ids(store.marked) == [(job.dispatch.job_id, 0) for job in store.jobs]
-    assert [each.place.offset for each in store.marked] == [0, 1, 0]
+    assert [each.position.offset for each in store.marked] == [0, 1, 0]
     assert publisher.asked == []
     assert (report.published, report.still_waiting) == (3, 0)
 
@@ -189,26 +193,26 @@ async def test_a_job_never_published_goes_out_and_is_marked_with_its_place() -> 
 async def test_a_job_due_again_whose_record_still_waits_is_only_marked() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     publisher.ends["compute"] = 5
-    store.jobs = [due(Place(0, 4, 0))]
+    store.jobs = [due(RecordPosition(0, 4, 0))]
     report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert publisher.published == []
-    assert store.marked == [Published(store.jobs[0].dispatch.job_id, 0, Place(0, 4, 0))]
+    assert store.marked == [Published(store.jobs[0].dispatch.job_id, 0, RecordPosition(0, 4, 0))]
     assert (report.published, report.still_waiting) == (0, 1)
 
 
 async def test_a_job_whose_record_is_gone_goes_out_however_many_wait_in_its_topic() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     publisher.ends["compute"], publisher.committed["compute"] = 1000, 3
-    store.jobs = [due(Place(0, 2, 0)), due(Place(0, 3, 0)), due(Place(1, 3, 0))]
+    store.jobs = [due(RecordPosition(0, 2, 0)), due(RecordPosition(0, 3, 0)), due(RecordPosition(1, 3, 0))]
     await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert publisher.asked == [("compute", {0, 1})]
     assert publisher.published == [store.jobs[0].dispatch, store.jobs[2].dispatch]
-    assert [each.place.offset for each in store.marked] == [1000, 1001, 3]
+    assert [each.position.offset for each in store.marked] == [1000, 1001, 3]
 
 
 async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_of_its_logs() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
-    store.jobs = [due(Place(0, 0, 0)), due()]
+    store.jobs = [due(RecordPosition(0, 0, 0)), due()]
     publisher.tells_logs = False
     await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert publisher.published == [store.jobs[1].dispatch]
@@ -217,7 +221,10 @@ async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_of_it
 
 async def test_expired_jobs_are_failed_and_never_published() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
-    expired, alive = [replace(due(place), is_expired=True) for place in (None, Place(0, 0, 0))], due()
+    expired, alive = (
+        [replace(due(position), is_expired=True) for position in (None, RecordPosition(0, 0, 0))],
+        due(),
+    )
     store.jobs = [*expired, alive]
     report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert store.expired_ids == [job.dispatch.job_id for job in expired]
@@ -228,7 +235,7 @@ async def test_expired_jobs_are_failed_and_never_published() -> None:
 async def test_expired_jobs_alone_ask_nothing_of_the_broker() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     publisher.refuses = lambda _: True
-    store.jobs = [replace(due(Place(0, 0, 0)), is_expired=True)]
+    store.jobs = [replace(due(RecordPosition(0, 0, 0)), is_expired=True)]
     report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
     assert (report.expired, publisher.batches, report.more) == (1, [], True)
     assert not (await DueScan(store, publisher, ["compute"]).run_once(NOW)).more
@@ -275,7 +282,7 @@ async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
 async def test_a_crowd_that_cannot_be_decided_does_not_hide_what_is_due_behind_it() -> None:
     store, publisher, time = FakeDueStore(), FakePublisher(), Time()
     earlier = [NOW - timedelta(milliseconds=ago) for ago in range(2 * BATCH, 0, -1)]
-    crowd = [due(Place(0, offset, 0), due_time=time) for offset, time in enumerate(earlier)]
+    crowd = [due(RecordPosition(0, offset, 0), due_time=time) for offset, time in enumerate(earlier)]
     behind, expired = due(), replace(due(), is_expired=True)
     store.jobs = [*crowd, behind, expired]
     publisher.tells_logs = False

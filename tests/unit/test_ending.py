@@ -7,8 +7,8 @@ import pytest
 
 SCRIPT = """
 import asyncio, atexit, sys, threading
-from worker_service.ending import run_to_the_end
-from worker_service.threads import any_thread_left, start_thread
+from worker_service.execution.process_exit import run_and_exit
+from worker_service.execution.threads import any_thread_left, start_thread
 
 going_on = threading.Event()
 atexit.register(print, "tidied up")
@@ -23,7 +23,7 @@ async def work():
     print("worked")
     return 3
 
-sys.exit(asyncio.run(run_to_the_end(work())))
+sys.exit(asyncio.run(run_and_exit(work())))
 """
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from service_runtime.log_values import MAX_TRACE
 from service_runtime.traces import format_error
-from worker_service.error_text import (
+from worker_service.execution.error_text import (
     MAX_TEXT,
     describe,
     leaves,

@@ -19,17 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from contract_runtime.structs import struct_to_dict
 from service_runtime.log_values import MAX_TRACE
-from service_runtime.structs import struct_to_dict
 from tests.unit import sample_handlers
-from worker_service import Job, child
-from worker_service.calling import call
-from worker_service.declare import declared_in
-from worker_service.executor import Executor
-from worker_service.job import MOST_RETRY_AFTER
-from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
+from worker_service import Job
+from worker_service.execution import child
+from worker_service.execution.executor import Executor
+from worker_service.execution.invoke import call
+from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
+from worker_service.handler_api.handler import handlers_in
+from worker_service.handler_api.job import MOST_RETRY_AFTER
 
-SPECS = {spec.type: spec for spec in declared_in(sample_handlers)}
+SPECS = {spec.type: spec for spec in handlers_in(sample_handlers)}
 WAYS = ["act-loop", "act-async", "act-thread", "act-process"]
 DEADLINE = 60.0
 WAITS = {"later": 90, "later, no text": 90, "later, without end": MOST_RETRY_AFTER, "group, later": 90}
@@ -378,7 +379,7 @@ WORKER = """
 import asyncio, sys
 from tests.unit.sample_handlers import act_in_process
 from tests.unit.test_executor import SPECS, job
-from worker_service.executor import Executor
+from worker_service.execution.executor import Executor
 
 async def main():
     executor = Executor(threads=1, processes=1)

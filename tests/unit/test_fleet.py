@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_server.domain.fleet import MAX_STOPPED, Fleet, OneType, OneWorker, Part
-from service_runtime.errors import InvalidArgument
+from contract_runtime.errors import InvalidArgument
 
 NAMES = st.sampled_from("abc")
 PARTS = st.none() | NAMES.map(OneWorker) | NAMES.map(OneType)

@@ -6,7 +6,7 @@ import pytest
 
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.fleet import Fleet
-from api_server.fleet_fence import FRESH_SECONDS, FleetFence
+from api_server.services.fleet_fence import FRESH_SECONDS, FleetFence
 
 DEADLINE = 20.0
 
@@ -16,7 +16,7 @@ class Store:
 
     def __init__(self) -> None:
         self.time = 0.0
-        self.wish = Fleet()
+        self.desired = Fleet()
         self.reads = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -25,11 +25,11 @@ class Store:
 
     async def fleet(self) -> Fleet:
         self.reads += 1
-        wish = self.wish
+        desired = self.desired
         await self.gate.wait()
         if self.is_away:
             raise StoreUnavailable
-        return wish
+        return desired
 
     async def change(self, _change: object) -> Fleet:
         raise NotImplementedError
@@ -38,39 +38,39 @@ class Store:
 async def test_a_fresh_wish_costs_no_read() -> None:
     store = Store()
     for _ in range(3):
-        assert await store.fence.wish() == Fleet()
+        assert await store.fence.desired() == Fleet()
         store.time += FRESH_SECONDS / 3
     assert store.reads == 1
 
 
 async def test_an_old_wish_is_read_anew_once_for_all_who_ask() -> None:
     store = Store()
-    await store.fence.wish()
+    await store.fence.desired()
     store.time += FRESH_SECONDS + 0.01
-    store.wish = Fleet(consuming=False, revision=1)
+    store.desired = Fleet(consuming=False, revision=1)
 
-    assert await asyncio.gather(*(store.fence.wish() for _ in range(5))) == [store.wish] * 5
+    assert await asyncio.gather(*(store.fence.desired() for _ in range(5))) == [store.desired] * 5
     assert store.reads == 2
 
 
 async def test_what_was_read_too_slowly_does_not_count() -> None:
     store = Store()
     store.gate.clear()
-    asks = asyncio.create_task(store.fence.wish())
+    asks = asyncio.create_task(store.fence.desired())
     while not store.reads:
         await asyncio.sleep(0)
     # This process, or the store, stands still for longer than a wish is fresh; meanwhile a stop is stored.
     store.time += FRESH_SECONDS + 0.01
-    store.wish = Fleet(consuming=False, revision=1)
+    store.desired = Fleet(consuming=False, revision=1)
     store.gate.set()
 
-    assert await asyncio.wait_for(asks, DEADLINE) == store.wish
+    assert await asyncio.wait_for(asks, DEADLINE) == store.desired
 
 
 async def test_one_who_goes_leaves_the_others_their_read() -> None:
     store = Store()
     store.gate.clear()
-    gone, stays = asyncio.create_task(store.fence.wish()), asyncio.create_task(store.fence.wish())
+    gone, stays = asyncio.create_task(store.fence.desired()), asyncio.create_task(store.fence.desired())
     while not store.reads:
         await asyncio.sleep(0)
     gone.cancel()
@@ -82,14 +82,14 @@ async def test_one_who_goes_leaves_the_others_their_read() -> None:
 
 async def test_without_the_store_nobody_knows() -> None:
     store = Store()
-    await store.fence.wish()
+    await store.fence.desired()
     store.is_away = True
     store.time += FRESH_SECONDS + 0.01
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
-            await store.fence.wish()
+            await store.fence.desired()
     store.is_away = False
-    assert await store.fence.wish() == Fleet()
+    assert await store.fence.desired() == Fleet()
 
 
 async def test_it_is_kept_fresh_by_itself() -> None:
@@ -103,7 +103,7 @@ async def test_it_is_kept_fresh_by_itself() -> None:
         while store.reads < 4:
             await asyncio.sleep(0.01)
     reads = store.reads
-    await store.fence.wish()
+    await store.fence.desired()
     assert store.reads == reads
     running.cancel()
     await asyncio.wait([running])

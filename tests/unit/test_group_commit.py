@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.group_commit import IDLE_TURNS, GroupCommit, Item, Limits
+from service_runtime.group_commit import IDLE_TURNS, GroupCommit, Item, Limits
 
 
 class Batches:

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 
 from api_server.domain.attempt import MAX_LONE_LOSSES
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service.records import SUSPECT_LOSSES
-from worker_service.suspects import FIRST_PATIENCE, LONE_LOSSES, Suspects, group_size, is_lone, patience
+from worker_service.claiming.suspects import (
+    FIRST_PATIENCE,
+    LONE_LOSSES,
+    Suspects,
+    group_size,
+    is_lone,
+    patience,
+)
+from worker_service.kafka.records import SUSPECT_LOSSES
 
 PLACES = 500
 """Jobs that the worker has in hand at most."""

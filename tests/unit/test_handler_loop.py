@@ -16,12 +16,13 @@ import structlog
 from structlog.testing import capture_logs
 
 from tests.unit.test_executor import DEADLINE, until
-from worker_service import Job, handler_loop, loop_watch
-from worker_service.declare import HandlerSpec
-from worker_service.executor import Executor
-from worker_service.loop_watch import LoopStuck
-from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
-from worker_service.shared_loop import SharedLoop
+from worker_service import Job
+from worker_service.execution import handler_loop, loop_watch
+from worker_service.execution.executor import Executor
+from worker_service.execution.loop_watch import LoopStuck
+from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
+from worker_service.execution.shared_loop import SharedLoop
+from worker_service.handler_api.handler import HandlerSpec
 
 Handler = Callable[[Job], Awaitable[dict[str, Any]]]
 NUMBER = contextvars.ContextVar("number", default=0)
@@ -169,7 +170,7 @@ async def run() -> AsyncIterator[Runs]:
     await runs.executor.close()
 
 
-class Waiting:
+class WaitingRecord:
     """A handler that waits until it is told to go on, which tells that its loop has been running since."""
 
     def __init__(self) -> None:
@@ -199,7 +200,7 @@ async def test_what_a_handler_does_to_the_loop_fails_its_own_job(
     run: Runs, deed: Handler, message: str
 ) -> None:
     before = await run(same_loop)
-    waiting = Waiting()
+    waiting = WaitingRecord()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
 
@@ -259,7 +260,7 @@ async def test_a_plain_handler_whose_callback_exits_harms_nobody(run: Runs) -> N
 
 
 async def test_a_handler_that_cancels_all_tasks_fails_them_and_no_later_one(run: Runs) -> None:
-    waiting = Waiting()
+    waiting = WaitingRecord()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
 
@@ -288,7 +289,7 @@ async def test_a_loop_that_was_stopped_behind_its_back_goes_on(run: Runs) -> Non
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_a_fork_that_awaits_ends_there_and_runs_no_handler(run: Runs, tmp_path: Path) -> None:
     ran_on = tmp_path / "ran-on"
-    waiting = Waiting()
+    waiting = WaitingRecord()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
 
@@ -347,7 +348,7 @@ async def test_a_handler_has_the_context_of_whoever_runs_it(run: Runs) -> None:
 
 
 async def test_what_a_handler_cleans_up_at_the_end_is_not_broken_off() -> None:
-    runs, waiting = Runs(), Waiting()
+    runs, waiting = Runs(), WaitingRecord()
     cleaned_up = threading.Event()
 
     async def clean_up(job: Job) -> dict[str, Any]:
@@ -417,7 +418,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_handler_that_blocks_the_loop_fails_while_it_does_and_its_neighbours_go_on_after_it(
     run: Runs,
 ) -> None:
-    waiting, blocking = Waiting(), Blocking()
+    waiting, blocking = WaitingRecord(), Blocking()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
     watching = asyncio.create_task(run.executor.watch(0.5))
@@ -460,7 +461,7 @@ async def test_a_loop_that_stays_blocked_is_given_up_and_runs_no_handler_on_when
     run: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop_watch, "LIMITS_TO_END", 2)
-    waiting, blocking = Waiting(), Blocking()
+    waiting, blocking = WaitingRecord(), Blocking()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
     guilty = run(blocking.handle, "guilty")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_runtime.structs import dict_to_struct
+from contract_runtime.structs import dict_to_struct
 from worker_service import InputError, Job
 from worker_service.handlers.data import data, quartiles
 

@@ -17,18 +17,18 @@ from jobs.v1.job_service_pb2 import (
 )
 from jobs.v1.worker_pb2 import WorkerIdentity
 from tests.unit.job_service_fake import api_of
-from worker_service.api_client import ApiClient
-from worker_service.backoff import Backoff
-from worker_service.claims import Claimer
-from worker_service.fleet import FleetWish
-from worker_service.hand import Claimed, Claiming, Hand
-from worker_service.heartbeat import Heartbeat
-from worker_service.lanes import Lane
-from worker_service.offsets import Partition
-from worker_service.progress_board import ProgressBoard
-from worker_service.saying import Word
-from worker_service.totals import Totals
-from worker_service.updates import StatusUpdates
+from worker_service.api.backoff import Backoff
+from worker_service.api.client import ApiClient
+from worker_service.api.status_updates import StatusUpdates
+from worker_service.claiming.claimer import Claimer
+from worker_service.claiming.in_flight import Claimed, Claiming, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.control.heartbeat import Heartbeat
+from worker_service.execution.progress_board import ProgressBoard
+from worker_service.handler_api.progress import ProgressUpdate
+from worker_service.kafka.offsets import Partition
+from worker_service.state.desired_fleet import DesiredFleet
+from worker_service.state.totals import Totals
 
 DEADLINE = 20.0
 LEASE = 2
@@ -62,19 +62,19 @@ class Server:
 
 def heartbeat_of(
     api: ApiClient,
-    hand: Hand,
+    in_flight: InFlightJobs,
     totals: Totals,
     assignment: Callable[[], Collection[Partition]],
     board: ProgressBoard | None = None,
     give_up: Callable[[Claimed], None] = lambda _: None,
 ) -> Heartbeat:
-    wish = FleetWish("test", lambda: None)
+    desired = DesiredFleet("test", lambda: None)
     claimer = Claimer(
         "test/1",
         StatusUpdates(api),
         [],
-        hand,
-        wish,
+        in_flight,
+        desired,
         totals,
         wake=asyncio.Event(),
         backoff=Backoff(),
@@ -87,8 +87,8 @@ def heartbeat_of(
     return Heartbeat(
         identity,
         api,
-        hand,
-        wish,
+        in_flight,
+        desired,
         totals,
         claimer,
         board or ProgressBoard(),
@@ -100,7 +100,7 @@ def heartbeat_of(
 
 async def beat_until_answered(
     server: Server,
-    hand: Hand | None = None,
+    in_flight: InFlightJobs | None = None,
     totals: Totals | None = None,
     assignment: Callable[[], Collection[Partition]] = tuple,
     board: ProgressBoard | None = None,
@@ -109,7 +109,9 @@ async def beat_until_answered(
 ) -> None:
     """`seen`: whether what the test waits for has come about."""
     async with api_of({"RegisterWorker": server.register, "Heartbeat": server.hear}) as api:
-        heartbeat = heartbeat_of(api, hand or Hand(), totals or Totals(), assignment, board, give_up)
+        heartbeat = heartbeat_of(
+            api, in_flight or InFlightJobs(), totals or Totals(), assignment, board, give_up
+        )
         beating = asyncio.create_task(heartbeat.run())
         try:
             async with asyncio.timeout(DEADLINE):
@@ -180,34 +182,34 @@ async def test_a_total_too_large_for_the_contract_is_told_as_the_largest() -> No
 
 
 async def test_jobs_whose_claim_has_no_answer_yet_are_told_with_those_in_hand() -> None:
-    server, hand = Server(), Hand()
+    server, in_flight = Server(), InFlightJobs()
     lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
-    hand.held["held"] = Claimed(DispatchRecord(id="held"), lane, 1)
-    hand.claiming["claiming"] = Claiming(DispatchRecord(id="claiming"), lane)
-    await beat_until_answered(server, hand)
+    in_flight.held["held"] = Claimed(DispatchRecord(id="held"), lane, 1)
+    in_flight.claiming["claiming"] = Claiming(DispatchRecord(id="claiming"), lane)
+    await beat_until_answered(server, in_flight)
 
     assert list(server.heard[0].job_ids) == ["held", "claiming"]
     assert server.heard[0].report.in_flight == 2
 
 
 async def test_only_jobs_still_in_hand_by_the_claim_that_was_told_are_given_up() -> None:
-    server, hand = Server(), Hand()
+    server, in_flight = Server(), InFlightJobs()
     lane = Lane(9, on_work=lambda: None, on_full_change=lambda: None)
 
     def claimed(job_id: str, attempt: int = 1) -> Claimed:
         return Claimed(DispatchRecord(id=job_id), lane, attempt)
 
-    hand.held = {name: claimed(name) for name in ("goes on", "reported", "claimed anew", "cancelled")}
-    hand.claiming["claiming"] = Claiming(DispatchRecord(id="claiming"), lane)
+    in_flight.held = {name: claimed(name) for name in ("goes on", "reported", "claimed anew", "cancelled")}
+    in_flight.claiming["claiming"] = Claiming(DispatchRecord(id="claiming"), lane)
     server.stop_job_ids = ["strange", "claiming", "reported", "claimed anew", "cancelled"]
-    cancelled, given_up = hand.held["cancelled"], list[Claimed]()
+    cancelled, given_up = in_flight.held["cancelled"], list[Claimed]()
 
     async def change(_context: Any) -> None:
-        del hand.held["reported"], hand.claiming["claiming"]
-        hand.held |= {"claimed anew": claimed("claimed anew", 2), "claiming": claimed("claiming")}
+        del in_flight.held["reported"], in_flight.claiming["claiming"]
+        in_flight.held |= {"claimed anew": claimed("claimed anew", 2), "claiming": claimed("claiming")}
 
     server._faults.append(change)
-    await beat_until_answered(server, hand, give_up=given_up.append, seen=lambda: bool(given_up))
+    await beat_until_answered(server, in_flight, give_up=given_up.append, seen=lambda: bool(given_up))
 
     assert given_up == [cancelled]
 
@@ -215,7 +217,7 @@ async def test_only_jobs_still_in_hand_by_the_claim_that_was_told_are_given_up()
 async def test_what_jobs_said_is_carried_once_the_heartbeat_gets_through() -> None:
     server, board = Server(abort(grpc.StatusCode.UNAVAILABLE)), ProgressBoard()
     server.interval = 1
-    board.open("job", 3).say(Word(50, "half"))
+    board.open("job", 3).say(ProgressUpdate(50, "half"))
 
     await beat_until_answered(server, board=board, seen=lambda: len(server.heard) == 3)
 
@@ -230,7 +232,7 @@ async def test_a_thousand_words_go_with_a_heartbeat_and_the_rest_with_the_next()
     server, board = Server(), ProgressBoard()
     server.interval = 1
     for number in range(1500):
-        board.open(str(number), 1).say(Word(1, ""))
+        board.open(str(number), 1).say(ProgressUpdate(1, ""))
 
     await beat_until_answered(server, board=board, seen=lambda: len(server.heard) == 2)
 

@@ -16,12 +16,12 @@ from jobs.v1.worker_pb2 import Fleet, WorkerReport
 from tests.unit.job_service_fake import api_of
 from tests.unit.test_heartbeat import heartbeat_of
 from tests.unit.test_registration import taken
-from worker_service import heartbeat as heartbeat_module
-from worker_service.hand import Claimed, Claiming, Hand
-from worker_service.heartbeat import Heartbeat
-from worker_service.lanes import Lane
-from worker_service.registration import NameTaken
-from worker_service.totals import Totals
+from worker_service.claiming.in_flight import Claimed, Claiming, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.control import heartbeat as heartbeat_module
+from worker_service.control.heartbeat import Heartbeat
+from worker_service.control.registration import NameTaken
+from worker_service.state.totals import Totals
 
 DEADLINE = 20.0
 TYPES = ["compute", "data"]
@@ -57,10 +57,12 @@ class Server:
 
 
 @asynccontextmanager
-async def beating(server: Server, hand: Hand | None = None) -> AsyncIterator[tuple[Heartbeat, Any]]:
+async def beating(
+    server: Server, in_flight: InFlightJobs | None = None
+) -> AsyncIterator[tuple[Heartbeat, Any]]:
     """A heartbeat and its task."""
     async with api_of({"RegisterWorker": server.register, "Heartbeat": server.hear}) as api:
-        heartbeat = heartbeat_of(api, hand or Hand(), Totals(), tuple)
+        heartbeat = heartbeat_of(api, in_flight or InFlightJobs(), Totals(), tuple)
         heartbeat._identity.types[:] = TYPES
         task = asyncio.create_task(heartbeat.run())
         try:
@@ -107,11 +109,11 @@ async def test_a_worker_is_paused_only_if_it_may_take_nothing(
 async def test_a_stop_of_a_type_is_confirmed_when_no_claim_of_that_type_is_under_way(
     claiming: Sequence[str], confirmed: bool
 ) -> None:
-    server, hand = Server(Fleet(consuming=True, revision=1, stopped_types=["data"])), Hand()
+    server, in_flight = Server(Fleet(consuming=True, revision=1, stopped_types=["data"])), InFlightJobs()
     lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
     for job_type in claiming:
-        hand.claiming[job_type] = Claiming(DispatchRecord(id=job_type, type=job_type), lane)
-    async with beating(server, hand):
+        in_flight.claiming[job_type] = Claiming(DispatchRecord(id=job_type, type=job_type), lane)
+    async with beating(server, in_flight):
         async with asyncio.timeout(DEADLINE):
             while len(server.heard) < 4:
                 await asyncio.sleep(0.01)
@@ -128,11 +130,11 @@ async def test_a_worker_that_the_server_does_not_know_takes_nothing_until_it_is_
         async with asyncio.timeout(DEADLINE):
             while heartbeat.registered.is_set():
                 await asyncio.sleep(0.01)
-        assert not heartbeat._wish.allows("compute")
+        assert not heartbeat._desired.allows("compute")
 
         async with asyncio.timeout(DEADLINE):
             await heartbeat.registered.wait()
-        assert heartbeat._wish.allows("compute")
+        assert heartbeat._desired.allows("compute")
 
 
 async def test_a_worker_whose_name_has_gone_to_one_that_lives_ends() -> None:
@@ -150,15 +152,15 @@ async def test_a_worker_whose_name_has_gone_to_one_that_lives_ends() -> None:
 
 
 async def test_the_last_heartbeat_says_that_nothing_is_in_hand() -> None:
-    server, hand = Server(Fleet(consuming=True, revision=1)), Hand()
+    server, in_flight = Server(Fleet(consuming=True, revision=1)), InFlightJobs()
     lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
-    hand.held["held"] = Claimed(DispatchRecord(id="held", type="compute"), lane, 1)
-    async with beating(server, hand) as (heartbeat, task):
+    in_flight.held["held"] = Claimed(DispatchRecord(id="held", type="compute"), lane, 1)
+    async with beating(server, in_flight) as (heartbeat, task):
         await server.hears(lambda report: report.in_flight == 1)
         heartbeat.draining = True
         task.cancel()
         await asyncio.wait([task])
-        hand.held.clear()
+        in_flight.held.clear()
 
         await heartbeat.beat_for_the_last_time()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from worker_service.idleness import warn_when_idle
+from worker_service.kafka.idleness import warn_when_idle
 
 
 async def warnings_after(assignments: Sequence[bool]) -> int:

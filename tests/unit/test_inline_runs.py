@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service import inline_runs
-from worker_service.hand import Claimed
-from worker_service.handler_loop import Guest
-from worker_service.inline_runs import InlineRuns
-from worker_service.lanes import Lane
-from worker_service.outcome import Interrupted, Outcome
+from worker_service.claiming.in_flight import Claimed
+from worker_service.claiming.lanes import Lane
+from worker_service.execution import inline_runs
+from worker_service.execution.handler_loop import Guest
+from worker_service.execution.inline_runs import InlineRuns
+from worker_service.execution.outcome import Interrupted, Outcome
 
 LANE = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
 

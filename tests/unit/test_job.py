@@ -11,10 +11,10 @@ import pytest
 
 from tests.unit.test_executor import SPECS, until
 from worker_service import Job
-from worker_service.declare import HandlerSpec
-from worker_service.executor import Executor
-from worker_service.job import note_cancelled
-from worker_service.outcome import Failed
+from worker_service.execution.executor import Executor
+from worker_service.execution.outcome import Failed
+from worker_service.handler_api.handler import HandlerSpec
+from worker_service.handler_api.job import note_cancelled
 
 JOB = Job("0190-id", "x", 2, {"a": [1]})
 

@@ -14,6 +14,9 @@ from google.rpc.status_pb2 import Status as StatusMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract_runtime.errors import ServiceError, invalid
+from contract_runtime.statuses import error_to_status
+from contract_runtime.structs import MAX_BYTES, dict_to_struct
 from job_client import InvalidArgument, JobClientError, NewJob, RetryPolicy, Violation
 from job_client.backoff import FIRST_STEP, LONGEST_STEP, LOOKS_A_SECOND, Backoff, next_look
 from job_client.errors import from_status, invalid_with
@@ -23,9 +26,6 @@ from job_client.new_job import encode
 from job_client.waiting import BatchLimits, Waiting
 from jobs.v1 import job_pb2
 from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
-from service_runtime.errors import ServiceError, invalid
-from service_runtime.statuses import error_to_status
-from service_runtime.structs import MAX_BYTES, dict_to_struct
 
 JOB_ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
 

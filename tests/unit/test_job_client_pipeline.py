@@ -13,6 +13,9 @@ from grpc_status import rpc_status
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract_runtime.errors import InvalidArgument as Refused
+from contract_runtime.errors import ServiceError, Violation
+from contract_runtime.statuses import error_to_status
 from job_client import (
     ClientClosed,
     DeadlineExceeded,
@@ -26,9 +29,6 @@ from job_client.hand import Hand
 from job_client.item import Item
 from job_client.pipeline import Pipeline, PipelineLimits
 from job_client.waiting import BatchLimits
-from service_runtime.errors import InvalidArgument as Refused
-from service_runtime.errors import ServiceError, Violation
-from service_runtime.statuses import error_to_status
 
 AT_ONCE = Backoff(0, 0)
 Words = Pipeline[str, str]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_service import InputError, PermanentError, RetryAfter
-from worker_service.job import MOST_RETRY_AFTER
+from worker_service.handler_api.job import MOST_RETRY_AFTER
 
 
 @pytest.mark.parametrize(

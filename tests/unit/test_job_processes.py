@@ -17,10 +17,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.test_executor import SPECS, WAYS, job, result_of, run, until
-from worker_service.calling import Ended
-from worker_service.executor import Executor
-from worker_service.outbox import Done, Message
-from worker_service.outcome import Failed, Outcome, Reason
+from worker_service.execution.child_pipe import Done, Message
+from worker_service.execution.executor import Executor
+from worker_service.execution.invoke import Ended
+from worker_service.execution.outcome import Failed, Outcome, Reason
 
 DEADLINE = 60.0
 """For the start of a process on a busy machine, a few times."""
@@ -228,7 +228,7 @@ def test_process_and_programs_end_when_the_worker_is_killed(tmp_path: Path, hold
     worker_code = f"""
 import asyncio
 from tests.unit.test_executor import SPECS, job
-from worker_service.executor import Executor
+from worker_service.execution.executor import Executor
 
 async def main():
     executor = Executor(threads=1, processes=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api_server.adapters.kafka_logs import KafkaLogs
+from api_server.adapters.kafka.partition_offsets import PartitionOffsets
 
 TIME_LIMIT = 0.05
 DEADLINE = 10.0
@@ -45,7 +45,7 @@ async def fail(_back: asyncio.Event) -> None:
 
 @pytest.mark.parametrize("call", [hang, leak, fail])
 async def test_a_client_that_does_not_answer_is_given_up_with_its_connections(call: Call) -> None:
-    logs = KafkaLogs([], "group", time_limit=TIME_LIMIT)
+    logs = PartitionOffsets([], "group", time_limit=TIME_LIMIT)
     client: Any = Client(call)
     logs._admin = logs._reader = client
     async with asyncio.timeout(DEADLINE):

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.adapters.kafka_shares import JOBS_A_SHARE, RECENT_SECONDS, Shares
+from api_server.adapters.kafka.partitioner import JOBS_A_SHARE, RECENT_SECONDS, Partitioner
 
 TOPIC, PARTITIONS = "jobs.compute", [3, 5, 7]
 MANY = len(PARTITIONS) * JOBS_A_SHARE
@@ -19,23 +19,23 @@ class Clock:
         return self.seconds
 
 
-def busy(clock: Clock, jobs: int = MANY) -> Shares:
-    shares = Shares(clock)
+def busy(clock: Clock, jobs: int = MANY) -> Partitioner:
+    shares = Partitioner(clock)
     shares.split(TOPIC, PARTITIONS, range(jobs))
     return shares
 
 
-def sizes(shares: Shares, jobs: int, topic: str = TOPIC) -> list[int]:
+def sizes(shares: Partitioner, jobs: int, topic: str = TOPIC) -> list[int]:
     return [len(share) for _, share in shares.split(topic, PARTITIONS, range(jobs))]
 
 
 def test_few_jobs_are_spread_over_all_partitions() -> None:
-    shares = Shares(Clock())
+    shares = Partitioner(Clock())
     assert shares.split(TOPIC, PARTITIONS, [0, 1, 2, 3]) == [(3, [0, 3]), (5, [1]), (7, [2])]
 
 
 def test_jobs_that_come_one_by_one_go_to_the_partitions_in_turn() -> None:
-    shares = Shares(Clock())
+    shares = Partitioner(Clock())
     assert [shares.split(TOPIC, PARTITIONS, [0])[0][0] for _ in range(5)] == [3, 5, 7, 3, 5]
 
 
@@ -62,7 +62,7 @@ def test_what_was_published_long_ago_does_not_count_nor_what_another_topic_gets(
 
 @given(st.lists(st.integers(1, 200), max_size=20))
 def test_every_job_goes_once_and_partitions_get_shares_in_turn(publishes: list[int]) -> None:
-    shares, turns = Shares(Clock()), Counter[int]()
+    shares, turns = Partitioner(Clock()), Counter[int]()
     for jobs in publishes:
         split = shares.split(TOPIC, PARTITIONS, range(jobs))
         assert sorted(job for _, share in split for job in share) == list(range(jobs))

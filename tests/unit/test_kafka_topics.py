@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api_server.adapters.kafka_topics import copies_by_topic, thin_topics
+from api_server.adapters.kafka.topics import copies_by_topic, thin_topics
 
 UNKNOWN_TOPIC = 3
 

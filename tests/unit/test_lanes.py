@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service import lanes, pace
-from worker_service import waiting as waiting_records
-from worker_service.lanes import Lane
-from worker_service.offsets import Partition, Ticket
-from worker_service.records import is_suspect
-from worker_service.waiting import Waiting
+from worker_service.claiming import backlog as waiting_records
+from worker_service.claiming import completion_rate as pace
+from worker_service.claiming import lanes
+from worker_service.claiming.backlog import WaitingRecord
+from worker_service.claiming.lanes import Lane
+from worker_service.kafka.offsets import Partition, Ticket
+from worker_service.kafka.records import is_suspect
 
 
 class Clock:
@@ -35,9 +36,9 @@ def lane_of(limit: int, clock: Callable[[], float] | None = None, flips: list[bo
 
 def waiting(
     offset: int, partition: int = 0, size: int = 1, job_type: str = "compute", losses: int = 0
-) -> Waiting:
+) -> WaitingRecord:
     ticket = Ticket(Partition(f"jobs.{job_type}", partition), 1, offset)
-    return Waiting(DispatchRecord(id=str(offset), type=job_type, losses=losses), ticket, size)
+    return WaitingRecord(DispatchRecord(id=str(offset), type=job_type, losses=losses), ticket, size)
 
 
 def taken_from(lane: Lane) -> list[int]:
@@ -48,10 +49,10 @@ def taken_from(lane: Lane) -> list[int]:
 def test_an_idle_lane_claims_no_more_than_its_limit() -> None:
     lane = lane_of(3)
     for _ in range(3):
-        assert lane.room > 0
+        assert lane.capacity > 0
         lane.hold()
 
-    assert lane.room == 0
+    assert lane.capacity == 0
 
 
 def test_a_lane_of_short_jobs_claims_ahead_what_it_ran_in_the_last_moment() -> None:
@@ -63,29 +64,29 @@ def test_a_lane_of_short_jobs_claims_ahead_what_it_ran_in_the_last_moment() -> N
         lane.note_run(pace.AHEAD_SECONDS / 2)
         lane.release()
 
-    assert lane.room == 20 + 20
+    assert lane.capacity == 20 + 20
 
     clock.now += pace.AHEAD_SECONDS * 1.5
-    assert lane.room == 20 + 2
+    assert lane.capacity == 20 + 2
 
 
 def test_a_lane_claims_ahead_what_one_place_would_soon_be_through_with() -> None:
     clock = Clock()
     lane = lane_of(3, clock)
     lane.note_run(pace.AHEAD_SECONDS / 8)
-    assert lane.room == 3 + 8
+    assert lane.capacity == 3 + 8
 
     # One that takes longer tells that there may be more of its kind.
     lane.note_run(pace.AHEAD_SECONDS * 100)
-    assert lane.room == 3 + 1
+    assert lane.capacity == 3 + 1
 
     for _ in range(10 * pace.RUNS_REMEMBERED):
         lane.note_run(pace.AHEAD_SECONDS / 8)
     clock.now += pace.MEMORY_SECONDS * 0.99
-    assert lane.room == 3 + 7
+    assert lane.capacity == 3 + 7
 
     clock.now += pace.MEMORY_SECONDS * 0.02
-    assert lane.room == 3
+    assert lane.capacity == 3
 
 
 def test_a_lane_of_long_jobs_claims_nothing_ahead() -> None:
@@ -95,21 +96,21 @@ def test_a_lane_of_long_jobs_claims_nothing_ahead() -> None:
     lane.note_run(pace.AHEAD_SECONDS)
     lane.release()
 
-    assert lane.room == 1
+    assert lane.capacity == 1
 
 
 def test_refused_claims_let_a_narrow_lane_look_further_but_not_far() -> None:
     clock = Clock()
     lane = lane_of(2, clock)
     lane.note_refusal()
-    assert lane.room == 2 + 1
+    assert lane.capacity == 2 + 1
 
     for _ in range(lanes.MOST_AHEAD_OF_REFUSALS):
         lane.note_refusal()
-    assert lane.room == 2 + lanes.MOST_AHEAD_OF_REFUSALS
+    assert lane.capacity == 2 + lanes.MOST_AHEAD_OF_REFUSALS
 
     clock.now += pace.AHEAD_SECONDS * 1.5
-    assert lane.room == 2
+    assert lane.capacity == 2
 
 
 def test_claims_ahead_are_bounded() -> None:
@@ -117,7 +118,7 @@ def test_claims_ahead_are_bounded() -> None:
     for _ in range(lanes.MOST_AHEAD + 50):
         lane.note_run(0)
 
-    assert lane.room == 1 + lanes.MOST_AHEAD
+    assert lane.capacity == 1 + lanes.MOST_AHEAD
 
 
 def test_records_come_out_in_the_order_they_came_in() -> None:
@@ -282,7 +283,7 @@ def test_a_lane_is_what_a_plain_list_would_be(steps: list[Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(waiting_records, "FULL_RECORDS", 4)
         patch.setattr(waiting_records, "FULL_BYTES", 12)
-        lane, model, shut_out, full = lane_of(2), list[Waiting](), set[str](), False
+        lane, model, shut_out, full = lane_of(2), list[WaitingRecord](), set[str](), False
         for offset, (what, *how) in enumerate(steps):
             if what == "add":
                 job_type, losses, partition, size = how

@@ -8,10 +8,10 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from worker_service import Job
-from worker_service.calling import Ended
-from worker_service.handler_loop import Guest
-from worker_service.loop_watch import WARN_SECONDS, LoopStuck, watch_loop
-from worker_service.outcome import Failed
+from worker_service.execution.handler_loop import Guest
+from worker_service.execution.invoke import Ended
+from worker_service.execution.loop_watch import WARN_SECONDS, LoopStuck, watch_loop
+from worker_service.execution.outcome import Failed
 
 LIMIT = 10.0
 

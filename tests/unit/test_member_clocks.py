@@ -7,8 +7,8 @@ from typing import Any
 from pymongo.server_type import SERVER_TYPE
 from structlog.testing import capture_logs
 
-from api_server.adapters.mongo_clock import MongoClock
-from api_server.adapters.mongo_member_clocks import OWN, TELL_AGAIN_SECONDS, WARN_SECONDS, MemberClocks
+from api_server.adapters.mongo.clock import MongoClock
+from api_server.adapters.mongo.member_clocks import OWN, TELL_AGAIN_SECONDS, WARN_SECONDS, MemberClocks
 
 
 class Members:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from api_server.adapters.mongo_clock import JUMP_SECONDS, QUICK_SECONDS, START_QUESTIONS, MongoClock
-from api_server.adapters.time_bounds import DRIFT
+from api_server.adapters.mongo.clock import JUMP_SECONDS, QUICK_SECONDS, START_QUESTIONS, MongoClock
+from api_server.adapters.mongo.time_bounds import DRIFT
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 A_MILLISECOND = timedelta(milliseconds=1)

@@ -21,9 +21,9 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from api_server.adapters.mongo_client import CODEC, is_outage
-from api_server.adapters.mongo_documents import to_document, to_job
-from api_server.adapters.mongo_listing import BY_ID, BY_LABELS, BY_STATUS, plan_walk
+from api_server.adapters.mongo.client import CODEC, is_outage
+from api_server.adapters.mongo.documents import to_document, to_job
+from api_server.adapters.mongo.listing import BY_ID, BY_LABELS, BY_STATUS, plan_walk
 from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter
 from api_server.domain.retry import RetryPolicy

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from api_server.adapters import mongo_indexes
-from api_server.adapters.mongo_indexes import INDEXES, create_indexes
+from api_server.adapters.mongo import indexes as mongo_indexes
+from api_server.adapters.mongo.indexes import INDEXES, create_indexes
 
 
 class Database:

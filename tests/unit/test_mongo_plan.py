@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymongo import UpdateMany, UpdateOne
 
-from api_server.adapters.mongo_plan import MAX_BYTES, MAX_STATEMENTS, Statement, encode_step, plan
+from api_server.adapters.mongo.plan import MAX_BYTES, MAX_STATEMENTS, Statement, encode_step, plan
 from api_server.domain.attempt import Failure
 from api_server.domain.job import Status
 from api_server.domain.transition import Transition
 from api_server.domain.transitions import (
     cancel,
     claim,
+    claim_unfenced,
     complete,
-    conclude,
+    complete_unfenced,
+    expire_lease,
     fail,
-    hand_back,
-    lapse,
+    release,
     retry,
-    take,
     try_again,
 )
 
@@ -121,13 +121,13 @@ def without_literals(value: Any) -> Any:
 STEPS = st.sampled_from(
     [
         lambda i, n: claim(i, f"w/{n}", n, NOW, LEASE),
-        lambda i, n: take(i, f"claim-{n}", NOW, LEASE),
+        lambda i, n: claim_unfenced(i, f"claim-{n}", NOW, LEASE),
         lambda i, n: complete(i, "w/1", n + 1, {"n": n}, NOW),
         lambda i, n: fail(i, "w/1", n + 1, FAILURE, NOW),
-        lambda i, n: conclude(i, Status.COMPLETED, {"n": n}, None, NOW),
-        lambda i, n: hand_back(i, "w/1", n + 1, NOW),
+        lambda i, n: complete_unfenced(i, Status.COMPLETED, {"n": n}, None, NOW),
+        lambda i, n: release(i, "w/1", n + 1, NOW),
         lambda i, n: try_again(i, "w/1", n + 1, FAILURE, NOW, failures=0, wait=n * LEASE),
-        lambda i, n: lapse(i, "w/1", n + 1, NOW, alone=n % 2 == 0, lone_losses=n),
+        lambda i, n: expire_lease(i, "w/1", n + 1, NOW, alone=n % 2 == 0, lone_losses=n),
         lambda i, n: cancel(i, f"call-{n}", "", NOW),
         lambda i, n: retry(i, f"call-{n}", NOW),
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api_server.adapters.mongo_primary import LONGEST_LAG, Primary, lag_of
+from api_server.adapters.mongo.primary import LONGEST_LAG, Primary, lag_of
 from api_server.domain.errors import StoreUnavailable
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,8 +10,8 @@ from bson import ObjectId
 from pymongo.errors import AutoReconnect
 from pymongo.server_type import SERVER_TYPE
 
-from api_server.adapters.mongo_reads import NO_ELECTIONS, Reads, election_of
-from api_server.adapters.mongo_writes import Writes
+from api_server.adapters.mongo.reads import NO_ELECTIONS, Reads, election_of
+from api_server.adapters.mongo.writes import Writes
 from api_server.domain.errors import StoreUnavailable
 
 FIRST, SECOND = ObjectId("7fffffff0000000000000001"), ObjectId("7fffffff0000000000000002")

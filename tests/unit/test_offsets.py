@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_service.offsets import Commit, OffsetTracker, Partition, Ticket
+from worker_service.kafka.offsets import Commit, OffsetTracker, Partition, Ticket
 
 P = Partition("jobs.compute", 3)
 Q = Partition("jobs.file", 0)

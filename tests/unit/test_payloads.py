@@ -8,15 +8,15 @@ from typing import Any
 import grpc
 import pytest
 
+from contract_runtime.structs import MAX_BYTES
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job
-from service_runtime.structs import MAX_BYTES
 from tests.unit.job_service_fake import api_of
-from worker_service import payloads as payloads_module
-from worker_service.backoff import Backoff
-from worker_service.hand import MOST_LARGE, Claimed
-from worker_service.lanes import Lane
-from worker_service.payloads import MOST_READS, JobGone, Payloads
+from worker_service.api.backoff import Backoff
+from worker_service.claiming.in_flight import MOST_LARGE, Claimed
+from worker_service.claiming.lanes import Lane
+from worker_service.execution import payloads as payloads_module
+from worker_service.execution.payloads import MOST_READS, JobGone, Payloads
 
 DEADLINE = 20.0
 LARGEST = MAX_BYTES - 100

@@ -15,19 +15,19 @@ from jobs.v1.job_service_pb2 import JobProgress
 from service_runtime.validation import ContractValidator
 from tests.unit.test_executor import SPECS, WAYS, job, until
 from worker_service import Job, progress
-from worker_service.calling import call
-from worker_service.executor import Executor
-from worker_service.outcome import Failed, Succeeded
-from worker_service.progress_board import LatestWord, ProgressBoard, job_progress
-from worker_service.saying import OutsideHandler, Word, hear
+from worker_service.execution.executor import Executor
+from worker_service.execution.invoke import call
+from worker_service.execution.outcome import Failed, Succeeded
+from worker_service.execution.progress_board import LatestProgress, ProgressBoard, job_progress
+from worker_service.handler_api.progress import OutsideHandler, ProgressUpdate, hear
 
 JOB_ID = "01938f4e-7c3a-7b2e-9d41-3f5a6b7c8d9e"
 VALIDATOR = ContractValidator()
 
 
-def say(*words: tuple[Any, Any]) -> list[Word]:
+def say(*words: tuple[Any, Any]) -> list[ProgressUpdate]:
     """What is heard when a handler says these."""
-    heard: list[Word] = []
+    heard: list[ProgressUpdate] = []
     context = contextvars.copy_context()
     context.run(hear, heard.append)
     for percent, message in words:
@@ -38,7 +38,7 @@ def say(*words: tuple[Any, Any]) -> list[Word]:
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_handler_s_last_word_is_heard_while_it_runs(tmp_path: Path, way: str) -> None:
     executor = Executor(threads=1, processes=1)
-    latest = LatestWord("0190-id", 2)
+    latest = LatestProgress("0190-id", 2)
     end = tmp_path / "end"
     if way in ("act-loop", "act-async"):
         end.touch()  # nobody could be heard while the loop is busy
@@ -46,7 +46,7 @@ async def test_a_handler_s_last_word_is_heard_while_it_runs(tmp_path: Path, way:
     payload = {"say": words, "then_wait_for": str(end)}
 
     running = asyncio.create_task(executor.run(SPECS[way], job(way, payload), say=latest.say))
-    await until(lambda: latest.unsent == Word(100, "step 1000"))
+    await until(lambda: latest.unsent == ProgressUpdate(100, "step 1000"))
 
     assert running.done() == end.exists()
     end.touch()
@@ -56,7 +56,7 @@ async def test_a_handler_s_last_word_is_heard_while_it_runs(tmp_path: Path, way:
 
 async def test_words_of_one_job_in_a_process_are_not_taken_for_the_next_one_s() -> None:
     executor = Executor(threads=1, processes=1)
-    spec, heard = SPECS["act-process"], list[Word]()
+    spec, heard = SPECS["act-process"], list[ProgressUpdate]()
 
     for number in range(30):
         await executor.run(spec, job("act-process", {"say": [[number, ""]]}))
@@ -68,7 +68,7 @@ async def test_words_of_one_job_in_a_process_are_not_taken_for_the_next_one_s() 
 
 async def test_what_is_said_in_vain_does_not_hold_a_process_up() -> None:
     executor = Executor(threads=1, processes=1)
-    spec, heard = SPECS["act-process"], list[Word]()
+    spec, heard = SPECS["act-process"], list[ProgressUpdate]()
     words = [[number % 100, "x" * 512] for number in range(20_000)]  # far more than a pipe holds
 
     await executor.run(spec, job("act-process", {"say": words}), say=heard.append)
@@ -95,7 +95,7 @@ def test_a_word_of_the_wrong_type_fails_its_handler(percent: Any, message: Any) 
 def test_a_percentage_at_its_limits_is_heard(percent: float) -> None:
     [word] = say((percent, ""))
 
-    assert word == Word(percent, "")
+    assert word == ProgressUpdate(percent, "")
     assert type(word.percent) is float
 
 
@@ -109,7 +109,7 @@ def test_outside_a_handler_nobody_listens() -> None:
 
 
 def test_a_thread_of_the_handler_s_speaks_in_a_copy_of_its_context() -> None:
-    heard: list[Word] = []
+    heard: list[ProgressUpdate] = []
 
     def speak(_job: Job) -> dict[str, Any]:
         thread = threading.Thread(target=contextvars.copy_context().run, args=(progress, 50, "half"))
@@ -119,7 +119,7 @@ def test_a_thread_of_the_handler_s_speaks_in_a_copy_of_its_context() -> None:
 
     call(speak, job("x", {}), heard.append)
 
-    assert heard == [Word(50, "half")]
+    assert heard == [ProgressUpdate(50, "half")]
 
 
 class Lying(float):
@@ -142,9 +142,9 @@ class Longer(str):
 
 
 def test_a_word_is_what_its_parts_exactly_are_whatever_they_say_of_themselves() -> None:
-    heard = list[Word]()
+    heard = list[ProgressUpdate]()
     call(lambda _job: progress(Lying(50), Longer("x" * 600)), job("x", {}), heard.append)
-    assert heard == [Word(50.0, "x" * 512)]
+    assert heard == [ProgressUpdate(50.0, "x" * 512)]
     assert (type(heard[0].percent), type(heard[0].message)) == (float, str)
 
     failed = call(lambda _job: progress(Lying(1e300)), job("x", {}), heard.append).outcome
@@ -154,7 +154,7 @@ def test_a_word_is_what_its_parts_exactly_are_whatever_they_say_of_themselves() 
 
 
 def test_a_million_words_cost_seconds_at_most() -> None:
-    latest = LatestWord(JOB_ID, 1)
+    latest = LatestProgress(JOB_ID, 1)
 
     def speak(_job: Job) -> dict[str, Any]:
         for _ in range(1_000_000):
@@ -173,9 +173,9 @@ class TestBoard:
         latest = board.open("a", 1)
         assert board.unsent(10) == {}
 
-        latest.say(Word(10, ""))
-        assert board.unsent(10) == {latest: Word(10, "")}
-        assert board.unsent(10) == {latest: Word(10, "")}, "its heartbeat failed"
+        latest.say(ProgressUpdate(10, ""))
+        assert board.unsent(10) == {latest: ProgressUpdate(10, "")}
+        assert board.unsent(10) == {latest: ProgressUpdate(10, "")}, "its heartbeat failed"
 
         board.note_sent(board.unsent(10))
         assert board.unsent(10) == {}
@@ -183,24 +183,24 @@ class TestBoard:
     def test_a_word_said_while_another_one_travels_is_not_lost(self) -> None:
         board = ProgressBoard()
         latest = board.open("a", 1)
-        latest.say(Word(10, ""))
+        latest.say(ProgressUpdate(10, ""))
         words = board.unsent(10)
-        latest.say(Word(20, ""))
+        latest.say(ProgressUpdate(20, ""))
         board.note_sent(words)
 
-        assert board.unsent(10) == {latest: Word(20, "")}
+        assert board.unsent(10) == {latest: ProgressUpdate(20, "")}
 
     def test_words_of_ended_jobs_are_dropped(self) -> None:
         board = ProgressBoard()
         first, second = board.open("a", 1), board.open("b", 1)
-        first.say(Word(10, ""))
-        second.say(Word(20, ""))
+        first.say(ProgressUpdate(10, ""))
+        second.say(ProgressUpdate(20, ""))
         words = board.unsent(10)
         board.close(first)
-        assert board.unsent(10) == {second: Word(20, "")}
+        assert board.unsent(10) == {second: ProgressUpdate(20, "")}
 
         board.note_sent(words)
-        first.say(Word(30, ""))
+        first.say(ProgressUpdate(30, ""))
         assert board.unsent(10) == {}
 
     def test_what_is_too_much_goes_next_time_however_much_is_said(self) -> None:
@@ -209,7 +209,7 @@ class TestBoard:
         carried: list[str] = []
         for time_ in range(5):
             for latest in all_of_them:
-                latest.say(Word(time_, ""))
+                latest.say(ProgressUpdate(time_, ""))
             words = board.unsent(2)
             carried += [latest.job_id for latest in words]
             board.note_sent(words)
@@ -219,7 +219,7 @@ class TestBoard:
 
 @given(st.floats(0, 100), st.text(st.characters(), max_size=600))
 def test_any_word_is_fit_for_the_contract(percent: float, message: str) -> None:
-    latest = LatestWord(JOB_ID, 1)
+    latest = LatestProgress(JOB_ID, 1)
     [word] = say((percent, message))
 
     [told] = job_progress({latest: word})

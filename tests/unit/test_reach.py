@@ -5,8 +5,8 @@ import math
 import pytest
 
 from api_server.domain.errors import StoreUnavailable
-from api_server.fleet_service import MISSED_HEARTBEATS
-from api_server.reach import LONGEST_BREAK, StoreReach
+from api_server.recovery.store_health import LONGEST_BREAK, StoreHealth
+from api_server.services.fleet import MISSED_HEARTBEATS
 
 
 class Store:
@@ -30,31 +30,31 @@ def always_steady() -> float:
     return math.inf
 
 
-async def checked(store: Store, reach: StoreReach, times: int) -> None:
+async def checked(store: Store, store_health: StoreHealth, times: int) -> None:
     for _ in range(times):
-        assert await reach.check()
-        store.now += reach.interval
+        assert await store_health.check()
+        store.now += store_health.interval
 
 
 async def test_the_store_is_out_of_reach_until_it_has_answered() -> None:
     store = Store()
-    reach = StoreReach(store.ping, 1.0, always_steady, store.time)
-    assert reach.unbroken_seconds() is None
-    await checked(store, reach, 10)
-    assert reach.unbroken_seconds() == 10 * reach.interval
+    store_health = StoreHealth(store.ping, 1.0, always_steady, store.time)
+    assert store_health.unbroken_seconds() is None
+    await checked(store, store_health, 10)
+    assert store_health.unbroken_seconds() == 10 * store_health.interval
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable(), RuntimeError("a fault of our own")])
 async def test_a_ping_without_an_answer_breaks_it_and_the_count_begins_anew(fault: Exception) -> None:
     store = Store()
-    reach = StoreReach(store.ping, 1.0, always_steady, store.time)
-    await checked(store, reach, 10)
+    store_health = StoreHealth(store.ping, 1.0, always_steady, store.time)
+    await checked(store, store_health, 10)
     store.fault = fault
-    assert not await reach.check()
-    assert reach.unbroken_seconds() is None
+    assert not await store_health.check()
+    assert store_health.unbroken_seconds() is None
     store.fault = None
-    await checked(store, reach, 2)
-    assert reach.unbroken_seconds() == 2 * reach.interval
+    await checked(store, store_health, 2)
+    assert store_health.unbroken_seconds() == 2 * store_health.interval
 
 
 @pytest.mark.parametrize(("stood_still", "unbroken"), [(LONGEST_BREAK, True), (LONGEST_BREAK + 0.1, False)])
@@ -62,33 +62,33 @@ async def test_a_process_that_stood_still_knows_it_before_the_next_ping(
     stood_still: float, unbroken: bool
 ) -> None:
     store = Store()
-    reach = StoreReach(store.ping, 1.0, always_steady, store.time)
-    await checked(store, reach, 10)
-    store.now += stood_still - reach.interval
-    assert (reach.unbroken_seconds() is not None) is unbroken
+    store_health = StoreHealth(store.ping, 1.0, always_steady, store.time)
+    await checked(store, store_health, 10)
+    store.now += stood_still - store_health.interval
+    assert (store_health.unbroken_seconds() is not None) is unbroken
 
 
 async def test_a_store_that_answers_too_slowly_is_not_within_reach_all_the_time() -> None:
     store = Store()
-    reach = StoreReach(store.ping, 1.0, always_steady, store.time)
+    store_health = StoreHealth(store.ping, 1.0, always_steady, store.time)
     store.takes = 1.6
-    assert await reach.check()
-    assert reach.unbroken_seconds() is None
+    assert await store_health.check()
+    assert store_health.unbroken_seconds() is None
 
 
 @pytest.mark.parametrize("heartbeat_interval", [0.1, 0.5, 1.0, 1.4, 2.0, 60.0])
 def test_pings_come_often_enough_and_a_break_that_goes_unnoticed_makes_nobody_look_dead(
     heartbeat_interval: float,
 ) -> None:
-    reach = StoreReach(Store().ping, heartbeat_interval, always_steady)
+    store_health = StoreHealth(Store().ping, heartbeat_interval, always_steady)
     longest_break = LONGEST_BREAK * heartbeat_interval
-    assert reach.interval < longest_break
+    assert store_health.interval < longest_break
     # The latest heartbeat came an interval before the break.
     assert heartbeat_interval + longest_break < MISSED_HEARTBEATS * heartbeat_interval
 
 
 async def test_a_jump_of_the_stores_time_begins_the_count_anew() -> None:
     store, steady = Store(), [100.0, 0.0, 2.0]
-    reach = StoreReach(store.ping, 1.0, lambda: steady.pop(0), store.time)
-    await checked(store, reach, 10)
-    assert [reach.unbroken_seconds() for _ in range(3)] == [5.0, 0.0, 2.0]
+    store_health = StoreHealth(store.ping, 1.0, lambda: steady.pop(0), store.time)
+    await checked(store, store_health, 10)
+    assert [store_health.unbroken_seconds() for _ in range(3)] == [5.0, 0.0, 2.0]

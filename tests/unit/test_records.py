@@ -4,37 +4,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.domain.records import Log, Place
+from api_server.domain.record_positions import PartitionState, RecordPosition
 
-LOG = Log(committed=10, start=5, end=20, first_time=100)
+LOG = PartitionState(committed=10, start=5, end=20, first_time=100)
 
 
 @pytest.mark.parametrize(
     ("offset", "waits"), [(4, False), (5, False), (9, False), (10, True), (19, True), (20, False)]
 )
 def test_a_record_waits_from_the_commit_to_the_end(offset: int, waits: bool) -> None:
-    assert LOG.holds(Place(0, offset, 100)) is waits
+    assert LOG.holds(RecordPosition(0, offset, 100)) is waits
 
 
 @pytest.mark.parametrize("committed", [None, 4, 21])
 def test_a_group_without_a_commit_that_counts_has_the_whole_log_before_it(committed: int | None) -> None:
-    log = Log(committed, start=5, end=20, first_time=100)
-    assert [offset for offset in range(25) if log.holds(Place(0, offset, 100))] == list(range(5, 20))
+    log = PartitionState(committed, start=5, end=20, first_time=100)
+    assert [offset for offset in range(25) if log.holds(RecordPosition(0, offset, 100))] == list(range(5, 20))
 
 
 def test_a_group_that_went_back_reads_the_record_again() -> None:
-    assert not Log(12, 5, 20, 100).holds(Place(0, 11, 100))
-    assert Log(11, 5, 20, 100).holds(Place(0, 11, 100))
+    assert not PartitionState(12, 5, 20, 100).holds(RecordPosition(0, 11, 100))
+    assert PartitionState(11, 5, 20, 100).holds(RecordPosition(0, 11, 100))
 
 
 @pytest.mark.parametrize(("time", "waits"), [(99, False), (100, True), (101, True)])
 def test_a_record_older_than_the_first_one_was_in_another_log(time: int, waits: bool) -> None:
-    assert LOG.holds(Place(0, 15, time)) is waits
+    assert LOG.holds(RecordPosition(0, 15, time)) is waits
 
 
 def test_an_empty_log_holds_nothing() -> None:
-    assert not Log(20, 20, 20, None).holds(Place(0, 20, 100))
-    assert not Log(None, 0, 0, None).holds(Place(0, 0, 100))
+    assert not PartitionState(20, 20, 20, None).holds(RecordPosition(0, 20, 100))
+    assert not PartitionState(None, 0, 0, None).holds(RecordPosition(0, 0, 100))
 
 
 @given(
@@ -46,7 +46,7 @@ def test_an_empty_log_holds_nothing() -> None:
 def test_what_a_log_holds_is_in_it_and_not_committed(
     committed: int | None, start: int, length: int, offset: int
 ) -> None:
-    log = Log(committed, start, start + length, first_time=0 if length else None)
-    if log.holds(Place(0, offset, 0)):
+    log = PartitionState(committed, start, start + length, first_time=0 if length else None)
+    if log.holds(RecordPosition(0, offset, 0)):
         assert offset in range(start, start + length)
         assert committed is None or offset >= committed or committed > start + length

@@ -13,8 +13,8 @@ from grpc_status import rpc_status
 from jobs.v1.job_service_pb2 import RegisterWorkerResponse
 from jobs.v1.worker_pb2 import Fleet, WorkerIdentity
 from tests.unit.job_service_fake import api_of
-from worker_service.backoff import Backoff
-from worker_service.registration import ASK_AGAIN_SECONDS, NameTaken, register
+from worker_service.api.backoff import Backoff
+from worker_service.control.registration import ASK_AGAIN_SECONDS, NameTaken, register
 
 IDENTITY = WorkerIdentity(worker_id="name/2", name="name")
 DEADLINE = 20.0

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_service import handler
-from worker_service.declare import HandlerSpec, WrongHandlers
-from worker_service.registry import load_handlers
+from worker_service.handler_api.handler import HandlerSpec, WrongHandlers
+from worker_service.handlers.registry import load_handlers
 
 HEAD = "from worker_service import handler\n"
 Module = Callable[[str, str], str]
@@ -148,6 +148,6 @@ def test_every_other_type_is_refused(job_type: str) -> None:
 
 
 async def test_the_package_imports_neither_kafka_nor_grpc() -> None:
-    code = "import sys, worker_service.calling; sys.exit(any(name in sys.modules for name in ('grpc', 'aiokafka')))"
+    code = "import sys, worker_service.execution.invoke; sys.exit(any(name in sys.modules for name in ('grpc', 'aiokafka')))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0

@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
+from contract_runtime.structs import dict_to_struct
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import (
@@ -18,17 +19,16 @@ from jobs.v1.job_service_pb2 import (
     UpdateOutcome,
     UpdateStatusRequest,
 )
-from service_runtime.structs import dict_to_struct
 from service_runtime.validation import ContractValidator
 from tests.unit.job_service_fake import api_of
-from worker_service.backoff import Backoff
-from worker_service.hand import Claimed, Hand
-from worker_service.job import MOST_RETRY_AFTER
-from worker_service.lanes import Lane
-from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
-from worker_service.reporter import Reporter
-from worker_service.totals import Totals
-from worker_service.updates import StatusUpdates
+from worker_service.api.backoff import Backoff
+from worker_service.api.status_updates import StatusUpdates
+from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
+from worker_service.handler_api.job import MOST_RETRY_AFTER
+from worker_service.reporting.reporter import Reporter
+from worker_service.state.totals import Totals
 
 JOB_ID = "01938f4e-7c3a-7b2e-9d41-3f5a6b7c8d9e"
 
@@ -43,18 +43,18 @@ async def report(outcome: Outcome, *answers: UpdateOutcome) -> tuple[list[Update
         heard.append(step)
         return BatchUpdateStatusResponse(outcomes=[left.pop(0)])
 
-    hand, totals = Hand(), Totals()
+    in_flight, totals = InFlightJobs(), Totals()
     lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
-    claimed = hand.held[JOB_ID] = Claimed(DispatchRecord(id=JOB_ID, type="compute"), lane, 1)
+    claimed = in_flight.held[JOB_ID] = Claimed(DispatchRecord(id=JOB_ID, type="compute"), lane, 1)
     lane.hold()
     async with api_of({"BatchUpdateStatus": update}) as api:
-        reporter = Reporter("test/1", StatusUpdates(api), hand, totals, Backoff())
+        reporter = Reporter("test/1", StatusUpdates(api), in_flight, totals, Backoff())
         reporter.put(claimed, outcome)
         reporting = asyncio.create_task(reporter.run())
         assert await reporter.flush(20)
         reporting.cancel()
         await asyncio.wait([reporting])
-    assert hand.held == {}
+    assert in_flight.held == {}
     return heard, totals
 
 

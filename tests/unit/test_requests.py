@@ -17,17 +17,17 @@ from api_server.domain.fleet import OneType, OneWorker, Part
 from api_server.domain.job import ProgressNote, Status
 from api_server.domain.listing import JobFilter
 from api_server.domain.retry import FailureHint, RetryPolicy, Tries
-from api_server.domain.steps import Circumstances, Claim, Leases, Step, Token, to_transition
+from api_server.domain.status_update import Claim, Leases, StatusUpdate, Token, UpdateContext, to_transition
 from api_server.rpc import page_token, requests
-from api_server.service import check_each_once
+from api_server.services.jobs import check_each_once
+from contract_runtime.errors import InvalidArgument
+from contract_runtime.structs import dict_to_struct
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
-from service_runtime.errors import InvalidArgument
-from service_runtime.structs import dict_to_struct
 from service_runtime.validation import ContractValidator
 
 ID = UUID("0198f0a0-0000-7000-8000-000000000001")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CIRCUMSTANCES = Circumstances(NOW, Leases(timedelta(seconds=15), timedelta(hours=1)))
+CIRCUMSTANCES = UpdateContext(NOW, Leases(timedelta(seconds=15), timedelta(hours=1)))
 validator = ContractValidator()
 
 
@@ -250,13 +250,13 @@ def test_a_timeout_is_kept_as_it_was_given() -> None:
 
 
 def test_a_hint_is_read_with_the_failure() -> None:
-    assert requests.step(failed(permanent=True)).hint == FailureHint(permanent=True)
-    assert requests.step(failed(retry_after=seconds(2.5))).hint == FailureHint(
+    assert requests.update(failed(permanent=True)).hint == FailureHint(permanent=True)
+    assert requests.update(failed(retry_after=seconds(2.5))).hint == FailureHint(
         retry_after=timedelta(seconds=2.5)
     )
-    assert requests.step(failed(retry_after=seconds(0))).hint == FailureHint(retry_after=timedelta(0))
+    assert requests.update(failed(retry_after=seconds(0))).hint == FailureHint(retry_after=timedelta(0))
     without = job_service_pb2.UpdateStatusRequest(id=str(ID), status=job_pb2.Job.failed)
-    assert requests.step(without).hint is None
+    assert requests.update(without).hint is None
 
 
 def new(**times: Any) -> NewJob:
@@ -364,31 +364,31 @@ CLAIM, TOKEN = Claim("w", 0), Token("w", 1)
 
 
 @pytest.mark.parametrize(
-    ("step", "field"),
+    ("update", "field"),
     [
-        (Step(ID, Status.QUEUED), "token"),
-        (Step(ID, Status.PROCESSING, TOKEN, result={}), "result"),
-        (Step(ID, Status.COMPLETED, CLAIM), "claim"),
-        (Step(ID, Status.QUEUED, CLAIM), "claim"),
-        (Step(ID, Status.PROCESSING, CLAIM, result={}), "result"),
-        (Step(ID, Status.FAILED, TOKEN, result={}), "result"),
-        (Step(ID, Status.COMPLETED, TOKEN, failure=Failure(2, "", "X")), "error"),
-        (Step(ID, Status.COMPLETED, TOKEN, hint=FailureHint()), "failure_hint"),
-        (Step(ID, Status.FAILED, hint=FailureHint(permanent=True)), "failure_hint"),
+        (StatusUpdate(ID, Status.QUEUED), "token"),
+        (StatusUpdate(ID, Status.PROCESSING, TOKEN, result={}), "result"),
+        (StatusUpdate(ID, Status.COMPLETED, CLAIM), "claim"),
+        (StatusUpdate(ID, Status.QUEUED, CLAIM), "claim"),
+        (StatusUpdate(ID, Status.PROCESSING, CLAIM, result={}), "result"),
+        (StatusUpdate(ID, Status.FAILED, TOKEN, result={}), "result"),
+        (StatusUpdate(ID, Status.COMPLETED, TOKEN, failure=Failure(2, "", "X")), "error"),
+        (StatusUpdate(ID, Status.COMPLETED, TOKEN, hint=FailureHint()), "failure_hint"),
+        (StatusUpdate(ID, Status.FAILED, hint=FailureHint(permanent=True)), "failure_hint"),
     ],
 )
-def test_status_ground_and_outcome_must_fit_together(step: Step, field: str) -> None:
+def test_status_ground_and_outcome_must_fit_together(update: StatusUpdate, field: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        to_transition(step, CIRCUMSTANCES)
+        to_transition(update, CIRCUMSTANCES)
     assert caught.value.violations[0].field == field
 
 
 def test_a_failure_without_a_word_is_unknown() -> None:
-    transition = to_transition(Step(ID, Status.FAILED), CIRCUMSTANCES)
+    transition = to_transition(StatusUpdate(ID, Status.FAILED), CIRCUMSTANCES)
     assert transition.failure == Failure(2, "", "UNKNOWN")
 
 
-REPORT = Step(ID, Status.FAILED, TOKEN)
+REPORT = StatusUpdate(ID, Status.FAILED, TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -419,10 +419,10 @@ def test_a_holders_failure_is_tried_again_while_tries_are_left(
 def test_only_failures_that_may_not_be_the_last_depend_on_those_before() -> None:
     assert REPORT.may_be_tried_again
     assert to_transition(REPORT, CIRCUMSTANCES).guard.failures == 0
-    for step in (Step(ID, Status.FAILED), replace(REPORT, hint=FailureHint(permanent=True))):
-        assert not step.may_be_tried_again
-        assert to_transition(step, CIRCUMSTANCES).guard.failures is None
+    for update in (StatusUpdate(ID, Status.FAILED), replace(REPORT, hint=FailureHint(permanent=True))):
+        assert not update.may_be_tried_again
+        assert to_transition(update, CIRCUMSTANCES).guard.failures is None
 
 
 def test_a_failure_without_a_worker_is_final() -> None:
-    assert to_transition(Step(ID, Status.FAILED), CIRCUMSTANCES).change.status is Status.FAILED
+    assert to_transition(StatusUpdate(ID, Status.FAILED), CIRCUMSTANCES).change.status is Status.FAILED

@@ -14,17 +14,19 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job as JobMessage
 from tests.unit import sample_handlers
 from tests.unit.job_service_fake import api_of
-from worker_service import Job, executor, running
-from worker_service.api_client import ApiClient
-from worker_service.backoff import Backoff
-from worker_service.declare import HandlerSpec, declared_in
-from worker_service.executor import Executor
-from worker_service.hand import Claimed
-from worker_service.lanes import Lane
-from worker_service.outcome import Failed, Interrupted, Outcome, Succeeded
-from worker_service.payloads import Payloads
-from worker_service.progress_board import ProgressBoard
-from worker_service.running import Runner
+from worker_service import Job
+from worker_service.api.backoff import Backoff
+from worker_service.api.client import ApiClient
+from worker_service.claiming.in_flight import Claimed
+from worker_service.claiming.lanes import Lane
+from worker_service.execution import executor
+from worker_service.execution import runner as running
+from worker_service.execution.executor import Executor
+from worker_service.execution.outcome import Failed, Interrupted, Outcome, Succeeded
+from worker_service.execution.payloads import Payloads
+from worker_service.execution.progress_board import ProgressBoard
+from worker_service.execution.runner import Runner
+from worker_service.handler_api.handler import HandlerSpec, handlers_in
 
 DEADLINE = 20.0
 ENDLESS = {"act-async": "forever", "act-process": "hang"}
@@ -39,7 +41,7 @@ class Jobs:
         self.left: list[Claimed] = []
         self.board = ProgressBoard()
         self.begun, self.release = threading.Event(), threading.Event()
-        specs = [*declared_in(sample_handlers), HandlerSpec("stubborn", self._stubborn, "loop")]
+        specs = [*handlers_in(sample_handlers), HandlerSpec("stubborn", self._stubborn, "loop")]
         self.runner = Runner(
             {spec.type: spec for spec in specs},
             executor,
@@ -123,12 +125,12 @@ async def test_a_thread_that_was_given_up_keeps_its_place_until_it_returns(
     following = jobs.start("act-thread", 2, {})
 
     assert jobs.left == [given_up]
-    assert jobs.lane.room == 0
+    assert jobs.lane.capacity == 0
     assert not await jobs.runner.idle(0.05)
     (tmp_path / "end").touch()
     assert await jobs.runner.idle(DEADLINE)
     assert [claimed for claimed, _ in jobs.reports] == [following]
-    await until(lambda: jobs.lane.room == 1)
+    await until(lambda: jobs.lane.capacity == 1)
 
 
 async def test_no_job_is_claimed_in_the_place_of_a_handler_that_takes_its_time_to_stop(jobs: Jobs) -> None:
@@ -139,9 +141,9 @@ async def test_no_job_is_claimed_in_the_place_of_a_handler_that_takes_its_time_t
     await asyncio.sleep(0)
 
     assert jobs.left == [given_up]
-    assert jobs.lane.room == 0
+    assert jobs.lane.capacity == 0
     jobs.release.set()
-    await until(lambda: jobs.lane.room == 1)
+    await until(lambda: jobs.lane.capacity == 1)
     assert jobs.reports == []
 
 
@@ -157,10 +159,10 @@ async def test_a_job_whose_time_is_up_has_failed_though_its_handler_keeps_its_pl
     [(reported, outcome)] = jobs.reports
     assert reported is claimed
     assert outcome == Failed("TIMEOUT", "the handler ran for longer than the job's timeout of 0.05 s")
-    assert jobs.lane.room == 0
+    assert jobs.lane.capacity == 0
     (tmp_path / "end").touch()
     jobs.release.set()
-    await until(lambda: jobs.lane.room == 1)
+    await until(lambda: jobs.lane.capacity == 1)
     assert len(jobs.reports) == 1
 
 
@@ -231,7 +233,7 @@ async def test_a_plain_handler_of_the_loop_whose_claim_is_lost_before_its_turn_i
 
     assert jobs.left == [lost]
     assert [claimed for claimed, _ in jobs.reports] == [following]
-    assert jobs.lane.room > 0
+    assert jobs.lane.capacity > 0
 
 
 async def test_a_plain_handler_of_the_loop_gets_a_payload_that_was_too_large_to_travel() -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import grpc
 import pytest
 
+from contract_runtime.channels import CHANNEL_OPTIONS
+from contract_runtime.second_tries import ELSEWHERE, Allowance, Place, first_answer
 from job_client import JobClient, channel
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import CreateRequest, GetRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
-from service_runtime.channels import CHANNEL_OPTIONS
-from service_runtime.second_tries import ELSEWHERE, Allowance, Place, first_answer
 from tests.unit.job_service_fake import serving
-from worker_service.api_client import ApiClient
+from worker_service.api.client import ApiClient
 
 SOON = 0.02
 ENOUGH = 10.0

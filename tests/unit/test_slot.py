@@ -17,19 +17,19 @@ from jobs.v1.worker_pb2 import WorkerIdentity
 from local_stack.settings import ROOT
 from service_runtime.settings import WrongSettings, read_settings
 from service_runtime.validation import ContractValidator
+from worker_service.default_name import FOLDER, MOST_SLOTS, name_stem
 from worker_service.settings import WorkerSettings
-from worker_service.slot import FOLDER, MOST_SLOTS, name_stem
 
 NOBODY = 65534
 WORKER = """
 import os, sys
-from worker_service.slot import NoSlot, take_slot
+from worker_service.default_name import NoFreeName, take_default_name
 os.umask(int(sys.argv[2], 8))
 if user := int(sys.argv[3]):
     os.setuid(user)
 try:
-    print(take_slot(sys.argv[1]), flush=True)
-except NoSlot as error:
+    print(take_default_name(sys.argv[1]), flush=True)
+except NoFreeName as error:
     print(f"none: {error}", flush=True)
 """
 UNTIL_TOLD = "sys.stdin.read()"

@@ -8,10 +8,10 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service.lanes import Lane
-from worker_service.offsets import Partition, Ticket
-from worker_service.slow_lanes import AGAIN_SECONDS, LONG_SECONDS, watch_waits
-from worker_service.waiting import Waiting
+from worker_service.claiming.backlog import WaitingRecord
+from worker_service.claiming.lanes import Lane
+from worker_service.claiming.slow_lanes import AGAIN_SECONDS, LONG_SECONDS, watch_waits
+from worker_service.kafka.offsets import Partition, Ticket
 
 
 class World:
@@ -24,7 +24,7 @@ class World:
 
     def add(self, losses: int = 0) -> None:
         record = DispatchRecord(id="a", type="x", losses=losses)
-        self.lane.add(Waiting(record, Ticket(Partition("jobs.x", 0), 0, 0), size=1))
+        self.lane.add(WaitingRecord(record, Ticket(Partition("jobs.x", 0), 0, 0), size=1))
 
     async def pass_time(self, seconds: float) -> None:
         for _ in range(round(seconds)):
@@ -49,7 +49,7 @@ def logs() -> Iterator[list[EventDict]]:
 
 
 def fill(lane: Lane) -> None:
-    while lane.room:
+    while lane.capacity:
         lane.hold()
 
 

@@ -6,8 +6,8 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_runtime.errors import InvalidArgument, ServiceError, Violation
-from service_runtime.statuses import error_to_status, status_to_error
+from contract_runtime.errors import InvalidArgument, ServiceError, Violation
+from contract_runtime.statuses import error_to_status, status_to_error
 
 TEXTS = st.text(max_size=20)
 

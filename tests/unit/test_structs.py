@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_runtime.structs import (
+from contract_runtime.structs import (
     MAX_BYTES,
     MAX_DEPTH,
     StructError,

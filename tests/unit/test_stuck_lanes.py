@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from worker_service.lanes import Lane
-from worker_service.place import Place
-from worker_service.stuck_lanes import HOPELESS_SECONDS, LaneStuck, watch_lanes
+from worker_service.claiming.lanes import Lane
+from worker_service.claiming.stuck_lanes import HOPELESS_SECONDS, LaneStuck, watch_lanes
+from worker_service.execution.slot import Slot
 
 
 class Clock:
@@ -24,8 +24,8 @@ def lane(limit: int) -> Lane:
 async def leave_behind(lane: Lane) -> asyncio.Future[None]:
     """A handler that goes on until the future is done."""
     going_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    async with Place(lane) as place:
-        place.keep_until(going_on)
+    async with Slot(lane) as slot:
+        slot.keep_until(going_on)
     return going_on
 
 
@@ -40,11 +40,11 @@ async def test_a_lane_is_stuck_when_all_of_its_places_are_kept() -> None:
     assert not narrow.is_stuck
     await leave_behind(narrow)
     assert narrow.is_stuck
-    assert narrow.room == 0
+    assert narrow.capacity == 0
     first.set_result(None)
     await turns()
     assert not narrow.is_stuck
-    assert narrow.room == 1
+    assert narrow.capacity == 1
 
 
 async def test_the_worker_ends_when_a_lane_has_been_stuck_for_long() -> None:

@@ -10,16 +10,16 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import Fleet
 from tests.unit.job_service_fake import api_of
-from worker_service.backoff import Backoff
-from worker_service.claims import Claimer
-from worker_service.fleet import FleetWish
-from worker_service.hand import MOST_LARGE, Hand
-from worker_service.lanes import Lane
-from worker_service.offsets import Partition, Ticket
-from worker_service.suspects import Suspects, patience
-from worker_service.totals import Totals
-from worker_service.updates import StatusUpdates
-from worker_service.waiting import Waiting
+from worker_service.api.backoff import Backoff
+from worker_service.api.status_updates import StatusUpdates
+from worker_service.claiming.backlog import WaitingRecord
+from worker_service.claiming.claimer import Claimer
+from worker_service.claiming.in_flight import MOST_LARGE, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.claiming.suspects import Suspects, patience
+from worker_service.kafka.offsets import Partition, Ticket
+from worker_service.state.desired_fleet import DesiredFleet
+from worker_service.state.totals import Totals
 
 DEADLINE = 20.0
 LIMITS = {"wide": 1000, "narrow": 1}
@@ -38,7 +38,7 @@ class Claims:
         self.started = list[str]()
         self.finished = list[int]()
         self.refused = set[str]()
-        self.hand = Hand(Suspects(lambda: self.time))
+        self.in_flight = InFlightJobs(Suspects(lambda: self.time))
         self._wake = asyncio.Event()
         self.lanes = {
             name: Lane(limit, on_work=self._wake.set, on_full_change=lambda: None, clock=lambda: 0.0)
@@ -57,14 +57,14 @@ class Claims:
         return BatchUpdateStatusResponse(outcomes=outcomes)
 
     def wire(self, updates: StatusUpdates) -> Claimer:
-        wish = FleetWish("test", self._wake.set)
-        wish.hear(Fleet(consuming=True, revision=1))
+        desired = DesiredFleet("test", self._wake.set)
+        desired.hear(Fleet(consuming=True, revision=1))
         return Claimer(
             "test/1",
             updates,
             list(self.lanes.values()),
-            self.hand,
-            wish,
+            self.in_flight,
+            desired,
             Totals(),
             wake=self._wake,
             backoff=Backoff(),
@@ -86,7 +86,7 @@ class Claims:
             )
             ticket = Ticket(Partition("jobs.compute", 0), 1, self._offset)
             self._offset += 1
-            self.lanes[lane].add(Waiting(record, ticket, 1))
+            self.lanes[lane].add(WaitingRecord(record, ticket, 1))
 
     async def starts(self, *names: str) -> None:
         await self.until(lambda: self.started == list(names))
@@ -108,7 +108,7 @@ class Claims:
 
     def end(self, *names: str) -> None:
         for name in names:
-            self.hand.leave(self.hand.held[name])
+            self.in_flight.leave(self.in_flight.held[name])
 
 
 @pytest.fixture

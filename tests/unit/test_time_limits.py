@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.unit.test_executor import DEADLINE, SPECS, WAYS, job, result_of, until
-from worker_service import executor as executor_module
-from worker_service.executor import Executor
-from worker_service.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
+from worker_service.execution import executor as executor_module
+from worker_service.execution.executor import Executor
+from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 
 LONG = 3600.0
 SHORT = 0.5

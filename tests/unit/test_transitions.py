@@ -10,22 +10,22 @@ from google.rpc.code_pb2 import Code
 from api_server.domain.attempt import MAX_LONE_LOSSES, Attempt, Failure, Outcome
 from api_server.domain.errors import JobNotFound, TransitionRefused
 from api_server.domain.job import Job, Status
-from api_server.domain.judgement import Eligible, Taken, judge
+from api_server.domain.resolution import Applied, Eligible, resolve
 from api_server.domain.retry import RetryPolicy
 from api_server.domain.transition import Transition
 from api_server.domain.transitions import (
     TRANSITIONS,
     cancel,
     claim,
+    claim_unfenced,
     complete,
-    conclude,
+    complete_unfenced,
     end_solitude,
     expire,
+    expire_lease,
     fail,
-    hand_back,
-    lapse,
+    release,
     retry,
-    take,
     try_again,
 )
 
@@ -38,13 +38,13 @@ ME, OTHER = "me/1", "other/1"
 
 STEPS: dict[str, Transition] = {
     "claim": claim(ID, ME, 1, NOW, LEASE),
-    "take": take(ID, "claim-a", NOW, LEASE),
+    "claim_unfenced": claim_unfenced(ID, "claim-a", NOW, LEASE),
     "complete": complete(ID, ME, 2, {"hash": "x"}, NOW),
     "fail": fail(ID, ME, 2, FAILURE, NOW, failures=0),
     "try_again": try_again(ID, ME, 2, FAILURE, NOW, failures=0, wait=SECOND),
-    "hand_back": hand_back(ID, ME, 2, NOW),
+    "release": release(ID, ME, 2, NOW),
     "end_solitude": end_solitude(ID, ME, 2, NOW, LEASE),
-    "conclude": conclude(ID, Status.COMPLETED, {"hash": "x"}, None, NOW),
+    "complete_unfenced": complete_unfenced(ID, Status.COMPLETED, {"hash": "x"}, None, NOW),
     "cancel": cancel(ID, "cancel-a", "no longer wanted", NOW),
     "retry": retry(ID, "retry-a", NOW),
 }
@@ -122,20 +122,20 @@ CASES = [
 @pytest.mark.parametrize(("state", "step", "expected"), CASES)
 def test_each_step_meets_each_state_as_the_table_says(state: str, step: str, expected: str) -> None:
     job, transition = STATES[state], STEPS[step]
-    judgement = judge(transition, job)
-    if isinstance(judgement, TransitionRefused):
-        assert judgement.reason == expected
-        assert judgement.metadata == {
+    resolution = resolve(transition, job)
+    if isinstance(resolution, TransitionRefused):
+        assert resolution.reason == expected
+        assert resolution.metadata == {
             "id": str(ID),
             "status": job.status.value,
             "attempt": str(job.attempt),
         }
         assert not transition.guard.admits(job)
     elif expected == OK:
-        assert judgement == Eligible()
+        assert resolution == Eligible()
     else:
         status = transition.change.status if expected == TAKEN else Status(expected)
-        assert judgement == Taken(status, transition.attempt_after)
+        assert resolution == Applied(status, transition.attempt_after)
 
 
 @pytest.mark.parametrize(("state", "step"), [case[:2] for case in CASES if case[2] == OK])
@@ -145,8 +145,11 @@ def test_an_admitted_step_is_one_that_the_map_of_transitions_has(state: str, ste
 
 def test_the_map_has_no_transition_that_no_step_does() -> None:
     ends = {
-        "lapse": (Status.PROCESSING, lapse(ID, ME, 2, NOW)),
-        "poison": (Status.PROCESSING, lapse(ID, ME, 2, NOW, alone=True, lone_losses=MAX_LONE_LOSSES - 1)),
+        "expire_lease": (Status.PROCESSING, expire_lease(ID, ME, 2, NOW)),
+        "poison": (
+            Status.PROCESSING,
+            expire_lease(ID, ME, 2, NOW, alone=True, lone_losses=MAX_LONE_LOSSES - 1),
+        ),
         "expire": (Status.QUEUED, expire(ID, NOW)),
     }
     done = {(status, step.change.status) for status, step in ends.values()}
@@ -183,7 +186,7 @@ def after(job: Job, step: Transition) -> Job:
 def test_a_step_sent_again_after_it_was_taken_is_known_as_taken(step: str) -> None:
     transition = STEPS[step]
     before = next(state for state in STATES.values() if transition.guard.admits(state))
-    assert judge(transition, after(before, transition)) == Taken(
+    assert resolve(transition, after(before, transition)) == Applied(
         transition.change.status, transition.attempt_after
     )
 
@@ -192,61 +195,61 @@ def test_a_step_sent_again_after_it_was_taken_is_known_as_taken(step: str) -> No
 @pytest.mark.parametrize("second", ["fail", "try_again"])
 def test_a_failure_reported_again_is_answered_with_what_came_of_it_first(first: str, second: str) -> None:
     job = after(STATES["mine"], STEPS[first])
-    assert judge(STEPS[second], job) == Taken(STEPS[first].change.status, 2)
+    assert resolve(STEPS[second], job) == Applied(STEPS[first].change.status, 2)
 
 
 def test_a_failure_reported_again_after_the_next_claim_is_known_too() -> None:
     job = after(after(STATES["mine"], STEPS["try_again"]), claim(ID, OTHER, 2, NOW, LEASE))
-    assert judge(STEPS["try_again"], job) == Taken(Status.QUEUED, 2)
+    assert resolve(STEPS["try_again"], job) == Applied(Status.QUEUED, 2)
 
 
 def test_another_failure_of_the_same_attempt_is_refused() -> None:
     job = after(STATES["mine"], STEPS["try_again"])
     other = try_again(ID, ME, 2, replace(FAILURE, message="other"), NOW, failures=1, wait=SECOND)
-    assert isinstance(judge(other, job), TransitionRefused)
+    assert isinstance(resolve(other, job), TransitionRefused)
 
 
 def test_a_failure_whose_message_was_cut_in_the_history_is_known_again() -> None:
     long = replace(FAILURE, message="x" * 4096)
     job = after(STATES["mine"], try_again(ID, ME, 2, long.shortened(), NOW, failures=0, wait=SECOND))
-    assert judge(try_again(ID, ME, 2, long, NOW, failures=1, wait=SECOND), job) == Taken(Status.QUEUED, 2)
+    assert resolve(try_again(ID, ME, 2, long, NOW, failures=1, wait=SECOND), job) == Applied(Status.QUEUED, 2)
 
 
 def test_a_decision_from_failures_that_were_out_of_date_is_never_a_refusal() -> None:
     job = replace(STATES["mine"], failures=2)
-    assert judge(STEPS["try_again"], job) == Eligible()
+    assert resolve(STEPS["try_again"], job) == Eligible()
 
 
 @pytest.mark.parametrize("later", ["retry", "claim"])
 def test_a_cancel_that_was_done_does_nothing_more_whatever_became_of_the_job(later: str) -> None:
     job = after(after(STATES["queued"], STEPS["cancel"]), STEPS["retry"])
     job = after(job, STEPS["claim"]) if later == "claim" else job
-    assert judge(STEPS["cancel"], job) == Taken(Status.CANCELLED, None)
-    assert judge(cancel(ID, "cancel-b", "another caller", NOW), job) == Eligible()
+    assert resolve(STEPS["cancel"], job) == Applied(Status.CANCELLED, None)
+    assert resolve(cancel(ID, "cancel-b", "another caller", NOW), job) == Eligible()
 
 
 def test_a_retry_that_was_done_does_nothing_more_whatever_became_of_the_job() -> None:
     failed = after(STATES["failed"], STEPS["retry"])
     failed = after(after(failed, claim(ID, ME, 2, NOW, LEASE)), fail(ID, ME, 3, FAILURE, NOW))
-    assert judge(STEPS["retry"], failed) == Taken(Status.QUEUED, None)
-    assert judge(retry(ID, "retry-b", NOW), failed) == Eligible()
+    assert resolve(STEPS["retry"], failed) == Applied(Status.QUEUED, None)
+    assert resolve(retry(ID, "retry-b", NOW), failed) == Eligible()
 
 
 def test_an_expired_job_may_be_retried_with_another_expire_time() -> None:
-    assert judge(retry(ID, "retry-b", NOW, NOW + SECOND), STATES["failed_and_expired"]) == Eligible()
+    assert resolve(retry(ID, "retry-b", NOW, NOW + SECOND), STATES["failed_and_expired"]) == Eligible()
 
 
 @pytest.mark.parametrize(("before", "allowed"), [(timedelta(milliseconds=1), True), (timedelta(0), False)])
 def test_a_job_may_be_started_before_its_expire_time_but_not_at_it(before: timedelta, allowed: bool) -> None:
     job = replace(STATES["queued"], expire_time=NOW + before)
     assert STEPS["claim"].guard.admits(job) is allowed
-    assert STEPS["take"].guard.admits(job) is allowed
+    assert STEPS["claim_unfenced"].guard.admits(job) is allowed
     assert expire(ID, NOW).guard.admits(job) is not allowed
 
 
 @pytest.mark.parametrize(("wait", "allowed"), [(timedelta(milliseconds=1), False), (timedelta(0), True)])
 def test_a_job_may_be_taken_at_its_next_attempt_time_but_not_before(wait: timedelta, allowed: bool) -> None:
-    assert STEPS["take"].guard.admits(replace(STATES["queued"], next_attempt_time=NOW + wait)) is allowed
+    assert STEPS["claim_unfenced"].guard.admits(replace(STATES["queued"], next_attempt_time=NOW + wait)) is allowed
 
 
 @pytest.mark.parametrize(
@@ -261,7 +264,7 @@ def test_a_job_may_be_taken_at_its_next_attempt_time_but_not_before(wait: timede
 def test_a_job_has_failed_at_the_third_loss_of_a_worker_that_had_nothing_else(
     alone: bool, lone_losses: int, status: Status
 ) -> None:
-    lost = lapse(ID, ME, 2, NOW, alone=alone, lone_losses=lone_losses)
+    lost = expire_lease(ID, ME, 2, NOW, alone=alone, lone_losses=lone_losses)
     assert (lost.change.status, lost.change.adds_loss) == (status, True)
     assert (lost.change.adds_lone_loss, lost.guard.alone) == (alone, alone)
     if status is Status.FAILED:
@@ -270,32 +273,32 @@ def test_a_job_has_failed_at_the_third_loss_of_a_worker_that_had_nothing_else(
 
 
 def test_a_holder_without_a_name_is_no_loss() -> None:
-    lost = lapse(ID, "", 2, NOW, alone=True, lone_losses=MAX_LONE_LOSSES - 1)
+    lost = expire_lease(ID, "", 2, NOW, alone=True, lone_losses=MAX_LONE_LOSSES - 1)
     change = lost.change
     assert (change.status, change.adds_loss, change.adds_lone_loss) == (Status.QUEUED, False, False)
 
 
 def test_a_claim_without_worker_is_not_mistaken_for_another_one() -> None:
-    taken = after(STATES["queued"], take(ID, "claim-b", NOW, LEASE))
-    assert isinstance(judge(STEPS["take"], taken), TransitionRefused)
+    taken = after(STATES["queued"], claim_unfenced(ID, "claim-b", NOW, LEASE))
+    assert isinstance(resolve(STEPS["claim_unfenced"], taken), TransitionRefused)
 
 
 def test_a_second_report_with_another_result_is_refused() -> None:
     done = after(STATES["mine"], complete(ID, ME, 2, {"hash": "first"}, NOW))
-    refused = judge(complete(ID, ME, 2, {"hash": "second"}, NOW), done)
+    refused = resolve(complete(ID, ME, 2, {"hash": "second"}, NOW), done)
     assert isinstance(refused, TransitionRefused)
     assert refused.reason == TERMINAL
 
 
 def test_a_job_that_is_not_there_is_not_found() -> None:
-    assert isinstance(judge(STEPS["claim"], None), JobNotFound)
+    assert isinstance(resolve(STEPS["claim"], None), JobNotFound)
 
 
 def test_every_change_says_when_the_job_is_looked_at_again_unless_it_has_ended() -> None:
     steps = [
         *STEPS.values(),
-        lapse(ID, ME, 2, NOW),
-        lapse(ID, ME, 2, NOW, alone=True, lone_losses=2),
+        expire_lease(ID, ME, 2, NOW),
+        expire_lease(ID, ME, 2, NOW, alone=True, lone_losses=2),
         expire(ID, NOW),
     ]
     for change in (step.change for step in steps):
@@ -305,13 +308,13 @@ def test_every_change_says_when_the_job_is_looked_at_again_unless_it_has_ended()
 
 
 def test_only_claims_add_an_attempt() -> None:
-    assert [name for name, step in STEPS.items() if step.change.adds_attempt] == ["claim", "take"]
+    assert [name for name, step in STEPS.items() if step.change.adds_attempt] == ["claim", "claim_unfenced"]
 
 
 def test_only_failures_of_the_handler_count_as_failures() -> None:
     counted = {name for name, step in STEPS.items() if step.change.adds_failure}
     assert counted == {"fail", "try_again"}
-    assert conclude(ID, Status.FAILED, None, FAILURE, NOW).change.adds_failure
+    assert complete_unfenced(ID, Status.FAILED, None, FAILURE, NOW).change.adds_failure
     assert not expire(ID, NOW).change.adds_failure
 
 

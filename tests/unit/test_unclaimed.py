@@ -7,9 +7,9 @@ from uuid import UUID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api_server.domain.records import Place
+from api_server.dispatch.published_jobs import PublishedJobs
+from api_server.domain.record_positions import RecordPosition
 from api_server.ports import Published
-from api_server.unclaimed import Unclaimed
 from tests.unit.dispatch_fakes import NOW
 
 LATER = NOW + timedelta(hours=1)
@@ -17,61 +17,63 @@ ALL = 10**9
 
 
 def job(number: int, offset: int | None = None, partition: int = 0) -> Published:
-    return Published(UUID(int=number), 0, Place(partition, number if offset is None else offset, time=0))
+    return Published(
+        UUID(int=number), 0, RecordPosition(partition, number if offset is None else offset, time=0)
+    )
 
 
-def filled(jobs: Sequence[Published], job_type: str = "compute") -> Unclaimed:
-    unclaimed = Unclaimed()
+def filled(jobs: Sequence[Published], job_type: str = "compute") -> PublishedJobs:
+    published = PublishedJobs()
     for each in jobs:
-        unclaimed.add(job_type, each, LATER)
-    return unclaimed
+        published.add(job_type, each, LATER)
+    return published
 
 
 def test_a_claim_speaks_for_all_records_before_it_in_its_partition() -> None:
     jobs, others = [job(number) for number in range(5)], [job(number, partition=1) for number in range(5, 8)]
-    unclaimed = filled([*jobs, *others])
-    unclaimed.add("file", job(8, offset=0), LATER)
-    unclaimed.claimed(jobs[2].job_id)
-    assert unclaimed.take_all() == [*jobs[3:], *others, job(8, offset=0)]
+    published = filled([*jobs, *others])
+    published.add("file", job(8, offset=0), LATER)
+    published.claimed(jobs[2].job_id)
+    assert published.take_all() == [*jobs[3:], *others, job(8, offset=0)]
 
 
 def test_a_claim_of_a_job_that_another_server_published_says_nothing() -> None:
     jobs = [job(number) for number in range(3)]
-    unclaimed = filled(jobs)
-    unclaimed.claimed(UUID(int=99))
-    assert unclaimed.take_all() == jobs
+    published = filled(jobs)
+    published.claimed(UUID(int=99))
+    assert published.take_all() == jobs
 
 
 def test_a_job_that_was_withdrawn_speaks_for_no_other() -> None:
     jobs = [job(number) for number in range(3)]
-    unclaimed = filled(jobs)
-    unclaimed.discard(jobs[2].job_id)
-    unclaimed.discard(UUID(int=99))
-    assert unclaimed.take_all() == jobs[:2]
+    published = filled(jobs)
+    published.discard(jobs[2].job_id)
+    published.discard(UUID(int=99))
+    assert published.take_all() == jobs[:2]
 
 
 def test_a_job_published_again_counts_with_its_latest_record() -> None:
     jobs, again = [job(number) for number in range(3)], job(0, offset=7)
-    unclaimed = filled([*jobs, again])
-    assert len(unclaimed) == 3
-    unclaimed.claimed(jobs[2].job_id)
-    assert unclaimed.take_all() == [again]
+    published = filled([*jobs, again])
+    assert len(published) == 3
+    published.claimed(jobs[2].job_id)
+    assert published.take_all() == [again]
 
 
 def test_after_a_topic_was_made_anew_its_first_claim_says_nothing_of_the_old_ones() -> None:
     old, new = job(1, offset=1000), [job(2, offset=0), job(3, offset=1)]
-    unclaimed = filled([old, *new])
-    unclaimed.claimed(new[0].job_id)
-    assert unclaimed.take_all() == [old, new[1]]
+    published = filled([old, *new])
+    published.claimed(new[0].job_id)
+    assert published.take_all() == [old, new[1]]
 
 
 def test_those_are_taken_that_are_due_and_the_oldest_of_too_many() -> None:
-    unclaimed = Unclaimed()
+    published = PublishedJobs()
     for number in range(6):
-        unclaimed.add("compute", job(number), LATER if number != 4 else NOW)
-    assert unclaimed.take(NOW - timedelta(milliseconds=1), at_most=6) == []
-    assert unclaimed.take(NOW, at_most=4) == [job(0), job(1), job(4)]
-    assert len(unclaimed) == 3
+        published.add("compute", job(number), LATER if number != 4 else NOW)
+    assert published.take(NOW - timedelta(milliseconds=1), at_most=6) == []
+    assert published.take(NOW, at_most=4) == [job(0), job(1), job(4)]
+    assert len(published) == 3
 
 
 @given(
@@ -85,21 +87,21 @@ def test_those_are_taken_that_are_due_and_the_oldest_of_too_many() -> None:
 )
 @example([("add", 0, 0), ("add", 0, 1), ("take_all", 0, 0)])
 def test_nothing_is_kept_of_jobs_that_are_gone(steps: list[tuple[str, int, int]]) -> None:
-    unclaimed = Unclaimed()
+    published = PublishedJobs()
     for offset, (step, number, partition) in enumerate(steps):
         match step:
             case "add":
-                unclaimed.add("compute", job(number, offset, partition), LATER)
-                assert UUID(int=number) in unclaimed
+                published.add("compute", job(number, offset, partition), LATER)
+                assert UUID(int=number) in published
             case "claim":
-                unclaimed.claimed(UUID(int=number))
-                assert UUID(int=number) not in unclaimed
+                published.claimed(UUID(int=number))
+                assert UUID(int=number) not in published
             case "discard":
-                unclaimed.discard(UUID(int=number))
-                assert UUID(int=number) not in unclaimed
+                published.discard(UUID(int=number))
+                assert UUID(int=number) not in published
             case "take":
-                unclaimed.take(NOW, at_most=number)
-                assert len(unclaimed) <= number
+                published.take(NOW, at_most=number)
+                assert len(published) <= number
             case _:
-                unclaimed.take_all()
-                assert (len(unclaimed), [log for log in unclaimed._logs.values() if log]) == (0, [])
+                published.take_all()
+                assert (len(published), [log for log in published._logs.values() if log]) == (0, [])

@@ -15,7 +15,7 @@ from jobs.v1.job_service_pb2 import (
     UpdateStatusRequest,
 )
 from tests.unit.job_service_fake import Call, api_of
-from worker_service.updates import MOST_FAULTS, StatusUpdates
+from worker_service.api.status_updates import MOST_FAULTS, StatusUpdates
 
 POISON = "poison"
 

@@ -4,7 +4,7 @@ from dataclasses import field, replace
 
 import pytest
 
-from service_runtime.value import value
+from contract_runtime.value import value
 
 
 @value

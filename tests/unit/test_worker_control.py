@@ -25,7 +25,7 @@ from jobs.v1.worker_service_pb2 import (
 from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub, add_WorkerServiceServicer_to_server
 from service_runtime.server import GrpcServer
 from tests.unit.job_service_fake import api_of
-from worker_service.control_servicer import WorkerControl
+from worker_service.control.servicer import WorkerControl
 
 FLEET = Fleet(consuming=True, revision=3, stopped_workers=["web-1"], stopped_types=["compute", "data"])
 WORKER = Worker(identity=WorkerIdentity(worker_id="web-1/1", name="web-1"))
@@ -100,7 +100,7 @@ async def test_start_and_stop_name_what_the_caller_named(
         started = await control.Start(StartRequest(**named))
         stopped = await control.Stop(StopRequest(**named))
 
-    assert server.asked == [SetFleetRequest(consuming=wish, part=part) for wish in (True, False)]
+    assert server.asked == [SetFleetRequest(consuming=desired, part=part) for desired in (True, False)]
     told: dict[str, Any] = {
         "consuming": True,
         "pending_worker_ids": ["web-2/1"],

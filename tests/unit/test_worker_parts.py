@@ -18,17 +18,17 @@ from jobs.v1.job_service_pb2 import HeartbeatRequest, UpdateAccepted, UpdateOutc
 from jobs.v1.worker_pb2 import AssignedPartitions, Fleet
 from service_runtime.settings import WrongSettings, read_settings
 from service_runtime.validation import ContractValidator
-from worker_service.api_client import AVOID_SECONDS, Endpoints
-from worker_service.backoff import Backoff
+from worker_service.api.backoff import Backoff
+from worker_service.api.client import AVOID_SECONDS, Endpoints
+from worker_service.api.status_updates import is_final, reason_of
 from worker_service.bootstrap import INLINE_PLACES
-from worker_service.fleet import FleetWish
-from worker_service.heartbeat import assigned_partitions
-from worker_service.lanes import MOST_AHEAD, MOST_AHEAD_OF_REFUSALS
-from worker_service.offsets import Partition
-from worker_service.records import MAX_TYPE, BadRecord, decode_record, is_plainly_valid, time_limit_of
+from worker_service.claiming.lanes import MOST_AHEAD, MOST_AHEAD_OF_REFUSALS
+from worker_service.control.heartbeat import assigned_partitions
+from worker_service.kafka.offsets import Partition
+from worker_service.kafka.records import MAX_TYPE, BadRecord, decode_record, is_plainly_valid, time_limit_of
+from worker_service.kafka.watchdog import MOST_SECONDS_A_TICK, Silence
 from worker_service.settings import WorkerSettings
-from worker_service.updates import is_final, reason_of
-from worker_service.watchdog import MOST_SECONDS_A_TICK, Silence
+from worker_service.state.desired_fleet import DesiredFleet
 
 JOB_ID = "01938f4e-7c3a-7b2e-9d41-3f5a6b7c8d9e"
 
@@ -86,59 +86,59 @@ class TestEndpoints:
         assert {endpoints.pick(), endpoints.pick()} == {0, 1}
 
 
-class TestFleetWish:
+class TestDesiredFleet:
     def test_nothing_is_consumed_before_the_first_wish_is_heard(self) -> None:
-        wish = FleetWish("test", lambda: None)
+        desired = DesiredFleet("test", lambda: None)
 
-        assert not wish.consuming
-        assert not wish.allows("compute")
+        assert not desired.consuming
+        assert not desired.allows("compute")
 
     def test_a_wish_is_not_followed_until_somebody_says_so(self) -> None:
-        wish = FleetWish("test", lambda: None)
-        wish.hear(Fleet(consuming=True, revision=4))
+        desired = DesiredFleet("test", lambda: None)
+        desired.hear(Fleet(consuming=True, revision=4))
 
-        assert (wish.consuming, wish.followed, wish.followed_revision) == (True, False, 0)
-        wish.follow()
-        assert (wish.followed, wish.followed_revision) == (True, 4)
+        assert (desired.consuming, desired.followed, desired.followed_revision) == (True, False, 0)
+        desired.follow()
+        assert (desired.followed, desired.followed_revision) == (True, 4)
 
     def test_an_older_answer_changes_nothing(self) -> None:
-        wish = FleetWish("test", lambda: None)
-        wish.hear(Fleet(consuming=False, revision=2))
-        wish.hear(Fleet(consuming=True, revision=1))
+        desired = DesiredFleet("test", lambda: None)
+        desired.hear(Fleet(consuming=False, revision=2))
+        desired.hear(Fleet(consuming=True, revision=1))
 
-        assert not wish.consuming
+        assert not desired.consuming
 
     def test_a_forgotten_wish_allows_nothing_and_is_followed_by_any(self) -> None:
-        wish = FleetWish("test", lambda: None)
-        wish.hear(Fleet(consuming=True, revision=2))
-        wish.follow()
-        wish.forget()
-        assert not wish.allows("compute")
-        assert (wish.stopped_by_name, wish.followed_revision) == (False, 0)
+        desired = DesiredFleet("test", lambda: None)
+        desired.hear(Fleet(consuming=True, revision=2))
+        desired.follow()
+        desired.forget()
+        assert not desired.allows("compute")
+        assert (desired.stopped_by_name, desired.followed_revision) == (False, 0)
 
-        wish.hear(Fleet(consuming=True, revision=1))
-        assert wish.allows("compute")
-        assert not wish.followed
+        desired.hear(Fleet(consuming=True, revision=1))
+        assert desired.allows("compute")
+        assert not desired.followed
 
     def test_a_stop_holds_for_the_worker_that_it_names(self) -> None:
         fleet = Fleet(consuming=True, revision=1, stopped_workers=["other", "test"])
-        stopped, other, third = (FleetWish(name, lambda: None) for name in ("test", "other", "third"))
-        for wish in (stopped, other, third):
-            wish.hear(fleet)
+        stopped, other, third = (DesiredFleet(name, lambda: None) for name in ("test", "other", "third"))
+        for desired in (stopped, other, third):
+            desired.hear(fleet)
 
-        assert [wish.allows("compute") for wish in (stopped, other, third)] == [False, False, True]
-        assert [wish.stopped_by_name for wish in (stopped, other, third)] == [True, True, False]
+        assert [desired.allows("compute") for desired in (stopped, other, third)] == [False, False, True]
+        assert [desired.stopped_by_name for desired in (stopped, other, third)] == [True, True, False]
 
     def test_a_stop_holds_for_the_type_that_it_names(self) -> None:
-        wish = FleetWish("test", lambda: None)
-        wish.hear(Fleet(consuming=True, revision=1, stopped_types=["compute"]))
+        desired = DesiredFleet("test", lambda: None)
+        desired.hear(Fleet(consuming=True, revision=1, stopped_types=["compute"]))
 
-        assert (wish.allows("compute"), wish.allows("data"), wish.consuming) == (False, True, True)
-        assert not wish.stopped_by_name
+        assert (desired.allows("compute"), desired.allows("data"), desired.consuming) == (False, True, True)
+        assert not desired.stopped_by_name
 
     def test_only_a_change_for_this_worker_is_told(self) -> None:
         changes: list[None] = []
-        wish = FleetWish("test", lambda: changes.append(None))
+        desired = DesiredFleet("test", lambda: changes.append(None))
         for revision, fleet in enumerate(
             [
                 Fleet(consuming=True),
@@ -151,7 +151,7 @@ class TestFleetWish:
             ]
         ):
             fleet.revision = revision
-            wish.hear(fleet)
+            desired.hear(fleet)
 
         assert len(changes) == 4
 

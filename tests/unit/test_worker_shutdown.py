@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service.hand import Claimed, Claiming, Hand
-from worker_service.lanes import Lane
-from worker_service.outcome import Interrupted
-from worker_service.totals import Totals
-from worker_service.watchdog import ConsumptionLost
+from worker_service.claiming.in_flight import Claimed, Claiming, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.execution.outcome import Interrupted
+from worker_service.kafka.watchdog import ConsumptionLost
+from worker_service.state.totals import Totals
 from worker_service.worker import Worker
 
 
@@ -21,14 +21,14 @@ class Parts:
         self.failing = failing
         self.failure = failure
         self.asked: list[str] = []
-        self.hand = Hand()
+        self.in_flight = InFlightJobs()
         self.registered = asyncio.Event()
         self.registered.set()
         self.draining = False
         lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
         record = DispatchRecord(id="job", type="type")
-        self.hand.begin_claiming(Claiming(record, lane))
-        self.hand.move_to_held(Claimed(record, lane, 1))
+        self.in_flight.begin_claiming(Claiming(record, lane))
+        self.in_flight.move_to_held(Claimed(record, lane, 1))
 
     def part(self, name: str) -> Any:
         return _Part(self, name)
@@ -37,7 +37,7 @@ class Parts:
         names = ("heartbeat", "membership", "consumer", "committer", "claimer", "runner", "reporter")
         return Worker(
             **{name: self.part(name) for name in names},
-            hand=self.hand,
+            in_flight=self.in_flight,
             totals=Totals(),
             lanes={},
             set_serving=self.part("server").set_serving,
@@ -67,8 +67,8 @@ class _Part:
     async def interrupt(self, modes: set[str]) -> None:
         self._parts.asked.append(f"interrupt {'and'.join(sorted(modes))}")
         if "thread" in modes:
-            for claimed in list(self._parts.hand.held.values()):
-                self._parts.hand.leave(claimed)
+            for claimed in list(self._parts.in_flight.held.values()):
+                self._parts.in_flight.leave(claimed)
 
     async def beat_for_the_last_time(self) -> None:
         self._parts.asked.append("last heartbeat")
@@ -105,7 +105,7 @@ async def test_jobs_are_left_to_be_lost_by_a_worker_that_ends_of_an_outcome(fail
     with pytest.raises(KeyError):
         await parts.worker().run(asyncio.Event())
     assert parts.asked == []
-    assert list(parts.hand.held) == ["job"]
+    assert list(parts.in_flight.held) == ["job"]
 
 
 async def test_jobs_are_handed_back_by_a_worker_that_is_told_to_end() -> None:

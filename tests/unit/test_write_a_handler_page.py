@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from service_runtime.structs import dict_to_struct, struct_to_dict
+from contract_runtime.structs import dict_to_struct, struct_to_dict
 from worker_service import Job
-from worker_service.declare import declared_in
-from worker_service.executor import Executor
-from worker_service.outcome import Failed, Outcome, Succeeded
-from worker_service.registry import load_handlers
-from worker_service.saying import Word
+from worker_service.execution.executor import Executor
+from worker_service.execution.outcome import Failed, Outcome, Succeeded
+from worker_service.handler_api.handler import handlers_in
+from worker_service.handler_api.progress import ProgressUpdate
+from worker_service.handlers.registry import load_handlers
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "write-a-handler.md").read_text()
 
@@ -56,10 +56,10 @@ async def test_the_page_s_second_handler_says_what_the_page_says(tmp_path: Path)
     module = ModuleType("line_handlers")
     sys.modules[module.__name__] = module
     exec(code, vars(module))  # noqa: S102 - the page's own code
-    [spec] = declared_in(module)
+    [spec] = handlers_in(module)
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1\n2\n")
-    executor, heard = Executor(threads=1, processes=1), list[Word]()
+    executor, heard = Executor(threads=1, processes=1), list[ProgressUpdate]()
 
     async def run() -> Outcome:
         job = Job("0190-id", spec.type, 1, {"paths": [str(one), str(two)]})
@@ -71,7 +71,7 @@ async def test_the_page_s_second_handler_says_what_the_page_says(tmp_path: Path)
     (tmp_path / "two.lock").unlink()
     two.write_text("3\n")
     assert await run() == Succeeded(dict_to_struct({"lines": 3}))
-    assert heard[-2:] == [Word(0, f"reading {one}"), Word(50, f"reading {two}")]
+    assert heard[-2:] == [ProgressUpdate(0, f"reading {one}"), ProgressUpdate(50, f"reading {two}")]
     del sys.modules[module.__name__]
     await executor.close()
 
@@ -81,7 +81,7 @@ async def test_the_page_s_third_handler_stops_when_its_job_is_cancelled() -> Non
     module = ModuleType("sum_handlers")
     sys.modules[module.__name__] = module
     exec(code, vars(module))  # noqa: S102 - the page's own code
-    [spec] = declared_in(module)
+    [spec] = handlers_in(module)
     executor, going_on = Executor(threads=1, processes=1), list[asyncio.Future[Any]]()
 
     short = await executor.run(spec, Job("0190-id", spec.type, 1, {"count": 4}))

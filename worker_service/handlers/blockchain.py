@@ -15,9 +15,9 @@ import hashlib
 import re
 from typing import Any
 
-from worker_service.declare import handler
+from worker_service.handler_api.handler import handler
+from worker_service.handler_api.job import InputError, Job
 from worker_service.handlers.fields import kind_of, list_field, one_of, shown, text_field
-from worker_service.job import InputError, Job
 
 TRANSACTION_ID = re.compile(r"[0-9a-fA-F]{64}")
 HEADER = re.compile(r"[0-9a-fA-F]{160}")

@@ -5,9 +5,9 @@ Payload: `input`, a string; optionally `algorithm`, by default sha256. Result: `
 
 import hashlib
 
-from worker_service.declare import handler
+from worker_service.handler_api.handler import handler
+from worker_service.handler_api.job import InputError, Job
 from worker_service.handlers.fields import optional_text_field, shown, text_field
-from worker_service.job import InputError, Job
 
 # shake_128 and shake_256 have no digest size of their own, so they name no single hash.
 ALGORITHMS = tuple(sorted(name for name in hashlib.algorithms_guaranteed if not name.startswith("shake_")))

@@ -15,10 +15,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from worker_service.declare import handler
+from worker_service.handler_api.handler import handler
+from worker_service.handler_api.job import InputError, Job
 from worker_service.handlers.fields import kind_of, list_field, one_of, optional_text_field, shown, text_field
 from worker_service.handlers.tables import Table, table_of_csv, table_of_records
-from worker_service.job import InputError, Job
 
 MAX_SUMMARIES = 10_000
 """Columns, times groups; more would not fit into a result."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from worker_service.job import InputError
+from worker_service.handler_api.job import InputError
 
 MAX_SHOWN = 60
 """Characters of a wrong value that an error repeats."""

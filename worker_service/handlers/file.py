@@ -11,9 +11,9 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from worker_service.declare import HandlerSpec
+from worker_service.handler_api.handler import HandlerSpec
+from worker_service.handler_api.job import InputError, Job
 from worker_service.handlers.fields import text_field
-from worker_service.job import InputError, Job
 
 BLOCK = 1024 * 1024
 """Bytes read at a time."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from worker_service.handler_api.job import InputError
 from worker_service.handlers.fields import kind_of, shown
-from worker_service.job import InputError
 
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 """A number in CSV; spaces around it do not matter."""

@@ -60,6 +60,6 @@ if "FAULTS_CRASH_FOLDER" in os.environ:
 
     arm(os.environ["FAULTS_CRASH_FOLDER"])
 if "FAULTS_REPUBLISH_AFTER" in os.environ:
-    from api_server.adapters import mongo_due
+    from api_server.adapters.mongo import due as mongo_due
 
     mongo_due.FIRST_WAIT = round(float(os.environ["FAULTS_REPUBLISH_AFTER"]) * 1000)

@@ -11,10 +11,10 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import OffsetAndMetadata
 
-from api_server.adapters.kafka_logs import KafkaLogs
-from api_server.adapters.kafka_publisher import KafkaPublisher
-from api_server.adapters.kafka_topics import KafkaTopics, topic_of
-from api_server.domain.records import Place
+from api_server.adapters.kafka.partition_offsets import PartitionOffsets
+from api_server.adapters.kafka.publisher import KafkaPublisher
+from api_server.adapters.kafka.topics import KafkaTopics, topic_of
+from api_server.domain.record_positions import RecordPosition
 from jobs.v1.dispatch_pb2 import DispatchRecord
 
 GROUP = "job-workers"
@@ -38,7 +38,7 @@ class Broker:
 
     @asynccontextmanager
     async def publisher(self, job_type: str) -> AsyncIterator[KafkaPublisher]:
-        logs = KafkaLogs(self.servers, GROUP, time_limit=2.0)
+        logs = PartitionOffsets(self.servers, GROUP, time_limit=2.0)
         publisher = KafkaPublisher(self.servers, self.topics(job_type), logs, SystemClock(), time_limit=2.0)
         try:
             yield publisher
@@ -120,7 +120,7 @@ class Reader:
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self.consumer = consumer
         self.records: list[DispatchRecord] = []
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, RecordPosition] = {}
         """Of each job, where its latest record lies."""
 
     @property
@@ -129,7 +129,7 @@ class Reader:
 
     @property
     def partitions(self) -> set[int]:
-        return {place.partition for place in self.places.values()}
+        return {position.partition for position in self.places.values()}
 
     async def commit(self, job_type: str, offsets: Mapping[int, int], note: str = "") -> None:
         await self.consumer.commit(
@@ -145,8 +145,8 @@ class Reader:
                 for partition, records in (await self.consumer.getmany(timeout_ms=200)).items():
                     for record in records:
                         self.records.append(DispatchRecord.FromString(record.value))
-                        place = Place(partition.partition, record.offset, record.timestamp)
-                        self.places[self.records[-1].id] = place
+                        position = RecordPosition(partition.partition, record.offset, record.timestamp)
+                        self.places[self.records[-1].id] = position
 
     async def read_to_end(self) -> None:
         """All that is in the topic now."""

@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from api_server.adapters.kafka_publisher import KafkaPublisher
-from api_server.adapters.mongo_stores import MongoStores
-from api_server.dispatcher import QueuedDispatcher
+from api_server.adapters.kafka.publisher import KafkaPublisher
+from api_server.adapters.mongo.stores import MongoStores
+from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.job import Dispatch, Job, Status
-from api_server.domain.judgement import Taken
+from api_server.domain.resolution import Applied
 from api_server.domain.transitions import claim
-from api_server.due_loop import DueLoop
-from api_server.due_scans import DueScan
+from api_server.recovery.due_loop import DueLoop
+from api_server.recovery.due_scans import DueScan
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Broker
 from tests.integration.kafka.test_kafka_publisher import publish_until_written
@@ -41,7 +41,7 @@ async def store_job(stores: MongoStores, job_type: str, due_in: float = 0.0) -> 
 async def claim_job(stores: MongoStores, job: Job, worker: str, lease: float) -> None:
     now = stores.clock.now()
     (taken,) = await stores.jobs.apply([claim(job.id, worker, job.attempt, now, timedelta(seconds=lease))])
-    assert isinstance(taken, Taken)
+    assert isinstance(taken, Applied)
 
 
 async def status(stores: MongoStores, job_id: UUID) -> Status:

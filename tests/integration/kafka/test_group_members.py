@@ -13,12 +13,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.integration.kafka.broker import Broker
-from worker_service.backoff import Backoff
-from worker_service.committer import Committer
-from worker_service.consumer import JobConsumer, KafkaAddress
-from worker_service.group_members import remove_members
-from worker_service.offsets import OffsetTracker, Partition
-from worker_service.records import topic_of
+from worker_service.api.backoff import Backoff
+from worker_service.kafka.committer import Committer
+from worker_service.kafka.consumer import JobConsumer, KafkaAddress
+from worker_service.kafka.group_members import remove_members
+from worker_service.kafka.offsets import OffsetTracker, Partition
+from worker_service.kafka.records import topic_of
 
 DEADLINE = 30.0
 SESSION_SECONDS = 25.0
@@ -77,7 +77,7 @@ def join(broker: Broker, job_type: str) -> Iterator[Callable[[str], Member]]:
         yield start
 
 
-class Feed:
+class RecordSink:
     def wants(self, topic: str) -> bool:
         return bool(topic)
 
@@ -93,7 +93,7 @@ async def worker(broker: Broker, job_type: str, name: str) -> AsyncIterator[JobC
     consumer = JobConsumer(
         KafkaAddress(broker.servers, job_type, name),
         [topic_of(job_type)],
-        Feed(),
+        RecordSink(),
         tracker,
         Committer(tracker, Backoff()),
         pauses_wake=asyncio.Event(),

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from api_server.adapters.kafka_logs import KafkaLogs
-from api_server.adapters.kafka_publisher import KafkaPublisher
-from api_server.domain.records import Log, Place
+from api_server.adapters.kafka.partition_offsets import PartitionOffsets
+from api_server.adapters.kafka.publisher import KafkaPublisher
+from api_server.domain.record_positions import PartitionState, RecordPosition
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Broker
 from tests.integration.kafka.test_kafka_publisher import publish_until_written
 from tests.unit.dispatch_fakes import make_dispatch
 
 ALL = range(PARTITIONS)
-Logs = Mapping[int, Log]
+Logs = Mapping[int, PartitionState]
 
 
 async def logs_until(
@@ -28,10 +28,10 @@ async def logs_until(
             await asyncio.sleep(0.05)
 
 
-async def publish(publisher: KafkaPublisher, job_type: str, for_each: int) -> list[Place]:
+async def publish(publisher: KafkaPublisher, job_type: str, for_each: int) -> list[RecordPosition]:
     """So many records for each partition."""
     dispatches = [make_dispatch(job_type=job_type) for _ in range(for_each * PARTITIONS)]
-    return [place for place in await publisher.publish(dispatches) if place is not None]
+    return [position for position in await publisher.publish(dispatches) if position is not None]
 
 
 async def test_a_type_without_a_topic_has_no_logs(broker: Broker, job_type: str) -> None:
@@ -43,7 +43,7 @@ async def test_an_empty_topic_holds_nothing(broker: Broker, job_type: str) -> No
     assert await broker.topics(job_type).create_missing()
     async with broker.publisher(job_type) as publisher:
         logs = await logs_until(publisher, job_type, bool)
-    assert logs == dict.fromkeys(ALL, Log(committed=None, start=0, end=0, first_time=None))
+    assert logs == dict.fromkeys(ALL, PartitionState(committed=None, start=0, end=0, first_time=None))
 
 
 async def test_a_group_that_never_committed_has_the_whole_topic_before_it(
@@ -53,11 +53,12 @@ async def test_a_group_that_never_committed_has_the_whole_topic_before_it(
         places = await publish(publisher, job_type, 3)
         logs = await logs_until(publisher, job_type)
     assert len(places) == 3 * PARTITIONS
-    first_times = {place.partition: place.time for place in places if place.offset == 0}
+    first_times = {position.partition: position.time for position in places if position.offset == 0}
     assert logs == {
-        partition: Log(committed=None, start=0, end=3, first_time=first_times[partition]) for partition in ALL
+        partition: PartitionState(committed=None, start=0, end=3, first_time=first_times[partition])
+        for partition in ALL
     }
-    assert all(logs[place.partition].holds(place) for place in places)
+    assert all(logs[position.partition].holds(position) for position in places)
 
 
 async def test_only_the_partitions_asked_for_that_exist_are_told(broker: Broker, job_type: str) -> None:
@@ -76,20 +77,20 @@ async def test_records_before_the_commit_do_not_wait_and_the_others_do(broker: B
         await broker.commit(job_type, dict.fromkeys(ALL, 5), group="others")
         logs = await logs_until(publisher, job_type)
     assert {log.committed for log in logs.values()} == {3}
-    assert sorted(place.offset for place in places if logs[place.partition].holds(place)) == sorted(
-        [3, 4] * PARTITIONS
-    )
+    assert sorted(
+        position.offset for position in places if logs[position.partition].holds(position)
+    ) == sorted([3, 4] * PARTITIONS)
 
 
 async def test_a_group_that_was_set_back_has_its_records_before_it_again(
     broker: Broker, job_type: str
 ) -> None:
     async with broker.publisher(job_type) as publisher:
-        (place, *_) = await publish(publisher, job_type, 1)
+        (position, *_) = await publish(publisher, job_type, 1)
         await broker.commit(job_type, dict.fromkeys(ALL, 1))
-        assert not (await logs_until(publisher, job_type))[place.partition].holds(place)
+        assert not (await logs_until(publisher, job_type))[position.partition].holds(position)
         await broker.commit(job_type, dict.fromkeys(ALL, 0))
-        assert (await logs_until(publisher, job_type))[place.partition].holds(place)
+        assert (await logs_until(publisher, job_type))[position.partition].holds(position)
 
 
 async def test_records_that_retention_removed_do_not_wait(broker: Broker, job_type: str) -> None:
@@ -98,7 +99,7 @@ async def test_records_that_retention_removed_do_not_wait(broker: Broker, job_ty
         await broker.delete_records(job_type, dict.fromkeys(ALL, 4))
         logs = await logs_until(publisher, job_type)
     assert {(log.start, log.end) for log in logs.values()} == {(4, 5)}
-    assert {place.offset for place in places if logs[place.partition].holds(place)} == {4}
+    assert {position.offset for position in places if logs[position.partition].holds(position)} == {4}
 
 
 async def test_a_topic_made_again_holds_its_own_records_only(broker: Broker, job_type: str) -> None:
@@ -113,9 +114,9 @@ async def test_a_topic_made_again_holds_its_own_records_only(broker: Broker, job
             publisher, [make_dispatch(job_type=job_type) for _ in range(10 * PARTITIONS)]
         )
         logs = await logs_until(publisher, job_type, lambda logs: all(log.end >= 5 for log in logs.values()))
-    assert not any(logs[place.partition].holds(place) for place in old)
+    assert not any(logs[position.partition].holds(position) for position in old)
     # By their offsets alone they would still wait.
-    assert any(replace(logs[place.partition], first_time=0).holds(place) for place in old)
+    assert any(replace(logs[position.partition], first_time=0).holds(position) for position in old)
 
 
 async def test_a_broker_that_still_loads_the_commits_does_not_tell(
@@ -133,7 +134,7 @@ async def test_a_broker_that_still_loads_the_commits_does_not_tell(
     async with asyncio.timeout(DEADLINE):
         while not told:
             # A new one each time: after a failure it does not ask for a second.
-            logs = KafkaLogs(broker.servers, GROUP)
+            logs = PartitionOffsets(broker.servers, GROUP)
             told = await logs.read(job_type, ALL) or {}
             await logs.close()
     await asyncio.to_thread(servers.wait_ready, "kafka")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from api_server.adapters.kafka_publisher import KafkaPublisher
-from api_server.adapters.kafka_topics import topic_of
-from api_server.dispatcher import QueuedDispatcher
+from api_server.adapters.kafka.publisher import KafkaPublisher
+from api_server.adapters.kafka.topics import topic_of
+from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.job import Dispatch
 from local_stack.stack import Stack

@@ -8,16 +8,16 @@ from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, Broker
 from tests.integration.kafka.test_group_members import make_topic
 from tests.integration.kafka.test_kafka_publisher import publish_until_written, some
-from worker_service.backoff import Backoff
-from worker_service.committer import Committer
-from worker_service.consumer import JobConsumer, KafkaAddress
-from worker_service.offsets import OffsetTracker, Partition, Ticket
-from worker_service.records import topic_of
+from worker_service.api.backoff import Backoff
+from worker_service.kafka.committer import Committer
+from worker_service.kafka.consumer import JobConsumer, KafkaAddress
+from worker_service.kafka.offsets import OffsetTracker, Partition, Ticket
+from worker_service.kafka.records import topic_of
 
 SOON = 10.0
 
 
-class Feed:
+class RecordSink:
     """Keeps what is polled until it is told to finish it."""
 
     def __init__(self, tracker: OffsetTracker, finish: Callable[[Ticket], None]) -> None:
@@ -54,7 +54,7 @@ async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_af
         await publish_until_written(publisher, some(job_type, 8))
     tracker = OffsetTracker()
     committer = Committer(tracker, Backoff())
-    feed = Feed(tracker, committer.finish)
+    feed = RecordSink(tracker, committer.finish)
     consumer = JobConsumer(
         KafkaAddress(broker.servers, job_type, "name"),
         [topic_of(job_type)],

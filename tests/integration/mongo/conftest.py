@@ -4,7 +4,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.adapters.mongo.stores import MongoStores, connect
 from local_stack.mongodb import uri
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack

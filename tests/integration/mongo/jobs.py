@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.attempt import Failure
 from api_server.domain.job import Job, Status
-from api_server.domain.judgement import Taken
+from api_server.domain.resolution import Applied
 from api_server.domain.transition import Transition
-from api_server.domain.transitions import cancel, claim, complete, fail, take
+from api_server.domain.transitions import cancel, claim, claim_unfenced, complete, fail
 
 WORKER = "w/1"
 LEASE = timedelta(seconds=15)
@@ -54,7 +54,7 @@ async def stored(stores: MongoStores, status: str = "queued", **words: Any) -> J
     """A job as it is read back. `status`: the contract's words, and `taken`: processing without a worker's name."""
     job = await insert(stores, new_job(**words), now())
     for step in _path(job.id, status):
-        assert isinstance((await stores.jobs.apply([step]))[0], Taken)
+        assert isinstance((await stores.jobs.apply([step]))[0], Applied)
     return await read(stores, job.id)
 
 
@@ -62,7 +62,7 @@ def _path(job_id: UUID, status: str) -> list[Transition]:
     claimed = claim(job_id, WORKER, 0, now(), LEASE)
     paths = {
         "processing": [claimed],
-        "taken": [take(job_id, "claim-1", now(), LEASE)],
+        "taken": [claim_unfenced(job_id, "claim-1", now(), LEASE)],
         "completed": [claimed, complete(job_id, WORKER, 1, RESULT, now())],
         "failed": [claimed, fail(job_id, WORKER, 1, FAILURE, now())],
         "cancelled": [claimed, cancel(job_id, "cancel-1", "no longer wanted", now())],

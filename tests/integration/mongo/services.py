@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.job import Dispatch
-from api_server.domain.steps import Leases
-from api_server.service import JobService
+from api_server.domain.status_update import Leases
+from api_server.services.jobs import JobService
 
 LEASES = Leases(worker=timedelta(seconds=15), unfenced=timedelta(hours=1))
 

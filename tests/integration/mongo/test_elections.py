@@ -12,15 +12,15 @@ from typing import TypeVar
 import pytest
 import pytest_asyncio
 
-from api_server.adapters.mongo_clock import JUMP_SECONDS
-from api_server.adapters.mongo_indexes import INDEXES, create_indexes, set_retention
-from api_server.adapters.mongo_reads import MARK
-from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.adapters.mongo.clock import JUMP_SECONDS
+from api_server.adapters.mongo.indexes import INDEXES, create_indexes, set_retention
+from api_server.adapters.mongo.reads import MARK
+from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter
 from api_server.domain.transitions import cancel
-from api_server.tenure import Leadership
+from api_server.recovery.leadership import Leadership
 from tests.integration.mongo.jobs import get, insert, new_job, now
 from tests.integration.mongo.replica_set import DEADLINE, ReplicaSet
 
@@ -95,7 +95,7 @@ async def test_no_read_goes_back_while_a_new_primary_knows_an_old_commit_only(
     async def change() -> Job:
         job = await insert(stores, new_job(labels=wanted.labels), now())
         await stores.jobs.apply([cancel(known.id, "call", "", now())])
-        await stores.fleet.change(lambda wish: wish.wished(False, None))
+        await stores.fleet.change(lambda desired: desired.wished(False, None))
         return job
 
     election, job = await elected(replica_set, change)

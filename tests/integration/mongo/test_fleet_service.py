@@ -9,16 +9,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.attempt import Outcome
 from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotRegistered
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, WorkerIdentity, WorkerReport
 from api_server.domain.job import Job, ProgressNote, Status
-from api_server.domain.judgement import Taken
+from api_server.domain.resolution import Applied
 from api_server.domain.transitions import claim
-from api_server.fleet_service import FleetService, Pace
 from api_server.ports import JobStore
-from service_runtime.errors import InvalidArgument
+from api_server.services.fleet import FleetService, Pace
+from contract_runtime.errors import InvalidArgument
 from tests.integration.mongo.jobs import LEASE, document, read, stored
 from tests.integration.mongo.test_mongo_fleet import REPORT, identity
 
@@ -59,7 +59,7 @@ async def held(stores: MongoStores, worker_id: str) -> Job:
     job = await stored(stores)
     now = stores.clock.now()
     (outcome,) = await stores.jobs.apply([claim(job.id, worker_id, 0, now, LEASE)])
-    assert isinstance(outcome, Taken)
+    assert isinstance(outcome, Applied)
     return await read(stores, job.id)
 
 
@@ -179,7 +179,7 @@ class DiesBeforeLeasesEnd:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def lose_all(self, _worker_id: str, _now: datetime) -> int:
+    async def release_all(self, _worker_id: str, _now: datetime) -> int:
         raise ServerDied
 
 
@@ -282,7 +282,7 @@ async def test_parts_are_stopped_and_started_and_live_workers_confirm(empty_stor
 async def test_a_worker_that_does_not_confirm_is_named(
     empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api_server.fleet_service.CONFIRMATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("api_server.services.fleet.CONFIRMATION_TIMEOUT", 0.1)
     server = Server(empty_stores)
     await server.service.register(identity("a"))
     assert await server.service.set_consuming(False, OneType("data")) == (
@@ -297,7 +297,7 @@ async def test_a_worker_that_does_not_confirm_is_named(
 async def test_a_silent_worker_is_waited_for_unless_it_could_have_been_heard(
     empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch, unbroken: float | None, pending: list[str]
 ) -> None:
-    monkeypatch.setattr("api_server.fleet_service.CONFIRMATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("api_server.services.fleet.CONFIRMATION_TIMEOUT", 0.1)
     server = Server(empty_stores)
     await server.service.register(identity("a"))
     server.time += PATIENCE + MILLISECOND

@@ -24,18 +24,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from api_server.adapters.mongo_documents import to_job
-from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.adapters.mongo.documents import to_job
+from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.attempt import Failure
 from api_server.domain.creation import NewJob
 from api_server.domain.errors import TransitionRefused
 from api_server.domain.job import Job, ProgressNote, Status
-from api_server.domain.judgement import Taken
-from api_server.domain.records import Place
+from api_server.domain.record_positions import RecordPosition
+from api_server.domain.resolution import Applied
 from api_server.domain.retry import FailureHint, RetryPolicy
-from api_server.domain.steps import Claim, Leases, Step, Token
+from api_server.domain.status_update import Claim, Leases, StatusUpdate, Token
 from api_server.ports import Published
-from api_server.service import JobService
+from api_server.services.jobs import JobService
 from local_stack.mongodb import uri
 from local_stack.stack import Stack
 from tests.integration.mongo import job_model
@@ -171,7 +171,7 @@ class JobLife(RuleBasedStateMachine):
     def claim(self, data: st.DataObject, worker: str, off: int, alone: bool) -> None:
         kept = self._any(data)
         expected = max(0, kept.model.attempt + off)
-        outcome = self._step(Step(kept.id, Status.PROCESSING, Claim(worker, expected, alone=alone)))
+        outcome = self._step(StatusUpdate(kept.id, Status.PROCESSING, Claim(worker, expected, alone=alone)))
         is_taken = kept.model.claim(worker, expected, self.clock.now(), alone=alone)
         self._check(outcome, "processing" if is_taken else None)
         if is_taken:
@@ -180,7 +180,7 @@ class JobLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def take(self, data: st.DataObject) -> None:
         kept = self._any(data)
-        outcome = self._step(Step(kept.id, Status.PROCESSING))
+        outcome = self._step(StatusUpdate(kept.id, Status.PROCESSING))
         self._check(outcome, "processing" if kept.model.take(self.clock.now()) else None)
 
     # --- Reports ---
@@ -189,14 +189,14 @@ class JobLife(RuleBasedStateMachine):
     def complete(self, data: st.DataObject) -> None:
         kept, token = self._any_token(data)
         result = {"by": list(token)}
-        outcome = self._step(Step(kept.id, Status.COMPLETED, Token(*token), result=result))
+        outcome = self._step(StatusUpdate(kept.id, Status.COMPLETED, Token(*token), result=result))
         self._check(outcome, "completed" if kept.model.complete(token, result) else None)
 
     @rule(data=st.data(), permanent=st.booleans(), wait=st.none() | st.sampled_from([0, 5, 100]))
     def fail(self, data: st.DataObject, permanent: bool, wait: int | None) -> None:
         kept, token = self._any_token(data)
         retry_after = None if wait is None else wait * SECOND
-        step = Step(
+        step = StatusUpdate(
             kept.id,
             Status.FAILED,
             Token(*token),
@@ -209,13 +209,13 @@ class JobLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def hand_back(self, data: st.DataObject) -> None:
         kept, token = self._any_token(data)
-        outcome = self._step(Step(kept.id, Status.QUEUED, Token(*token)))
+        outcome = self._step(StatusUpdate(kept.id, Status.QUEUED, Token(*token)))
         self._check(outcome, "queued" if kept.model.hand_back(token, self.clock.now()) else None)
 
     @rule(data=st.data())
     def end_solitude(self, data: st.DataObject) -> None:
         kept, token = self._any_token(data)
-        outcome = self._step(Step(kept.id, Status.PROCESSING, Token(*token)))
+        outcome = self._step(StatusUpdate(kept.id, Status.PROCESSING, Token(*token)))
         is_taken = kept.model.end_solitude(token, self.clock.now())
         self._check(outcome, "processing" if is_taken else None)
 
@@ -223,7 +223,7 @@ class JobLife(RuleBasedStateMachine):
     def conclude(self, data: st.DataObject, status: str) -> None:
         kept = self._any(data)
         result = {"by": "anybody"} if status == "completed" else None
-        outcome = self._step(Step(kept.id, Status(status), result=result))
+        outcome = self._step(StatusUpdate(kept.id, Status(status), result=result))
         self._check(outcome, status if kept.model.conclude(status, result) else None)
 
     # --- From outside ---
@@ -274,7 +274,7 @@ class JobLife(RuleBasedStateMachine):
             for kept in self.jobs
             if kept.model.status == "processing" and kept.model.due_time and kept.model.due_time < now
         ]
-        assert self.world.run(self.stores.due.lapse(now, 100)) == len(lost)
+        assert self.world.run(self.stores.due.expire_leases(now, 100)) == len(lost)
         for kept in lost:
             kept.model.lose(now)
 
@@ -285,7 +285,7 @@ class JobLife(RuleBasedStateMachine):
         running = [kept for kept in self.jobs if kept.model.status == "processing" and kept.model.worker]
         worker = data.draw(st.sampled_from([*(kept.model.worker for kept in running), "w/9"]))
         lost = [kept for kept in running if kept.model.worker == worker]
-        assert self.world.run(self.stores.jobs.lose_all(worker, now)) == len(lost)
+        assert self.world.run(self.stores.jobs.release_all(worker, now)) == len(lost)
         for kept in lost:
             kept.model.lose(now)
 
@@ -312,7 +312,7 @@ class JobLife(RuleBasedStateMachine):
         for kept in expired:
             kept.model.expire()
         published = [kept for kept in due if kept not in expired]
-        marks = [Published(kept.id, kept.model.attempt, Place(0, 0, 0)) for kept in published]
+        marks = [Published(kept.id, kept.model.attempt, RecordPosition(0, 0, 0)) for kept in published]
         self.world.run(self.stores.due.mark_published(marks, now))
         documents = self.world.run(self._documents())
         for kept in published:
@@ -391,17 +391,17 @@ class JobLife(RuleBasedStateMachine):
         token: job_model.Token = data.draw(st.sampled_from([*latest, *kept.tokens, ("w/9", 1)]))
         return kept, token
 
-    def _step(self, step: Step) -> Taken | Exception:
+    def _step(self, step: StatusUpdate) -> Applied | Exception:
         [outcome] = self.world.run(self.service.update_batch([step]))
         return outcome
 
     @staticmethod
-    def _check(outcome: Taken | Exception, status: str | None) -> None:
+    def _check(outcome: Applied | Exception, status: str | None) -> None:
         """`status`: to which the step led; None: it is to be refused."""
         if status is None:
             assert isinstance(outcome, TransitionRefused)
         else:
-            assert isinstance(outcome, Taken)
+            assert isinstance(outcome, Applied)
             assert outcome.status.value == status
 
     def _is_done(self, call: Any) -> bool:

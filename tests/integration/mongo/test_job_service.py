@@ -8,14 +8,14 @@ from uuid import uuid4
 
 import pytest
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.creation import NewJob, new_job_id
 from api_server.domain.errors import IdempotencyKeyReused, JobIdTaken, TransitionRefused
 from api_server.domain.job import Dispatch, Job, Status
-from api_server.domain.judgement import Taken
-from api_server.domain.steps import Claim, Step, Token
+from api_server.domain.resolution import Applied
+from api_server.domain.status_update import Claim, StatusUpdate, Token
 from api_server.ports import JobStore
-from api_server.service import IdempotencyKey
+from api_server.services.jobs import IdempotencyKey
 from tests.integration.mongo.jobs import document
 from tests.integration.mongo.services import Offered, service
 
@@ -67,11 +67,11 @@ async def test_a_chosen_id_gives_its_job_in_whatever_status_it_is_by_then(stores
     jobs = service(stores, offered=offered)
     wanted = NewJob("compute", {"input": "x"}, id=new_job_id(stores.clock.now()))
     job = await jobs.create(wanted)
-    await jobs.update(Step(job.id, Status.PROCESSING, Claim("w", 0)))
+    await jobs.update(StatusUpdate(job.id, Status.PROCESSING, Claim("w", 0)))
     again = await jobs.create(wanted)
     assert (again.id, again.status, again.attempt) == (job.id, Status.PROCESSING, 1)
     assert [offer.attempt for offer in offered.offers] == [0]
-    await jobs.update(Step(job.id, Status.COMPLETED, Token("w", 1), result={"n": 1}))
+    await jobs.update(StatusUpdate(job.id, Status.COMPLETED, Token("w", 1), result={"n": 1}))
     assert (await jobs.create(wanted)).result == {"n": 1}
     with pytest.raises(JobIdTaken):
         await jobs.create(NewJob("compute", {"input": "y"}, id=wanted.id))
@@ -117,12 +117,15 @@ async def test_a_claim_by_this_server_spares_the_job_its_mark(stores: MongoStore
     offered = Offered()
     jobs = service(stores, offered=offered)
     won, lost = await jobs.create(WANTED), await jobs.create(WANTED)
-    await jobs.update(Step(lost.id, Status.PROCESSING, Claim("other", 0)))
+    await jobs.update(StatusUpdate(lost.id, Status.PROCESSING, Claim("other", 0)))
     offered.claims.clear()
     outcomes = await jobs.update_batch(
-        [Step(won.id, Status.PROCESSING, Claim("w", 0)), Step(lost.id, Status.PROCESSING, Claim("w", 0))]
+        [
+            StatusUpdate(won.id, Status.PROCESSING, Claim("w", 0)),
+            StatusUpdate(lost.id, Status.PROCESSING, Claim("w", 0)),
+        ]
     )
-    assert outcomes[0] == Taken(Status.PROCESSING, 1)
+    assert outcomes[0] == Applied(Status.PROCESSING, 1)
     assert isinstance(outcomes[1], TransitionRefused)
     assert offered.claims == [won.id]
     assert offered.withdrawals == []
@@ -132,18 +135,18 @@ async def test_a_claim_without_a_workers_name_speaks_for_no_other_job(stores: Mo
     offered = Offered()
     jobs = service(stores, offered=offered)
     taken = await jobs.create(WANTED)
-    await jobs.update(Step(taken.id, Status.PROCESSING))
+    await jobs.update(StatusUpdate(taken.id, Status.PROCESSING))
     assert (offered.claims, offered.withdrawals) == ([], [taken.id])
 
 
 async def test_two_reports_of_one_attempt_record_one_result(stores: MongoStores) -> None:
     jobs = service(stores)
     job = await jobs.create(WANTED)
-    await jobs.update(Step(job.id, Status.PROCESSING, Claim("w", 0)))
+    await jobs.update(StatusUpdate(job.id, Status.PROCESSING, Claim("w", 0)))
 
     async def report(number: int) -> Job:
-        step = Step(job.id, Status.COMPLETED, Token("w", 1), result={"number": number})
-        return await jobs.update(step)
+        update = StatusUpdate(job.id, Status.COMPLETED, Token("w", 1), result={"number": number})
+        return await jobs.update(update)
 
     outcomes = await asyncio.gather(*map(report, range(10)), return_exceptions=True)
     answers = [outcome for outcome in outcomes if isinstance(outcome, Job)]

@@ -9,17 +9,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.attempt import Failure, Outcome
 from api_server.domain.creation import NewJob, new_job_id
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.job import Dispatch, Job, Status
-from api_server.domain.judgement import Taken
 from api_server.domain.listing import JobFilter
+from api_server.domain.resolution import Applied
 from api_server.domain.retry import FailureHint, RetryPolicy, Tries
-from api_server.domain.steps import Claim, Step, Token
-from api_server.due_scans import DueScan
-from service_runtime.errors import InvalidArgument
+from api_server.domain.status_update import Claim, StatusUpdate, Token
+from api_server.recovery.due_scans import DueScan
+from contract_runtime.errors import InvalidArgument
 from tests.integration.mongo.services import Offered, service
 from tests.unit.dispatch_fakes import FakePublisher
 
@@ -39,11 +39,11 @@ async def running(stores: MongoStores, **fields: Any) -> Job:
 
 
 async def claimed(stores: MongoStores, job_id: UUID, expected: int) -> Job:
-    return await service(stores).update(Step(job_id, Status.PROCESSING, Claim("w", expected)))
+    return await service(stores).update(StatusUpdate(job_id, Status.PROCESSING, Claim("w", expected)))
 
 
-def failing(job_id: UUID, attempt: int = 1, **fields: Any) -> Step:
-    return Step(job_id, Status.FAILED, Token("w", attempt), failure=FAILURE, **fields)
+def failing(job_id: UUID, attempt: int = 1, **fields: Any) -> StatusUpdate:
+    return StatusUpdate(job_id, Status.FAILED, Token("w", attempt), failure=FAILURE, **fields)
 
 
 # --- Tries ---
@@ -81,10 +81,10 @@ async def test_the_jobs_own_policy_decides(stores: MongoStores, max_attempts: in
 async def test_hand_backs_and_losses_use_up_no_try(stores: MongoStores) -> None:
     job = await created(stores, retry_policy=RetryPolicy(1))
     await claimed(stores, job.id, 0)
-    await service(stores).update(Step(job.id, Status.QUEUED, Token("w", 1)))
+    await service(stores).update(StatusUpdate(job.id, Status.QUEUED, Token("w", 1)))
     worker = f"w/{uuid4()}"
-    await service(stores).update(Step(job.id, Status.PROCESSING, Claim(worker, 1)))
-    assert await stores.jobs.lose_all(worker, stores.clock.now()) == 1
+    await service(stores).update(StatusUpdate(job.id, Status.PROCESSING, Claim(worker, 1)))
+    assert await stores.jobs.release_all(worker, stores.clock.now()) == 1
     again = await claimed(stores, job.id, 2)
     assert (again.failures, again.losses) == (0, 1)
     assert [each.outcome for each in again.history] == [Outcome.HANDED_BACK, Outcome.LOST, Outcome.RUNNING]
@@ -110,7 +110,7 @@ async def test_a_handler_may_say_how_long_to_wait(stores: MongoStores, seconds: 
 async def test_a_failure_reported_ten_times_at_once_counts_once(stores: MongoStores) -> None:
     job = await running(stores)
     answers = await asyncio.gather(*(service(stores).update_batch([failing(job.id)]) for _ in range(10)))
-    assert answers == [[Taken(Status.QUEUED, 1)]] * 10
+    assert answers == [[Applied(Status.QUEUED, 1)]] * 10
     after = await service(stores).get(job.id)
     assert (after.failures, after.revision, len(after.history)) == (1, 3, 1)
 
@@ -118,7 +118,7 @@ async def test_a_failure_reported_ten_times_at_once_counts_once(stores: MongoSto
 async def test_a_last_failure_reported_again_succeeds_again(stores: MongoStores) -> None:
     job = await running(stores, retry_policy=RetryPolicy(1))
     for _ in range(3):
-        assert await service(stores).update_batch([failing(job.id)]) == [Taken(Status.FAILED, 1)]
+        assert await service(stores).update_batch([failing(job.id)]) == [Applied(Status.FAILED, 1)]
     assert (await service(stores).get(job.id)).failures == 1
 
 
@@ -128,7 +128,7 @@ async def test_a_failure_reported_again_after_the_next_claim_succeeds_and_change
     job = await running(stores)
     await service(stores).update(failing(job.id))
     before = await claimed(stores, job.id, 1)
-    assert await service(stores).update_batch([failing(job.id)]) == [Taken(Status.QUEUED, 1)]
+    assert await service(stores).update_batch([failing(job.id)]) == [Applied(Status.QUEUED, 1)]
     assert await service(stores).get(job.id) == before
 
 
@@ -140,7 +140,7 @@ async def test_a_batch_tells_each_step_what_came_of_it(stores: MongoStores) -> N
     await service(stores).cancel(cancelled.id, "")
     outcomes = await service(stores).update_batch(
         [
-            Step(done.id, Status.COMPLETED, Token("w", 1), result={"n": 1}),
+            StatusUpdate(done.id, Status.COMPLETED, Token("w", 1), result={"n": 1}),
             failing(tried.id),
             failing(last.id),
             failing(hopeless.id, hint=FailureHint(permanent=True)),
@@ -148,18 +148,18 @@ async def test_a_batch_tells_each_step_what_came_of_it(stores: MongoStores) -> N
             failing(cancelled.id),
             failing(waiting.id),
             failing(absent),
-            Step(handed.id, Status.QUEUED, Token("w", 1)),
+            StatusUpdate(handed.id, Status.QUEUED, Token("w", 1)),
         ]
     )
     assert outcomes[:4] == [
-        Taken(Status.COMPLETED, 1),
-        Taken(Status.QUEUED, 1),
-        Taken(Status.FAILED, 1),
-        Taken(Status.FAILED, 1),
+        Applied(Status.COMPLETED, 1),
+        Applied(Status.QUEUED, 1),
+        Applied(Status.FAILED, 1),
+        Applied(Status.FAILED, 1),
     ]
-    reasons = [outcome.reason for outcome in outcomes[4:8] if not isinstance(outcome, Taken)]
+    reasons = [outcome.reason for outcome in outcomes[4:8] if not isinstance(outcome, Applied)]
     assert reasons == ["ATTEMPT_SUPERSEDED", "JOB_TERMINAL", "ATTEMPT_SUPERSEDED", "JOB_NOT_FOUND"]
-    assert outcomes[8] == Taken(Status.QUEUED, 1)
+    assert outcomes[8] == Applied(Status.QUEUED, 1)
 
 
 class CountsReads:
@@ -185,8 +185,8 @@ async def test_claims_and_completions_cost_no_read(stores: MongoStores) -> None:
     jobs = [await created(stores) for _ in range(5)]
     store = CountsReads(stores)
     api = service(stores, store)
-    await api.update_batch([Step(job.id, Status.PROCESSING, Claim("w", 0)) for job in jobs])
-    await api.update_batch([Step(job.id, Status.COMPLETED, Token("w", 1)) for job in jobs[:4]])
+    await api.update_batch([StatusUpdate(job.id, Status.PROCESSING, Claim("w", 0)) for job in jobs])
+    await api.update_batch([StatusUpdate(job.id, Status.COMPLETED, Token("w", 1)) for job in jobs[:4]])
     assert store.reads == []
     await api.update_batch([failing(jobs[4].id)])
     assert store.reads == ["tries"]
@@ -219,8 +219,8 @@ async def test_a_store_that_is_behind_gives_no_job_a_try_too_many(stores: MongoS
     done, _ = await asyncio.wait([report], timeout=1.0)
     assert not done, "decided from what was out of date"
     # The caller would hear UNAVAILABLE in a few seconds, and report again.
-    assert await api.update_batch([failing(job.id, 2)]) == [Taken(Status.FAILED, 2)]
-    assert await report == [Taken(Status.FAILED, 2)]
+    assert await api.update_batch([failing(job.id, 2)]) == [Applied(Status.FAILED, 2)]
+    assert await report == [Applied(Status.FAILED, 2)]
 
 
 # --- Times ---
@@ -234,7 +234,7 @@ async def test_a_scheduled_job_is_offered_to_nobody_and_shows_its_time(stores: M
     assert offered.offers == []
     assert (job.schedule_time, job.next_attempt_time) == (soon, soon)
     with pytest.raises(TransitionRefused, match="not to be started yet") as caught:
-        await api.update(Step(job.id, Status.PROCESSING))
+        await api.update(StatusUpdate(job.id, Status.PROCESSING))
     assert caught.value.reason == "NOT_DUE"
     assert [each.dispatch.job_id for each in await stores.due.due("compute", soon, 10_000)].count(job.id) == 1
     assert await is_due(stores, job.id, soon - timedelta(milliseconds=1)) is False
@@ -245,7 +245,7 @@ async def test_a_scheduled_job_is_offered_to_nobody_and_shows_its_time(stores: M
     [listed] = [each for each in (await api.page(JobFilter(), None, 1000)).jobs if each.id == job.id]
     assert listed.next_attempt_time is None
     assert (await api.get(job.id)).next_attempt_time is None
-    started = await api.update(Step(job.id, Status.PROCESSING))
+    started = await api.update(StatusUpdate(job.id, Status.PROCESSING))
     assert (started.status, started.schedule_time) == (Status.PROCESSING, soon)
 
 
@@ -313,7 +313,7 @@ async def test_a_job_that_waits_for_its_next_try_expires_meanwhile(empty_stores:
 async def test_a_due_job_goes_out_with_its_timeout_and_losses(empty_stores: MongoStores) -> None:
     stores, publisher = empty_stores, FakePublisher()
     job = await running(stores, timeout=1.5 * SECOND)
-    await stores.jobs.lose_all("w", stores.clock.now())
+    await stores.jobs.release_all("w", stores.clock.now())
     await DueScan(stores.due, publisher, ["compute"]).run_once(stores.clock.now() + SECOND)
     assert publisher.published == [Dispatch(job.id, "compute", 1, {"input": "x"}, 1.5 * SECOND, 1)]
 
@@ -372,7 +372,7 @@ async def test_only_what_failed_or_was_cancelled_is_retried(
 ) -> None:
     job = await created(stores) if status == "queued" else await running(stores)
     if status == "completed":
-        await service(stores).update(Step(job.id, Status.COMPLETED, Token("w", 1)))
+        await service(stores).update(StatusUpdate(job.id, Status.COMPLETED, Token("w", 1)))
     with pytest.raises(TransitionRefused) as caught:
         await service(stores).retry(job.id)
     assert caught.value.reason == reason

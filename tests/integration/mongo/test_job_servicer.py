@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import TransitionRefused
-from api_server.fleet_service import FleetService, Pace
 from api_server.rpc.job_servicer import JobServicer
+from api_server.services.fleet import FleetService, Pace
 from jobs.v1 import job_pb2, job_service_pb2
 from tests.integration.mongo.services import LEASES, service
 

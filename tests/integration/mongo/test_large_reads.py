@@ -3,9 +3,9 @@
 import asyncio
 from uuid import UUID
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.job import Job
-from api_server.job_groups import LARGE_AT_A_TIME, JobGroups
+from api_server.services.job_groups import LARGE_AT_A_TIME, JobGroups
 from tests.integration.mongo.jobs import stored
 
 DEADLINE = 20.0

@@ -6,12 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from api_server.adapters.mongo_due import MAX_PAYLOAD, MongoLeaderLease
-from api_server.adapters.mongo_stores import MongoStores
-from api_server.adapters.mongo_writes import Writes
+from api_server.adapters.mongo.due import MAX_PAYLOAD, MongoLeaderLease
+from api_server.adapters.mongo.stores import MongoStores
+from api_server.adapters.mongo.writes import Writes
 from api_server.domain.job import Dispatch
-from api_server.domain.records import Place
-from api_server.domain.transitions import claim, hand_back
+from api_server.domain.record_positions import RecordPosition
+from api_server.domain.transitions import claim, release
 from api_server.ports import DueJob, Published
 from tests.integration.mongo.jobs import (
     LEASE,
@@ -29,7 +29,9 @@ SECOND = timedelta(seconds=1)
 
 def published(*job_ids: UUID, attempt: int = 0) -> list[Published]:
     """In partition 3, one after another."""
-    return [Published(job_id, attempt, Place(3, offset, 77)) for offset, job_id in enumerate(job_ids)]
+    return [
+        Published(job_id, attempt, RecordPosition(3, offset, 77)) for offset, job_id in enumerate(job_ids)
+    ]
 
 
 async def test_due_jobs_of_a_type_come_longest_due_first(empty_stores: MongoStores) -> None:
@@ -77,7 +79,7 @@ async def test_lapse_takes_no_more_than_its_limit(empty_stores: MongoStores) -> 
     for job_type in ("compute", "data", "data"):
         await stored(empty_stores, "processing", job_type=job_type)
     time = now() + timedelta(minutes=1)
-    assert [await empty_stores.due.lapse(time, 2) for _ in range(3)] == [2, 1, 0]
+    assert [await empty_stores.due.expire_leases(time, 2) for _ in range(3)] == [2, 1, 0]
 
 
 @pytest.mark.parametrize(("dispatches", "seconds"), [(0, 60), (1, 120), (5, 1920), (6, 3600), (500, 3600)])
@@ -100,14 +102,14 @@ async def test_each_publishing_doubles_the_wait_up_to_an_hour(
 async def test_each_marked_job_has_its_own_place(stores: MongoStores) -> None:
     job_type = f"t-{uuid4().hex[:12]}"
     jobs = [await stored(stores, job_type=job_type) for _ in range(3)]
-    far = Place(999, 2**40, 1_800_000_000_000)
+    far = RecordPosition(999, 2**40, 1_800_000_000_000)
     await stores.due.mark_published(
         [*published(*(job.id for job in jobs[:2])), Published(jobs[2].id, 0, far)], now()
     )
     due = await stores.due.due(job_type, now() + timedelta(hours=1), 10)
-    assert {each.dispatch.job_id: each.place for each in due} == {
-        jobs[0].id: Place(3, 0, 77),
-        jobs[1].id: Place(3, 1, 77),
+    assert {each.dispatch.job_id: each.position for each in due} == {
+        jobs[0].id: RecordPosition(3, 0, 77),
+        jobs[1].id: RecordPosition(3, 1, 77),
         jobs[2].id: far,
     }
 
@@ -116,7 +118,7 @@ async def test_a_place_noted_later_takes_the_earlier_one_s(stores: MongoStores) 
     job, time = await stored(stores), now()
     await stores.due.mark_published(published(job.id), time)
     later = time + timedelta(hours=1)
-    await stores.due.mark_published([Published(job.id, 0, Place(0, 9, 78))], later)
+    await stores.due.mark_published([Published(job.id, 0, RecordPosition(0, 9, 78))], later)
     assert (await document(stores, job.id))["record"] == {"partition": 0, "offset": 9, "time": 78}
 
 
@@ -131,7 +133,7 @@ async def test_marking_twice_in_a_row_counts_once(stores: MongoStores) -> None:
 async def test_marking_leaves_jobs_that_moved_on_alone(stores: MongoStores) -> None:
     claimed = await stored(stores, "processing")
     again = await stored(stores, "processing")
-    await stores.jobs.apply([hand_back(again.id, WORKER, 1, now())])
+    await stores.jobs.apply([release(again.id, WORKER, 1, now())])
     before = [await document(stores, job.id) for job in (claimed, again)]
     await stores.due.mark_published(published(claimed.id, again.id, uuid4()), now())
     assert [await document(stores, job.id) for job in (claimed, again)] == before

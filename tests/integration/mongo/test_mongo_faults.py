@@ -17,14 +17,14 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from api_server.adapters import mongo_client
-from api_server.adapters.mongo_documents import from_failure, to_document, to_job
-from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.adapters.mongo import client as mongo_client
+from api_server.adapters.mongo.documents import from_failure, to_document, to_job
+from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.fleet import Worker, WorkerReport
 from api_server.domain.job import Job, Progress, ProgressNote, Status
-from api_server.domain.judgement import Taken, status_taken
-from api_server.domain.records import Place
+from api_server.domain.record_positions import RecordPosition
+from api_server.domain.resolution import Applied, applied_status
 from api_server.domain.transition import Transition
 from api_server.domain.transitions import cancel, claim, complete, retry, try_again
 from api_server.ports import Published
@@ -203,7 +203,7 @@ async def step_load(
 
     async def send(ids: Sequence[UUID]) -> None:
         transitions = [step(job_id, at) for job_id in ids]
-        expected = [Taken(each.change.status, each.attempt_after) for each in transitions]
+        expected = [Applied(each.change.status, each.attempt_after) for each in transitions]
         assert await stores.jobs.apply(transitions) == expected
 
     async def check(ids: Sequence[UUID]) -> None:
@@ -212,7 +212,7 @@ async def step_load(
         assert len(jobs) == len(ids)
         for job in jobs:
             change = step(job.id, at).change
-            assert status_taken(step(job.id, at), job)
+            assert applied_status(step(job.id, at), job)
             assert (job.revision, job.failures) == (2, int(change.adds_failure))
             # What went back to queued took its attempt into the history, once.
             assert len(job.past) == int(change.status is Status.QUEUED)
@@ -255,7 +255,7 @@ async def mark_load(stores: MongoStores) -> Load:
     at = now()
 
     async def send(ids: Sequence[UUID]) -> None:
-        places = [Published(job_id, 0, Place(1, offset, 0)) for offset, job_id in enumerate(ids)]
+        places = [Published(job_id, 0, RecordPosition(1, offset, 0)) for offset, job_id in enumerate(ids)]
         await stores.due.mark_published(places, at)
 
     async def check(ids: Sequence[UUID]) -> None:
@@ -274,7 +274,7 @@ async def lapse_load(stores: MongoStores) -> Load:
     ids = [job_id for batch in batches for job_id in batch]
 
     async def send(_: Sequence[UUID]) -> None:
-        await stores.due.lapse(at, BATCH)
+        await stores.due.expire_leases(at, BATCH)
 
     async def check(_: Sequence[UUID]) -> None:
         wrong = {
@@ -318,7 +318,9 @@ def wish_load(stores: MongoStores) -> Load:
     """The fleet is stopped and started in turn. A change counted twice, or not, would show in the revision."""
 
     async def send(consuming: bool) -> None:
-        assert (await stores.fleet.change(lambda wish: wish.wished(consuming, None))).consuming is consuming
+        assert (
+            await stores.fleet.change(lambda desired: desired.wished(consuming, None))
+        ).consuming is consuming
 
     async def check(_: bool) -> None:
         fleet = await stores.fleet.fleet()

@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from api_server.adapters.mongo_stores import MongoStores
-from api_server.adapters.mongo_workers import MongoWorkerStore
-from api_server.adapters.mongo_writes import Writes
+from api_server.adapters.mongo.stores import MongoStores
+from api_server.adapters.mongo.workers import MongoWorkerStore
+from api_server.adapters.mongo.writes import Writes
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Worker, WorkerIdentity, WorkerReport
 from tests.integration.mongo.jobs import now
 
@@ -32,21 +32,21 @@ def always(_: Worker) -> bool:
 async def test_wish_is_consuming_until_another_is_stored(empty_stores: MongoStores) -> None:
     fleet = empty_stores.fleet
     assert await fleet.fleet() == Fleet()
-    assert await fleet.change(lambda wish: wish.wished(True, None)) == Fleet()
+    assert await fleet.change(lambda desired: desired.wished(True, None)) == Fleet()
     assert await fleet.fleet() == Fleet()
-    stopped = await fleet.change(lambda wish: wish.wished(False, None))
+    stopped = await fleet.change(lambda desired: desired.wished(False, None))
     assert stopped == await fleet.fleet() == Fleet(consuming=False, revision=1)
     parts = [OneWorker("b"), OneWorker("a"), OneType("data")]
     for part in parts:
-        await fleet.change(lambda wish, part=part: wish.wished(False, part))  # type: ignore[misc]  # - mypy infers no default
+        await fleet.change(lambda desired, part=part: desired.wished(False, part))  # type: ignore[misc]  # - mypy infers no default
     assert await fleet.fleet() == Fleet(False, 4, ("a", "b"), ("data",))
-    assert await fleet.change(lambda wish: wish.wished(True, None)) == Fleet(revision=5)
+    assert await fleet.change(lambda desired: desired.wished(True, None)) == Fleet(revision=5)
 
 
 async def test_a_wish_stored_before_there_were_parts_is_read(empty_stores: MongoStores) -> None:
     await empty_stores.fleet._fleet.insert_one({"_id": "fleet", "consuming": False, "revision": 3})
     assert await empty_stores.fleet.fleet() == Fleet(consuming=False, revision=3)
-    fleet = await empty_stores.fleet.change(lambda wish: wish.wished(False, OneWorker("a")))
+    fleet = await empty_stores.fleet.change(lambda desired: desired.wished(False, OneWorker("a")))
     assert fleet == Fleet(False, 4, ("a",))
 
 
@@ -54,7 +54,7 @@ async def test_of_wishes_that_race_none_is_lost(empty_stores: MongoStores) -> No
     names = [f"worker-{n}" for n in range(20)]
     stopped = await asyncio.gather(
         *(
-            empty_stores.fleet.change(lambda wish, name=name: wish.wished(False, OneWorker(name)))  # type: ignore[misc]  # - mypy infers no default
+            empty_stores.fleet.change(lambda desired, name=name: desired.wished(False, OneWorker(name)))  # type: ignore[misc]  # - mypy infers no default
             for name in names
         )
     )

@@ -11,23 +11,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.job import Job, Status
-from api_server.domain.judgement import Taken, status_taken
+from api_server.domain.resolution import Applied, applied_status
 from api_server.domain.transition import Transition
 from api_server.domain.transitions import (
     cancel,
     claim,
+    claim_unfenced,
     complete,
-    conclude,
+    complete_unfenced,
     fail,
-    hand_back,
+    release,
     retry,
-    take,
     try_again,
 )
-from service_runtime.errors import InvalidArgument
+from contract_runtime.errors import InvalidArgument
 from tests.integration.mongo.jobs import (
     FAILURE,
     LEASE,
@@ -49,11 +49,11 @@ OTHER_FAILURE = replace(FAILURE, message="other")
 
 MAKE: dict[str, Callable[[UUID], Transition]] = {
     "claim": lambda i: claim(i, "w/2", 0, now(), LEASE),
-    "take": lambda i: take(i, "claim-2", now(), LEASE),
+    "claim_unfenced": lambda i: claim_unfenced(i, "claim-2", now(), LEASE),
     "complete": lambda i: complete(i, WORKER, 1, OTHER_RESULT, now()),
     "fail": lambda i: fail(i, WORKER, 1, OTHER_FAILURE, now()),
-    "conclude": lambda i: conclude(i, Status.COMPLETED, OTHER_RESULT, None, now()),
-    "hand_back": lambda i: hand_back(i, WORKER, 1, now()),
+    "complete_unfenced": lambda i: complete_unfenced(i, Status.COMPLETED, OTHER_RESULT, None, now()),
+    "release": lambda i: release(i, WORKER, 1, now()),
     "try_again": lambda i: try_again(
         i, WORKER, 1, OTHER_FAILURE, now(), failures=0, wait=timedelta(seconds=1)
     ),
@@ -67,38 +67,38 @@ def step(name: str, job_id: UUID) -> Transition:
 
 
 EXPECTED = {
-    ("claim", "queued"): Taken(Status.PROCESSING, 1),
+    ("claim", "queued"): Applied(Status.PROCESSING, 1),
     ("claim", "processing"): "HELD_BY_WORKER",
     ("claim", "taken"): "ATTEMPT_SUPERSEDED",
-    ("take", "queued"): Taken(Status.PROCESSING, None),
-    ("take", "processing"): "HELD_BY_WORKER",
-    ("take", "taken"): "ILLEGAL_TRANSITION",
+    ("claim_unfenced", "queued"): Applied(Status.PROCESSING, None),
+    ("claim_unfenced", "processing"): "HELD_BY_WORKER",
+    ("claim_unfenced", "taken"): "ILLEGAL_TRANSITION",
     ("complete", "queued"): "ATTEMPT_SUPERSEDED",
-    ("complete", "processing"): Taken(Status.COMPLETED, 1),
+    ("complete", "processing"): Applied(Status.COMPLETED, 1),
     ("complete", "taken"): "ATTEMPT_SUPERSEDED",
     ("fail", "queued"): "ATTEMPT_SUPERSEDED",
-    ("fail", "processing"): Taken(Status.FAILED, 1),
+    ("fail", "processing"): Applied(Status.FAILED, 1),
     ("fail", "taken"): "ATTEMPT_SUPERSEDED",
-    ("conclude", "queued"): "ILLEGAL_TRANSITION",
-    ("conclude", "processing"): "HELD_BY_WORKER",
-    ("conclude", "taken"): Taken(Status.COMPLETED, None),
-    ("hand_back", "queued"): "ATTEMPT_SUPERSEDED",
-    ("hand_back", "processing"): Taken(Status.QUEUED, 1),
-    ("hand_back", "taken"): "ATTEMPT_SUPERSEDED",
+    ("complete_unfenced", "queued"): "ILLEGAL_TRANSITION",
+    ("complete_unfenced", "processing"): "HELD_BY_WORKER",
+    ("complete_unfenced", "taken"): Applied(Status.COMPLETED, None),
+    ("release", "queued"): "ATTEMPT_SUPERSEDED",
+    ("release", "processing"): Applied(Status.QUEUED, 1),
+    ("release", "taken"): "ATTEMPT_SUPERSEDED",
     ("try_again", "queued"): "ATTEMPT_SUPERSEDED",
-    ("try_again", "processing"): Taken(Status.QUEUED, 1),
+    ("try_again", "processing"): Applied(Status.QUEUED, 1),
     ("try_again", "taken"): "ATTEMPT_SUPERSEDED",
-    ("cancel", "queued"): Taken(Status.CANCELLED, None),
-    ("cancel", "processing"): Taken(Status.CANCELLED, None),
-    ("cancel", "taken"): Taken(Status.CANCELLED, None),
+    ("cancel", "queued"): Applied(Status.CANCELLED, None),
+    ("cancel", "processing"): Applied(Status.CANCELLED, None),
+    ("cancel", "taken"): Applied(Status.CANCELLED, None),
     ("retry", "queued"): "ILLEGAL_TRANSITION",
     ("retry", "processing"): "ILLEGAL_TRANSITION",
     ("retry", "taken"): "ILLEGAL_TRANSITION",
-    ("retry", "failed"): Taken(Status.QUEUED, None),
-    ("retry", "cancelled"): Taken(Status.QUEUED, None),
+    ("retry", "failed"): Applied(Status.QUEUED, None),
+    ("retry", "cancelled"): Applied(Status.QUEUED, None),
 }
 STEPS = tuple(MAKE)
-STARTS = {"claim": "queued", "take": "queued", "conclude": "taken", "retry": "failed"}
+STARTS = {"claim": "queued", "claim_unfenced": "queued", "complete_unfenced": "taken", "retry": "failed"}
 """Statuses from which the steps are taken; the others' is processing."""
 STATUSES = ("queued", "processing", "taken", "completed", "failed", "cancelled")
 
@@ -112,7 +112,7 @@ async def test_each_step_from_each_status_is_taken_or_refused_with_its_reason(
     [outcome] = await stores.jobs.apply([step(name, before.id)])
     after = await read(stores, before.id)
     expected = EXPECTED.get((name, status), "JOB_TERMINAL")
-    if isinstance(expected, Taken):
+    if isinstance(expected, Applied):
         assert outcome == expected
         assert (after.status, after.revision) == (expected.status, before.revision + 1)
     else:
@@ -169,7 +169,7 @@ async def test_of_racing_claims_one_wins(stores: MongoStores) -> None:
     job = await stored(stores)
     claims = [claim(job.id, f"w/{i}", 0, now(), LEASE) for i in range(20)]
     outcomes = [outcome for [outcome] in await asyncio.gather(*(stores.jobs.apply([c]) for c in claims))]
-    winners = [c for c, outcome in zip(claims, outcomes, strict=True) if isinstance(outcome, Taken)]
+    winners = [c for c, outcome in zip(claims, outcomes, strict=True) if isinstance(outcome, Applied)]
     assert len(winners) == 1
     after = await read(stores, job.id)
     assert (after.worker_id, after.attempt, after.revision) == (winners[0].change.worker_id, 1, 2)
@@ -199,7 +199,7 @@ async def test_handed_back_job_keeps_its_attempt_and_forgets_its_holder(stores: 
     job = await stored(stores, "processing")
     await set_fields(stores, job.id, {"$set": {"dispatches": 3}})
     time = now()
-    await stores.jobs.apply([hand_back(job.id, WORKER, 1, time)])
+    await stores.jobs.apply([release(job.id, WORKER, 1, time)])
     after = await document(stores, job.id)
     assert after["due_time"] == time
     assert after["attempt"] == 1
@@ -216,7 +216,7 @@ async def test_step_sent_again_is_taken_again_and_changes_nothing(
     first = await stores.jobs.apply(steps)
     after = [await read(stores, each.job_id) for each in steps]
     assert await stores.jobs.apply(steps) == first
-    assert all(isinstance(outcome, Taken) for outcome in first)
+    assert all(isinstance(outcome, Applied) for outcome in first)
     assert [await read(stores, each.job_id) for each in steps] == after
 
 
@@ -239,10 +239,10 @@ async def test_batch_of_mixed_fates_tells_each_its_own(stores: MongoStores, size
             assert isinstance(outcome, TransitionRefused)
             assert outcome.reason == "HELD_BY_WORKER"
         else:
-            assert outcome == Taken(Status.PROCESSING, 1)
+            assert outcome == Applied(Status.PROCESSING, 1)
     own = [job_id for i, job_id in enumerate(wanted) if i % 7 != 6 and i % 5]
     reports = [complete(job_id, WORKER, 1, {"n": i}, time) for i, job_id in enumerate(own)]
-    assert await stores.jobs.apply(reports) == [Taken(Status.COMPLETED, 1)] * len(own)
+    assert await stores.jobs.apply(reports) == [Applied(Status.COMPLETED, 1)] * len(own)
     assert [(await read(stores, job_id)).result for job_id in own] == [{"n": i} for i in range(len(own))]
 
 
@@ -253,10 +253,10 @@ async def test_batch_of_many_kinds_of_steps_is_taken_whole(stores: MongoStores) 
         steps += [step(name, (await stored(stores, status)).id) for _ in range(3)]
     steps.append(claim((await stored(stores)).id, "w/3", 0, now(), LEASE))
     outcomes = await stores.jobs.apply(steps)
-    assert all(isinstance(outcome, Taken) for outcome in outcomes)
+    assert all(isinstance(outcome, Applied) for outcome in outcomes)
     for each in steps:
         job = await read(stores, each.job_id)
-        assert status_taken(each, job)
+        assert applied_status(each, job)
 
 
 HOSTILE: list[dict[str, Any]] = [
@@ -275,9 +275,9 @@ async def test_hostile_results_are_stored_as_they_are(stores: MongoStores) -> No
     reports = [
         complete(job_id, WORKER, 1, result, now()) for job_id, result in zip(ids, HOSTILE, strict=True)
     ]
-    assert await stores.jobs.apply(reports) == [Taken(Status.COMPLETED, 1)] * len(ids)
+    assert await stores.jobs.apply(reports) == [Applied(Status.COMPLETED, 1)] * len(ids)
     assert [(await read(stores, job_id)).result for job_id in ids] == HOSTILE
-    assert await stores.jobs.apply(reports) == [Taken(Status.COMPLETED, 1)] * len(ids)
+    assert await stores.jobs.apply(reports) == [Applied(Status.COMPLETED, 1)] * len(ids)
 
 
 JSON = st.recursive(
@@ -330,7 +330,7 @@ async def test_result_that_cannot_be_stored_fails_its_own_step_only(
     )
     assert isinstance(refused, InvalidArgument)
     assert refused.violations[0].field == "result"
-    assert taken == Taken(Status.COMPLETED, 1)
+    assert taken == Applied(Status.COMPLETED, 1)
     with pytest.raises(InvalidArgument, match="payload"):
         await insert(stores, new_job(payload=bad), now())
 
@@ -339,7 +339,7 @@ async def test_results_too_large_for_one_statement_are_all_stored(stores: MongoS
     ids = [(await stored(stores, "processing")).id for _ in range(12)]
     time = now()
     reports = [complete(job_id, WORKER, 1, {"text": "x" * 3 * 2**20}, time) for job_id in ids]
-    assert await stores.jobs.apply(reports) == [Taken(Status.COMPLETED, 1)] * 12
+    assert await stores.jobs.apply(reports) == [Applied(Status.COMPLETED, 1)] * 12
 
 
 async def test_only_leases_of_the_worker_with_under_half_left_are_moved(stores: MongoStores) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
 from local_stack.mongodb import uri
 from local_stack.settings import StackSettings

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.attempt import Attempt, Outcome
 from api_server.domain.errors import TransitionRefused
 from api_server.domain.job import Job, Status
-from api_server.domain.judgement import Taken
-from api_server.domain.records import Place
+from api_server.domain.record_positions import RecordPosition
+from api_server.domain.resolution import Applied
 from api_server.domain.transitions import EXPIRED, POISON, claim, complete, end_solitude, retry
 from api_server.ports import Published
 from tests.integration.mongo.jobs import (
@@ -32,14 +32,14 @@ MINUTE = timedelta(minutes=1)
 
 async def lose(stores: MongoStores, job: Job, time: datetime, by: str) -> Job:
     """The job after its worker is lost: by a lapse of its lease, or by the end of the worker."""
-    if by == "lapse":
-        assert await stores.due.lapse(time, 10) == 1
+    if by == "expire_lease":
+        assert await stores.due.expire_leases(time, 10) == 1
     else:
-        assert await stores.jobs.lose_all(job.worker_id, time) == 1
+        assert await stores.jobs.release_all(job.worker_id, time) == 1
     return await read(stores, job.id)
 
 
-@pytest.mark.parametrize("by", ["lapse", "lose_all"])
+@pytest.mark.parametrize("by", ["expire_lease", "release_all"])
 async def test_a_lost_job_waits_again_due_at_once_with_its_attempt_in_the_history(
     empty_stores: MongoStores, by: str
 ) -> None:
@@ -64,13 +64,13 @@ async def test_a_lost_job_waits_again_due_at_once_with_its_attempt_in_the_histor
 async def test_a_job_taken_without_a_name_waits_again_and_counts_no_loss(empty_stores: MongoStores) -> None:
     job = await stored(empty_stores, "taken")
     time = now() + MINUTE
-    assert await empty_stores.due.lapse(time, 10) == 1
+    assert await empty_stores.due.expire_leases(time, 10) == 1
     after = await read(empty_stores, job.id)
     assert (after.status, after.losses, after.claim_id) == (Status.QUEUED, 0, "")
     assert [(each.number, each.worker_id, each.outcome) for each in after.history] == [(1, "", Outcome.LOST)]
 
 
-@pytest.mark.parametrize("by", ["lapse", "lose_all"])
+@pytest.mark.parametrize("by", ["expire_lease", "release_all"])
 @pytest.mark.parametrize(
     ("alone", "lone_losses", "status"),
     [(True, 1, Status.QUEUED), (True, 2, Status.FAILED), (False, 2, Status.QUEUED)],
@@ -100,7 +100,7 @@ async def test_three_lost_workers_poison_a_lone_job_and_retry_gives_it_three_mor
     for attempt in range(3):
         assert (await read(empty_stores, job.id)).status is Status.QUEUED
         await empty_stores.jobs.apply([claim(job.id, f"w/{attempt}", attempt, now(), LEASE, alone=True)])
-        assert await empty_stores.jobs.lose_all(f"w/{attempt}", now()) == 1
+        assert await empty_stores.jobs.release_all(f"w/{attempt}", now()) == 1
     poisoned = await read(empty_stores, job.id)
     assert (poisoned.status, poisoned.losses, poisoned.failures) == (Status.FAILED, 3, 0)
     assert [each.outcome for each in poisoned.history] == [Outcome.LOST] * 3
@@ -117,8 +117,8 @@ async def test_a_job_that_is_alone_no_more_is_not_the_reason_for_a_loss(empty_st
     await empty_stores.jobs.apply([claim(job.id, WORKER, 0, now(), LEASE, alone=True)])
     step = end_solitude(job.id, WORKER, 1, now(), LEASE)
     for _ in range(2):
-        assert await empty_stores.jobs.apply([step]) == [Taken(Status.PROCESSING, 1)]
-    assert await empty_stores.jobs.lose_all(WORKER, now()) == 1
+        assert await empty_stores.jobs.apply([step]) == [Applied(Status.PROCESSING, 1)]
+    assert await empty_stores.jobs.release_all(WORKER, now()) == 1
     after = await read(empty_stores, job.id)
     assert (after.status, after.losses, after.lone_losses) == (Status.QUEUED, 1, 2)
     [refused] = await empty_stores.jobs.apply([step])
@@ -129,10 +129,10 @@ async def test_only_leases_that_are_over_lapse(empty_stores: MongoStores) -> Non
     held, waiting = await stored(empty_stores, "processing"), await stored(empty_stores)
     time = now() + MINUTE
     await set_fields(empty_stores, held.id, {"$set": {"due_time": time}})
-    assert await empty_stores.due.lapse(time, 10) == 0
+    assert await empty_stores.due.expire_leases(time, 10) == 0
     assert await read(empty_stores, held.id) == held
     assert await read(empty_stores, waiting.id) == waiting
-    assert await empty_stores.due.lapse(time + timedelta(milliseconds=1), 10) == 1
+    assert await empty_stores.due.expire_leases(time + timedelta(milliseconds=1), 10) == 1
 
 
 async def test_jobs_of_many_holders_lapse_together_each_as_its_own(empty_stores: MongoStores) -> None:
@@ -140,7 +140,7 @@ async def test_jobs_of_many_holders_lapse_together_each_as_its_own(empty_stores:
     for index, job in enumerate(jobs):
         await empty_stores.jobs.apply([claim(job.id, f"w/{index % 6}", 0, now(), LEASE)])
     time = now() + MINUTE
-    assert await empty_stores.due.lapse(time, 100) == 12
+    assert await empty_stores.due.expire_leases(time, 100) == 12
     for index, job in enumerate(jobs):
         [attempt] = (await read(empty_stores, job.id)).history
         assert attempt.worker_id == f"w/{index % 6}"
@@ -152,10 +152,10 @@ async def test_only_jobs_of_the_lost_worker_are_lost_with_it(empty_stores: Mongo
     other = await stored(empty_stores)
     await empty_stores.jobs.apply([claim(other.id, "w/2", 0, now(), LEASE)])
     others = [done, taken, await read(empty_stores, other.id)]
-    assert await empty_stores.jobs.lose_all(WORKER, now()) == 3
+    assert await empty_stores.jobs.release_all(WORKER, now()) == 3
     assert {(await read(empty_stores, job.id)).status for job in mine} == {Status.QUEUED}
     assert [await read(empty_stores, job.id) for job in others] == others
-    assert await empty_stores.jobs.lose_all(WORKER, now()) == 0
+    assert await empty_stores.jobs.release_all(WORKER, now()) == 0
 
 
 async def test_thousands_of_jobs_are_lost_in_one_call(empty_stores: MongoStores) -> None:
@@ -163,7 +163,7 @@ async def test_thousands_of_jobs_are_lost_in_one_call(empty_stores: MongoStores)
     template = await document(empty_stores, job.id)
     many = [{**template, "_id": new_job().id} for _ in range(3000)]
     await empty_stores.jobs._jobs.insert_many(many)
-    assert await empty_stores.jobs.lose_all(WORKER, now()) == 3001
+    assert await empty_stores.jobs.release_all(WORKER, now()) == 3001
     assert await empty_stores.jobs._jobs.count_documents({"status": "queued", "losses": 1}) == 3001
 
 
@@ -173,13 +173,13 @@ async def test_of_a_report_and_a_lapse_that_race_one_holds(empty_stores: MongoSt
     reports = [complete(job.id, WORKER, 1, {}, time) for job in jobs]
     outcomes, count = await asyncio.gather(
         asyncio.gather(*(empty_stores.jobs.apply([report]) for report in reports)),
-        empty_stores.due.lapse(time, 100),
+        empty_stores.due.expire_leases(time, 100),
     )
     taken = 0
     for job, [outcome] in zip(jobs, outcomes, strict=True):
         after = await read(empty_stores, job.id)
         assert after.revision == job.revision + 1
-        if isinstance(outcome, Taken):
+        if isinstance(outcome, Applied):
             taken += 1
             assert (after.status, after.losses) == (Status.COMPLETED, 0)
         else:
@@ -225,7 +225,7 @@ async def test_a_job_that_runs_does_not_expire(empty_stores: MongoStores) -> Non
     await empty_stores.jobs.apply([claim(job.id, WORKER, 0, time, LEASE)])
     assert await empty_stores.due.expire([job.id], time + MINUTE) == 0
     assert await empty_stores.jobs.apply([complete(job.id, WORKER, 1, {}, time + MINUTE)]) == [
-        Taken(Status.COMPLETED, 1)
+        Applied(Status.COMPLETED, 1)
     ]
 
 
@@ -237,7 +237,7 @@ async def test_a_job_is_claimed_before_its_expire_time_and_not_at_it(empty_store
         assert (outcome.reason if isinstance(outcome, TransitionRefused) else None) == expected
 
 
-@pytest.mark.parametrize("by", ["mark", "lapse"])
+@pytest.mark.parametrize("by", ["mark", "expire_lease"])
 async def test_a_waiting_job_is_looked_at_when_it_expires_at_the_latest(
     empty_stores: MongoStores, by: str
 ) -> None:
@@ -246,7 +246,7 @@ async def test_a_waiting_job_is_looked_at_when_it_expires_at_the_latest(
     status = "queued" if by == "mark" else "processing"
     job = await stored(empty_stores, status, expire_time=expire_time)
     if by == "mark":
-        await empty_stores.due.mark_published([Published(job.id, 0, Place(0, 0, 0))], time)
+        await empty_stores.due.mark_published([Published(job.id, 0, RecordPosition(0, 0, 0))], time)
     else:
-        assert await empty_stores.due.lapse(time + MINUTE, 10) == 1
+        assert await empty_stores.due.expire_leases(time + MINUTE, 10) == 1
     assert (await document(empty_stores, job.id))["due_time"] == expire_time

@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 from pymongo.errors import ExecutionTimeout
 
-from api_server.adapters import mongo_listing
-from api_server.adapters.mongo_documents import to_document
-from api_server.adapters.mongo_listing import (
+from api_server.adapters.mongo import listing as mongo_listing
+from api_server.adapters.mongo.documents import to_document
+from api_server.adapters.mongo.listing import (
     EXAMINED,
     PAGE_BYTES,
     Walk,
@@ -20,7 +20,7 @@ from api_server.adapters.mongo_listing import (
     plan_walk,
     read_stretch,
 )
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-from api_server.adapters.mongo_stores import MongoStores, connect
+from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.transitions import retry
 from local_stack.mongodb import uri
 from local_stack.stack import Stack

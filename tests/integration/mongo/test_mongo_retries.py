@@ -6,23 +6,23 @@ from datetime import timedelta
 
 import pytest
 
-from api_server.adapters.mongo_plan import encode_step, plan
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.plan import encode_step, plan
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.attempt import MAX_ATTEMPTS, Attempt, Failure, Outcome
 from api_server.domain.errors import TransitionRefused
 from api_server.domain.job import Job, Progress, ProgressNote, Status
-from api_server.domain.judgement import Taken
+from api_server.domain.resolution import Applied
 from api_server.domain.retry import RetryPolicy, Tries
 from api_server.domain.transition import Transition
 from api_server.domain.transitions import (
     cancel,
     claim,
+    claim_unfenced,
     complete,
-    conclude,
+    complete_unfenced,
     fail,
-    hand_back,
+    release,
     retry,
-    take,
     try_again,
 )
 from tests.integration.mongo.jobs import (
@@ -45,7 +45,7 @@ HOSTILE = Failure(13, "$error $$ROOT {'$set': 1}", "HANDLER_ERROR")
 
 async def taken(stores: MongoStores, *transitions: Transition) -> None:
     outcomes = await stores.jobs.apply(transitions)
-    assert all(isinstance(outcome, Taken) for outcome in outcomes), outcomes
+    assert all(isinstance(outcome, Applied) for outcome in outcomes), outcomes
 
 
 # --- Trying again ---
@@ -141,7 +141,7 @@ async def test_tries_are_read_with_the_policy(stores: MongoStores) -> None:
 
 async def test_a_failure_without_a_worker_is_final_and_counts(stores: MongoStores) -> None:
     job = await stored(stores, "taken")
-    await taken(stores, conclude(job.id, Status.FAILED, None, FAILURE, now()))
+    await taken(stores, complete_unfenced(job.id, Status.FAILED, None, FAILURE, now()))
     after = await read(stores, job.id)
     assert (after.status, after.failures, after.failure) == (Status.FAILED, 1, FAILURE)
     assert [(each.worker_id, each.outcome) for each in after.history] == [("", Outcome.ERRORED)]
@@ -151,11 +151,11 @@ async def test_nobody_takes_a_waiting_job_before_its_time(stores: MongoStores) -
     time = now()
     job = await stored(stores, "processing")
     await taken(stores, try_again(job.id, WORKER, 1, FAILURE, time, failures=0, wait=SECOND))
-    early = take(job.id, "claim-2", time + SECOND - timedelta(milliseconds=1), LEASE)
+    early = claim_unfenced(job.id, "claim-2", time + SECOND - timedelta(milliseconds=1), LEASE)
     [refused] = await stores.jobs.apply([early])
     assert isinstance(refused, TransitionRefused)
     assert refused.reason == "NOT_DUE"
-    await taken(stores, take(job.id, "claim-2", time + SECOND, LEASE))
+    await taken(stores, claim_unfenced(job.id, "claim-2", time + SECOND, LEASE))
 
 
 # --- History ---
@@ -167,7 +167,7 @@ async def test_the_history_keeps_the_latest_twenty_attempts(stores: MongoStores)
     for attempt in range(1, 25):
         worker, at = f"w/{attempt}", time + attempt * SECOND
         await taken(stores, claim(job.id, worker, attempt - 1, at, LEASE))
-        await taken(stores, hand_back(job.id, worker, attempt, at + SECOND / 2))
+        await taken(stores, release(job.id, worker, attempt, at + SECOND / 2))
     queued = await read(stores, job.id)
     assert [each.number for each in queued.history] == list(range(5, 25))
     await taken(stores, claim(job.id, WORKER, 24, time + HOUR, LEASE))
@@ -221,7 +221,7 @@ async def test_a_cancelled_job_takes_no_report(stores: MongoStores) -> None:
         complete(job.id, WORKER, 1, RESULT, now()),
         fail(job.id, WORKER, 1, FAILURE, now()),
         try_again(job.id, WORKER, 1, FAILURE, now(), failures=0, wait=SECOND),
-        hand_back(job.id, WORKER, 1, now()),
+        release(job.id, WORKER, 1, now()),
     ):
         [outcome] = await stores.jobs.apply([report])
         assert isinstance(outcome, TransitionRefused)
@@ -244,13 +244,13 @@ async def test_of_a_cancel_and_a_step_that_race_the_record_agrees_with_the_answe
             stores.jobs.apply([cancel(job.id, "c", "", now())]), stores.jobs.apply([step])
         )
         after = await read(stores, job.id)
-        if isinstance(cancelled, Taken):
+        if isinstance(cancelled, Applied):
             assert after.status is Status.CANCELLED
             # A claim may have come before; a result never does.
             assert isinstance(other, TransitionRefused) or status == "queued"
         else:
             assert (after.status, after.result) == (Status.COMPLETED, RESULT)
-            assert isinstance(other, Taken)
+            assert isinstance(other, Applied)
 
 
 async def test_a_cancel_sent_again_after_a_retry_leaves_the_job_alone(stores: MongoStores) -> None:
@@ -259,7 +259,7 @@ async def test_a_cancel_sent_again_after_a_retry_leaves_the_job_alone(stores: Mo
     await taken(stores, first)
     await taken(stores, retry(job.id, "r", now()))
     before = await read(stores, job.id)
-    assert await stores.jobs.apply([first]) == [Taken(Status.CANCELLED, None)]
+    assert await stores.jobs.apply([first]) == [Applied(Status.CANCELLED, None)]
     assert await read(stores, job.id) == before
 
 
@@ -336,7 +336,7 @@ async def test_retry_sent_again_after_the_job_failed_again_leaves_it_alone(store
     await taken(stores, claim(job.id, WORKER, 1, now(), LEASE))
     await taken(stores, fail(job.id, WORKER, 2, FAILURE, now()))
     before = await read(stores, job.id)
-    assert await stores.jobs.apply([first]) == [Taken(Status.QUEUED, None)]
+    assert await stores.jobs.apply([first]) == [Applied(Status.QUEUED, None)]
     assert await read(stores, job.id) == before
 
 
@@ -344,7 +344,7 @@ async def test_of_racing_retries_one_is_done(stores: MongoStores) -> None:
     job = await stored(stores, "failed")
     calls = [retry(job.id, f"r{number}", now()) for number in range(10)]
     outcomes = [outcome for [outcome] in await asyncio.gather(*(stores.jobs.apply([each]) for each in calls))]
-    assert sum(isinstance(outcome, Taken) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, Applied) for outcome in outcomes) == 1
     assert (await read(stores, job.id)).revision == job.revision + 1
 
 

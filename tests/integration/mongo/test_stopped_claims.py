@@ -4,14 +4,14 @@ from uuid import UUID
 
 import pytest
 
-from api_server.adapters.mongo_stores import MongoStores
+from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.fleet import OneType, OneWorker, Part
 from api_server.domain.job import Status
-from api_server.domain.judgement import Taken
-from api_server.domain.steps import Claim, Step, Token
-from api_server.fleet_fence import FleetFence
-from api_server.service import JobService
-from service_runtime.errors import ServiceError
+from api_server.domain.resolution import Applied
+from api_server.domain.status_update import Claim, StatusUpdate, Token
+from api_server.services.fleet_fence import FleetFence
+from api_server.services.jobs import JobService
+from contract_runtime.errors import ServiceError
 from tests.integration.mongo.jobs import read, stored
 from tests.integration.mongo.services import LEASES, Offered
 from tests.integration.mongo.test_fleet_service import Server
@@ -23,12 +23,12 @@ FROZEN = "frozen/1"
 def another_server(stores: MongoStores) -> JobService:
     fence = FleetFence(stores.fleet)
     return JobService(
-        stores.jobs, stores.keys, stores.clock, Offered(), ("compute", "data"), LEASES, wish=fence.wish
+        stores.jobs, stores.keys, stores.clock, Offered(), ("compute", "data"), LEASES, desired=fence.desired
     )
 
 
-def claim(job_id: UUID, worker_id: str = FROZEN, job_type: str = "compute") -> Step:
-    return Step(job_id, Status.PROCESSING, Claim(worker_id, 0, job_type))
+def claim(job_id: UUID, worker_id: str = FROZEN, job_type: str = "compute") -> StatusUpdate:
+    return StatusUpdate(job_id, Status.PROCESSING, Claim(worker_id, 0, job_type))
 
 
 @pytest.mark.parametrize(
@@ -49,19 +49,19 @@ async def test_the_claim_of_a_worker_that_slept_through_the_stop_is_refused_and_
     jobs = another_server(empty_stores)
     first, second = await stored(empty_stores), await stored(empty_stores)
     # It knows the wish from before the stop, as fresh as can be.
-    assert await jobs.update_batch([claim(first.id)]) == [Taken(Status.PROCESSING, 1)]
+    assert await jobs.update_batch([claim(first.id)]) == [Applied(Status.PROCESSING, 1)]
 
     _, pending = await control.service.set_consuming(False, part)
     assert pending == []
     again, refused = await jobs.update_batch([claim(first.id), claim(second.id)])
 
     # The answer to the first claim may have been lost, so it may come again.
-    assert again == Taken(Status.PROCESSING, 1)
+    assert again == Applied(Status.PROCESSING, 1)
     assert isinstance(refused, ServiceError)
     assert (refused.reason, refused.metadata) == (reason, {"id": str(second.id)})
     assert (await read(empty_stores, second.id)).status is Status.QUEUED
-    done = Step(first.id, Status.COMPLETED, Token(FROZEN, 1), result={})
-    assert await jobs.update_batch([done]) == [Taken(Status.COMPLETED, 1)]
+    done = StatusUpdate(first.id, Status.COMPLETED, Token(FROZEN, 1), result={})
+    assert await jobs.update_batch([done]) == [Applied(Status.COMPLETED, 1)]
 
 
 async def test_claims_that_the_stop_does_not_forbid_are_taken(empty_stores: MongoStores) -> None:
@@ -71,7 +71,7 @@ async def test_claims_that_the_stop_does_not_forbid_are_taken(empty_stores: Mong
 
     taken, refused = await jobs.update_batch([claim(job.id), claim(data.id, job_type="data")])
 
-    assert taken == Taken(Status.PROCESSING, 1)
+    assert taken == Applied(Status.PROCESSING, 1)
     assert isinstance(refused, ServiceError)
-    by_hand = Step(data.id, Status.PROCESSING)
-    assert await jobs.update_batch([by_hand]) == [Taken(Status.PROCESSING, None)]
+    by_hand = StatusUpdate(data.id, Status.PROCESSING)
+    assert await jobs.update_batch([by_hand]) == [Applied(Status.PROCESSING, None)]

@@ -1,0 +1,38 @@
+"""A dispatch as the value of a Kafka record (proto/jobs/v1/dispatch.proto)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+
+from api_server.domain.job import Dispatch
+from api_server.domain.payload_size import MAX_TRAVELLING_BYTES, least_bytes
+from contract_runtime.structs import StructError, fill_struct
+from jobs.v1.dispatch_pb2 import DispatchRecord
+
+
+def encode(dispatch: Dispatch) -> bytes:
+    """The record's value. Payloads above MAX_TRAVELLING_BYTES are left out."""
+    record = DispatchRecord()
+    record.id = str(dispatch.job_id)
+    record.type = dispatch.type
+    record.attempt = dispatch.attempt
+    record.losses = dispatch.losses
+    if dispatch.timeout is not None:
+        record.timeout.FromTimedelta(dispatch.timeout)
+    if dispatch.payload is None or not _travels(record.payload, dispatch.payload):
+        record.payload_omitted = True
+    return record.SerializeToString()
+
+
+def _travels(struct: Struct, payload: Mapping[str, Any]) -> bool:
+    """Fill the struct; whether it may go along."""
+    if least_bytes(payload) > MAX_TRAVELLING_BYTES:  # Cheap: spares building a large Struct only to drop it.
+        return False
+    try:
+        fill_struct(struct, payload)
+    except StructError:
+        # Not as the service stores payloads, so somebody changed the database by hand. The job must not hold up the
+        # others: its worker asks for the payload and is told what is wrong with it.
+        return False
+    return struct.ByteSize() <= MAX_TRAVELLING_BYTES

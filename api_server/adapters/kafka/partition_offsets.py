@@ -1,0 +1,118 @@
+"""How far a consumer group is in the partitions of a topic, and which records they have."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupLoadInProgressError, UnknownTopicOrPartitionError, for_code
+
+from api_server.adapters.kafka.detached_tasks import DetachedTasks, result_of
+from api_server.adapters.kafka.topics import UNREACHABLE, topic_of
+from api_server.domain.record_positions import PartitionState
+from service_runtime.outage import Outage
+
+NOTHING_COMMITTED = -1
+RETRY_AFTER = 1.0
+"""Seconds after a failure in which nobody is asked, so that topics asked for in turn do not wait for one time limit
+each.
+"""
+
+
+class PartitionOffsets:
+    """Asks for the partitions of one topic at a time, and only for those named: four requests, whatever their number."""
+
+    def __init__(self, bootstrap_servers: Sequence[str], group: str, time_limit: float = 3.0) -> None:
+        """`time_limit`: seconds for one answer."""
+        self._servers = list(bootstrap_servers)
+        self._group = group
+        self._time_limit = time_limit
+        self._admin: AIOKafkaAdminClient | None = None
+        self._reader: AIOKafkaConsumer | None = None
+        # Of a question that failed the outage is told; of connections let go of there is nothing to tell.
+        self._tasks = DetachedTasks(on_error=lambda _error: None)
+        self._retry_at = 0.0
+        self._outage = Outage("kafka_logs")
+
+    async def read(self, job_type: str, partitions: Collection[int]) -> Mapping[int, PartitionState] | None:
+        """Those of `partitions` that exist; None: the broker does not say."""
+        if asyncio.get_running_loop().time() < self._retry_at:
+            return None
+        try:
+            logs = await self._answer(topic_of(job_type), partitions)
+        except UNREACHABLE as error:
+            self._retry_at = asyncio.get_running_loop().time() + RETRY_AFTER
+            self._outage.failed(repr(error))
+            self._abandon()
+            return None
+        self._outage.succeeded()
+        return logs
+
+    async def close(self) -> None:
+        """Let go of the connections; `read` makes new ones."""
+        self._abandon()
+        await self._tasks.wait(self._time_limit)
+
+    async def _answer(self, topic: str, partitions: Collection[int]) -> dict[int, PartitionState]:
+        """Raises one of UNREACHABLE, in twice the time limit at the latest."""
+        reading = self._tasks.start(self._read(topic, partitions))
+        try:
+            return await result_of(reading, self._time_limit)
+        finally:
+            if reading.cancel():
+                # Where it heeds that, it leaves no connection half made.
+                await asyncio.wait([reading], timeout=self._time_limit)
+
+    def _abandon(self) -> None:
+        """Close the connections in the background."""
+        admin, reader = self._admin, self._reader
+        self._admin = self._reader = None
+        if reader is not None:
+            self._tasks.start(reader.stop())
+        if admin is not None:
+            self._tasks.start(admin.close())
+
+    async def _read(self, topic: str, partitions: Collection[int]) -> dict[int, PartitionState]:
+        return await self._ask(topic, partitions, *await self._connected())
+
+    async def _connected(self) -> tuple[AIOKafkaAdminClient, AIOKafkaConsumer]:
+        if self._admin is None or self._reader is None:
+            common = {
+                "bootstrap_servers": self._servers,
+                "request_timeout_ms": round(self._time_limit * 1000),
+            }
+            self._admin = AIOKafkaAdminClient(**common)
+            await self._admin.start()
+            # It reads no records and belongs to no group: only a consumer can ask for a log's start and end.
+            self._reader = AIOKafkaConsumer(**common, enable_auto_commit=False)
+            await self._reader.start()
+        return self._admin, self._reader
+
+    async def _ask(
+        self, topic: str, partitions: Collection[int], admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer
+    ) -> dict[int, PartitionState]:
+        (described,) = await admin.describe_topics([topic])
+        if described["error_code"] not in (0, UnknownTopicOrPartitionError.errno):
+            raise for_code(described["error_code"])(f"topic {topic} cannot be described")
+        there = {partition["partition"] for partition in described["partitions"]}
+        asked = [TopicPartition(topic, partition) for partition in there.intersection(partitions)]
+        if not asked:
+            return {}
+        # The commits are read first: what is committed in between counts as waiting, the side that doubles nothing.
+        commits = await admin.list_consumer_group_offsets(self._group, partitions=asked)
+        if missing := set(asked).difference(commits):
+            # A coordinator that is still loading answers so, with an error that aiokafka does not look at.
+            raise GroupLoadInProgressError(f"nothing is known of the commits of {len(missing)} partitions")
+        # Nothing is older than time 0, so this is each log's first record, which tells its time too.
+        firsts = await reader.offsets_for_times(dict.fromkeys(asked, 0))
+        ends = await reader.end_offsets(asked)
+        logs = {}
+        for each in asked:
+            commit, first, end = commits[each], firsts[each], ends[each]
+            logs[each.partition] = PartitionState(
+                committed=None if commit.offset == NOTHING_COMMITTED else commit.offset,
+                start=end if first is None else first.offset,
+                end=end,
+                first_time=None if first is None else first.timestamp,
+            )
+        return logs

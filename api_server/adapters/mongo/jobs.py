@@ -1,0 +1,250 @@
+"""Jobs in MongoDB: the JobStore."""
+
+import asyncio
+from collections.abc import Collection as Group
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+from pymongo.read_concern import ReadConcern
+
+from api_server.adapters.mongo.client import (
+    DUPLICATE_KEY,
+    RAW_CODEC,
+    READ_SECONDS,
+    Collection,
+    Document,
+    read_up_to,
+    within,
+)
+from api_server.adapters.mongo.documents import decode_job, to_document, to_tries
+from api_server.adapters.mongo.expiry import release_all
+from api_server.adapters.mongo.listing import read_page
+from api_server.adapters.mongo.plan import Statement, StatusUpdate, encode_step, plan
+from api_server.adapters.mongo.reads import Reads
+from api_server.adapters.mongo.writes import Writes, pauses, resend
+from api_server.domain.errors import AnswerTooLarge, JobIdTaken
+from api_server.domain.job import Job, ProgressNote, Status
+from api_server.domain.listing import JobFilter, JobPage
+from api_server.domain.resolution import Applied, Eligible, Judgement, resolve
+from api_server.domain.retry import Tries
+from api_server.domain.transition import Transition
+from api_server.ports import Outcome
+from contract_runtime.errors import InvalidArgument
+
+MOST_BYTES = 8 * 1024 * 1024
+"""How much is read for one BatchGet, as stored: twice what an answer may have, since some JSON takes less as protobuf."""
+
+
+class MongoJobStore:
+    """See api_server.ports.JobStore."""
+
+    def __init__(self, jobs: Collection, reads: Reads, writes: Writes) -> None:
+        self._jobs = jobs
+        self._reads = reads
+        self._undecoded = jobs.with_options(codec_options=RAW_CODEC)
+        # As the primary has it, a write included that a majority does not have yet.
+        self._latest = jobs.with_options(read_concern=ReadConcern("local"))
+        self._writes = writes
+
+    async def insert_all(
+        self, jobs: Sequence[tuple[Job, datetime]]
+    ) -> list[Job | JobIdTaken | InvalidArgument]:
+        outcomes: dict[UUID, Job | JobIdTaken | InvalidArgument] = {}
+        documents: dict[UUID, Document] = {}
+        for job, due_time in jobs:
+            try:
+                documents[job.id] = to_document(job, due_time)
+            except InvalidArgument as error:
+                outcomes[job.id] = error
+        if documents:
+            by_id = {job.id: job for job, _ in jobs}
+            outcomes |= await self._writes.run(partial(self._insert, by_id, documents))
+        return [outcomes[job.id] for job, _ in jobs]
+
+    async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
+        where = {"_id": {"$in": list(job_ids)}}
+        documents, are_all = await self._reads.run(
+            lambda: read_up_to(self._undecoded.find(where), MOST_BYTES)
+        )
+        if not are_all:
+            raise AnswerTooLarge(MOST_BYTES)
+        found = {job.id: job for job in map(decode_job, documents)}
+        return [found.get(job_id) for job_id in job_ids]
+
+    async def sizes(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        where, size = {"_id": {"$in": list(job_ids)}}, {"size": {"$bsonSize": "$$ROOT"}}
+        async with within(READ_SECONDS):
+            return {document["_id"]: document["size"] async for document in self._jobs.find(where, size)}
+
+    async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
+        steps: list[StatusUpdate] = []
+        outcomes: dict[UUID, Outcome] = {}
+        for transition in transitions:
+            try:
+                steps.append(encode_step(transition))
+            except InvalidArgument as error:
+                outcomes[transition.job_id] = error
+        outcomes |= await self._writes.run(partial(self._take_all, steps))
+        return [outcomes[transition.job_id] for transition in transitions]
+
+    async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
+        wanted = {"failures": 1, "retry_policy": 1}
+        async with within(READ_SECONDS):
+            cursor = self._latest.find({"_id": {"$in": list(job_ids)}}, wanted)
+            return {document["_id"]: to_tries(document) async for document in cursor}
+
+    async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
+        return await self._reads.run(lambda: read_page(self._jobs, wanted, after, size))
+
+    async def move_leases(
+        self, worker_id: str, job_ids: Sequence[UUID], now: datetime, lease_seconds: float
+    ) -> None:
+        lease = timedelta(seconds=lease_seconds)
+        held = {
+            "_id": {"$in": list(job_ids)},
+            "status": Status.PROCESSING.value,
+            "worker_id": worker_id,
+            "due_time": {"$lt": now + lease / 2},
+        }
+        move = {"$set": {"due_time": now + lease}}
+
+        async def write() -> None:
+            await resend(lambda: self._jobs.update_many(held, move, hint=[("_id", 1)]))
+
+        if job_ids:
+            await self._writes.run(write)
+
+    async def still_held(self, worker_id: str, job_ids: Sequence[UUID]) -> set[UUID]:
+        held = {
+            "_id": {"$in": list(job_ids)},
+            "status": Status.PROCESSING.value,
+            "worker_id": worker_id,
+        }
+        async with within(READ_SECONDS):
+            cursor = self._latest.find(held, {"_id": 1}).hint([("_id", 1)])
+            return {document["_id"] async for document in cursor}
+
+    async def note_progress(self, worker_id: str, notes: Sequence[ProgressNote], now: datetime) -> None:
+        updates = [
+            UpdateOne(
+                {
+                    "_id": note.job_id,
+                    "status": Status.PROCESSING.value,
+                    "worker_id": worker_id,
+                    "attempt": note.attempt,
+                    # Sent again, or overtaken by a later heartbeat, it changes nothing.
+                    "progress.time": {"$not": {"$gte": now}},
+                },
+                {
+                    "$set": {
+                        "progress": {"percent": note.percent, "message": note.message, "time": now},
+                        "update_time": now,
+                    },
+                    "$inc": {"revision": 1},
+                },
+            )
+            for note in notes
+        ]
+
+        async def write() -> None:
+            await resend(lambda: self._jobs.bulk_write(updates, ordered=False))
+
+        if updates:
+            await self._writes.run(write)
+
+    async def release_all(self, worker_id: str, now: datetime) -> int:
+        return await release_all(self._jobs, self._writes, worker_id, now)
+
+    async def _insert(
+        self, jobs: Mapping[UUID, Job], documents: Mapping[UUID, Document]
+    ) -> Mapping[UUID, Job | JobIdTaken]:
+        """One statement for all `documents`; then those whose ids were there already are read back."""
+        outcomes: dict[UUID, Job | JobIdTaken] = {}
+        for pause in pauses():
+            there = await resend(partial(self._insert_once, documents))
+            outcomes |= {job_id: jobs[job_id] for job_id in documents if job_id not in there}
+            if there:
+                outcomes |= await resend(partial(self._reads.up_to_date, partial(self._compare, there, jobs)))
+            # Those not found are stored, but not yet by a majority.
+            documents = {job_id: each for job_id, each in documents.items() if job_id not in outcomes}
+            if not documents:
+                break
+            await asyncio.sleep(pause)
+        return outcomes
+
+    async def _insert_once(self, documents: Mapping[UUID, Document]) -> set[UUID]:
+        """The ids that were there already."""
+        try:
+            await self._jobs.insert_many(list(documents.values()), ordered=False)
+        except BulkWriteError as error:
+            failures = error.details["writeErrors"]
+            if (
+                any(failure["code"] != DUPLICATE_KEY for failure in failures)
+                or error.details["writeConcernErrors"]
+            ):
+                raise
+            job_ids = list(documents)
+            return {job_ids[failure["index"]] for failure in failures}
+        return set()
+
+    async def _compare(self, job_ids: Group[UUID], jobs: Mapping[UUID, Job]) -> dict[UUID, Job | JobIdTaken]:
+        """What is stored of these, if it is the same as in `jobs`; what is not is let go of at once, since it may be large."""
+        outcomes: dict[UUID, Job | JobIdTaken] = {}
+        async for document in self._undecoded.find(
+            {"_id": {"$in": list(job_ids)}}, {"result": 0, "history": 0}
+        ):
+            job = decode_job(document)
+            outcomes[job.id] = job if job.same_request(jobs[job.id]) else JobIdTaken(job.id)
+        return outcomes
+
+    async def _take_all(self, steps: Sequence[StatusUpdate]) -> Mapping[UUID, Outcome]:
+        """Sends what is undecided until nothing is."""
+        outcomes: dict[UUID, Outcome] = {}
+        for pause in pauses():
+            undecided: list[StatusUpdate] = []
+            for statement, judgements in await self._send_all(plan(steps)):
+                for step in statement.steps:
+                    match judgements[step.transition.job_id]:
+                        case Eligible():
+                            undecided.append(step)
+                        case outcome:
+                            outcomes[step.transition.job_id] = outcome
+            steps = undecided
+            if not steps:
+                break
+            await asyncio.sleep(pause)
+        return outcomes
+
+    async def _send_all(
+        self, statements: Sequence[Statement]
+    ) -> list[tuple[Statement, Mapping[UUID, Judgement]]]:
+        judgements = await asyncio.gather(*(self._send(statement) for statement in statements))
+        return list(zip(statements, judgements, strict=True))
+
+    async def _send(self, statement: Statement) -> Mapping[UUID, Judgement]:
+        """What became of each step. When all matched, all were taken; else reading tells."""
+        answer = await resend(lambda: self._jobs.bulk_write(statement.writes, ordered=False))
+        transitions = [step.transition for step in statement.steps]
+        if answer.matched_count == len(transitions):
+            return {each.job_id: Applied(each.change.status, each.attempt_after) for each in transitions}
+        return await resend(partial(self._reads.up_to_date, partial(self._read_back, transitions)))
+
+    async def _read_back(self, transitions: Sequence[Transition]) -> Mapping[UUID, Judgement]:
+        by_id = {transition.job_id: transition for transition in transitions}
+        without = {"payload": 0, "labels": 0}
+        # What only some fates depend on may be large.
+        if not any(transition.change.status.is_terminal for transition in transitions):
+            without["result"] = 0
+        if not any(transition.reports_failure for transition in transitions):
+            without["history"] = 0
+        judgements: dict[UUID, Judgement] = {}
+        async for document in self._undecoded.find({"_id": {"$in": list(by_id)}}, without):
+            job = decode_job(document)
+            judgements[job.id] = resolve(by_id[job.id], job)
+        for transition in transitions:
+            judgements.setdefault(transition.job_id, resolve(transition, None))
+        return judgements

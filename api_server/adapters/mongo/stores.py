@@ -1,0 +1,77 @@
+"""Everything the service keeps in MongoDB, opened together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from api_server.adapters.mongo.client import Client, open_client
+from api_server.adapters.mongo.clock import MongoClock
+from api_server.adapters.mongo.due import MongoDueStore, MongoLeaderLease
+from api_server.adapters.mongo.fleet import MongoFleetStore
+from api_server.adapters.mongo.idempotency_keys import MongoKeyStore
+from api_server.adapters.mongo.indexes import create_indexes, set_retention
+from api_server.adapters.mongo.jobs import MongoJobStore
+from api_server.adapters.mongo.member_clocks import MemberClocks
+from api_server.adapters.mongo.primary import Primary
+from api_server.adapters.mongo.reads import Reads
+from api_server.adapters.mongo.workers import MongoWorkerStore
+from api_server.adapters.mongo.writes import Writes
+
+DUE_LEASE = "due"
+"""The lease of the server that looks after due jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class MongoStores:
+    """One adapter per port, over one connection pool."""
+
+    client: Client
+    clock: MongoClock
+    jobs: MongoJobStore
+    due: MongoDueStore
+    due_lease: MongoLeaderLease
+    keys: MongoKeyStore
+    fleet: MongoFleetStore
+    workers: MongoWorkerStore
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable unless the primary answers. The answer sets the clock: a jump is noticed soon."""
+        await self.clock.refresh()
+
+
+@asynccontextmanager
+async def connect(uri: str, database: str, retention: int | None = None) -> AsyncIterator[MongoStores]:
+    """The stores in `database`, indexes made and clock running. Raises StoreUnavailable if MongoDB does not answer.
+
+    `retention`: seconds after its end for which a job is kept; None: for ever.
+
+    On leaving, writes under way are awaited (8 s at most) and the connections closed.
+    """
+    async with open_client(uri) as client:
+        primary = Primary(client)
+        writes = Writes(lambda: primary.lag)
+        clock = MongoClock(primary.read_time)
+        await clock.start()
+        comparing = asyncio.create_task(MemberClocks(client, clock).watch())
+        try:
+            collections = client[database]
+            await create_indexes(collections)
+            await set_retention(collections, retention)
+            reads = Reads(client, collections["elections"], writes)
+            jobs = collections["jobs"]
+            yield MongoStores(
+                client=client,
+                clock=clock,
+                jobs=MongoJobStore(jobs, reads, writes),
+                due=MongoDueStore(jobs, writes),
+                due_lease=MongoLeaderLease(collections["leases"], DUE_LEASE, writes),
+                keys=MongoKeyStore(collections["keys"], writes),
+                fleet=MongoFleetStore(collections["fleet"], reads, writes),
+                workers=MongoWorkerStore(collections["worker_names"], reads, writes, clock),
+            )
+        finally:
+            await writes.drain()
+            comparing.cancel()
+            await asyncio.wait([comparing])
+            await clock.stop()

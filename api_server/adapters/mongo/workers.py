@@ -1,0 +1,143 @@
+"""The workers by their names: the WorkerStore.
+
+One document for each name, so that one guarded write decides who has it, and the one that had it is unknown from then on.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from api_server.adapters.mongo.client import Collection, Document
+from api_server.adapters.mongo.indexes import WORKER_SECONDS
+from api_server.adapters.mongo.reads import Reads
+from api_server.adapters.mongo.writes import Writes, pauses, resend
+from api_server.domain.fleet import Worker, WorkerIdentity, WorkerReport
+from api_server.ports import Clock
+
+
+class MongoWorkerStore:
+    """See api_server.ports.WorkerStore."""
+
+    def __init__(self, names: Collection, reads: Reads, writes: Writes, clock: Clock) -> None:
+        self._names = names
+        self._reads = reads
+        self._writes = writes
+        self._clock = clock
+
+    async def take_name(
+        self, identity: WorkerIdentity, may_replace: Callable[[Worker], bool], now: datetime
+    ) -> Worker:
+        async def write() -> Worker:
+            for pause in pauses():
+                holder = await resend(lambda: self._holder(identity.name))
+                where: Document | None = None
+                if holder is None:
+                    worker = Worker(identity, WorkerReport(), now)
+                elif holder.identity.worker_id == identity.worker_id:
+                    heard = max(now, holder.last_heartbeat_time)
+                    worker = Worker(identity, holder.report, heard, holder.predecessor)
+                    where = {"worker_id": identity.worker_id}
+                elif may_replace(holder):
+                    worker = Worker(identity, WorkerReport(), now, predecessor=holder.identity.worker_id)
+                    # As it was judged: a heartbeat that has come since saves its name.
+                    where = {
+                        "worker_id": holder.identity.worker_id,
+                        "last_heartbeat_time": holder.last_heartbeat_time,
+                    }
+                else:
+                    return holder
+                # Sent again after it was done, it does not match, and the next round finds the name to be ours.
+                if await resend(partial(self._store, worker, where)):
+                    return worker
+                await asyncio.sleep(pause)
+            raise AssertionError("pauses never end")
+
+        return await self._writes.run(write)
+
+    async def heartbeat(self, worker_id: str, report: WorkerReport, now: datetime) -> bool:
+        heard = {"$set": {"report": _from_report(report)}, "$max": {"last_heartbeat_time": now}}
+
+        async def write() -> bool:
+            answer = await resend(lambda: self._names.update_one({"worker_id": worker_id}, heard))
+            return bool(answer.matched_count)
+
+        return await self._writes.run(write)
+
+    async def workers(self) -> list[Worker]:
+        since = self._clock.now() - timedelta(seconds=WORKER_SECONDS)
+
+        async def read() -> list[Worker]:
+            cursor = self._names.find({"last_heartbeat_time": {"$gte": since}}).sort("worker_id", 1)
+            return [_to_worker(document) async for document in cursor]
+
+        return await self._reads.run(read)
+
+    async def _holder(self, name: str) -> Worker | None:
+        document = await self._names.find_one({"_id": name})
+        return _to_worker(document) if document is not None else None
+
+    async def _store(self, worker: Worker, where: Document | None) -> bool:
+        """Whether it was stored: the name was held as `where` says, or by nobody if that is None."""
+        document = _from_worker(worker)
+        if where is None:
+            try:
+                await self._names.insert_one(document)
+            except DuplicateKeyError:
+                return False
+            return True
+        answer = await self._names.replace_one({"_id": document["_id"], **where}, document)
+        return bool(answer.matched_count)
+
+
+def _to_worker(document: Mapping[str, Any]) -> Worker:
+    report = document["report"]
+    return Worker(
+        WorkerIdentity(
+            document["worker_id"],
+            document["_id"],
+            document["host"],
+            document["pid"],
+            tuple(document["types"]),
+        ),
+        WorkerReport(
+            report["state"],
+            {each["topic"]: tuple(each["partitions"]) for each in report["assignments"]},
+            report["in_flight"],
+            report["completed_total"],
+            report["failed_total"],
+            report["fleet_revision"],
+        ),
+        document["last_heartbeat_time"],
+        document["predecessor"],
+    )
+
+
+def _from_worker(worker: Worker) -> Document:
+    identity = worker.identity
+    return {
+        "_id": identity.name,
+        "worker_id": identity.worker_id,
+        "host": identity.host,
+        "pid": identity.pid,
+        "types": list(identity.types),
+        "report": _from_report(worker.report),
+        "last_heartbeat_time": worker.last_heartbeat_time,
+        "predecessor": worker.predecessor,
+    }
+
+
+def _from_report(report: WorkerReport) -> Document:
+    # Topics have dots in their names, so they are no keys.
+    assignments = [{"topic": topic, "partitions": list(p)} for topic, p in report.assignments.items()]
+    return {
+        "state": report.state,
+        "assignments": assignments,
+        "in_flight": report.in_flight,
+        "completed_total": report.completed_total,
+        "failed_total": report.failed_total,
+        "fleet_revision": report.fleet_revision,
+    }

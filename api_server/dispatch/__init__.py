@@ -1,0 +1,1 @@
+"""Brings stored jobs to Kafka."""

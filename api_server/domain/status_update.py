@@ -1,0 +1,149 @@
+"""What a caller of UpdateStatus asks for, and which transition that is."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from api_server.domain import transitions
+from api_server.domain.attempt import Failure
+from api_server.domain.job import Status
+from api_server.domain.retry import UNTRIED, FailureHint, Tries, wait_before_next_try
+from api_server.domain.transition import Transition
+from contract_runtime.errors import invalid
+from contract_runtime.value import value
+
+
+@value
+class Claim:
+    """A worker takes the job if it had exactly `expected_attempt` claims."""
+
+    worker_id: str
+    expected_attempt: int
+    expected_type: str | None = None
+    alone: bool = False
+
+
+@value
+class Token:
+    """The fencing token: its owner holds `attempt`."""
+
+    worker_id: str
+    attempt: int
+
+
+@value
+class StatusUpdate:
+    """One job to be moved to `status`, on the given ground."""
+
+    job_id: UUID
+    status: Status
+    guard: Claim | Token | None = None
+    result: Mapping[str, Any] | None = None
+    failure: Failure | None = None
+    hint: FailureHint | None = None
+
+    @property
+    def claim(self) -> Claim | None:
+        """The claim, if it is a worker's."""
+        return self.guard if isinstance(self.guard, Claim) else None
+
+    @property
+    def is_unfenced_claim(self) -> bool:
+        """Whether somebody without a worker's name takes the job."""
+        return self.guard is None and self.status is Status.PROCESSING
+
+    @property
+    def may_be_tried_again(self) -> bool:
+        """Whether what comes of it depends on how often the job has failed."""
+        is_report = self.status is Status.FAILED and isinstance(self.guard, Token)
+        return is_report and not (self.hint and self.hint.permanent)
+
+
+@value
+class Leases:
+    """How long a claim is held: by a worker that sends heartbeats, and by somebody without a worker's name."""
+
+    worker: timedelta
+    unfenced: timedelta
+
+
+@value
+class UpdateContext:
+    """What else a transition depends on. `claim_id` tells a claim without a worker's name from others; `tries` are those
+    of a job whose holder reports a failure; `chance`, 0 to 1, spreads its next try.
+    """
+
+    now: datetime
+    leases: Leases
+    claim_id: str = ""
+    tries: Tries = UNTRIED
+    chance: float = 0.5
+
+
+def to_transition(  # noqa: C901, PLR0911 - one line for each row of the table that it is
+    update: StatusUpdate, given: UpdateContext
+) -> Transition:
+    """The transition that `step` asks for.
+
+    Raises InvalidArgument if the status, the ground and the outcome do not fit together.
+    """
+    now, leases = given.now, given.leases
+    _check_outcome(update)
+    match update.status, update.guard:
+        case Status.PROCESSING, Claim(worker_id, attempt, job_type, alone):
+            return transitions.claim(
+                update.job_id, worker_id, attempt, now, leases.worker, job_type, alone=alone
+            )
+        case Status.PROCESSING, Token(worker_id, attempt):
+            return transitions.end_solitude(update.job_id, worker_id, attempt, now, leases.worker)
+        case Status.PROCESSING, None:
+            return transitions.claim_unfenced(update.job_id, given.claim_id, now, leases.unfenced)
+        case Status.COMPLETED, Token(worker_id, attempt):
+            return transitions.complete(update.job_id, worker_id, attempt, update.result or {}, now)
+        case Status.FAILED, Token(worker_id, attempt):
+            return _failure(update, worker_id, attempt, given)
+        case Status.QUEUED, Token(worker_id, attempt):
+            return transitions.release(update.job_id, worker_id, attempt, now)
+        case Status.COMPLETED, None:
+            return transitions.complete_unfenced(
+                update.job_id, Status.COMPLETED, update.result or {}, None, now
+            )
+        case Status.FAILED, None:
+            return transitions.complete_unfenced(
+                update.job_id, Status.FAILED, None, update.failure or UNEXPLAINED, now
+            )
+        case Status.QUEUED, None:
+            raise invalid("token", "guard.required", "status queued needs the holder's token")
+        case _, Claim():
+            raise invalid(
+                "claim", "guard.fits_status", f"goes with status processing, not {update.status.value}"
+            )
+        case _:
+            raise invalid("token", "guard.fits_status", f"does not go with status {update.status.value}")
+
+
+UNEXPLAINED = Failure(code=2, message="", reason="UNKNOWN")
+"""For a failure that was reported without a word; 2 is google.rpc.Code.UNKNOWN."""
+
+
+def _failure(update: StatusUpdate, worker_id: str, attempt: int, given: UpdateContext) -> Transition:
+    """The last one, or one after which the job is tried again."""
+    failure, failures = update.failure or UNEXPLAINED, given.tries.failures
+    if not update.may_be_tried_again:
+        return transitions.fail(update.job_id, worker_id, attempt, failure, given.now)
+    wait = wait_before_next_try(given.tries, update.hint or FailureHint(), given.chance)
+    if wait is None:
+        return transitions.fail(update.job_id, worker_id, attempt, failure, given.now, failures)
+    return transitions.try_again(update.job_id, worker_id, attempt, failure, given.now, failures, wait)
+
+
+def _check_outcome(update: StatusUpdate) -> None:
+    if update.result is not None and update.status is not Status.COMPLETED:
+        raise invalid(
+            "result", "result.fits_status", f"goes with status completed, not {update.status.value}"
+        )
+    if update.failure is not None and update.status is not Status.FAILED:
+        raise invalid("error", "error.fits_status", f"goes with status failed, not {update.status.value}")
+    if update.hint is not None and not (update.status is Status.FAILED and isinstance(update.guard, Token)):
+        raise invalid("failure_hint", "failure_hint.fits_status", "goes with status failed and a token")

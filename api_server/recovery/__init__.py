@@ -1,0 +1,1 @@
+"""Finds the jobs that nobody works on: not published, abandoned by a worker, or expired."""

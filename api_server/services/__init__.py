@@ -1,0 +1,1 @@
+"""The use cases: what the RPCs do, apart from how they are called and where jobs are stored."""

@@ -1,0 +1,1 @@
+"""What every program that speaks the contract needs, clients too: structs, errors and statuses, channels."""

@@ -1,0 +1,1 @@
+"""Calls to the API server, and how long to wait before a call is repeated."""

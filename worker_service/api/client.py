@@ -1,0 +1,131 @@
+"""The way to the API servers: several endpoints, one at a time avoided while it is out of order."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+
+from contract_runtime.channels import CHANNEL_OPTIONS
+from contract_runtime.second_tries import PATIENCE, Allowance, Call, Place, first_answer
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import (
+    BatchUpdateStatusRequest,
+    BatchUpdateStatusResponse,
+    GetFleetRequest,
+    GetFleetResponse,
+    GetRequest,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    RegisterWorkerRequest,
+    RegisterWorkerResponse,
+    SetFleetRequest,
+    SetFleetResponse,
+)
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+
+if TYPE_CHECKING:
+    from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
+
+AVOID_SECONDS = 5.0
+SET_FLEET_PATIENCE = 3.0
+"""SetFleet waits until the workers follow, which takes up to two heartbeat intervals if all is well."""
+T = TypeVar("T")
+
+
+class Endpoints:
+    """Numbers 0 to `count` - 1 in turn, leaving out those that failed in the last AVOID_SECONDS."""
+
+    def __init__(self, count: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._avoid_until = [0.0] * count
+        self._clock = clock
+        self._last = -1
+
+    def __len__(self) -> int:
+        return len(self._avoid_until)
+
+    def pick(self) -> int:
+        """The next one in order; if all have failed, the one that failed first."""
+        now = self._clock()
+        count = len(self._avoid_until)
+        turn = [(self._last + 1 + step) % count for step in range(count)]
+        self._last = min(turn, key=lambda index: max(self._avoid_until[index], now))
+        return self._last
+
+    def avoid(self, index: int) -> None:
+        """A call there has just failed."""
+        self._avoid_until[index] = self._clock() + AVOID_SECONDS
+
+    def note(self, index: int, answered: bool) -> None:
+        """Trust it or avoid it."""
+        if answered:
+            self.trust(index)
+        else:
+            self.avoid(index)
+
+    def trust(self, index: int) -> None:
+        """A call there has just succeeded."""
+        self._avoid_until[index] = 0.0
+
+
+class ApiClient:
+    """Calls of JobService, all of them safe to send again. Each raises grpc.aio.AioRpcError.
+
+    `wait` is the time for the whole call, in seconds. Where a server is unavailable, or gives no answer for a while, the others
+    are asked within that time.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        """`addresses`: host:port each; a host may be a name with several addresses."""
+        self._channels = [
+            grpc.aio.insecure_channel(f"dns:///{address}", options=CHANNEL_OPTIONS) for address in addresses
+        ]
+        self._stubs = [JobServiceStub(channel) for channel in self._channels]
+        self._endpoints = Endpoints(len(self._stubs))
+        self._allowance = Allowance()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        for channel in self._channels:
+            await channel.close()
+
+    async def get(self, job_id: str, wait: float) -> Job:
+        request = GetRequest(id=job_id)
+        return await self._call(lambda stub, left: stub.Get(request, timeout=left), wait)
+
+    async def batch_update_status(
+        self, request: BatchUpdateStatusRequest, wait: float
+    ) -> BatchUpdateStatusResponse:
+        return await self._call(lambda stub, left: stub.BatchUpdateStatus(request, timeout=left), wait)
+
+    async def register_worker(self, request: RegisterWorkerRequest, wait: float) -> RegisterWorkerResponse:
+        return await self._call(lambda stub, left: stub.RegisterWorker(request, timeout=left), wait)
+
+    async def heartbeat(self, request: HeartbeatRequest, wait: float) -> HeartbeatResponse:
+        return await self._call(lambda stub, left: stub.Heartbeat(request, timeout=left), wait)
+
+    async def set_fleet(self, request: SetFleetRequest, wait: float) -> SetFleetResponse:
+        return await self._call(
+            lambda stub, left: stub.SetFleet(request, timeout=left), wait, SET_FLEET_PATIENCE
+        )
+
+    async def get_fleet(self, wait: float) -> GetFleetResponse:
+        return await self._call(lambda stub, left: stub.GetFleet(GetFleetRequest(), timeout=left), wait)
+
+    async def _call(
+        self,
+        call: "Callable[[JobServiceAsyncStub, float], Call[T]]",
+        wait: float,
+        patience: float = PATIENCE,
+    ) -> T:
+        def next_place() -> Place[T]:
+            index = self._endpoints.pick()
+            return Place(partial(call, self._stubs[index]), partial(self._endpoints.note, index))
+
+        # One more failure than there are names: behind each there may be several servers.
+        return await first_answer(
+            next_place, wait, self._allowance, failures=len(self._endpoints), patience=patience
+        )

@@ -1,0 +1,101 @@
+"""WorkerService: the fleet's control, for which any worker passes the word to the API server."""
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import grpc
+from google.rpc.code_pb2 import Code
+from grpc_status import rpc_status
+
+from contract_runtime.errors import InvalidArgument, ServiceError
+from contract_runtime.statuses import status_to_error
+from jobs.v1.job_service_pb2 import SetFleetRequest, SetFleetResponse
+from jobs.v1.worker_pb2 import Fleet, FleetPart
+from jobs.v1.worker_service_pb2 import (
+    GetStateRequest,
+    GetStateResponse,
+    StartRequest,
+    StartResponse,
+    StopRequest,
+    StopResponse,
+)
+from jobs.v1.worker_service_pb2_grpc import WorkerServiceServicer
+from worker_service.api.client import ApiClient
+
+SET_FLEET_SECONDS = 8.0
+"""The API server waits up to 5 s for the workers."""
+GET_FLEET_SECONDS = 5.0
+CALL_SECONDS = 10.0
+"""Longest time that a call of WorkerService may take."""
+T = TypeVar("T")
+
+
+class ApiServerUnreachable(ServiceError):
+    """No API server answered in time, or the one that did has no database."""
+
+    code = Code.UNAVAILABLE
+    reason = "API_SERVER_UNREACHABLE"
+
+
+class WorkerControl(WorkerServiceServicer):
+    """See proto/jobs/v1/worker_service.proto."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+
+    async def Start(self, request: StartRequest, context: Any) -> StartResponse:
+        answer = await self._set_fleet(request, consuming=True)
+        return StartResponse(**desired_part(answer.fleet), pending_worker_ids=answer.pending_worker_ids)
+
+    async def Stop(self, request: StopRequest, context: Any) -> StopResponse:
+        answer = await self._set_fleet(request, consuming=False)
+        return StopResponse(**desired_part(answer.fleet), pending_worker_ids=answer.pending_worker_ids)
+
+    async def GetState(self, request: GetStateRequest, context: Any) -> GetStateResponse:
+        answer = await reach(self._api.get_fleet(GET_FLEET_SECONDS))
+        return GetStateResponse(**desired_part(answer.fleet), workers=answer.workers)
+
+    async def _set_fleet(self, request: StartRequest | StopRequest, *, consuming: bool) -> SetFleetResponse:
+        desired = SetFleetRequest(consuming=consuming, part=part_of(request))
+        return await reach(self._api.set_fleet(desired, SET_FLEET_SECONDS))
+
+
+def part_of(request: StartRequest | StopRequest) -> FleetPart | None:
+    """The part of the fleet that a request names; None: the whole fleet."""
+    if request.HasField("worker"):
+        return FleetPart(worker=request.worker)
+    if request.HasField("type"):
+        return FleetPart(type=request.type)
+    return None
+
+
+def desired_part(fleet: Fleet) -> dict[str, Any]:
+    """The fields that each answer has of the wish."""
+    return {
+        "consuming": fleet.consuming,
+        "stopped_workers": fleet.stopped_workers,
+        "stopped_types": fleet.stopped_types,
+    }
+
+
+async def reach(call: Awaitable[T]) -> T:
+    """The API server's answer. Raises ServiceError: what it refused, or that there was no answer."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            raise ApiServerUnreachable(f"no API server is within reach: {error.details()}") from None
+        if (refusal := _refusal(error)) is not None:
+            raise refusal from None
+        raise
+
+
+def _refusal(error: grpc.aio.AioRpcError) -> ServiceError | None:
+    """What the API server says is wrong with the request, in terms of ours, whose fields have no `part` around them."""
+    status = rpc_status.from_call(error)
+    told = status_to_error(status) if status is not None else None
+    if isinstance(told, InvalidArgument):
+        return InvalidArgument(
+            [each._replace(field=each.field.removeprefix("part.")) for each in told.violations]
+        )
+    return told

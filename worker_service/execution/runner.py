@@ -1,0 +1,242 @@
+"""Runs claimed jobs, each in a task of its own or, where that would cost more than the job, on the handlers' loop in turn,
+and hands their outcomes to the reporter.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import structlog
+
+from contract_runtime.structs import StructError, struct_to_dict
+from worker_service.claiming.in_flight import Claimed
+from worker_service.execution.executor import Executor
+from worker_service.execution.inline_runs import InlineRuns
+from worker_service.execution.loop_watch import LoopStuck
+from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason
+from worker_service.execution.payloads import JobGone, Payloads
+from worker_service.execution.progress_board import ProgressBoard
+from worker_service.execution.slot import Slot
+from worker_service.handler_api.handler import RunIn
+from worker_service.handler_api.job import Job
+from worker_service.handlers.registry import HandlerSpec
+from worker_service.kafka.records import time_limit_of
+
+log = structlog.get_logger()
+
+INTERRUPT_SECONDS = 5.0
+"""How long a handler may take to stop when it is told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A job whose outcome is still to come."""
+
+    claimed: Claimed
+    run_in: RunIn
+    task: asyncio.Task[None]
+
+
+class _InlineRun(NamedTuple):
+    """How a job of a plain handler ended, and how long it took, in seconds."""
+
+    outcome: Outcome
+    seconds: float
+
+
+class Runner:
+    """Jobs beyond their lane's limit wait here until one of the lane ends."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, HandlerSpec],
+        executor: Executor,
+        payloads: Payloads,
+        board: ProgressBoard,
+        *,
+        report: Callable[[Claimed, Outcome], None],
+        leave: Callable[[Claimed], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`handlers` by job type. `report` takes each job's outcome, `leave` each job that shall have none."""
+        self._handlers = handlers
+        self._executor = executor
+        self._payloads = payloads
+        self._board = board
+        self._report = report
+        self._leave = leave
+        self._clock = clock
+        self._group = asyncio.TaskGroup()
+        self._running: dict[str, _Run] = {}
+        """Those that have a task, by job id."""
+        self._inline: InlineRuns[_InlineRun | None] = InlineRuns(
+            executor.handlers, run_job=self._run_inline, end_job=self._end_inline, fail_job=report
+        )
+        self._interrupted: set[Claimed] = set()
+
+    async def run(self) -> None:
+        """Keep the jobs' tasks until cancelled; a fault in one of them, other than the handler's, ends all."""
+        async with self._group:
+            await self._inline.run()
+
+    async def watch(self, limit: float) -> None:
+        """Until cancelled: fail the job that holds up the handlers' loop for `limit` seconds. Raises LoopStuck when there is no
+        hope for the loop; its jobs have been handed back then.
+        """
+        try:
+            await self._executor.watch(limit)
+        except LoopStuck:
+            self._inline.fail_all(Interrupted())
+            raise
+
+    def start(self, claimed: Claimed) -> None:
+        """Run a job that was claimed."""
+        if (
+            self._handlers[claimed.type].is_inline
+            and not claimed.record.payload_omitted
+            and not self._executor.handlers.is_lost
+        ):
+            self._inline.add(claimed)
+        else:
+            self._start_task(claimed)
+
+    def _start_task(self, claimed: Claimed) -> None:
+        task = self._group.create_task(self._run(claimed))
+        self._running[claimed.id] = _Run(claimed, self._handlers[claimed.type].run_in, task)
+
+    def give_up(self, claimed: Claimed) -> None:
+        """A job was cancelled, or its claim is lost: stop its handler, and let nobody hear of it. A job whose outcome is
+        being reported leaves the hand by that; so does one of a plain handler of the loop, which nothing can stop.
+        """
+        if self._inline.remove(claimed):
+            _tell_given_up(claimed)
+            self._leave(claimed)
+            return
+        run = self._running.get(claimed.id)
+        if run is None:
+            return
+        del self._running[claimed.id]
+        _tell_given_up(claimed)
+        # Its handler may take a while to stop; until then no other job is claimed in its place.
+        claimed.lane.hold()
+        run.task.add_done_callback(lambda _task: claimed.lane.release())
+        self._cancel(run)
+        self._leave(claimed)
+
+    async def idle(self, seconds: float) -> bool:
+        """Wait until no job is running, `seconds` at most; whether that came about."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._inline.idle()
+                if self._running:
+                    await asyncio.wait([run.task for run in self._running.values()])
+        except TimeoutError:
+            return False
+        return not self._running
+
+    async def interrupt(self, modes: Collection[RunIn]) -> None:
+        """Hand back the jobs that run in these ways. A thread cannot be stopped: its job runs on, for nothing. So does a
+        handler that does not stop within INTERRUPT_SECONDS.
+        """
+        if "loop" in modes:
+            for claimed in self._inline.remove_all():
+                self._report(claimed, Interrupted())
+        runs = [run for run in self._running.values() if run.run_in in modes]
+        for run in runs:
+            self._cancel(run)
+        waits: list[asyncio.Future[Any]] = [run.task for run in runs]
+        if "loop" in modes:
+            waits.append(asyncio.ensure_future(self._inline.idle()))
+        if waits:
+            await asyncio.wait(waits, timeout=INTERRUPT_SECONDS)
+        if "loop" in modes:
+            waits[-1].cancel()
+            self._inline.fail_all(Interrupted())
+        for run in runs:
+            if not run.task.done():
+                _tell_not_stopped(run.claimed)
+            # Also for a task that was cancelled before it began.
+            self._end(run.claimed, Interrupted())
+
+    def _cancel(self, run: _Run) -> None:
+        self._interrupted.add(run.claimed)
+        run.task.add_done_callback(lambda _task: self._interrupted.discard(run.claimed))
+        run.task.cancel()
+
+    def _end(self, claimed: Claimed, outcome: Outcome) -> None:
+        """Report a job, unless it was given up or reported already."""
+        run = self._running.get(claimed.id)
+        if run is not None and run.claimed is claimed:
+            del self._running[claimed.id]
+            self._report(claimed, outcome)
+
+    def _run_inline(self, claimed: Claimed) -> _InlineRun | None:
+        """In the handlers' thread. None: the record's payload cannot be used."""
+        try:
+            payload = struct_to_dict(claimed.record.payload)
+        except StructError:
+            return None
+        started = self._clock()
+        # Its progress could not be told before it has ended, so nobody listens.
+        outcome = self._executor.run_inline(
+            self._handlers[claimed.type], _job(claimed, payload), seconds=time_limit_of(claimed.record)
+        )
+        return _InlineRun(outcome, self._clock() - started)
+
+    def _end_inline(self, claimed: Claimed, run: _InlineRun | None) -> None:
+        if run is None:
+            self._start_task(claimed)
+            return
+        claimed.lane.note_run(run.seconds)
+        self._report(claimed, run.outcome)
+
+    async def _run(self, claimed: Claimed) -> None:
+        try:
+            async with Slot(claimed.lane) as slot:
+                started = self._clock()
+                outcome = await self._outcome(claimed, slot)
+                if not slot.is_kept:
+                    claimed.lane.note_run(self._clock() - started)
+        except asyncio.CancelledError:
+            if claimed not in self._interrupted:
+                raise
+            outcome = Interrupted()
+        self._end(claimed, outcome)
+
+    async def _outcome(self, claimed: Claimed, slot: Slot) -> Outcome:
+        try:
+            async with self._payloads.of(claimed) as payload:
+                return await self._outcome_of(claimed, payload, slot)
+        except JobGone:
+            return Failed(Reason.HANDLER_ERROR, "the job does not exist any more", permanent=True)
+
+    async def _outcome_of(self, claimed: Claimed, payload: dict[str, Any], slot: Slot) -> Outcome:
+        def abandon(going_on: asyncio.Future[Any]) -> None:
+            _tell_not_stopped(claimed)
+            slot.keep_until(going_on)
+
+        latest = self._board.open(claimed.id, claimed.attempt)
+        try:
+            return await self._executor.run(
+                self._handlers[claimed.type],
+                _job(claimed, payload),
+                seconds=time_limit_of(claimed.record),
+                say=latest.say,
+                abandon=abandon,
+            )
+        finally:
+            self._board.close(latest)
+
+
+def _job(claimed: Claimed, payload: dict[str, Any]) -> Job:
+    return Job(id=claimed.id, type=claimed.type, attempt=claimed.attempt, payload=payload)
+
+
+def _tell_given_up(job: Claimed) -> None:
+    log.info("job_given_up", job_id=job.id, type=job.type, attempt=job.attempt)
+
+
+def _tell_not_stopped(job: Claimed) -> None:
+    log.warning("handler_not_stopped", job_id=job.id, type=job.type, attempt=job.attempt)

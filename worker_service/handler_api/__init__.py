@@ -1,0 +1,1 @@
+"""What a module with handlers imports: the decorator, the job, progress and errors."""

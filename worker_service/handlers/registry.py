@@ -1,0 +1,72 @@
+"""Finds the handlers: the built-in ones, and those in the modules that WORKER_HANDLERS names."""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+
+from worker_service.handler_api.handler import HandlerSpec, WrongHandlers, handlers_in
+from worker_service.handlers import built_in_handlers
+
+__all__ = ["HandlerSpec", "WrongHandlers", "load_handlers"]
+
+
+def load_handlers(module_names: Sequence[str], file_root: Path) -> Mapping[str, HandlerSpec]:
+    """All handlers by job type; a user's handler takes the place of a built-in one of the same type.
+
+    `module_names` are Python modules, found also in the current directory. `file_root` is the folder that file jobs may
+    read. Raises WrongHandlers.
+    """
+    own: dict[str, HandlerSpec] = {}
+    for name in dict.fromkeys(module_names):
+        for spec in _load(name):
+            if spec.type in own:
+                places = f"{own[spec.type].place} and {spec.place}"
+                raise WrongHandlers(f"WORKER_HANDLERS: job type {spec.type!r} is declared twice: {places}")
+            if spec.run_in == "process":
+                _check_found_by_name(spec)
+            own[spec.type] = spec
+    return {spec.type: spec for spec in built_in_handlers(file_root)} | own
+
+
+def _load(name: str) -> tuple[HandlerSpec, ...]:
+    specs = handlers_in(_import(name))
+    if not specs:
+        raise WrongHandlers(
+            f'WORKER_HANDLERS: module {name!r} has no handler: name the module in which @handler("...") stands'
+        )
+    return specs
+
+
+def _import(name: str) -> ModuleType:
+    here = os.getcwd()  # noqa: PTH109 - sys.path holds strings
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return importlib.import_module(name)
+    except WrongHandlers as error:
+        raise WrongHandlers(f"WORKER_HANDLERS: module {name!r}: {error}") from error
+    except (Exception, SystemExit) as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if "importlib" in place.filename else f" ({place.filename}:{place.lineno})"
+        raise WrongHandlers(
+            f"WORKER_HANDLERS: module {name!r} cannot be imported: {type(error).__name__}: {error}{where}"
+        ) from error
+
+
+def _check_found_by_name(spec: HandlerSpec) -> None:
+    """A process gets a function's name, not the function."""
+    function = spec.function
+    try:
+        found = attrgetter(function.__qualname__)(sys.modules[function.__module__])
+    except AttributeError:
+        found = None
+    if found is not function:
+        raise WrongHandlers(
+            f"WORKER_HANDLERS: handler {spec.type!r} at {spec.place}: to run in a process it must be a function of its "
+            "module, by a name of its own, with @handler as the outermost decorator"
+        )

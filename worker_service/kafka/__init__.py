@@ -1,0 +1,1 @@
+"""Kafka: polls records, keeps the worker in its consumer group, and commits offsets."""

@@ -1,0 +1,300 @@
+"""The Kafka consumer: polls records, keeps the group, stores offsets."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from worker_service.api.backoff import Backoff
+from worker_service.kafka.committer import CommitFailed, Committer, PartitionsLost
+from worker_service.kafka.group_members import remove_members
+from worker_service.kafka.offsets import OffsetTracker, Partition
+
+log = structlog.get_logger()
+
+POLL_MS = 200
+POLL_WHILE_PAUSED_MS = 20
+"""A poll that is under way does not see that a partition has been resumed, though its records are at hand."""
+MOST_RECORDS = 500
+COMMIT_SECONDS = 2.0
+LOOK_EVERY_SECONDS = 0.2
+"""How often it is looked whether polling has reached the broker: to ask aiokafka about each partition takes a while."""
+PROBE_EVERY_SECONDS = 3.0
+PROBE_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
+CLOSE_PART_SECONDS = 0.4
+PAUSE_AFTER_ERROR_SECONDS = 1.0
+OPTIONS = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",
+    # The least that brokers allow by default: so soon is a killed worker's work given to others.
+    "session_timeout_ms": 6_000,
+    "heartbeat_interval_ms": 1_000,
+    # Longer than the revoke callback takes.
+    "rebalance_timeout_ms": 10_000,
+    # Joining the group may take as long as the rebalance.
+    "request_timeout_ms": 15_000,
+    # A partition that is resumed joins the next fetch, which starts when the one under way ends.
+    "fetch_max_wait_ms": 100,
+    "fetch_max_bytes": 8 * 1024 * 1024,
+    # New partitions, and a topic that was deleted and made anew, are noticed within this time.
+    "metadata_max_age_ms": 5_000,
+}
+
+
+class RecordSink(Protocol):
+    """Where records go."""
+
+    def wants(self, topic: str) -> bool:
+        """Whether records of `topic` may be polled now."""
+
+    def accept(self, partition: Partition, offset: int, value: bytes | None) -> None:
+        """Take one record."""
+
+    async def revoked(self, partitions: AbstractSet[Partition]) -> None:
+        """The partitions are about to be taken away; returns soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaAddress:
+    """Whom to ask for what. `client_id` is the worker's name, by which its successor knows what it left behind."""
+
+    bootstrap_servers: Sequence[str]
+    group_id: str
+    client_id: str
+
+
+class JobConsumer:
+    """Start it, then run `poll` and `keep_pauses` until it is closed or has left; then it may be started again."""
+
+    def __init__(
+        self,
+        address: KafkaAddress,
+        topics: Collection[str],
+        feed: RecordSink,
+        tracker: OffsetTracker,
+        committer: Committer,
+        *,
+        pauses_wake: asyncio.Event,
+        backoff: Backoff,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`pauses_wake` is set when what `feed` wants may have changed."""
+        self._address = address
+        self._topics = set(topics)
+        self._feed = feed
+        self._tracker = tracker
+        self._committer = committer
+        self._pauses_wake = pauses_wake
+        self._backoff = backoff
+        self._clock = clock
+        self._consumer: AIOKafkaConsumer | None = None
+        self._some_are_paused = False
+        self._last_look = 0.0
+        self._last_fetch: int | None = None
+        self._last_probe = 0.0
+        self.contacts = 0
+        """Goes up whenever polling has been seen to reach the broker."""
+
+    async def start(self) -> None:
+        """Join the group, in place of this worker's predecessors; tried until Kafka is there and has the topics."""
+        while True:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=list(self._address.bootstrap_servers),
+                group_id=self._address.group_id,
+                client_id=self._address.client_id,
+                **OPTIONS,
+            )
+            try:
+                if await self._is_ready(consumer):
+                    address = self._address
+                    await remove_members(address.bootstrap_servers, address.group_id, address.client_id)
+                    consumer.subscribe(topics=self._topics, listener=_Listener(self))
+                    self._consumer = consumer
+                    self._backoff.reset()
+                    log.info("consuming", topics=sorted(self._topics), group=self._address.group_id)
+                    return
+            finally:
+                if self._consumer is None:
+                    await _stop(consumer)
+            await asyncio.sleep(self._backoff.next())
+
+    async def _is_ready(self, consumer: AIOKafkaConsumer) -> bool:
+        try:
+            await consumer.start()
+            missing = self._topics - await consumer.topics()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("kafka_unreachable", problem=str(error))
+            return False
+        if missing:
+            log.warning("topics_missing", topics=sorted(missing))
+        return not missing
+
+    async def poll(self) -> None:
+        """Poll until cancelled. Errors are told and polling goes on; a watchdog ends the process if nothing helps."""
+        consumer = self._started()
+        while True:
+            try:
+                # Awaited directly, so that no rebalance can come between aiokafka's check and ours.
+                batches = await consumer.getmany(
+                    timeout_ms=POLL_WHILE_PAUSED_MS if self._some_are_paused else POLL_MS,
+                    max_records=MOST_RECORDS,
+                )
+            except KafkaError as error:
+                log.warning("poll_failed", problem=repr(error))
+                await asyncio.sleep(PAUSE_AFTER_ERROR_SECONDS)
+                continue
+            for topic_partition, records in batches.items():
+                partition = Partition(*topic_partition)
+                for record in records:
+                    self._feed.accept(partition, record.offset, record.value)
+            await self._note_contact(consumer)
+            # getmany does not give way to others while it has records at hand.
+            await asyncio.sleep(0)
+
+    async def keep_pauses(self) -> None:
+        """Pause and resume partitions as the feed wishes, until cancelled."""
+        while True:
+            await self._pauses_wake.wait()
+            self._pauses_wake.clear()
+            self._apply_pauses()
+
+    def assignment(self) -> frozenset[Partition]:
+        """The partitions that this process consumes now."""
+        if self._consumer is None:
+            return frozenset()
+        return frozenset(Partition(*partition) for partition in self._consumer.assignment())
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Store the next offset to read of each partition. Raises PartitionsLost, CommitFailed."""
+        try:
+            # Without Kafka, aiokafka's own call never ends once its consumer is closed.
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await self._started().commit(
+                    {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+                )
+        except (CommitFailedError, IllegalStateError) as error:
+            raise PartitionsLost(str(error)) from error
+        except KafkaError as error:
+            raise CommitFailed(str(error)) from error
+        except TimeoutError:
+            raise CommitFailed(f"no answer within {COMMIT_SECONDS:g} s") from None
+
+    async def leave(self) -> None:
+        """Leave the group in order, so that others have the partitions and all that has not been claimed of them."""
+        await self.revoked(self.assignment())
+        await self.close()
+
+    async def close(self) -> None:
+        """Leave the group and close the connections. Does nothing if it was never started."""
+        if self._consumer is None:
+            return
+        consumer, self._consumer = self._consumer, None
+        await _stop(consumer)
+
+    async def revoked(self, partitions: AbstractSet[Partition]) -> None:
+        """Before a rebalance: jobs in hand run on, their leases guard them; all else is let go."""
+        await self._feed.revoked(partitions)
+        await self._committer.flush(self, COMMIT_SECONDS)
+        for partition in partitions:
+            self._tracker.revoke(partition)
+
+    def assigned(self, partitions: AbstractSet[Partition]) -> None:
+        """After a rebalance. aiokafka has forgotten the pauses. Must not wait: the first records come soon after."""
+        for partition in partitions:
+            self._tracker.assign(partition)
+        self._apply_pauses()
+        log.info("partitions_assigned", partitions=len(partitions))
+
+    def _apply_pauses(self) -> None:
+        if self._consumer is None:
+            return
+        assigned, paused = self._consumer.assignment(), self._consumer.paused()
+        unwanted = {partition for partition in assigned if not self._feed.wants(partition.topic)}
+        self._consumer.pause(*(unwanted - paused))
+        self._consumer.resume(*(paused - unwanted))
+        self._some_are_paused = bool(unwanted)
+
+    async def _note_contact(self, consumer: AIOKafkaConsumer) -> None:
+        """A fetch that was answered proves contact; where none is sent, because all is paused, the group's
+        coordinator is asked. The latest fetch of any partition counts: one partition without a leader is no reason
+        to end a worker.
+        """
+        now = self._clock()
+        if now - self._last_look < LOOK_EVERY_SECONDS:
+            return
+        self._last_look = now
+        assigned = consumer.assignment()
+        fetches = [stamp for partition in assigned if (stamp := consumer.last_poll_timestamp(partition))]
+        if fetches and max(fetches) != self._last_fetch:
+            self._last_fetch = max(fetches)
+            self.contacts += 1
+        elif assigned <= consumer.paused() and now - self._last_probe >= PROBE_EVERY_SECONDS:
+            await self._probe(consumer)
+
+    async def _probe(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await consumer.committed(TopicPartition(min(self._topics), 0))
+        except (KafkaError, TimeoutError) as error:
+            log.warning("coordinator_unreachable", problem=repr(error))
+        else:
+            self.contacts += 1
+        self._last_probe = self._clock()
+
+    def _started(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError("the consumer has not been started")
+        return self._consumer
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Within CLOSE_SECONDS, and a little more for each part that aiokafka itself did not close."""
+    problem = await _closed(consumer.stop(), CLOSE_SECONDS)
+    if not problem:
+        return
+    log.warning("consumer_not_closed", problem=problem)
+    # `stop` ends at the first part that fails. The client would go on for ever then, and connect again.
+    for part in (consumer._fetcher, consumer._client):  # noqa: SLF001 - aiokafka offers no other way
+        if part is not None and (problem := await _closed(part.close(), CLOSE_PART_SECONDS)):
+            log.warning("consumer_not_closed", part=type(part).__name__, problem=problem)
+
+
+async def _closed(closing: Coroutine[Any, Any, None], seconds: float) -> str:
+    """Why it was not closed; empty if it was. In a task of its own: without Kafka, aiokafka's cancellations of its own tasks
+    leak out.
+    """
+    task = asyncio.create_task(closing)
+    await asyncio.wait([task], timeout=seconds)
+    if not task.done():
+        task.cancel()
+        return f"not within {seconds:g} s"
+    if task.cancelled():
+        return "aiokafka cancelled it"
+    error = task.exception()
+    return "" if error is None else repr(error)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # - aiokafka has no types
+    """aiokafka logs what these raise and goes on, so they log it as ours."""
+
+    def __init__(self, consumer: JobConsumer) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        try:
+            await self._consumer.revoked({Partition(*partition) for partition in revoked})
+        except Exception:
+            log.exception("revoke_failed")
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        try:
+            self._consumer.assigned({Partition(*partition) for partition in assigned})
+        except Exception:
+            log.exception("assign_failed")

@@ -1,0 +1,76 @@
+"""Kafka records decoded and checked against the contract."""
+
+import re
+
+from google.protobuf.message import DecodeError
+
+from contract_runtime.errors import InvalidArgument
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from service_runtime.validation import ContractValidator
+
+TOPIC_PREFIX = "jobs."
+MAX_TYPE = 63
+"""Characters; the contract's limit for a job's type."""
+SUSPECT_LOSSES = 2
+"""Workers lost with a job in hand, from which on the job itself may be why."""
+_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+
+
+class BadRecord(ValueError):
+    """A record that no worker can use; says why."""
+
+
+def topic_of(job_type: str) -> str:
+    """The Kafka topic of a job type."""
+    return f"{TOPIC_PREFIX}{job_type}"
+
+
+def type_of(topic: str) -> str:
+    """The job type of a Kafka topic."""
+    return topic.removeprefix(TOPIC_PREFIX)
+
+
+def decode_record(value: bytes | None, topic: str, validator: ContractValidator) -> DispatchRecord:
+    """The dispatch record in a Kafka record's value, its id in lower case. Raises BadRecord."""
+    if value is None:
+        raise BadRecord("the record has no value")
+    try:
+        record = DispatchRecord.FromString(value)
+        if not is_plainly_valid(record):
+            validator.check(record)
+            record.id = record.id.lower()
+    except DecodeError:
+        raise BadRecord("the value is not a DispatchRecord") from None
+    except InvalidArgument as error:
+        raise BadRecord(error.message) from None
+    if topic_of(record.type) != topic:
+        raise BadRecord(f"type: must belong to topic {topic}, is {record.type!r}")
+    return record
+
+
+def is_plainly_valid(record: DispatchRecord) -> bool:
+    """Whether a record is within the contract's rules, in the form that the API server writes. False: it may be, too.
+
+    A quarter of what the validator takes, for nearly every record.
+    """
+    return (
+        _uuid(record.id) is not None
+        and 0 < len(record.type) <= MAX_TYPE
+        and record.attempt >= 0
+        and record.losses >= 0
+        and (record.HasField("payload") or record.payload_omitted)
+        and not record.HasField("timeout")
+    )
+
+
+def time_limit_of(record: DispatchRecord) -> float | None:
+    """How long one attempt may run, in seconds; None: as long as it takes."""
+    if not record.HasField("timeout"):
+        return None
+    # Not by way of a timedelta: whatever a record says must not be too much for it.
+    return float(record.timeout.seconds + record.timeout.nanos / 1e9)
+
+
+def is_suspect(record: DispatchRecord) -> bool:
+    """Whether a job may be what takes workers down: see worker_service.claiming.suspects."""
+    return record.losses >= SUSPECT_LOSSES

@@ -1,0 +1,1 @@
+"""Reports the outcomes of jobs to the API server."""

@@ -1,0 +1,197 @@
+"""Reports what became of jobs, again and again until each report is accepted or refused.
+
+What waits goes together in one call. While a call is under way the next reports gather; only when enough have gathered
+does another call go beside it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import assert_never
+
+import structlog
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
+
+from contract_runtime.value import value
+from jobs.v1.job_pb2 import Job, JobError
+from jobs.v1.job_service_pb2 import FailureHint, Token, UpdateOutcome, UpdateStatusRequest
+from worker_service.api.backoff import Backoff
+from worker_service.api.status_updates import StatusUpdates, reason_of
+from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
+from worker_service.state.totals import Totals
+
+log = structlog.get_logger()
+
+COMPLETED, FAILED, QUEUED = Job.Status.completed, Job.Status.failed, Job.Status.queued
+"""Names for them because looking one up takes as long as half a report."""
+MOST_AT_ONCE = 500
+MOST_CALLS = 2
+WORTH_A_CALL = 100
+"""Reports for which a call goes beside one that is under way."""
+MOST_BYTES = 2 * 1024 * 1024
+MAX_MESSAGE = 4096
+"""Characters; the contract's limit for JobError.message."""
+CODES: Mapping[str, int] = {
+    Reason.INVALID_INPUT: Code.INVALID_ARGUMENT,
+    Reason.TIMEOUT: Code.DEADLINE_EXCEEDED,
+}
+"""JobError's code for these reasons; INTERNAL for all others."""
+UNFIT_RESULT = {Code.INVALID_ARGUMENT: "INVALID_RESULT", Code.RESOURCE_EXHAUSTED: "RESULT_TOO_LARGE"}
+"""How the API server refuses a result, and the reason that the job then fails with."""
+
+
+@value
+class Report:
+    """What is to be said of a job in hand."""
+
+    claimed: Claimed
+    request: UpdateStatusRequest
+
+
+class Reporter:
+    """A job leaves the hand, and its lane, when its report has been accepted or refused; so few can ever wait here."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        updates: StatusUpdates,
+        in_flight: InFlightJobs,
+        totals: Totals,
+        backoff: Backoff,
+    ) -> None:
+        self._worker_id = worker_id
+        self._updates = updates
+        self._in_flight = in_flight
+        self._totals = totals
+        self._backoff = backoff
+        self._waiting: deque[Report] = deque()
+        self._calls = 0
+        """Under way."""
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def put(self, claimed: Claimed, outcome: Outcome) -> None:
+        """Report the outcome of a job in hand as soon as possible."""
+        self._waiting.append(self._report(claimed, outcome))
+        self._idle.clear()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        async with asyncio.TaskGroup() as calls:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._may_call():
+                    self._calls += 1
+                    calls.create_task(self._send(self._next_batch()))
+
+    async def flush(self, seconds: float) -> bool:
+        """Wait until no report waits or travels, `seconds` at most; whether that came about."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _may_call(self) -> bool:
+        if not self._calls:
+            return bool(self._waiting)
+        return self._calls < MOST_CALLS and len(self._waiting) >= WORTH_A_CALL
+
+    def _next_batch(self) -> list[Report]:
+        batch: list[Report] = []
+        size = 0
+        while self._waiting and len(batch) < MOST_AT_ONCE:
+            size += self._waiting[0].request.ByteSize()
+            if batch and size > MOST_BYTES:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _send(self, batch: list[Report]) -> None:
+        outcomes = await self._updates.send([report.request for report in batch])
+        for report, outcome in zip(batch, outcomes, strict=True):
+            if outcome is None:
+                self._waiting.append(report)
+            else:
+                self._settle(report, outcome)
+        if any(outcome is not None for outcome in outcomes):
+            self._backoff.reset()
+        else:
+            await asyncio.sleep(self._backoff.next())
+        self._calls -= 1
+        if self._waiting:
+            self._wake.set()
+        elif not self._calls:
+            self._idle.set()
+
+    def _settle(self, report: Report, outcome: UpdateOutcome) -> None:
+        if outcome.HasField("accepted"):
+            self._count(report.request.status, outcome.accepted.status)
+        elif outcome.error.code in UNFIT_RESULT and report.request.status == COMPLETED:
+            reason = UNFIT_RESULT[outcome.error.code]
+            self.put(report.claimed, Failed(reason, outcome.error.message, permanent=True))
+            return
+        else:
+            self._note_refusal(report, outcome.error)
+        self._in_flight.leave(report.claimed)
+
+    def _count(self, reported: "Job.Status.ValueType", became: "Job.Status.ValueType") -> None:
+        if reported == COMPLETED:
+            self._totals.completed += 1
+        elif reported != FAILED:
+            self._totals.handed_back += 1
+        elif became == QUEUED:
+            self._totals.retried += 1
+        else:
+            self._totals.failed += 1
+
+    def _note_refusal(self, report: Report, status: Status) -> None:
+        self._totals.superseded += 1
+        # A refused token is ordinary after a long stall; any other refusal points at a fault.
+        tell = log.warning if status.code == Code.FAILED_PRECONDITION else log.error
+        tell(
+            "report_refused",
+            job_id=report.claimed.id,
+            type=report.claimed.type,
+            attempt=report.claimed.attempt,
+            status=Job.Status.Name(report.request.status),
+            reason=reason_of(status),
+            message=status.message,
+        )
+
+    def _report(self, claimed: Claimed, outcome: Outcome) -> Report:
+        token = Token(worker_id=self._worker_id, attempt=claimed.attempt)
+        request = UpdateStatusRequest(id=claimed.id, token=token)
+        match outcome:
+            case Succeeded(result):
+                request.status = COMPLETED
+                request.result.CopyFrom(result)
+            case Failed(reason, message):
+                request.status = FAILED
+                request.error.CopyFrom(_job_error(reason, message))
+                if outcome.permanent or outcome.retry_after is not None:
+                    request.failure_hint.CopyFrom(_failure_hint(outcome))
+            case Interrupted():
+                request.status = QUEUED
+            case _:
+                assert_never(outcome)
+        return Report(claimed, request)
+
+
+def _job_error(reason: str, message: str) -> JobError:
+    code = CODES.get(reason, Code.INTERNAL)
+    return JobError(code=code, message=message[:MAX_MESSAGE], reason=reason)
+
+
+def _failure_hint(failed: Failed) -> FailureHint:
+    hint = FailureHint(permanent=failed.permanent)
+    if failed.retry_after is not None:
+        hint.retry_after.FromTimedelta(timedelta(seconds=failed.retry_after))
+    return hint
