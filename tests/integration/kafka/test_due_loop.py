@@ -19,7 +19,7 @@ from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Broker
 from tests.integration.kafka.test_kafka_publisher import publish_until_written
 from tests.integration.mongo.jobs import get, insert, new_job
-from tests.unit.dispatch_fakes import make_dispatch
+from tests.unit.api_server.dispatch.dispatch_fakes import make_dispatch
 
 NO_LEASE_ENDS = 3600.0
 """A job lease so long that no test reaches it."""

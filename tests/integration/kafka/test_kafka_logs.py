@@ -10,7 +10,7 @@ from api_server.domain.record_positions import PartitionState, RecordPosition
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Broker
 from tests.integration.kafka.test_kafka_publisher import publish_until_written
-from tests.unit.dispatch_fakes import make_dispatch
+from tests.unit.api_server.dispatch.dispatch_fakes import make_dispatch
 
 ALL = range(PARTITIONS)
 Logs = Mapping[int, PartitionState]

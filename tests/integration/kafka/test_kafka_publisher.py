@@ -13,7 +13,7 @@ from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.job import Dispatch
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, PARTITIONS, Broker
-from tests.unit.dispatch_fakes import NOW, FakeDueStore, FixedClock, make_dispatch
+from tests.unit.api_server.dispatch.dispatch_fakes import NOW, FakeDueStore, FixedClock, make_dispatch
 
 
 def some(job_type: str, count: int) -> list[Dispatch]:

@@ -21,7 +21,7 @@ from api_server.domain.status_update import Claim, StatusUpdate, Token
 from api_server.recovery.due_scans import DueScan
 from contract_runtime.errors import InvalidArgument
 from tests.integration.mongo.services import Offered, service
-from tests.unit.dispatch_fakes import FakePublisher
+from tests.unit.api_server.dispatch.dispatch_fakes import FakePublisher
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)

@@ -1,0 +1,322 @@
+"""What one pass of the due loop does, and who may do it."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_server.domain.errors import StoreUnavailable
+from api_server.domain.record_positions import PartitionState, RecordPosition
+from api_server.ports import DueJob, Published
+from api_server.recovery.due_scans import BATCH, MAX_LAPSE_BATCHES, REST, DueScan, LeaseExpiryScan, plan
+from api_server.recovery.leadership import LEASE_SECONDS, MAX_SILENCE, Leadership, UnbrokenTime
+from tests.unit.api_server.dispatch.dispatch_fakes import (
+    NOW,
+    FakeDueStore,
+    FakeLease,
+    FakePublisher,
+    ids,
+    make_dispatch,
+)
+
+
+class Time:
+    """Monotonic seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def due(
+    position: RecordPosition | None = None, job_type: str = "compute", due_time: datetime = NOW
+) -> DueJob:
+    return DueJob(make_dispatch(job_type=job_type), position, due_time)
+
+
+# --- Lapses ---
+
+
+async def test_leases_are_ended_only_after_one_unbroken_lease() -> None:
+    store, unbroken = FakeDueStore(), [None, 0.0, 14.9, 15.0]
+    store.expired = 3
+    scan = LeaseExpiryScan(store, lambda: unbroken.pop(0), lambda: 60.0, job_lease=15.0)
+    assert [await scan.run_once(NOW) for _ in range(4)] == [0, 0, 0, 3]
+
+
+async def test_after_a_jump_of_the_databases_time_no_lease_is_ended_for_one_lease() -> None:
+    store, steady = FakeDueStore(), [0.0, 14.9, 15.0]
+    store.expired = 3
+    scan = LeaseExpiryScan(store, lambda: 60.0, lambda: steady.pop(0), job_lease=15.0)
+    assert [await scan.run_once(NOW) for _ in range(3)] == [0, 0, 3]
+
+
+async def test_one_pass_ends_many_leases_but_not_without_end() -> None:
+    store = FakeDueStore()
+    store.expired = BATCH * MAX_LAPSE_BATCHES + 1
+    scan = LeaseExpiryScan(store, lambda: 60.0, lambda: 60.0, job_lease=15.0)
+    assert await scan.run_once(NOW) == BATCH * MAX_LAPSE_BATCHES
+    assert await scan.run_once(NOW) == 1
+
+
+# --- Leadership ---
+
+
+def test_a_tenure_counts_from_the_first_prolongation_without_a_gap() -> None:
+    unbroken = UnbrokenTime()
+    assert unbroken.seconds(0.0) is None
+    for second in range(10):
+        unbroken.prolonged(float(second))
+    assert unbroken.seconds(9.5) == 9.5
+
+
+def test_a_gap_ends_a_tenure_and_the_count_begins_anew() -> None:
+    unbroken = UnbrokenTime()
+    unbroken.prolonged(0.0)
+    unbroken.prolonged(MAX_SILENCE)
+    assert unbroken.seconds(2 * MAX_SILENCE + 0.1) is None
+    unbroken.prolonged(2 * MAX_SILENCE + 0.1)
+    assert unbroken.seconds(2 * MAX_SILENCE + 1.1) == 1.0
+
+
+def test_a_lost_lease_ends_a_tenure_at_once() -> None:
+    unbroken = UnbrokenTime()
+    unbroken.prolonged(0.0)
+    unbroken.lost(0.0)
+    assert unbroken.seconds(0.1) is None
+    unbroken.prolonged(0.2)
+    assert unbroken.seconds(1.2) == 1.0
+
+
+def test_answers_that_come_late_and_out_of_order_count_as_of_when_they_were_asked_for() -> None:
+    unbroken = UnbrokenTime()
+    for asked_at in (0.0, 0.5, 1.5, 1.0, 2.0):
+        unbroken.prolonged(asked_at)
+    assert unbroken.seconds(2.0 + MAX_SILENCE) == 2.0 + MAX_SILENCE
+    assert unbroken.seconds(2.1 + MAX_SILENCE) is None
+
+
+def test_a_yes_that_was_asked_for_before_a_no_says_nothing() -> None:
+    unbroken = UnbrokenTime()
+    unbroken.prolonged(0.0)
+    unbroken.lost(1.0)
+    unbroken.prolonged(0.5)
+    assert unbroken.seconds(1.1) is None
+    unbroken.prolonged(1.5)
+    assert unbroken.seconds(2.0) == 0.5
+
+
+async def test_of_two_servers_one_leads_and_the_other_takes_over_when_it_goes_silent() -> None:
+    time = Time()
+    lease = FakeLease(time)
+    first, second = Leadership(lease, "first", time), Leadership(lease, "second", time)
+    assert await first.prolong()
+    assert not await second.prolong()
+    assert second.unbroken_seconds() is None
+    time.now += LEASE_SECONDS
+    assert await second.prolong()
+    assert first.unbroken_seconds() is None
+    assert not await first.prolong()
+
+
+async def test_a_released_lease_is_free_at_once() -> None:
+    time = Time()
+    lease = FakeLease(time)
+    first, second = Leadership(lease, "first", time), Leadership(lease, "second", time)
+    await first.prolong()
+    await first.release()
+    assert first.unbroken_seconds() is None
+    assert await second.prolong()
+
+
+async def test_a_store_that_did_not_answer_breaks_the_leadership() -> None:
+    time = Time()
+    lease = FakeLease(time)
+    leadership = Leadership(lease, "first", time)
+    await leadership.prolong()
+    time.now += 1.0
+    lease.reachable = False
+    with pytest.raises(StoreUnavailable):
+        await leadership.prolong()
+    assert leadership.unbroken_seconds() is None
+    lease.reachable = True
+    await leadership.prolong()
+    assert leadership.unbroken_seconds() == 0.0
+
+
+# --- Publishing ---
+
+PLACES = st.builds(RecordPosition, st.integers(0, 3), st.integers(0, 20), st.integers(0, 20))
+LOGS = st.dictionaries(
+    st.integers(0, 3),
+    st.builds(
+        PartitionState,
+        st.none() | st.integers(0, 20),
+        st.integers(0, 9),
+        st.integers(9, 20),
+        st.none() | st.integers(0, 20),
+    ),
+)
+DUE_JOBS = st.lists((st.none() | PLACES).map(due), max_size=20)
+
+
+@given(DUE_JOBS, st.none() | LOGS)
+def test_a_plan_covers_each_job_once(jobs: list[DueJob], logs: dict[int, PartitionState] | None) -> None:
+    todo = plan(jobs, logs)
+    planned = [dispatch.job_id for dispatch in todo.publish] + [each.job_id for each in todo.still_waiting]
+    assert len(planned) == len(set(planned))
+    assert len(planned) + todo.undecided == len(jobs)
+
+
+@given(DUE_JOBS, st.none() | LOGS)
+def test_a_job_with_a_record_goes_out_only_when_the_record_is_known_to_be_gone(
+    jobs: list[DueJob], logs: dict[int, PartitionState] | None
+) -> None:
+    def gone(position: RecordPosition) -> bool:
+        return logs is not None and not (
+            position.partition in logs and logs[position.partition].holds(position)
+        )
+
+    assert list(plan(jobs, logs).publish) == [
+        job.dispatch for job in jobs if job.position is None or gone(job.position)
+    ]
+
+
+async def test_a_job_never_published_goes_out_and_is_marked_with_its_place() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    store.jobs = [due(), due(), due(job_type="file")]
+    report = await DueScan(store, publisher, ["compute", "file"]).run_once(NOW)
+    assert publisher.published == [job.dispatch for job in store.jobs]
+    assert ids(store.marked) == [(job.dispatch.job_id, 0) for job in store.jobs]
+    assert [each.position.offset for each in store.marked] == [0, 1, 0]
+    assert publisher.asked == []
+    assert (report.published, report.still_waiting) == (3, 0)
+
+
+async def test_a_job_due_again_whose_record_still_waits_is_only_marked() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    publisher.ends["compute"] = 5
+    store.jobs = [due(RecordPosition(0, 4, 0))]
+    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert publisher.published == []
+    assert store.marked == [Published(store.jobs[0].dispatch.job_id, 0, RecordPosition(0, 4, 0))]
+    assert (report.published, report.still_waiting) == (0, 1)
+
+
+async def test_a_job_whose_record_is_gone_goes_out_however_many_wait_in_its_topic() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    publisher.ends["compute"], publisher.committed["compute"] = 1000, 3
+    store.jobs = [due(RecordPosition(0, 2, 0)), due(RecordPosition(0, 3, 0)), due(RecordPosition(1, 3, 0))]
+    await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert publisher.asked == [("compute", {0, 1})]
+    assert publisher.published == [store.jobs[0].dispatch, store.jobs[2].dispatch]
+    assert [each.position.offset for each in store.marked] == [1000, 1001, 3]
+
+
+async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_of_its_logs() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    store.jobs = [due(RecordPosition(0, 0, 0)), due()]
+    publisher.tells_logs = False
+    await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert publisher.published == [store.jobs[1].dispatch]
+    assert ids(store.marked) == [(store.jobs[1].dispatch.job_id, 0)]
+
+
+async def test_expired_jobs_are_failed_and_never_published() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    expired, alive = (
+        [replace(due(position), is_expired=True) for position in (None, RecordPosition(0, 0, 0))],
+        due(),
+    )
+    store.jobs = [*expired, alive]
+    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert store.expired_ids == [job.dispatch.job_id for job in expired]
+    assert publisher.published == [alive.dispatch]
+    assert (report.expired, report.published, report.more) == (2, 1, True)
+
+
+async def test_expired_jobs_alone_ask_nothing_of_the_broker() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    publisher.refuses = lambda _: True
+    store.jobs = [replace(due(RecordPosition(0, 0, 0)), is_expired=True)]
+    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert (report.expired, publisher.batches, report.more) == (1, [], True)
+    assert not (await DueScan(store, publisher, ["compute"]).run_once(NOW)).more
+
+
+async def test_expired_jobs_that_the_store_keeps_are_not_asked_for_again_at_once() -> None:
+    """As of one that another server, whose clock is ahead, has just stored."""
+    store = FakeDueStore()
+    store.jobs = [replace(due(), is_expired=True)]
+    store.keeps_expired = True
+    report = await DueScan(store, FakePublisher(), ["compute"]).run_once(NOW)
+    assert (report.expired, report.more) == (0, False)
+
+
+async def test_a_type_the_broker_refuses_rests_and_the_others_go_on() -> None:
+    store, publisher, time = FakeDueStore(), FakePublisher(), Time()
+    store.jobs = [due(), due(job_type="file")]
+    publisher.refuses = lambda dispatch: dispatch.type == "compute"
+    scan = DueScan(store, publisher, ["compute", "file"], time)
+    assert (await scan.run_once(NOW)).published == 1
+    assert ids(store.marked) == [(store.jobs[1].dispatch.job_id, 0)]
+    publisher.refuses = lambda _: False
+    assert (await scan.run_once(NOW)).published == 0
+    time.now += REST
+    assert (await scan.run_once(NOW)).published == 1
+
+
+async def test_a_large_type_does_not_keep_the_others_waiting() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    store.jobs = [due() for _ in range(3 * BATCH)] + [due(job_type="file")]
+    report = await DueScan(store, publisher, ["compute", "file"]).run_once(NOW)
+    assert publisher.batches == [BATCH, 1]
+    assert report.more
+
+
+async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    assert publisher.batches == []
+    assert publisher.asked == []
+    assert not report.more
+
+
+async def test_a_crowd_that_cannot_be_decided_does_not_hide_what_is_due_behind_it() -> None:
+    store, publisher, time = FakeDueStore(), FakePublisher(), Time()
+    earlier = [NOW - timedelta(milliseconds=ago) for ago in range(2 * BATCH, 0, -1)]
+    crowd = [due(RecordPosition(0, offset, 0), due_time=time) for offset, time in enumerate(earlier)]
+    behind, expired = due(), replace(due(), is_expired=True)
+    store.jobs = [*crowd, behind, expired]
+    publisher.tells_logs = False
+    scan = DueScan(store, publisher, ["compute"], time)
+    for _ in range(3):
+        await scan.run_once(NOW)
+        time.now += REST
+    assert publisher.published == [behind.dispatch]
+    assert store.expired_ids == [expired.dispatch.job_id]
+    # At the end it begins anew, and when the broker tells, nothing is left over.
+    publisher.tells_logs = True
+    publisher.ends["compute"] = len(crowd)
+    while (await scan.run_once(NOW)).more:
+        pass
+    assert len(store.marked) == len(crowd) + 1
+    assert publisher.published == [behind.dispatch]
+
+
+async def test_a_job_that_was_left_is_looked_at_again_however_many_others_become_due() -> None:
+    store, publisher, time = FakeDueStore(), FakePublisher(), Time()
+    store.jobs = [due()]
+    publisher.refuses = lambda _: True
+    scan = DueScan(store, publisher, ["compute"], time)
+    await scan.run_once(NOW)
+    publisher.refuses = lambda _: False
+    for second in (2, 4):
+        time.now += REST
+        store.jobs.append(due(due_time=NOW + timedelta(seconds=second)))
+        await scan.run_once(NOW + timedelta(seconds=second))
+    assert publisher.published[0] == store.jobs[0].dispatch

@@ -1,0 +1,320 @@
+"""Whatever is handed to the client: it says what is wrong with that, and goes on with the others."""
+
+import asyncio
+import math
+from collections import UserDict, UserString
+from collections.abc import AsyncIterator, Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import grpc
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from uuid_utils import uuid7
+
+from job_client import InvalidArgument, JobClient, JobClientError, NewJob, RetryPolicy
+from job_client.new_job import Encoded, encode
+from tests.unit.job_client.test_calls import Counting
+from tests.unit.worker_service.job_service_fake import serving
+
+ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
+
+
+def fail(*_arguments: Any, **_options: Any) -> Any:
+    raise KeyError("of the object's own code")
+
+
+class Hostile:
+    """Raises whatever it is asked, its class included."""
+
+    __str__ = __repr__ = __eq__ = __hash__ = __bool__ = __len__ = __iter__ = __int__ = __float__ = fail
+    __getattr__ = __index__ = __format__ = __contains__ = __getitem__ = fail
+    __class__ = property(fail)
+
+
+def hostile(base: type, *arguments: Any) -> Any:
+    """One of a subclass of `base` whose methods all raise."""
+    methods = [
+        "__str__", "__repr__", "__eq__", "__ne__", "__hash__", "__bool__", "__len__", "__iter__", "__int__", "__float__",
+        "__abs__", "__format__", "__lt__", "__gt__", "keys", "items", "lower", "isoformat", "utcoffset", "astimezone", "isascii",
+        "total_seconds", "is_integer", "__contains__", "__getitem__", "tzinfo", "__sub__", "__rsub__",
+    ]  # fmt: skip
+    own = {name: fail for name in methods if hasattr(base, name)}
+    return type(f"Hostile{base.__name__}", (base,), own)(*arguments)
+
+
+class NoOffset(tzinfo):
+    def tzname(self, _time: datetime | None) -> None:
+        return None
+
+    dst = tzname
+
+    def utcoffset(self, _time: datetime | None) -> timedelta | None:
+        return None
+
+
+class WrongOffset(NoOffset):
+    def utcoffset(self, _time: datetime | None) -> timedelta | None:
+        return fail()  # type: ignore[no-any-return]
+
+
+def cyclic_dict() -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    values["self"] = values
+    return values
+
+
+def cyclic_list() -> list[Any]:
+    values: list[Any] = []
+    values.append(values)
+    return values
+
+
+ODD: list[Callable[[], Any]] = [
+    Hostile,
+    lambda: hostile(str, "compute"),
+    lambda: hostile(str, ID),
+    lambda: hostile(dict, {"a": 1}),
+    lambda: hostile(list, [1]),
+    lambda: hostile(int, 3),
+    lambda: hostile(float, 1.5),
+    lambda: hostile(timedelta, 1),
+    lambda: hostile(datetime, 2026, 1, 1),
+    lambda: hostile(UUID, ID),
+    cyclic_dict,
+    cyclic_list,
+    lambda: {"a": cyclic_list(), Hostile: Hostile()},
+    lambda: {(1, 2): 3},
+    lambda: {"\ud800": "\udfff"},
+    lambda: UserDict({"a": 1}),
+    lambda: UserString("compute"),
+    lambda: datetime(2026, 1, 1),  # noqa: DTZ001
+    lambda: datetime(2026, 1, 1, tzinfo=NoOffset()),
+    lambda: datetime(2026, 1, 1, tzinfo=WrongOffset()),
+    lambda: datetime(2026, 1, 1, tzinfo=UTC),
+    lambda: datetime.max.replace(tzinfo=UTC),
+    lambda: date(2026, 1, 1),
+    lambda: timedelta.max,
+    lambda: timedelta.min,
+    lambda: timedelta(seconds=1),
+    lambda: 10**5000,
+    lambda: -(10**400),
+    lambda: Decimal(1),
+    lambda: Fraction(1, 3),
+    lambda: 1j,
+    lambda: object,
+    lambda: NewJob,
+    lambda: NewJob("x"),
+    RetryPolicy,
+    lambda: RetryPolicy(max_attempts=Hostile()),  # type: ignore[arg-type]
+    lambda: RetryPolicy(max_attempts=True, initial_backoff=5, multiplier="x"),  # type: ignore[arg-type]
+    lambda: (each for each in "ab"),
+    lambda: memoryview(b"x"),
+    uuid7,
+    lambda: ID,
+    lambda: "compute",
+]
+
+
+@dataclass(frozen=True)
+class Odd:
+    """Stands for one of ODD: not even hypothesis can handle some of them."""
+
+    index: int
+
+
+def made(value: Any) -> Any:
+    """With the odd ones in their places."""
+    match value:
+        case Odd(index):
+            return ODD[index]()
+        case list() | tuple():
+            return type(value)(map(made, value))
+        case dict():
+            return {key: made(item) for key, item in value.items()}
+        case NewJob() | RetryPolicy():
+            return type(value)(**{each.name: made(getattr(value, each.name)) for each in fields(value)})
+    return value
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.characters() | st.binary() | st.complex_numbers()
+    | st.datetimes() | st.dates() | st.timedeltas() | st.uuids() | st.integers(0, len(ODD) - 1).map(Odd),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
+    | st.tuples(inner) | st.builds(RetryPolicy, inner, inner, inner, inner, inner),
+    max_leaves=6,
+)  # fmt: skip
+any_jobs = st.builds(
+    NewJob,
+    st.just("compute") | anything,
+    st.just({}) | anything,
+    st.just({}) | anything,
+    st.none() | anything,
+    st.none() | anything,
+    st.none() | anything,
+    st.none() | anything,
+    st.none() | anything,
+)
+
+
+def encoded_or_error(job: Any) -> Encoded | InvalidArgument:
+    try:
+        return encode(job)
+    except InvalidArgument as error:
+        return error
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(anything | any_jobs)
+def test_anything_is_encoded_or_refused_in_words(job: Any) -> None:
+    match encoded_or_error(made(job)):
+        case InvalidArgument() as error:
+            [violation] = error.violations
+            assert violation.rule
+            assert violation.description
+            assert len(str(error)) < 2000
+        case encoded:
+            assert isinstance(encoded, Encoded)
+            assert encoded.request().id == encoded.id
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["type", "payload", "labels", "id", "schedule_time", "expire_time", "attempt_timeout", "retry_policy"],
+)
+@pytest.mark.parametrize("make", ODD, ids=range(len(ODD)))
+def test_odd_values_are_refused_with_their_field(field: str, make: Callable[[], Any]) -> None:
+    outcome = encoded_or_error(NewJob(**{"type": "compute", field: make()}))
+    if isinstance(outcome, InvalidArgument):
+        assert outcome.violations[0].field.split(".")[0].split("[")[0] == field
+
+
+def jobs_with_all_that_is_odd() -> Iterator[Any]:
+    for make in ODD:
+        yield make()
+        for field in ("type", "payload", "labels", "id", "schedule_time", "retry_policy"):
+            yield NewJob(**{"type": "compute", field: make()})
+        yield NewJob("compute")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_wrong_items_of_create_many_hold_up_no_others(is_async: bool) -> None:
+    async def source() -> AsyncIterator[Any]:
+        for job in jobs_with_all_that_is_odd():
+            yield job
+
+    good = bad = 0
+    async with serving(Counting().calls) as address, JobClient(address, jobs_in_hand=10) as client:
+        jobs: Any = source() if is_async else jobs_with_all_that_is_odd()
+        async for outcome in client.create_many(jobs):
+            if outcome.error is None:
+                good += 1
+            else:
+                bad += 1
+                assert isinstance(outcome.error, InvalidArgument)
+                assert outcome.id == ""
+                with pytest.raises(InvalidArgument):
+                    outcome.result()
+    assert good + bad == sum(1 for _ in jobs_with_all_that_is_odd())
+    assert good >= len(ODD)
+    assert bad >= 4 * len(ODD)
+
+
+@pytest.mark.parametrize("make", ODD, ids=range(len(ODD)))
+async def test_calls_for_odd_ids_and_jobs_raise_what_they_promise(make: Callable[[], Any]) -> None:
+    async with serving(Counting().calls) as address, JobClient(address) as client:
+        reads = [client.get(make()), client.wait(make()), client.get_many([ID, make()])]
+        wrong: list[dict[str, Any]] = [
+            {"job_type": make()},
+            {"payload": make()},
+            {"labels": make()},
+            {"job_id": make()},
+        ]
+        creates = [client.create(**{"job_type": "compute", "payload": {}, **each}) for each in wrong]
+        answers = await asyncio.gather(*reads, *creates, return_exceptions=True)
+    errors = [answer for answer in answers if isinstance(answer, BaseException)]
+    for error in errors:
+        assert isinstance(error, InvalidArgument)
+        assert error.violations[0].field.split(".")[0].split("[")[0] in {
+            "id",
+            "ids",
+            "type",
+            "payload",
+            "labels",
+        }
+
+
+NO_SECONDS: list[Callable[[], Any]] = [
+    Hostile,
+    lambda: hostile(Fraction, 1),
+    *(
+        partial(deepcopy, each)
+        for each in ("5", True, math.nan, 10**400, 1j, Decimal(1), b"1", timedelta(1), [1])
+    ),
+]
+
+
+@pytest.mark.parametrize("make", NO_SECONDS, ids=range(len(NO_SECONDS)))
+async def test_time_limits_that_are_no_numbers_of_seconds_are_refused(make: Callable[[], Any]) -> None:
+    limit = make()
+    with pytest.raises((TypeError, ValueError), match="timeout"):
+        JobClient(timeout=limit)
+    async with serving(Counting().calls) as address, JobClient(address) as client:
+        for call in (
+            client.get(ID, timeout=limit),
+            client.wait(ID, timeout=limit),
+            client.get_many([ID], timeout=limit),
+            client.create("compute", {}, timeout=limit),
+            anext(client.create_many([NewJob("compute")], timeout=limit)),
+        ):
+            with pytest.raises((TypeError, ValueError), match="timeout"):
+                await asyncio.wait_for(call, 30)
+
+
+@pytest.mark.parametrize("limit", [math.inf, 10**9, Fraction(99, 2), 30])
+async def test_time_limits_of_any_size_are_taken(limit: Any) -> None:
+    async with serving(Counting().calls) as address, JobClient(address, timeout=limit) as client:
+        await client.create("compute", {}, timeout=limit)
+        await client.wait(ID, timeout=limit)
+        assert len(await client.get_many([ID], timeout=limit)) == 1
+        assert [each.error async for each in client.create_many([NewJob("compute")], timeout=limit)] == [None]
+
+
+@pytest.mark.parametrize("limit", [0, -5, -math.inf])
+async def test_no_time_is_no_time(limit: float) -> None:
+    async with serving(Counting().calls) as address, JobClient(address) as client:
+        for call in (client.get(ID, timeout=limit), client.create("compute", {}, timeout=limit)):
+            with pytest.raises(JobClientError) as caught:
+                await asyncio.wait_for(call, 30)
+            assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"address": 5},
+        {"credentials": "x"},
+        {"calls_in_flight": True},
+        {"jobs_in_hand": "9"},
+        {"bytes_in_hand": 1.5},
+    ],
+)
+def test_a_client_takes_what_it_says(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="must be"):
+        JobClient(**options)
+
+
+@pytest.mark.parametrize("source", [5, None, NewJob("compute")])
+async def test_what_is_no_iterable_is_a_type_error(source: Any) -> None:
+    async with serving(Counting().calls) as address, JobClient(address) as client:
+        with pytest.raises(TypeError):
+            await anext(client.create_many(source))
+        with pytest.raises(TypeError):
+            await client.get_many(source)

@@ -1,0 +1,122 @@
+"""Which calls the client makes, counted by a server that a test writes."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from uuid_utils.compat import uuid4
+
+from job_client import JobClient, NewJob
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import (
+    BatchCreateRequest,
+    BatchCreateResponse,
+    BatchGetRequest,
+    BatchGetResponse,
+    CreateOutcome,
+    CreateRequest,
+    GetRequest,
+)
+from tests.unit.worker_service.job_service_fake import Call, serving
+
+MEBIBYTE = 1024 * 1024
+
+
+class Counting:
+    """Takes every job, and completes it at the `looks`-th look. What each call had in it is noted."""
+
+    def __init__(self, looks: int = 1) -> None:
+        self._looks = looks
+        self._seen: dict[str, int] = {}
+        self.sizes: dict[str, list[int]] = {"Create": [], "BatchCreate": [], "Get": [], "BatchGet": []}
+        self.bytes: list[int] = []
+
+    @property
+    def calls(self) -> Mapping[str, Call]:
+        return {
+            "Create": self.create,
+            "BatchCreate": self.batch_create,
+            "Get": self.get,
+            "BatchGet": self.batch_get,
+        }
+
+    async def create(self, request: CreateRequest, _context: Any) -> Job:
+        self.sizes["Create"].append(1)
+        return Job(id=request.id, status=Job.queued)
+
+    async def batch_create(self, request: BatchCreateRequest, _context: Any) -> BatchCreateResponse:
+        self.sizes["BatchCreate"].append(len(request.requests))
+        self.bytes.append(request.ByteSize())
+        jobs = [Job(id=each.id, status=Job.queued) for each in request.requests]
+        return BatchCreateResponse(outcomes=[CreateOutcome(job=job) for job in jobs])
+
+    async def get(self, request: GetRequest, _context: Any) -> Job:
+        self.sizes["Get"].append(1)
+        return self._job(request.id)
+
+    async def batch_get(self, request: BatchGetRequest, _context: Any) -> BatchGetResponse:
+        self.sizes["BatchGet"].append(len(request.ids))
+        return BatchGetResponse(jobs=[self._job(job_id) for job_id in request.ids])
+
+    def _job(self, job_id: str) -> Job:
+        self._seen[job_id] = self._seen.get(job_id, 0) + 1
+        ended = self._seen[job_id] >= self._looks
+        return Job(id=job_id, status=Job.completed if ended else Job.processing)
+
+
+async def test_one_alone_goes_as_create_and_several_as_a_batch() -> None:
+    server = Counting()
+    async with serving(server.calls) as address, JobClient(address) as jobs:
+        await jobs.create("compute", {})
+        await asyncio.gather(*(jobs.create("compute", {}) for _ in range(7)))
+        await jobs.get(uuid4())
+        await jobs.get_many([uuid4() for _ in range(9)])
+    assert server.sizes == {"Create": [1], "BatchCreate": [7], "Get": [1], "BatchGet": [9]}
+
+
+async def test_calls_keep_to_the_contract_s_limits() -> None:
+    server = Counting()
+    async with serving(server.calls) as address, JobClient(address) as jobs:
+        await jobs.get_many([uuid4() for _ in range(2001)])
+        await asyncio.gather(*(jobs.create("compute", {}) for _ in range(1001)))
+        large = {"input": "x" * (MEBIBYTE // 4)}
+        await asyncio.gather(*(jobs.create("compute", large) for _ in range(16)))
+    assert server.sizes["BatchGet"] == [1000, 1000]
+    assert server.sizes["Get"] == server.sizes["Create"] == [1]
+    assert server.sizes["BatchCreate"] == [1000, 7, 7, 2]
+    assert max(server.bytes) <= 2 * MEBIBYTE
+
+
+async def test_many_waits_look_together() -> None:
+    server = Counting(looks=6)
+    async with serving(server.calls) as address, JobClient(address) as jobs:
+        waits = []
+        for _ in range(50):
+            waits.append(asyncio.create_task(jobs.wait(uuid4(), timeout=60)))
+            await asyncio.sleep(0.001)
+        done = await asyncio.gather(*waits)
+    assert all(job.has_ended for job in done)
+    looks = 50 * 6
+    assert sum(map(sum, server.sizes.values())) == looks
+    # Each wait's first look is its own; the others fall together.
+    assert len(server.sizes["BatchGet"]) + len(server.sizes["Get"]) < looks / 3
+
+
+async def test_many_jobs_take_few_calls() -> None:
+    server = Counting()
+    async with serving(server.calls) as address, JobClient(address) as jobs:
+        outcomes = [outcome async for outcome in jobs.create_many(NewJob("compute") for _ in range(5000))]
+    assert len({outcome.result().id for outcome in outcomes}) == 5000
+    calls = sum(map(len, server.sizes.values()))
+    assert calls < 100
+
+
+async def test_credentials_are_used() -> None:
+    server = Counting()
+    async with (
+        serving(server.calls, grpc.local_server_credentials()) as address,
+        JobClient(address, credentials=grpc.local_channel_credentials()) as jobs,
+    ):
+        await jobs.create("compute", {})
+    assert server.sizes["Create"] == [1]

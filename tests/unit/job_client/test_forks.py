@@ -1,0 +1,177 @@
+"""Clients and real forks, in processes of their own: gRPC ends such a process, or leaves it hanging, rather than raise."""
+
+import asyncio
+import os
+import sys
+
+import pytest
+
+from local_stack.settings import ROOT
+from tests.unit.job_client.test_calls import Counting
+from tests.unit.worker_service.job_service_fake import serving
+
+START = """
+import asyncio, multiprocessing, os, sys
+import grpc
+from job_client import JobClient, JobClientError, NewJob
+
+ADDRESS = sys.argv[1]
+JOB_ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
+
+async def create():
+    async with JobClient(ADDRESS, timeout=60) as client:
+        await client.create("compute", {})
+    return "created"
+
+def answer(call):
+    try:
+        return asyncio.run(call)
+    except JobClientError as error:
+        return f"{error.code.name} {error.reason} {error.message}"
+
+def child(call):
+    '''Runs it in a forked process, and waits for that.'''
+    pid = os.fork()
+    if not pid:
+        asyncio.events._set_running_loop(None)
+        print("child:", answer(call), flush=True)
+        sys.exit(7)
+    call.close()
+    print("status:", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+OPENS_ANOTHER = """
+async def main():
+    async with JobClient(ADDRESS, timeout=60) as client:
+        await client.create("compute", {})
+        try:
+            child(create())
+        except SystemExit:
+            os._exit(7)
+        await client.create("compute", {})
+asyncio.run(main())
+print("parent goes on:", asyncio.run(create()))
+"""
+USES_THE_INHERITED_ONE = """
+async def collect(client):
+    return [each async for each in client.create_many([NewJob("compute")])]
+
+async def main():
+    async with JobClient(ADDRESS, timeout=60) as client:
+        await client.create("compute", {})
+        for call in client.get(JOB_ID), client.wait(JOB_ID), client.get_many([JOB_ID]), client.create("a", {}), collect(client):
+            try:
+                child(call)
+            except SystemExit:
+                os._exit(7)
+        await client.create("compute", {})
+asyncio.run(main())
+print("parent goes on:", asyncio.run(create()))
+"""
+LEAVES_THE_INHERITED_ONE = """
+async def main():
+    async with JobClient(ADDRESS, timeout=60) as client:
+        await client.create("compute", {})
+        pid = os.fork()
+        if pid:
+            print("status:", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+            await client.create("compute", {})
+    if not pid:
+        print("child: left", flush=True)
+        os._exit(7)
+asyncio.run(main())
+print("parent goes on:", asyncio.run(create()))
+"""
+USES_THE_INHERITED_ONE_IN_THE_SAME_LOOP = """
+async def main():
+    async with JobClient(ADDRESS, timeout=60) as client:
+        await client.create("compute", {})
+        pid = os.fork()
+        if not pid:
+            try:
+                await client.create("compute", {})
+            except JobClientError as error:
+                print("child:", error.reason, error.message, flush=True)
+            os._exit(7)
+        print("status:", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+asyncio.run(main())
+print("parent goes on:", asyncio.run(create()))
+"""
+BESIDE_A_CHANNEL_OF_ITS_OWN = """
+async def main():
+    async with grpc.aio.insecure_channel(ADDRESS) as channel:
+        channel.get_state(try_to_connect=True)
+        try:
+            child(create())
+        except SystemExit:
+            os._exit(7)
+asyncio.run(main())
+print("parent goes on:", asyncio.run(create()))
+"""
+AFTER_THE_CLIENT_WAS_CLOSED = """
+print(asyncio.run(create()))
+child(create())
+print("parent goes on:", asyncio.run(create()))
+"""
+BEFORE_A_CLIENT_WAS_OPENED = """
+child(create())
+print("parent goes on:", asyncio.run(create()))
+"""
+
+
+async def run(code: str, **environment: str) -> str:
+    """What a program prints, with the address of a server that takes every job."""
+    async with serving(Counting().calls) as address:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", START + code, address, cwd=ROOT, env={**os.environ, **environment}, stdout=-1
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(100):
+                out, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert process.returncode == 0
+    return out.decode()
+
+
+REFUSED = "child: FAILED_PRECONDITION CLIENT_FORKED this process was forked from process "
+
+
+@pytest.mark.parametrize("code", [OPENS_ANOTHER, BESIDE_A_CHANNEL_OF_ITS_OWN], ids=["client", "channel"])
+@pytest.mark.parametrize("support", ["", "true"])
+async def test_no_client_is_opened_in_a_child_forked_while_grpc_was_in_use(code: str, support: str) -> None:
+    out = await run(code, GRPC_ENABLE_FORK_SUPPORT=support)
+    told, status, parent = out.splitlines()
+    assert told.startswith(REFUSED)
+    assert "open a client in each process after the fork and none before" in told
+    assert status == "status: 7"
+    assert parent == "parent goes on: created"
+
+
+async def test_a_client_is_not_used_in_a_child_forked_while_it_was_open() -> None:
+    *children, parent = (await run(USES_THE_INHERITED_ONE)).splitlines()
+    assert len(children) == 10
+    for told in children[::2]:
+        assert told.startswith("child: FAILED_PRECONDITION CLIENT_FORKED this client was opened in process ")
+    assert set(children[1::2]) == {"status: 7"}
+    assert parent == "parent goes on: created"
+
+
+async def test_neither_in_the_loop_that_ran_when_it_was_forked() -> None:
+    told, status, parent = (await run(USES_THE_INHERITED_ONE_IN_THE_SAME_LOOP)).splitlines()
+    assert told.startswith("child: CLIENT_FORKED this client was opened in process ")
+    assert (status, parent) == ("status: 7", "parent goes on: created")
+
+
+async def test_a_child_can_leave_the_block_of_the_client_that_it_inherited() -> None:
+    out = await run(LEAVES_THE_INHERITED_ONE)
+    assert out.splitlines() == ["child: left", "status: 7", "parent goes on: created"]
+
+
+@pytest.mark.parametrize(
+    "code", [AFTER_THE_CLIENT_WAS_CLOSED, BEFORE_A_CLIENT_WAS_OPENED], ids=["after", "before"]
+)
+async def test_a_child_forked_while_no_client_is_open_may_have_its_own(code: str) -> None:
+    out = await run(code)
+    assert out.splitlines()[-3:] == ["child: created", "status: 7", "parent goes on: created"]

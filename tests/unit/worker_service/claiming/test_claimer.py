@@ -1,0 +1,171 @@
+"""The claimer leaves stopped types alone, goes on with the others, and knows when the wish is being followed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import ErrorInfo
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
+from jobs.v1.worker_pb2 import Fleet
+from tests.unit.worker_service.job_service_fake import api_of
+from worker_service.api.backoff import Backoff
+from worker_service.api.status_updates import StatusUpdates
+from worker_service.claiming.backlog import WaitingRecord
+from worker_service.claiming.claimer import Claimer
+from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.kafka.offsets import Partition, Ticket
+from worker_service.state.desired_fleet import DesiredFleet
+from worker_service.state.totals import Totals
+
+DEADLINE = 20.0
+
+
+class Claims:
+    """A claimer at work on one lane; each call is answered when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Semaphore(0)
+        self.started = list[str]()
+        self.finished = list[int]()
+        self.calls = list[list[str]]()
+        self.stopped: dict[str, str] = {}
+        """Reasons for which the server refuses claims, by type."""
+
+    async def update(self, request: Any, _context: Any) -> BatchUpdateStatusResponse:
+        self.asked.set()
+        self.calls.append([step.id for step in request.requests])
+        await self.answer.acquire()
+        outcomes = [UpdateOutcome(accepted=UpdateAccepted(attempt=1)) for _ in request.requests]
+        for step, outcome in zip(request.requests, outcomes, strict=True):
+            if (reason := self.stopped.get(step.claim.expected_type)) is not None:
+                outcome.error.code = Code.FAILED_PRECONDITION
+                outcome.error.details.add().Pack(ErrorInfo(reason=reason, domain="jobs.v1"))
+        return BatchUpdateStatusResponse(outcomes=outcomes)
+
+    def wire(self, updates: StatusUpdates) -> None:
+        wake = asyncio.Event()
+        self.lane = Lane(100, on_work=wake.set, on_full_change=lambda: None)
+
+        def on_change() -> None:
+            self.lane.shut_out(self.desired.stopped_types)
+            wake.set()
+
+        self.desired = DesiredFleet("test", on_change)
+        self.claimer = Claimer(
+            "test/1",
+            updates,
+            [self.lane],
+            InFlightJobs(),
+            self.desired,
+            Totals(),
+            wake=wake,
+            backoff=Backoff(),
+            finish=lambda ticket: self.finished.append(ticket.offset),
+            start=self._start,
+            give_up=lambda _: None,
+            on_trouble_change=lambda: None,
+        )
+
+    def _start(self, claimed: Claimed) -> None:
+        self.started.append(claimed.id)
+
+    def add(self, job_id: str, job_type: str) -> None:
+        ticket = Ticket(Partition(f"jobs.{job_type}", 0), 1, len(job_id))
+        self.lane.add(WaitingRecord(DispatchRecord(id=job_id, type=job_type), ticket, 1))
+
+    async def starts(self, *job_ids: str) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while self.started != list(job_ids):
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def claims() -> AsyncIterator[Claims]:
+    claims = Claims()
+    async with api_of({"BatchUpdateStatus": claims.update}) as api:
+        claims.wire(StatusUpdates(api))
+        running = asyncio.create_task(claims.claimer.run())
+        yield claims
+        for _ in range(100):
+            claims.answer.release()
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_stopped_type_waits_and_is_claimed_when_it_may_go_on(claims: Claims) -> None:
+    claims.desired.hear(Fleet(consuming=True, revision=1, stopped_types=["data"]))
+    claims.answer.release()
+    claims.add("first", "data")
+    claims.add("second", "compute")
+    await claims.starts("second")
+
+    claims.answer.release()
+    claims.desired.hear(Fleet(consuming=True, revision=2))
+    await claims.starts("second", "first")
+
+
+async def test_a_stop_of_a_type_is_followed_once_its_claims_have_ended_whatever_others_go_on(
+    claims: Claims,
+) -> None:
+    claims.desired.hear(Fleet(consuming=True, revision=1))
+    claims.add("data", "data")
+    async with asyncio.timeout(DEADLINE):
+        await claims.asked.wait()
+
+    claims.desired.hear(Fleet(consuming=True, revision=2, stopped_types=["data"]))
+    claims.add("compute", "compute")
+    following = asyncio.create_task(claims.claimer.follows_wish(DEADLINE))
+    assert not await claims.claimer.follows_wish(0.2)
+
+    claims.answer.release()
+    assert await following
+    # The other type's claim is under way meanwhile, and was not waited for.
+    assert not await claims.claimer.quiet(0)
+    assert claims.started == ["data"]
+
+
+async def test_a_stop_of_all_is_followed_once_all_claims_have_ended(claims: Claims) -> None:
+    claims.desired.hear(Fleet(consuming=True, revision=1))
+    claims.add("compute", "compute")
+    async with asyncio.timeout(DEADLINE):
+        await claims.asked.wait()
+
+    claims.desired.hear(Fleet(consuming=True, revision=2, stopped_workers=["test"]))
+    assert not await claims.claimer.follows_wish(0.2)
+
+    claims.answer.release()
+    assert await claims.claimer.follows_wish(DEADLINE)
+
+
+@pytest.mark.parametrize(
+    ("reason", "others"), [("TYPE_STOPPED", True), ("WORKER_STOPPED", False), ("FLEET_STOPPED", False)]
+)
+async def test_a_job_of_which_the_server_knows_a_stop_waits_here_until_the_wish_is_heard(
+    claims: Claims, reason: str, others: bool
+) -> None:
+    claims.stopped = {"data": reason}
+    claims.desired.hear(Fleet(consuming=True, revision=1))
+    claims.answer.release()
+    claims.add("d", "data")
+    async with asyncio.timeout(DEADLINE):
+        while claims.desired.allows("data"):
+            await asyncio.sleep(0.01)
+    assert claims.desired.allows("compute") is others
+    for _ in range(10):
+        claims.answer.release()
+    claims.add("cc", "compute")
+    await claims.starts(*(["cc"] if others else []))
+    assert claims.calls == [["d"], ["cc"]] if others else [["d"]]
+    assert claims.finished == ([2] if others else [])
+
+    # The stop is over, or it was an answer from before the stop: then the claim is refused once more.
+    claims.stopped = {}
+    claims.desired.hear(Fleet(consuming=True, revision=1))
+    await claims.starts(*(["cc", "d"] if others else ["d", "cc"]))
+    assert sorted(claims.finished) == [1, 2]

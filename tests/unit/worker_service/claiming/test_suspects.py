@@ -1,0 +1,299 @@
+"""Jobs that may be what takes workers down are claimed in groups, or alone, and hold up nobody else for long."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from jobs.v1.dispatch_pb2 import DispatchRecord
+from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
+from jobs.v1.worker_pb2 import Fleet
+from tests.unit.worker_service.job_service_fake import api_of
+from worker_service.api.backoff import Backoff
+from worker_service.api.status_updates import StatusUpdates
+from worker_service.claiming.backlog import WaitingRecord
+from worker_service.claiming.claimer import Claimer
+from worker_service.claiming.in_flight import MOST_LARGE, InFlightJobs
+from worker_service.claiming.lanes import Lane
+from worker_service.claiming.suspects import Suspects, patience
+from worker_service.kafka.offsets import Partition, Ticket
+from worker_service.state.desired_fleet import DesiredFleet
+from worker_service.state.totals import Totals
+
+DEADLINE = 20.0
+LIMITS = {"wide": 1000, "narrow": 1}
+LOSSES = {"x": 2, "y": 3, "z": 4}
+"""By the first letter of a job's name."""
+
+
+class Claims:
+    """A claimer at work on two lanes."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.calls = list[list[str]]()
+        self.alone = list[str]()
+        self.opened = list[str]()
+        self.started = list[str]()
+        self.finished = list[int]()
+        self.refused = set[str]()
+        self.in_flight = InFlightJobs(Suspects(lambda: self.time))
+        self._wake = asyncio.Event()
+        self.lanes = {
+            name: Lane(limit, on_work=self._wake.set, on_full_change=lambda: None, clock=lambda: 0.0)
+            for name, limit in LIMITS.items()
+        }
+        self._offset = 0
+
+    async def update(self, request: Any, _context: Any) -> BatchUpdateStatusResponse:
+        self.calls.append([step.id for step in request.requests])
+        self.alone += [step.id for step in request.requests if step.claim.alone]
+        self.opened += [step.id for step in request.requests if step.HasField("token")]
+        outcomes = [UpdateOutcome(accepted=UpdateAccepted(attempt=3)) for _ in request.requests]
+        for step, outcome in zip(request.requests, outcomes, strict=True):
+            if step.id in self.refused:
+                outcome.error.code = 9
+        return BatchUpdateStatusResponse(outcomes=outcomes)
+
+    def wire(self, updates: StatusUpdates) -> Claimer:
+        desired = DesiredFleet("test", self._wake.set)
+        desired.hear(Fleet(consuming=True, revision=1))
+        return Claimer(
+            "test/1",
+            updates,
+            list(self.lanes.values()),
+            self.in_flight,
+            desired,
+            Totals(),
+            wake=self._wake,
+            backoff=Backoff(),
+            finish=lambda ticket: self.finished.append(ticket.offset),
+            start=lambda claimed: self.started.append(claimed.id),
+            give_up=lambda _: None,
+            on_trouble_change=lambda: None,
+        )
+
+    def add(self, *names: str, lane: str = "wide") -> None:
+        """Records come in, all at once."""
+        for name in names:
+            record = DispatchRecord(
+                id=name,
+                type="compute",
+                attempt=2,
+                losses=LOSSES.get(name[0], 1),
+                payload_omitted=name.startswith("L"),
+            )
+            ticket = Ticket(Partition("jobs.compute", 0), 1, self._offset)
+            self._offset += 1
+            self.lanes[lane].add(WaitingRecord(record, ticket, 1))
+
+    async def starts(self, *names: str) -> None:
+        await self.until(lambda: self.started == list(names))
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not holds():
+                await asyncio.sleep(0.01)
+
+    async def settled(self) -> None:
+        """The claimer has looked at all that there is."""
+        for _ in range(5):
+            self._wake.set()
+            await asyncio.sleep(0.01)
+
+    async def pass_time(self, seconds: float) -> None:
+        self.time += seconds
+        await self.settled()
+
+    def end(self, *names: str) -> None:
+        for name in names:
+            self.in_flight.leave(self.in_flight.held[name])
+
+
+@pytest.fixture
+async def claims() -> AsyncIterator[Claims]:
+    claims = Claims()
+    async with api_of({"BatchUpdateStatus": claims.update}) as api:
+        claimer = claims.wire(StatusUpdates(api))
+        running = asyncio.create_task(claimer.run())
+        yield claims
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_suspects_go_in_a_call_of_their_own(claims: Claims) -> None:
+    claims.add("a", "x1", "b", "x2")
+
+    await claims.starts("a", "b", "x1", "x2")
+    assert claims.calls == [["a", "b"], ["x1", "x2"]]
+    assert claims.alone == []
+
+
+@pytest.mark.parametrize(("kind", "size"), [("x", 64), ("y", 8)])
+async def test_so_many_suspects_are_in_hand_at_a_time_and_others_go_on_beside_them(
+    claims: Claims, kind: str, size: int
+) -> None:
+    names = [f"{kind}{number}" for number in range(size + 2)]
+    claims.add(*names, "a")
+    await claims.starts("a", *names[:size])
+    claims.add("b")
+    await claims.starts("a", *names[:size], "b")
+    assert size not in claims.finished, "the offset of a suspect that waits must not be committed"
+
+    claims.end(names[0])
+    await claims.starts("a", *names[:size], "b", names[size])
+    claims.end(names[1])
+    await claims.starts("a", *names[:size], "b", *names[size:])
+    assert sorted(claims.finished) == list(range(size + 4))
+
+
+async def test_a_suspect_of_more_losses_makes_the_group_as_small_as_its_own(claims: Claims) -> None:
+    first = [f"x{number}" for number in range(9)]
+    claims.add(*first, "y", "x9")
+    await claims.starts(*first)
+
+    claims.end("x0")
+    await claims.settled()
+    assert claims.started == first
+    claims.end("x1")
+    await claims.starts(*first, "y")
+    claims.end("x2")
+    await claims.starts(*first, "y", "x9")
+
+
+async def test_a_lone_suspect_waits_until_nothing_is_in_hand_and_nothing_is_claimed_beside_it(
+    claims: Claims,
+) -> None:
+    claims.add("a", lane="narrow")
+    await claims.starts("a")
+    claims.add("z", "b", "x")
+    await claims.settled()
+    assert claims.started == ["a"]
+
+    claims.end("a")
+    await claims.starts("a", "z")
+    assert claims.alone == ["z"]
+    await claims.settled()
+    assert claims.started == ["a", "z"]
+
+    claims.end("z")
+    await claims.starts("a", "z", "b", "x")
+    assert claims.alone == ["z"]
+
+
+async def test_beside_a_lone_suspect_that_goes_on_others_are_claimed_once_the_server_knows(
+    claims: Claims,
+) -> None:
+    claims.add("z1", "z2", "b", "x")
+    await claims.starts("z1")
+    await claims.pass_time(patience(4) - 0.1)
+    assert (claims.opened, claims.started) == ([], ["z1"])
+
+    await claims.pass_time(0.1)
+    await claims.starts("z1", "b")
+    assert claims.opened == ["z1"]
+    assert claims.calls.index(["z1"], 1) < claims.calls.index(["b"])
+    claims.end("z1", "b")
+    await claims.pass_time(patience(4))
+    await claims.starts("z1", "b", "z2")
+
+
+async def test_a_worker_that_does_not_get_empty_runs_a_lone_suspect_beside_what_is_left(
+    claims: Claims,
+) -> None:
+    claims.add("a")
+    await claims.starts("a")
+    claims.add("z1", "z2", "b")
+    await claims.settled()
+    await claims.pass_time(patience(4) - 0.1)
+    assert claims.started == ["a"]
+
+    await claims.pass_time(0.1)
+    await claims.starts("a", "b", "z1")
+    assert claims.alone == []
+    claims.end("a", "b")
+    await claims.pass_time(10 * patience(4))
+    assert claims.started == ["a", "b", "z1"], "two that are to be alone are never in hand together"
+
+
+async def test_claims_are_open_as_long_as_they_were_closed_if_anything_else_waits(claims: Claims) -> None:
+    claims.add("z1", "z2", "a", "b")
+    await claims.starts("z1")
+    await claims.pass_time(3)
+    claims.end("z1")
+    await claims.starts("z1", "a", "b")
+    claims.end("a", "b")
+    claims.add("c")
+    await claims.starts("z1", "a", "b", "c")
+    claims.end("c")
+    await claims.starts("z1", "a", "b", "c", "z2")
+    claims.add("d")
+    await claims.settled()
+    claims.end("z2")
+    await claims.starts("z1", "a", "b", "c", "z2", "d")
+
+
+async def test_a_refused_lone_suspect_makes_way_for_the_next(claims: Claims) -> None:
+    claims.refused.add("z1")
+    claims.add("z1", "z2")
+
+    await claims.starts("z2")
+    assert claims.alone == ["z1", "z2"]
+
+
+async def test_in_a_lane_of_one_suspects_and_others_take_turns_as_they_came(claims: Claims) -> None:
+    names = ["x1", "a", "x2", "x3", "b", "c", "x4"]
+    claims.add(*names, lane="narrow")
+
+    for number, name in enumerate(names, 1):
+        await claims.starts(*names[:number])
+        claims.end(name)
+
+
+async def test_lone_suspects_of_all_lanes_get_their_turn(claims: Claims) -> None:
+    claims.add("z1", "z2", "z3")
+    claims.add("z4", "z5", lane="narrow")
+    order = ["z1", "z4", "z2", "z5", "z3"]
+
+    for number, name in enumerate(order, 1):
+        await claims.starts(*order[:number])
+        claims.end(name)
+
+
+async def test_a_doubled_record_of_a_suspect_is_done_with_when_its_turn_comes(claims: Claims) -> None:
+    claims.add("z1", "z1")
+    await claims.starts("z1")
+    claims.refused.add("z1")
+
+    claims.end("z1")
+
+    await claims.until(lambda: sorted(claims.finished) == [0, 1])
+    claims.add("a", "x")
+    await claims.starts("z1", "a", "x")
+
+
+async def test_a_suspect_that_waits_is_dropped_with_its_partition(claims: Claims) -> None:
+    claims.add("a", lane="narrow")
+    await claims.starts("a")
+    claims.add("z1")
+    claims.add("b", lane="narrow")
+
+    claims.lanes["wide"].drop({Partition("jobs.compute", 0)})
+    claims.end("a")
+
+    await claims.starts("a", "b")
+    assert sorted(claims.finished) == [0, 2]
+
+
+async def test_jobs_whose_payloads_are_large_wait_while_many_are_in_hand_and_others_pass_them(
+    claims: Claims,
+) -> None:
+    large = [f"L{number}" for number in range(MOST_LARGE + 2)]
+    claims.add(*large, "a", "b")
+    await claims.starts(*large[:MOST_LARGE], "a", "b")
+
+    claims.end("L0", "a")
+    await claims.starts(*large[:MOST_LARGE], "a", "b", large[-2])
+    claims.end("L1")
+    await claims.starts(*large[:MOST_LARGE], "a", "b", *large[-2:])

@@ -1,0 +1,193 @@
+"""WorkerService passes the word to the API server, and what that answers to the caller, refusals in the caller's terms."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from jobs.v1.job_service_pb2 import GetFleetResponse, SetFleetRequest, SetFleetResponse
+from jobs.v1.worker_pb2 import Fleet, FleetPart, Worker, WorkerIdentity
+from jobs.v1.worker_service_pb2 import (
+    DESCRIPTOR,
+    GetStateRequest,
+    GetStateResponse,
+    StartRequest,
+    StartResponse,
+    StopRequest,
+    StopResponse,
+)
+from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub, add_WorkerServiceServicer_to_server
+from service_runtime.server import GrpcServer
+from tests.unit.worker_service.job_service_fake import api_of
+from worker_service.control.servicer import WorkerControl
+
+FLEET = Fleet(consuming=True, revision=3, stopped_workers=["web-1"], stopped_types=["compute", "data"])
+WORKER = Worker(identity=WorkerIdentity(worker_id="web-1/1", name="web-1"))
+
+
+class Server:
+    """An API server with this fleet, which refuses to change it if it is told how."""
+
+    def __init__(self, refuse: Callable[[Any], Any] | None = None) -> None:
+        self._refuse = refuse
+        self.asked: list[SetFleetRequest] = []
+
+    async def set_fleet(self, request: SetFleetRequest, context: Any) -> SetFleetResponse:
+        self.asked.append(request)
+        if self._refuse is not None:
+            await self._refuse(context)
+        return SetFleetResponse(fleet=FLEET, pending_worker_ids=["web-2/1"])
+
+    async def get_fleet(self, _request: Any, _context: Any) -> GetFleetResponse:
+        return GetFleetResponse(fleet=FLEET, workers=[WORKER])
+
+
+@asynccontextmanager
+async def control_of(api_server: Server) -> AsyncIterator[Any]:
+    """A stub of WorkerService."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    calls = {"SetFleet": api_server.set_fleet, "GetFleet": api_server.get_fleet}
+    async with api_of(calls) as api:
+        server = GrpcServer("127.0.0.1", port, deadline=10)
+        server.add(
+            DESCRIPTOR.services_by_name["WorkerService"].full_name,
+            lambda grpc_server: add_WorkerServiceServicer_to_server(WorkerControl(api), grpc_server),
+            [StartRequest, StopRequest, GetStateRequest],
+        )
+        await server.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                yield WorkerServiceStub(channel)
+        finally:
+            await server.stop(0)
+
+
+def refuse_with(code: grpc.StatusCode, message: str, detail: Any) -> Callable[[Any], Any]:
+    status = Status(code=code.value[0], message=message)
+    status.details.add().Pack(detail)
+    return lambda context: context.abort_with_status(rpc_status.to_status(status))
+
+
+async def refusal_of(server: Server, request: StopRequest) -> Status:
+    """What Stop is answered with."""
+    async with control_of(server) as control:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await control.Stop(request)
+    return rpc_status.from_call(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "part"),
+    [
+        ({}, None),
+        ({"worker": "web-1"}, FleetPart(worker="web-1")),
+        ({"type": "compute"}, FleetPart(type="compute")),
+    ],
+)
+async def test_start_and_stop_name_what_the_caller_named(
+    named: dict[str, str], part: FleetPart | None
+) -> None:
+    server = Server()
+    async with control_of(server) as control:
+        started = await control.Start(StartRequest(**named))
+        stopped = await control.Stop(StopRequest(**named))
+
+    assert server.asked == [SetFleetRequest(consuming=desired, part=part) for desired in (True, False)]
+    told: dict[str, Any] = {
+        "consuming": True,
+        "pending_worker_ids": ["web-2/1"],
+        "stopped_workers": ["web-1"],
+        "stopped_types": ["compute", "data"],
+    }
+    assert started == StartResponse(**told)
+    assert stopped == StopResponse(**told)
+
+
+async def test_get_state_tells_what_is_stopped() -> None:
+    async with control_of(Server()) as control:
+        state = await control.GetState(GetStateRequest())
+
+    assert state == GetStateResponse(
+        consuming=True, workers=[WORKER], stopped_workers=["web-1"], stopped_types=["compute", "data"]
+    )
+
+
+async def test_a_worker_that_nobody_knows_is_not_found_with_the_servers_own_details() -> None:
+    info = ErrorInfo(reason="WORKER_NOT_FOUND", domain="jobs.v1", metadata={"worker": "web-9"})
+    refuse = refuse_with(grpc.StatusCode.NOT_FOUND, "no worker is called 'web-9'", info)
+
+    status = await refusal_of(Server(refuse), StopRequest(worker="web-9"))
+
+    told = ErrorInfo()
+    assert (status.code, status.message) == (5, "no worker is called 'web-9'")
+    assert status.details[0].Unpack(told)
+    assert told == info
+
+
+async def test_a_type_that_nobody_knows_is_told_as_a_field_of_the_callers_request() -> None:
+    violation = BadRequest.FieldViolation(field="part.type", reason="type.known", description="unknown")
+    refuse = refuse_with(
+        grpc.StatusCode.INVALID_ARGUMENT, "part.type: unknown", BadRequest(field_violations=[violation])
+    )
+
+    status = await refusal_of(Server(refuse), StopRequest(type="nonsense"))
+
+    told = BadRequest()
+    assert (status.code, status.message) == (3, "type: unknown")
+    assert status.details[0].Unpack(told)
+    violation.field = "type"
+    assert told == BadRequest(field_violations=[violation])
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "reason"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, 14, "API_SERVER_UNREACHABLE"),
+        (grpc.StatusCode.UNKNOWN, 13, "INTERNAL"),
+    ],
+)
+async def test_trouble_without_details_is_told_in_our_own_words(
+    code: grpc.StatusCode, told: int, reason: str
+) -> None:
+    status = await refusal_of(Server(lambda context: context.abort(code, "secret")), StopRequest())
+
+    info = ErrorInfo()
+    assert status.code == told
+    assert status.details[0].Unpack(info)
+    assert info.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (StopRequest(worker=""), "worker"),
+        (StopRequest(worker="x" * 129), "worker"),
+        (StopRequest(type=""), "type"),
+        (StopRequest(type="x" * 64), "type"),
+    ],
+)
+async def test_a_part_that_breaks_the_contract_is_refused_here(request_: StopRequest, field: str) -> None:
+    server = Server()
+    status = await refusal_of(server, request_)
+
+    told = BadRequest()
+    assert (status.code, server.asked) == (3, [])
+    assert status.details[0].Unpack(told)
+    assert [violation.field for violation in told.field_violations] == [field]
+
+
+@pytest.mark.parametrize("named", [{"worker": "x" * 128}, {"type": "x" * 63}])
+async def test_a_name_as_long_as_the_contract_allows_is_passed_on(named: dict[str, str]) -> None:
+    server = Server()
+    async with control_of(server) as control:
+        await control.Stop(StopRequest(**named))
+
+    assert server.asked == [SetFleetRequest(part=FleetPart(**named))]

@@ -1,0 +1,89 @@
+"""What a handler is given: plain data that travels and compares, and a way to ask whether it is still wanted."""
+
+import asyncio
+import copy
+import pickle
+import threading
+from dataclasses import FrozenInstanceError, asdict
+from typing import Any
+
+import pytest
+
+from tests.unit.worker_service.execution.test_executor import SPECS, until
+from worker_service import Job
+from worker_service.execution.executor import Executor
+from worker_service.execution.outcome import Failed
+from worker_service.handler_api.handler import HandlerSpec
+from worker_service.handler_api.job import note_cancelled
+
+JOB = Job("0190-id", "x", 2, {"a": [1]})
+
+
+def test_a_job_travels_and_compares_whether_it_is_cancelled_or_not() -> None:
+    job = Job("0190-id", "x", 2, {"a": [1]})
+    note_cancelled(job)
+
+    assert job == JOB
+    for twin in (pickle.loads(pickle.dumps(job)), copy.deepcopy(job)):  # noqa: S301 - our own
+        assert twin == JOB
+        assert not twin.cancelled()
+    assert asdict(job) == {"id": "0190-id", "type": "x", "attempt": 2, "payload": {"a": [1]}}
+    assert repr(job) == "Job(id='0190-id', type='x', attempt=2, payload={'a': [1]})"
+    with pytest.raises(FrozenInstanceError):
+        job.id = "other"  # type: ignore[misc]
+
+
+class Asking:
+    """A handler whose thread asks until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.begun, self.heard = threading.Event(), threading.Event()
+
+    def ask(self, job: Job) -> dict[str, Any]:
+        self.begun.set()
+        while not job.cancelled():
+            self.heard.wait(0.01)
+        self.heard.set()
+        return {}
+
+    async def ask_in_thread(self, job: Job) -> dict[str, Any]:
+        return await asyncio.to_thread(self.ask, job)
+
+
+@pytest.mark.parametrize("way", ["thread", "loop"])
+@pytest.mark.parametrize("how", ["cancel", "timeout", "close"])
+async def test_a_thread_hears_that_its_job_is_cancelled(way: str, how: str) -> None:
+    executor, asking = Executor(threads=1, processes=1), Asking()
+    spec = (
+        HandlerSpec("x", asking.ask, "thread")
+        if way == "thread"
+        else HandlerSpec("x", asking.ask_in_thread, "loop")
+    )
+    running = asyncio.create_task(executor.run(spec, JOB, seconds=0.1 if how == "timeout" else None))
+    await until(asking.begun.is_set)
+    match how:
+        case "cancel":
+            running.cancel()
+        case "close":
+            await executor.close()
+    await asyncio.wait([running])
+    await until(asking.heard.is_set)
+    await executor.close()
+
+
+async def test_a_thread_that_cannot_be_started_fails_its_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = Executor(threads=1, processes=1)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        outcomes = [await executor.run(SPECS[way], JOB) for way in ("act-thread", "act-process")]
+
+    for outcome in outcomes:
+        assert isinstance(outcome, Failed)
+        assert not outcome.permanent
+        assert "no thread could be started" in outcome.message
+    assert not isinstance(await executor.run(SPECS["act-thread"], JOB), Failed)
+    await executor.close()

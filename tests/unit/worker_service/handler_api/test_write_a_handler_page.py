@@ -1,0 +1,99 @@
+"""The code of docs/howto/write-a-handler.md does what the page says."""
+
+import asyncio
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from contract_runtime.structs import dict_to_struct, struct_to_dict
+from worker_service import Job
+from worker_service.execution.executor import Executor
+from worker_service.execution.outcome import Failed, Outcome, Succeeded
+from worker_service.handler_api.handler import handlers_in
+from worker_service.handler_api.progress import ProgressUpdate
+from worker_service.handlers.registry import load_handlers
+
+PAGE = (Path(__file__).parents[4] / "docs" / "howto" / "write-a-handler.md").read_text()
+
+
+def only(pattern: str) -> str:
+    [found] = re.findall(pattern, PAGE, re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
+async def test_the_page_s_handler_gives_the_page_s_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = only(r"Save this as [^`]*`\w+\.py`.*?```python\n(.*?)```")
+    assert len([line for line in code.splitlines() if line]) < 20
+    module = only(r"Save this as `(\w+)\.py`")
+    assert only(r"WORKER_HANDLERS=(\w+)") == module
+    (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    request = json.loads(only(r"-d '(\{.*?\})'"))
+    executor = Executor(threads=1, processes=1)
+
+    spec = load_handlers([module], tmp_path)[request["type"]]
+    outcome = await executor.run(spec, Job("0190-id", request["type"], 1, request["payload"]))
+
+    assert isinstance(outcome, Succeeded)
+    assert struct_to_dict(outcome.result) == json.loads(only(r"its result is `(.*?)`"))
+    wrong = await executor.run(spec, Job("0190-id", request["type"], 1, {}))
+    assert wrong == Failed("INVALID_INPUT", "text: must be a string", permanent=True)
+    del sys.modules[module]
+    await executor.close()
+
+
+async def test_the_page_s_second_handler_says_what_the_page_says(tmp_path: Path) -> None:
+    code = only(r"## Say more than success or failure\n\n```python\n(.*?)```")
+    module = ModuleType("line_handlers")
+    sys.modules[module.__name__] = module
+    exec(code, vars(module))  # noqa: S102 - the page's own code
+    [spec] = handlers_in(module)
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("1\n2\n")
+    executor, heard = Executor(threads=1, processes=1), list[ProgressUpdate]()
+
+    async def run() -> Outcome:
+        job = Job("0190-id", spec.type, 1, {"paths": [str(one), str(two)]})
+        return await executor.run(spec, job, say=heard.append)
+
+    assert await run() == Failed("PERMANENT_ERROR", f"there is no {two}", permanent=True)
+    (tmp_path / "two.lock").touch()
+    assert await run() == Failed("RETRY_AFTER", f"{two} is being written", retry_after=30)
+    (tmp_path / "two.lock").unlink()
+    two.write_text("3\n")
+    assert await run() == Succeeded(dict_to_struct({"lines": 3}))
+    assert heard[-2:] == [ProgressUpdate(0, f"reading {one}"), ProgressUpdate(50, f"reading {two}")]
+    del sys.modules[module.__name__]
+    await executor.close()
+
+
+async def test_the_page_s_third_handler_stops_when_its_job_is_cancelled() -> None:
+    code = only(r"unless it asks `job.cancelled.*?```python\n(.*?)```")
+    module = ModuleType("sum_handlers")
+    sys.modules[module.__name__] = module
+    exec(code, vars(module))  # noqa: S102 - the page's own code
+    [spec] = handlers_in(module)
+    executor, going_on = Executor(threads=1, processes=1), list[asyncio.Future[Any]]()
+
+    short = await executor.run(spec, Job("0190-id", spec.type, 1, {"count": 4}))
+    endless = Job("0190-id", spec.type, 1, {"count": 10**15})
+    long = await executor.run(spec, endless, seconds=0.05, abandon=going_on.append)
+
+    assert short == Succeeded(dict_to_struct({"total": 6}))
+    assert isinstance(long, Failed)
+    assert long.reason == "TIMEOUT"
+    async with asyncio.timeout(20):
+        await asyncio.wait(going_on)
+    async with asyncio.timeout(20):
+        assert isinstance(await executor.run(spec, Job("0190-id", spec.type, 1, {"count": 4})), Succeeded)
+    del sys.modules[module.__name__]
+    await executor.close()
