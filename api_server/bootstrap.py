@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -16,12 +17,13 @@ from api_server.domain.errors import StoreUnavailable
 from api_server.domain.status_update import Leases
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
-from api_server.rpc.job_servicer import REQUEST_TYPES, SERVICE_NAME, JobServicer
+from api_server.rpc import fleet_servicer, job_servicer
 from api_server.services.fleet import FleetService, Pace
 from api_server.services.fleet_fence import FleetFence
 from api_server.services.jobs import JobService
 from api_server.settings import ApiServerSettings
-from jobs.v1 import job_service_pb2_grpc
+from jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
+from jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from service_runtime.server import GrpcServer
 
 log = structlog.get_logger()
@@ -126,14 +128,18 @@ def make_server(
         settings.job_types,
         store_health.unbroken_seconds,
     )
-    servicer = JobServicer(jobs, fleet)
     server = GrpcServer(
         settings.api_server_host, settings.api_server_port, deadline=settings.request_deadline
     )
     server.add(
-        SERVICE_NAME,
-        lambda target: job_service_pb2_grpc.add_JobServiceServicer_to_server(servicer, target),
-        REQUEST_TYPES,
+        job_servicer.SERVICE_NAME,
+        partial(add_JobServiceServicer_to_server, job_servicer.JobServicer(jobs)),
+        job_servicer.REQUEST_TYPES,
+    )
+    server.add(
+        fleet_servicer.SERVICE_NAME,
+        partial(add_FleetServiceServicer_to_server, fleet_servicer.FleetServicer(fleet)),
+        fleet_servicer.REQUEST_TYPES,
     )
     return server
 

@@ -21,7 +21,8 @@ from bench.stats import Spread, percentile, spread
 from bench.store import save_json
 from bench.systems import JobSystem
 from bench.work import Numbers, digest, text
-from jobs.v1 import job_service_pb2
+from jobs.v1 import fleet_service_pb2, job_service_pb2
+from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 
 DRAIN_SECONDS = 1800.0
@@ -153,7 +154,9 @@ class Scaling:
 
     def _set_consuming(self, *, consuming: bool) -> None:
         with grpc.insecure_channel(self._system.grpc_address) as channel:
-            JobServiceStub(channel).SetFleet(job_service_pb2.SetFleetRequest(consuming=consuming), timeout=10)
+            FleetServiceStub(channel).SetFleet(
+                fleet_service_pb2.SetFleetRequest(consuming=consuming), timeout=10
+            )
 
     def _start(self, waiting: int) -> Submitted:
         begin = time.perf_counter()

@@ -1,13 +1,14 @@
-"""JobService of the contract: decode, serve, encode. Failures are raised; service_runtime/checked_calls.py turns them into statuses."""
+"""JobService of the contract: decode the request, call the service, encode the answer.
+
+Methods raise ServiceError; service_runtime/checked_calls.py turns it into a gRPC status.
+"""
 
 import asyncio
 from typing import Any
 
-from api_server.domain.errors import FleetTooLarge
 from api_server.rpc import answers, page_token, requests
 from api_server.rpc.admission import Admission
 from api_server.rpc.off_loop import decoded, encoded
-from api_server.services.fleet import FleetService
 from api_server.services.jobs import JobService
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
@@ -25,19 +26,14 @@ REQUEST_TYPES = (
     job_service_pb2.BatchUpdateStatusRequest,
     job_service_pb2.CancelRequest,
     job_service_pb2.RetryRequest,
-    job_service_pb2.RegisterWorkerRequest,
-    job_service_pb2.HeartbeatRequest,
-    job_service_pb2.SetFleetRequest,
-    job_service_pb2.GetFleetRequest,
 )
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """Each method is documented in proto/jobs/v1/job_service.proto."""
 
-    def __init__(self, jobs: JobService, fleet: FleetService) -> None:
+    def __init__(self, jobs: JobService) -> None:
         self._jobs = jobs
-        self._fleet = fleet
         # Apart, so that new jobs never keep workers from reporting.
         self._creates, self._updates = Admission(), Admission()
         # One is prepared while another is written; more would only hold up everybody's small calls.
@@ -102,44 +98,3 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def Retry(self, request: job_service_pb2.RetryRequest, context: Any) -> job_pb2.Job:
         expire_time = requests.new_expire_time(request)
         return await encoded(await self._jobs.retry(requests.job_id(request.id), expire_time))
-
-    async def RegisterWorker(
-        self, request: job_service_pb2.RegisterWorkerRequest, context: Any
-    ) -> job_service_pb2.RegisterWorkerResponse:
-        fleet = await self._fleet.register(requests.worker_identity(request.worker))
-        response = job_service_pb2.RegisterWorkerResponse(fleet=answers.fleet_message(fleet))
-        response.lease.FromTimedelta(self._fleet.pace.lease)
-        response.heartbeat_interval.FromTimedelta(self._fleet.pace.heartbeat_interval)
-        return response
-
-    async def Heartbeat(
-        self, request: job_service_pb2.HeartbeatRequest, context: Any
-    ) -> job_service_pb2.HeartbeatResponse:
-        job_ids = [requests.job_id(text) for text in request.job_ids]
-        report = requests.worker_report(request.report)
-        progress = requests.progress_notes(request)
-        answer = await self._fleet.heartbeat(request.worker_id, job_ids, report, progress)
-        return job_service_pb2.HeartbeatResponse(
-            fleet=answers.fleet_message(answer.fleet), stop_job_ids=[str(job_id) for job_id in answer.stop]
-        )
-
-    async def SetFleet(
-        self, request: job_service_pb2.SetFleetRequest, context: Any
-    ) -> job_service_pb2.SetFleetResponse:
-        part = requests.fleet_part(request)
-        fleet, pending = await self._fleet.set_consuming(request.consuming, part)
-        return job_service_pb2.SetFleetResponse(
-            fleet=answers.fleet_message(fleet), pending_worker_ids=pending
-        )
-
-    async def GetFleet(
-        self, request: job_service_pb2.GetFleetRequest, context: Any
-    ) -> job_service_pb2.GetFleetResponse:
-        fleet, workers = await self._fleet.fleet()
-        response = job_service_pb2.GetFleetResponse(
-            fleet=answers.fleet_message(fleet),
-            workers=[answers.worker_message(worker) for worker in workers],
-        )
-        if response.ByteSize() > answers.MAX_ANSWER_BYTES:
-            raise FleetTooLarge(len(workers))
-        return response

@@ -21,7 +21,7 @@ from api_server.domain.status_update import UNEXPLAINED, Claim, StatusUpdate, To
 from api_server.services.jobs import IdempotencyKey
 from contract_runtime.errors import InvalidArgument, Violation, invalid
 from contract_runtime.structs import StructError, struct_to_dict
-from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
+from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -153,7 +153,7 @@ def worker_report(report: worker_pb2.WorkerReport) -> WorkerReport:
     )
 
 
-def progress_notes(request: job_service_pb2.HeartbeatRequest) -> list[ProgressNote]:
+def progress_notes(request: fleet_service_pb2.HeartbeatRequest) -> list[ProgressNote]:
     """One for each job: the last that stands there."""
     notes = {
         item.job_id.lower(): ProgressNote(
@@ -164,7 +164,7 @@ def progress_notes(request: job_service_pb2.HeartbeatRequest) -> list[ProgressNo
     return list(notes.values())
 
 
-def fleet_part(request: job_service_pb2.SetFleetRequest) -> Part | None:
+def fleet_part(request: fleet_service_pb2.SetFleetRequest) -> Part | None:
     """Which part of the fleet is meant; None: all."""
     if not request.HasField("part"):
         return None

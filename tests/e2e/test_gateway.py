@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -13,6 +14,7 @@ import uuid_utils
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from jobs.v1 import (
+    fleet_service_pb2,
     job_pb2,
     job_service_pb2,
     job_service_pb2_grpc,
@@ -25,6 +27,8 @@ from tests.e2e.rest import COMPUTE, PATIENCE, error_of
 
 MIB = 1024 * 1024
 JSON = {"content-type": "application/json"}
+FLEET_SERVICE = fleet_service_pb2.DESCRIPTOR.services_by_name["FleetService"]
+FLEET_CALLS = [f"/{FLEET_SERVICE.full_name}/{method.name}" for method in FLEET_SERVICE.methods]
 
 
 @pytest.fixture
@@ -49,6 +53,11 @@ def grpcurl(*arguments: str) -> str:
     return subprocess.run(
         [program, "-plaintext", *arguments], capture_output=True, text=True, check=True
     ).stdout
+
+
+def services(address: str) -> set[str]:
+    """The names that reflection lists."""
+    return set(grpcurl(address, "list").split())
 
 
 # Errors of the servers.
@@ -115,8 +124,10 @@ def test_an_unknown_path_is_404(jobs: httpx.Client, path: str) -> None:
     error_of(jobs.get(path), 404, 5)
 
 
-def test_calls_for_workers_are_not_offered_as_rest(jobs: httpx.Client) -> None:
-    error_of(jobs.post("/jobs.v1.JobService/SetFleet", json={"consuming": False}), 404, 5)
+@pytest.mark.parametrize("call", FLEET_CALLS)
+def test_fleet_service_is_not_offered_as_rest(jobs: httpx.Client, workers: httpx.Client, call: str) -> None:
+    for client in (jobs, workers):
+        error_of(client.post(call, json={}), 404, 5)
 
 
 @pytest.mark.parametrize(
@@ -314,8 +325,9 @@ def test_workers_are_listed_by_native_grpc(workers_channel: grpc.Channel) -> Non
 
 
 def test_reflection_names_the_services_of_each_port(stack: Stack) -> None:
-    assert "jobs.v1.JobService" in grpcurl(stack.endpoints.jobs_address, "list").split()
-    assert "jobs.v1.WorkerService" in grpcurl(stack.endpoints.workers_address, "list").split()
+    assert {"jobs.v1.JobService", "jobs.v1.FleetService"} <= services(stack.address("api_server"))
+    assert "jobs.v1.JobService" in services(stack.endpoints.jobs_address)
+    assert "jobs.v1.WorkerService" in services(stack.endpoints.workers_address)
 
 
 def test_health_can_be_asked_and_watched(jobs_channel: grpc.Channel, workers_channel: grpc.Channel) -> None:
@@ -327,6 +339,17 @@ def test_health_can_be_asked_and_watched(jobs_channel: grpc.Channel, workers_cha
         watch.cancel()
 
         assert asked.status == watched.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_fleet_service_is_unimplemented_at_both_ports(
+    jobs_channel: grpc.Channel, workers_channel: grpc.Channel
+) -> None:
+    for channel in (jobs_channel, workers_channel):
+        for call in FLEET_CALLS:
+            send: Any = channel.unary_unary(call)
+            with pytest.raises(grpc.RpcError) as failure:
+                send(b"", timeout=PATIENCE)
+            assert failure.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_a_service_of_the_other_port_is_unimplemented(jobs_channel: grpc.Channel) -> None:

@@ -10,6 +10,7 @@ import time
 import grpc
 import httpx
 import pytest
+from uuid_utils import uuid7
 
 from jobs.v1 import job_service_pb2, job_service_pb2_grpc, worker_service_pb2, worker_service_pb2_grpc
 from local_stack.stack import Stack
@@ -127,8 +128,10 @@ def test_trailers_that_grpc_cannot_read_harm_nobody(stack: Stack) -> None:
 
     settings, headers, data = 4, 1, 0
     end_stream, end_headers = 1, 4
-    # A small answer, for this client grants no more than HTTP/2's first 64 KiB.
-    path = "/jobs.v1.JobService/GetFleet"
+    # The answer must be small: this client grants no more than HTTP/2's first 64 KiB.
+    path = "/jobs.v1.JobService/BatchGet"
+    absent = job_service_pb2.BatchGetRequest(ids=[str(uuid7())]).SerializeToString()
+    message = b"\0" + len(absent).to_bytes(4) + absent
     start = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "gateway"}
     host, port = stack.endpoints.jobs_address.split(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
@@ -136,7 +139,7 @@ def test_trailers_that_grpc_cannot_read_harm_nobody(stack: Stack) -> None:
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
             + frame(settings, 0, b"")
             + frame(headers, end_headers, header_block(start | NATIVE))
-            + frame(data, 0, EMPTY_MESSAGE)
+            + frame(data, 0, message)
             + frame(headers, end_headers | end_stream, header_block({"grpc-timeout": "zzz"}))
         )
         stream = connection.makefile("rb")

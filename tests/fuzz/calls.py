@@ -9,11 +9,11 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.text_format import MessageToString
 
-from jobs.v1 import job_service_pb2, worker_service_pb2
+from jobs.v1 import fleet_service_pb2, job_service_pb2, worker_service_pb2
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service
-    for file in (job_service_pb2.DESCRIPTOR, worker_service_pb2.DESCRIPTOR)
+    for file in (job_service_pb2.DESCRIPTOR, fleet_service_pb2.DESCRIPTOR, worker_service_pb2.DESCRIPTOR)
     for service in file.services_by_name.values()
 )
 METHODS: tuple[MethodDescriptor, ...] = tuple(method for service in SERVICES for method in service.methods)
@@ -27,6 +27,11 @@ class Way(Enum):
 
     GATEWAY = "gateway"
     SERVER = "server"  # the API server or the worker itself
+
+
+def ways(method: MethodDescriptor) -> tuple[Way, ...]:
+    """The ways that reach a method. The gateway does not serve FleetService."""
+    return (Way.SERVER,) if method.containing_service.name == "FleetService" else tuple(Way)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import grpc
 from uuid_utils.compat import uuid7
 
 from contract_runtime.structs import dict_to_struct
+from jobs.v1.fleet_service_pb2 import RegisterWorkerRequest
+from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import (
     BatchUpdateStatusRequest,
@@ -16,7 +18,6 @@ from jobs.v1.job_service_pb2 import (
     CreateRequest,
     FailureHint,
     ListRequest,
-    RegisterWorkerRequest,
     Token,
     UpdateStatusRequest,
 )
@@ -35,10 +36,11 @@ class Casting:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: Any = JobServiceStub(channel)
+        self._fleet: Any = FleetServiceStub(channel)
 
     async def register(self) -> None:
         """Make the tests' worker known."""
-        await self._stub.RegisterWorker(RegisterWorkerRequest(worker=IDENTITY))
+        await self._fleet.RegisterWorker(RegisterWorkerRequest(worker=IDENTITY))
 
     async def cast(self, inputs: Iterable[bytes]) -> dict[str, str]:
         """What to put in place of the stand-ins in `inputs`: jobs and ids that nobody has used so far."""

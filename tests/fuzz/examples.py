@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
+from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
 from tests.conftest import UNWORKED
 from tests.fuzz.roles import (
     ABSENT_JOB,
@@ -92,7 +92,7 @@ REPORT = worker_pb2.WorkerReport(
     assignments=[worker_pb2.AssignedPartitions(topic="jobs.compute", partitions=[0, 1])],
     in_flight=1,
 )
-PROGRESS = job_service_pb2.JobProgress(
+PROGRESS = fleet_service_pb2.JobProgress(
     job_id=ID[JobRole.HELD], attempt=1, progress=job_pb2.Progress(percent=50, message="half")
 )
 IDENTITY = worker_pb2.WorkerIdentity(
@@ -117,8 +117,8 @@ for example in (
     *(job_service_pb2.CancelRequest(id=job_id, reason="no need") for job_id in ID.values()),
     *(job_service_pb2.RetryRequest(id=job_id) for job_id in ID.values()),
     job_service_pb2.RetryRequest(id=ID[JobRole.FAILED], expire_time=IN_AN_HOUR),
-    job_service_pb2.RegisterWorkerRequest(worker=IDENTITY),
-    job_service_pb2.HeartbeatRequest(
+    fleet_service_pb2.RegisterWorkerRequest(worker=IDENTITY),
+    fleet_service_pb2.HeartbeatRequest(
         worker_id=WORKER_ID,
         job_ids=[ID[JobRole.HELD], ID[JobRole.CANCELLED]],
         report=REPORT,

@@ -104,10 +104,11 @@ def _status_of(error: grpc.aio.AioRpcError) -> Status | None:
 @asynccontextmanager
 async def sender(stack: Stack) -> AsyncIterator[Sender]:
     """To both ports of the gateway, and to the servers themselves."""
-    jobs, workers = (service.name for service in SERVICES)
+    jobs, fleet, workers = (service.name for service in SERVICES)
     addresses = {
         (jobs, Way.GATEWAY): stack.endpoints.jobs_address,
         (jobs, Way.SERVER): stack.address("api_server"),
+        (fleet, Way.SERVER): stack.address("api_server"),
         (workers, Way.GATEWAY): stack.endpoints.workers_address,
         (workers, Way.SERVER): stack.address("worker"),
     }

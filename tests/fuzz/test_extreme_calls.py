@@ -10,13 +10,13 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
 
-from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
+from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
 from jobs.v1.job_service_pb2 import ListRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.stack import Stack
 from service_runtime.server import MAX_RECEIVE_BYTES
 from tests.conftest import UNWORKED
-from tests.fuzz.calls import METHODS, NativeCall, RestCall
+from tests.fuzz.calls import METHODS, NativeCall, RestCall, ways
 from tests.fuzz.examples import IDENTITY, REPORT
 from tests.fuzz.roles import ABSENT_JOB, WORKER_ID, JobRole
 from tests.fuzz.routes import ROUTES, Route
@@ -88,17 +88,17 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
     ),
     "10,000 jobs in hand": (
         "Heartbeat",
-        lambda: job_service_pb2.HeartbeatRequest(
+        lambda: fleet_service_pb2.HeartbeatRequest(
             worker_id=WORKER_ID, job_ids=[JobRole.HELD.stand_in] * 10_000, report=REPORT
         ),
     ),
     "200,000 jobs in hand": (
         "Heartbeat",
-        lambda: job_service_pb2.HeartbeatRequest(worker_id=WORKER_ID, job_ids=[ABSENT_JOB] * 200_000),
+        lambda: fleet_service_pb2.HeartbeatRequest(worker_id=WORKER_ID, job_ids=[ABSENT_JOB] * 200_000),
     ),
     "the largest report": (
         "Heartbeat",
-        lambda: job_service_pb2.HeartbeatRequest(
+        lambda: fleet_service_pb2.HeartbeatRequest(
             worker_id=WORKER_ID,
             report=worker_pb2.WorkerReport(
                 assignments=[
@@ -110,11 +110,11 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
     ),
     "1000 words of progress": (
         "Heartbeat",
-        lambda: job_service_pb2.HeartbeatRequest(
+        lambda: fleet_service_pb2.HeartbeatRequest(
             worker_id=WORKER_ID,
             report=REPORT,
             progress=[
-                job_service_pb2.JobProgress(
+                fleet_service_pb2.JobProgress(
                     job_id=JobRole.HELD.stand_in,
                     attempt=1,
                     progress=job_pb2.Progress(percent=number % 100, message="\u20ac" * 512),
@@ -125,7 +125,7 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
     ),
     "a million partitions": (
         "Heartbeat",
-        lambda: job_service_pb2.HeartbeatRequest(
+        lambda: fleet_service_pb2.HeartbeatRequest(
             worker_id=WORKER_ID,
             report=worker_pb2.WorkerReport(
                 assignments=[worker_pb2.AssignedPartitions(partitions=range(10_000))] * 100
@@ -134,7 +134,7 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
     ),
     "the longest names": (
         "RegisterWorker",
-        lambda: job_service_pb2.RegisterWorkerRequest(
+        lambda: fleet_service_pb2.RegisterWorkerRequest(
             worker=worker_pb2.WorkerIdentity(
                 worker_id="\U0001f600" * 200,
                 name="\U0001f600" * 128,
@@ -145,7 +145,7 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
     ),
     "300,000 types": (
         "RegisterWorker",
-        lambda: job_service_pb2.RegisterWorkerRequest(
+        lambda: fleet_service_pb2.RegisterWorkerRequest(
             worker=worker_pb2.WorkerIdentity(worker_id=IDENTITY.worker_id, name="x", types=["t"] * 300_000)
         ),
     ),
@@ -196,6 +196,10 @@ NO_MESSAGES = (
 JSON = (b"content-type", b"application/json")
 
 
+def native(method: MethodDescriptor, raw: bytes) -> NativeCall:
+    return NativeCall(method, raw, ways(method)[0])
+
+
 def rest(route: Route, *, target: str = "", content: bytes = b"", key: bytes | None = None) -> RestCall:
     headers = (JSON,) if key is None else (JSON, (b"idempotency-key", key))
     target = target or route.template.replace("{id}", ABSENT_JOB)
@@ -225,18 +229,18 @@ async def others_are_served(stack: Stack) -> AsyncIterator[None]:
 @pytest.mark.parametrize("name", MESSAGES)
 async def test_a_large_message(world: World, name: str) -> None:
     method, make = MESSAGES[name]
-    await world.play([NativeCall(METHOD[method], make().SerializeToString())])
+    await world.play([native(METHOD[method], make().SerializeToString())])
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 async def test_bytes_that_are_no_message(world: World, method: MethodDescriptor) -> None:
-    await world.play([NativeCall(method, raw) for raw in NO_MESSAGES])
+    await world.play([native(method, raw) for raw in NO_MESSAGES])
 
 
 @pytest.mark.parametrize("count", [60, 70])
 async def test_workers_that_fit_into_one_answer_and_such_as_do_not(world: World, count: int) -> None:
     await world.crowd(worker_pb2.WorkerIdentity(types=["\U0001f600" * 63] * 256), count)  # 65 KB each
-    await world.play([NativeCall(METHOD["GetFleet"], b""), NativeCall(METHOD["GetState"], b""), rest(STATE)])
+    await world.play([native(METHOD["GetFleet"], b""), native(METHOD["GetState"], b""), rest(STATE)])
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -13,15 +13,10 @@ from google.protobuf.json_format import ParseError
 from google.protobuf.message import DecodeError
 
 from contract_runtime.structs import dict_to_struct
+from jobs.v1.fleet_service_pb2 import GetFleetRequest, RegisterWorkerRequest, SetFleetRequest
+from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
-    CreateRequest,
-    GetFleetRequest,
-    GetRequest,
-    ListRequest,
-    RegisterWorkerRequest,
-    SetFleetRequest,
-)
+from jobs.v1.job_service_pb2 import CreateRequest, GetRequest, ListRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from jobs.v1.worker_pb2 import WorkerIdentity
 from tests.conftest import UNWORKED
@@ -63,6 +58,7 @@ class World:
         self._logs = logs
         self._casting = Casting(channel)
         self._stub: Any = JobServiceStub(channel)
+        self._fleet: Any = FleetServiceStub(channel)
         self._workers = workers
         self._job_ids = set(job_ids)
         self._is_registered = False
@@ -145,16 +141,16 @@ class World:
         for number in range(count):
             each = WorkerIdentity(worker_id=f"{number}/1", name=f"{number}")
             each.MergeFrom(identity)
-            await self._stub.RegisterWorker(RegisterWorkerRequest(worker=each))
+            await self._fleet.RegisterWorker(RegisterWorkerRequest(worker=each))
 
     async def _restore(self) -> None:
         """Let the fleet work again; forget workers that do not exist, so that nobody waits for them or lists them."""
         if len(await self._storage.worker_names()) > MANY_WORKERS:
             await self._forget_workers()
-        fleet = (await self._stub.GetFleet(GetFleetRequest())).fleet
+        fleet = (await self._fleet.GetFleet(GetFleetRequest())).fleet
         if not fleet.consuming or fleet.stopped_workers or fleet.stopped_types:
             await self._forget_workers()
-            await self._stub.SetFleet(SetFleetRequest(consuming=True))
+            await self._fleet.SetFleet(SetFleetRequest(consuming=True))
 
     async def _forget_workers(self) -> None:
         await self._storage.forget_workers_but(self._workers)

@@ -10,8 +10,8 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from jobs.v1.job_service_pb2 import HeartbeatRequest, RegisterWorkerRequest
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from jobs.v1.fleet_service_pb2 import HeartbeatRequest, RegisterWorkerRequest
+from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs.v1.worker_pb2 import WorkerIdentity, WorkerReport
 from local_stack.stack import Stack
 from tests.conftest import API_SERVER
@@ -21,17 +21,17 @@ PATIENCE = 3 * float(API_SERVER["HEARTBEAT_INTERVAL"])
 
 
 @pytest.fixture
-def jobs(stack: Stack) -> Iterator[JobServiceStub]:
+def fleet(stack: Stack) -> Iterator[FleetServiceStub]:
     options = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 100)]
     with grpc.insecure_channel(stack.address("api_server"), options) as channel:
-        yield JobServiceStub(channel)
+        yield FleetServiceStub(channel)
 
 
 @dataclass
 class Process:
     """A worker's process, as far as the API server knows of it."""
 
-    jobs: JobServiceStub
+    fleet: FleetServiceStub
     name: str
 
     def __post_init__(self) -> None:
@@ -41,7 +41,7 @@ class Process:
         """Why not, if it was refused."""
         identity = WorkerIdentity(worker_id=self.worker_id, name=self.name, host="here", pid=7)
         try:
-            self.jobs.RegisterWorker(RegisterWorkerRequest(worker=identity), timeout=5)
+            self.fleet.RegisterWorker(RegisterWorkerRequest(worker=identity), timeout=5)
         except grpc.RpcError as error:
             return error
         return None
@@ -55,7 +55,7 @@ class Process:
 
     def beat(self) -> None:
         report = WorkerReport(state=WorkerReport.consuming)
-        self.jobs.Heartbeat(HeartbeatRequest(worker_id=self.worker_id, report=report), timeout=5)
+        self.fleet.Heartbeat(HeartbeatRequest(worker_id=self.worker_id, report=report), timeout=5)
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def name() -> str:
 
 
 def test_a_newcomer_hears_who_has_its_name_and_gets_it_once_that_one_is_silent(
-    jobs: JobServiceStub, name: str
+    fleet: FleetServiceStub, name: str
 ) -> None:
-    holder, newcomer = Process(jobs, name), Process(jobs, name)
+    holder, newcomer = Process(fleet, name), Process(fleet, name)
     assert holder.register() is None
     error = newcomer.register()
     assert error is not None
@@ -89,9 +89,9 @@ def test_a_newcomer_hears_who_has_its_name_and_gets_it_once_that_one_is_silent(
 
 @pytest.mark.parametrize("part", ["api_server", "mongodb"])
 def test_a_server_that_heard_nobody_evicts_nobody(
-    stack: Stack, jobs: JobServiceStub, name: str, part: str
+    stack: Stack, fleet: FleetServiceStub, name: str, part: str
 ) -> None:
-    holder, newcomer = Process(jobs, name), Process(jobs, name)
+    holder, newcomer = Process(fleet, name), Process(fleet, name)
     assert holder.register() is None
     stack.freeze(part)
     time.sleep(2 * PATIENCE)  # The fault is that long.

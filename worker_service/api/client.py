@@ -9,13 +9,9 @@ import grpc
 
 from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.second_tries import PATIENCE, Allowance, Call, Place, first_answer
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
-    BatchUpdateStatusRequest,
-    BatchUpdateStatusResponse,
+from jobs.v1.fleet_service_pb2 import (
     GetFleetRequest,
     GetFleetResponse,
-    GetRequest,
     HeartbeatRequest,
     HeartbeatResponse,
     RegisterWorkerRequest,
@@ -23,9 +19,13 @@ from jobs.v1.job_service_pb2 import (
     SetFleetRequest,
     SetFleetResponse,
 )
+from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import BatchUpdateStatusRequest, BatchUpdateStatusResponse, GetRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 
 if TYPE_CHECKING:
+    from jobs.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub
     from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 AVOID_SECONDS = 5.0
@@ -69,8 +69,19 @@ class Endpoints:
         self._avoid_until[index] = 0.0
 
 
+class Stubs:
+    """The services of one API server."""
+
+    jobs: "JobServiceAsyncStub"
+    fleet: "FleetServiceAsyncStub"
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.jobs = JobServiceStub(channel)
+        self.fleet = FleetServiceStub(channel)
+
+
 class ApiClient:
-    """Calls of JobService, all of them safe to send again. Each raises grpc.aio.AioRpcError.
+    """Calls of JobService and FleetService, all of them safe to send again. Each raises grpc.aio.AioRpcError.
 
     `wait` is the time for the whole call, in seconds. Where a server is unavailable, or gives no answer for a while, the others
     are asked within that time.
@@ -81,7 +92,7 @@ class ApiClient:
         self._channels = [
             grpc.aio.insecure_channel(f"dns:///{address}", options=CHANNEL_OPTIONS) for address in addresses
         ]
-        self._stubs = [JobServiceStub(channel) for channel in self._channels]
+        self._stubs = [Stubs(channel) for channel in self._channels]
         self._endpoints = Endpoints(len(self._stubs))
         self._allowance = Allowance()
 
@@ -94,30 +105,32 @@ class ApiClient:
 
     async def get(self, job_id: str, wait: float) -> Job:
         request = GetRequest(id=job_id)
-        return await self._call(lambda stub, left: stub.Get(request, timeout=left), wait)
+        return await self._call(lambda stubs, left: stubs.jobs.Get(request, timeout=left), wait)
 
     async def batch_update_status(
         self, request: BatchUpdateStatusRequest, wait: float
     ) -> BatchUpdateStatusResponse:
-        return await self._call(lambda stub, left: stub.BatchUpdateStatus(request, timeout=left), wait)
+        return await self._call(lambda stubs, left: stubs.jobs.BatchUpdateStatus(request, timeout=left), wait)
 
     async def register_worker(self, request: RegisterWorkerRequest, wait: float) -> RegisterWorkerResponse:
-        return await self._call(lambda stub, left: stub.RegisterWorker(request, timeout=left), wait)
+        return await self._call(lambda stubs, left: stubs.fleet.RegisterWorker(request, timeout=left), wait)
 
     async def heartbeat(self, request: HeartbeatRequest, wait: float) -> HeartbeatResponse:
-        return await self._call(lambda stub, left: stub.Heartbeat(request, timeout=left), wait)
+        return await self._call(lambda stubs, left: stubs.fleet.Heartbeat(request, timeout=left), wait)
 
     async def set_fleet(self, request: SetFleetRequest, wait: float) -> SetFleetResponse:
         return await self._call(
-            lambda stub, left: stub.SetFleet(request, timeout=left), wait, SET_FLEET_PATIENCE
+            lambda stubs, left: stubs.fleet.SetFleet(request, timeout=left), wait, SET_FLEET_PATIENCE
         )
 
     async def get_fleet(self, wait: float) -> GetFleetResponse:
-        return await self._call(lambda stub, left: stub.GetFleet(GetFleetRequest(), timeout=left), wait)
+        return await self._call(
+            lambda stubs, left: stubs.fleet.GetFleet(GetFleetRequest(), timeout=left), wait
+        )
 
     async def _call(
         self,
-        call: "Callable[[JobServiceAsyncStub, float], Call[T]]",
+        call: Callable[[Stubs, float], Call[T]],
         wait: float,
         patience: float = PATIENCE,
     ) -> T:

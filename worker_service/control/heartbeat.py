@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import grpc
 import structlog
 
-from jobs.v1.job_service_pb2 import HeartbeatRequest
+from jobs.v1.fleet_service_pb2 import HeartbeatRequest
 from jobs.v1.worker_pb2 import AssignedPartitions, WorkerIdentity, WorkerReport
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient

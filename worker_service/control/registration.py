@@ -8,7 +8,7 @@ import structlog
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from jobs.v1.job_service_pb2 import RegisterWorkerRequest, RegisterWorkerResponse
+from jobs.v1.fleet_service_pb2 import RegisterWorkerRequest, RegisterWorkerResponse
 from jobs.v1.worker_pb2 import WorkerIdentity
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient

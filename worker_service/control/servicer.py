@@ -9,7 +9,7 @@ from grpc_status import rpc_status
 
 from contract_runtime.errors import InvalidArgument, ServiceError
 from contract_runtime.statuses import status_to_error
-from jobs.v1.job_service_pb2 import SetFleetRequest, SetFleetResponse
+from jobs.v1.fleet_service_pb2 import SetFleetRequest, SetFleetResponse
 from jobs.v1.worker_pb2 import Fleet, FleetPart
 from jobs.v1.worker_service_pb2 import (
     GetStateRequest,

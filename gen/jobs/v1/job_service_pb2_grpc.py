@@ -89,26 +89,6 @@ class JobServiceStub:
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.RetryRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
-        self.RegisterWorker = channel.unary_unary(
-                '/jobs.v1.JobService/RegisterWorker',
-                request_serializer=jobs_dot_v1_dot_job__service__pb2.RegisterWorkerRequest.SerializeToString,
-                response_deserializer=jobs_dot_v1_dot_job__service__pb2.RegisterWorkerResponse.FromString,
-                _registered_method=True)
-        self.Heartbeat = channel.unary_unary(
-                '/jobs.v1.JobService/Heartbeat',
-                request_serializer=jobs_dot_v1_dot_job__service__pb2.HeartbeatRequest.SerializeToString,
-                response_deserializer=jobs_dot_v1_dot_job__service__pb2.HeartbeatResponse.FromString,
-                _registered_method=True)
-        self.SetFleet = channel.unary_unary(
-                '/jobs.v1.JobService/SetFleet',
-                request_serializer=jobs_dot_v1_dot_job__service__pb2.SetFleetRequest.SerializeToString,
-                response_deserializer=jobs_dot_v1_dot_job__service__pb2.SetFleetResponse.FromString,
-                _registered_method=True)
-        self.GetFleet = channel.unary_unary(
-                '/jobs.v1.JobService/GetFleet',
-                request_serializer=jobs_dot_v1_dot_job__service__pb2.GetFleetRequest.SerializeToString,
-                response_deserializer=jobs_dot_v1_dot_job__service__pb2.GetFleetResponse.FromString,
-                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -261,49 +241,6 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RegisterWorker(self, request, context):
-        """Makes a worker process known before it claims jobs. Registering again is harmless. A worker takes over the name of
-        one that has gone: what that one had in hand is queued again at once.
-
-        INVALID_ARGUMENT: a field breaks its rule.
-        ALREADY_EXISTS: another process has the name and was heard of lately (reason WORKER_NAME_TAKEN; metadata
-        `worker_id`, `host`, `pid`, `last_heartbeat_time`). Asking again succeeds once it has been silent for two heartbeats.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Heartbeat(self, request, context):
-        """Tells that a worker lives, moves the leases of the jobs it has in hand, stores what their handlers say of their
-        progress, and brings back the fleet's wish and the jobs that it must stop.
-
-        INVALID_ARGUMENT: a field breaks its rule.
-        NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED); register, then go on.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def SetFleet(self, request, context):
-        """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
-        at most. After a stop has been answered no claim that it forbids is taken, of workers that were silent neither.
-
-        INVALID_ARGUMENT: the type is none of the server's.
-        NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetFleet(self, request, context):
-        """Reads the fleet's wish and all known workers.
-
-        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -351,26 +288,6 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.Retry,
                     request_deserializer=jobs_dot_v1_dot_job__service__pb2.RetryRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__pb2.Job.SerializeToString,
-            ),
-            'RegisterWorker': grpc.unary_unary_rpc_method_handler(
-                    servicer.RegisterWorker,
-                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.RegisterWorkerRequest.FromString,
-                    response_serializer=jobs_dot_v1_dot_job__service__pb2.RegisterWorkerResponse.SerializeToString,
-            ),
-            'Heartbeat': grpc.unary_unary_rpc_method_handler(
-                    servicer.Heartbeat,
-                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.HeartbeatRequest.FromString,
-                    response_serializer=jobs_dot_v1_dot_job__service__pb2.HeartbeatResponse.SerializeToString,
-            ),
-            'SetFleet': grpc.unary_unary_rpc_method_handler(
-                    servicer.SetFleet,
-                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.SetFleetRequest.FromString,
-                    response_serializer=jobs_dot_v1_dot_job__service__pb2.SetFleetResponse.SerializeToString,
-            ),
-            'GetFleet': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetFleet,
-                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.GetFleetRequest.FromString,
-                    response_serializer=jobs_dot_v1_dot_job__service__pb2.GetFleetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -625,114 +542,6 @@ class JobService:
             '/jobs.v1.JobService/Retry',
             jobs_dot_v1_dot_job__service__pb2.RetryRequest.SerializeToString,
             jobs_dot_v1_dot_job__pb2.Job.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RegisterWorker(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/jobs.v1.JobService/RegisterWorker',
-            jobs_dot_v1_dot_job__service__pb2.RegisterWorkerRequest.SerializeToString,
-            jobs_dot_v1_dot_job__service__pb2.RegisterWorkerResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Heartbeat(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/jobs.v1.JobService/Heartbeat',
-            jobs_dot_v1_dot_job__service__pb2.HeartbeatRequest.SerializeToString,
-            jobs_dot_v1_dot_job__service__pb2.HeartbeatResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def SetFleet(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/jobs.v1.JobService/SetFleet',
-            jobs_dot_v1_dot_job__service__pb2.SetFleetRequest.SerializeToString,
-            jobs_dot_v1_dot_job__service__pb2.SetFleetResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetFleet(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/jobs.v1.JobService/GetFleet',
-            jobs_dot_v1_dot_job__service__pb2.GetFleetRequest.SerializeToString,
-            jobs_dot_v1_dot_job__service__pb2.GetFleetResponse.FromString,
             options,
             channel_credentials,
             insecure,

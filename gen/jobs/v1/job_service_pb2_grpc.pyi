@@ -145,33 +145,6 @@ class JobServiceStub:
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
-    RegisterWorker: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RegisterWorkerRequest, _job_service_pb2.RegisterWorkerResponse]
-    """Makes a worker process known before it claims jobs. Registering again is harmless. A worker takes over the name of
-    one that has gone: what that one had in hand is queued again at once.
-
-    INVALID_ARGUMENT: a field breaks its rule.
-    ALREADY_EXISTS: another process has the name and was heard of lately (reason WORKER_NAME_TAKEN; metadata
-    `worker_id`, `host`, `pid`, `last_heartbeat_time`). Asking again succeeds once it has been silent for two heartbeats.
-    """
-    Heartbeat: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.HeartbeatRequest, _job_service_pb2.HeartbeatResponse]
-    """Tells that a worker lives, moves the leases of the jobs it has in hand, stores what their handlers say of their
-    progress, and brings back the fleet's wish and the jobs that it must stop.
-
-    INVALID_ARGUMENT: a field breaks its rule.
-    NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED); register, then go on.
-    """
-    SetFleet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.SetFleetRequest, _job_service_pb2.SetFleetResponse]
-    """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
-    at most. After a stop has been answered no claim that it forbids is taken, of workers that were silent neither.
-
-    INVALID_ARGUMENT: the type is none of the server's.
-    NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
-    """
-    GetFleet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetFleetRequest, _job_service_pb2.GetFleetResponse]
-    """Reads the fleet's wish and all known workers.
-
-    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
-    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -288,33 +261,6 @@ class JobServiceAsyncStub(JobServiceStub):
     completed), or its expire_time is over and the request has no new one (EXPIRED).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
-    """
-    RegisterWorker: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RegisterWorkerRequest, _job_service_pb2.RegisterWorkerResponse]  # type: ignore[assignment]
-    """Makes a worker process known before it claims jobs. Registering again is harmless. A worker takes over the name of
-    one that has gone: what that one had in hand is queued again at once.
-
-    INVALID_ARGUMENT: a field breaks its rule.
-    ALREADY_EXISTS: another process has the name and was heard of lately (reason WORKER_NAME_TAKEN; metadata
-    `worker_id`, `host`, `pid`, `last_heartbeat_time`). Asking again succeeds once it has been silent for two heartbeats.
-    """
-    Heartbeat: _aio.UnaryUnaryMultiCallable[_job_service_pb2.HeartbeatRequest, _job_service_pb2.HeartbeatResponse]  # type: ignore[assignment]
-    """Tells that a worker lives, moves the leases of the jobs it has in hand, stores what their handlers say of their
-    progress, and brings back the fleet's wish and the jobs that it must stop.
-
-    INVALID_ARGUMENT: a field breaks its rule.
-    NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED); register, then go on.
-    """
-    SetFleet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.SetFleetRequest, _job_service_pb2.SetFleetResponse]  # type: ignore[assignment]
-    """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
-    at most. After a stop has been answered no claim that it forbids is taken, of workers that were silent neither.
-
-    INVALID_ARGUMENT: the type is none of the server's.
-    NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
-    """
-    GetFleet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetFleetRequest, _job_service_pb2.GetFleetResponse]  # type: ignore[assignment]
-    """Reads the fleet's wish and all known workers.
-
-    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -483,57 +429,6 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         completed), or its expire_time is over and the request has no new one (EXPIRED).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
-        """
-
-    @_abc_1.abstractmethod
-    def RegisterWorker(
-        self,
-        request: _job_service_pb2.RegisterWorkerRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_job_service_pb2.RegisterWorkerResponse, _abc.Awaitable[_job_service_pb2.RegisterWorkerResponse]]:
-        """Makes a worker process known before it claims jobs. Registering again is harmless. A worker takes over the name of
-        one that has gone: what that one had in hand is queued again at once.
-
-        INVALID_ARGUMENT: a field breaks its rule.
-        ALREADY_EXISTS: another process has the name and was heard of lately (reason WORKER_NAME_TAKEN; metadata
-        `worker_id`, `host`, `pid`, `last_heartbeat_time`). Asking again succeeds once it has been silent for two heartbeats.
-        """
-
-    @_abc_1.abstractmethod
-    def Heartbeat(
-        self,
-        request: _job_service_pb2.HeartbeatRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_job_service_pb2.HeartbeatResponse, _abc.Awaitable[_job_service_pb2.HeartbeatResponse]]:
-        """Tells that a worker lives, moves the leases of the jobs it has in hand, stores what their handlers say of their
-        progress, and brings back the fleet's wish and the jobs that it must stop.
-
-        INVALID_ARGUMENT: a field breaks its rule.
-        NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED); register, then go on.
-        """
-
-    @_abc_1.abstractmethod
-    def SetFleet(
-        self,
-        request: _job_service_pb2.SetFleetRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_job_service_pb2.SetFleetResponse, _abc.Awaitable[_job_service_pb2.SetFleetResponse]]:
-        """Stores whether the fleet, or a part of it, shall consume, and waits until every live worker has confirmed, 5 seconds
-        at most. After a stop has been answered no claim that it forbids is taken, of workers that were silent neither.
-
-        INVALID_ARGUMENT: the type is none of the server's.
-        NOT_FOUND: a stop names a worker that was not heard of in the last hour (reason WORKER_NOT_FOUND).
-        """
-
-    @_abc_1.abstractmethod
-    def GetFleet(
-        self,
-        request: _job_service_pb2.GetFleetRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_job_service_pb2.GetFleetResponse, _abc.Awaitable[_job_service_pb2.GetFleetResponse]]:
-        """Reads the fleet's wish and all known workers.
-
-        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,6 +1,5 @@
 """The calls of one job as their messages, on a real database."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,9 +8,8 @@ from google.protobuf.json_format import ParseDict
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import TransitionRefused
 from api_server.rpc.job_servicer import JobServicer
-from api_server.services.fleet import FleetService, Pace
 from jobs.v1 import job_pb2, job_service_pb2
-from tests.integration.mongo.services import LEASES, service
+from tests.integration.mongo.services import service
 
 
 class NoMetadata:
@@ -24,11 +22,7 @@ class NoMetadata:
 
 @pytest.fixture
 def servicer(stores: MongoStores) -> JobServicer:
-    pace = Pace(LEASES.worker, timedelta(seconds=1))
-    fleet = FleetService(
-        stores.workers, stores.fleet, stores.jobs, stores.clock, pace, ("compute",), lambda: None
-    )
-    return JobServicer(service(stores), fleet)
+    return JobServicer(service(stores))
 
 
 async def create(servicer: JobServicer, **fields: Any) -> job_pb2.Job:

@@ -5,13 +5,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from jobs.v1.job_service_pb2 import DESCRIPTOR
+from jobs.v1 import fleet_service_pb2, job_service_pb2
 from worker_service.api.client import ApiClient
 
-SERVICE = DESCRIPTOR.services_by_name["JobService"]
+SERVICES = (
+    job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
+    fleet_service_pb2.DESCRIPTOR.services_by_name["FleetService"],
+)
 Call = Callable[[Any, Any], Awaitable[Message]]
 
 
@@ -26,10 +30,15 @@ async def api_of(calls: Mapping[str, Call]) -> AsyncIterator[ApiClient]:
 async def serving(
     calls: Mapping[str, Call], credentials: grpc.ServerCredentials | None = None
 ) -> AsyncIterator[str]:
-    """The address of a server that has these calls of JobService, each a function of a request and a context."""
+    """The address of a server that has these calls of JobService and FleetService, each a function of a request and a context."""
     server = grpc.aio.server()
-    handlers = {name: _handler(name, call) for name, call in calls.items()}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+    for service in SERVICES:
+        handlers = {
+            name: _handler(service.methods_by_name[name], call)
+            for name, call in calls.items()
+            if name in service.methods_by_name
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
     address = "127.0.0.1:0"
     port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
@@ -39,8 +48,8 @@ async def serving(
         await server.stop(None)
 
 
-def _handler(name: str, call: Call) -> Any:
-    request_type = GetMessageClass(SERVICE.methods_by_name[name].input_type)
+def _handler(method: MethodDescriptor, call: Call) -> Any:
+    request_type = GetMessageClass(method.input_type)
     return grpc.unary_unary_rpc_method_handler(
         call,
         request_deserializer=request_type.FromString,

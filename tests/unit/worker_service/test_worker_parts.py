@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from buf.validate import validate_pb2
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_service_pb2 import HeartbeatRequest, UpdateAccepted, UpdateOutcome
+from jobs.v1.fleet_service_pb2 import HeartbeatRequest
+from jobs.v1.job_service_pb2 import UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import AssignedPartitions, Fleet
 from service_runtime.settings import WrongSettings, read_settings
 from service_runtime.validation import ContractValidator

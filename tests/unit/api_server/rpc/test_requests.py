@@ -22,7 +22,7 @@ from api_server.rpc import page_token, requests
 from api_server.services.jobs import check_each_once
 from contract_runtime.errors import InvalidArgument
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
+from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
 from service_runtime.validation import ContractValidator
 
 ID = UUID("0198f0a0-0000-7000-8000-000000000001")
@@ -124,7 +124,7 @@ def test_a_job_without_a_payload_is_refused_and_an_empty_one_is_not() -> None:
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
-        (job_service_pb2.HeartbeatRequest(job_ids=[""] * 200_000), "job_ids"),
+        (fleet_service_pb2.HeartbeatRequest(job_ids=[""] * 200_000), "job_ids"),
         (
             job_service_pb2.BatchUpdateStatusRequest(
                 requests=[job_service_pb2.UpdateStatusRequest()] * 50_000
@@ -133,7 +133,7 @@ def test_a_job_without_a_payload_is_refused_and_an_empty_one_is_not() -> None:
         ),
         (create(labels={f"_{n}": "" for n in range(50_000)}), "labels"),
         (
-            job_service_pb2.HeartbeatRequest(
+            fleet_service_pb2.HeartbeatRequest(
                 report=worker_pb2.WorkerReport(
                     assignments=[worker_pb2.AssignedPartitions(partitions=[1])] * 50_000
                 )
@@ -150,7 +150,7 @@ def test_a_list_that_is_too_long_is_refused_without_a_look_at_its_items(request_
 
 
 def test_of_many_broken_rules_in_a_large_message_the_first_is_told() -> None:
-    assert len(violations_of(job_service_pb2.HeartbeatRequest(job_ids=["x" * 10] * 9_000))) == 1
+    assert len(violations_of(fleet_service_pb2.HeartbeatRequest(job_ids=["x" * 10] * 9_000))) == 1
 
 
 def test_a_report_has_ten_thousand_partitions_at_most() -> None:
@@ -164,13 +164,13 @@ def test_a_report_has_ten_thousand_partitions_at_most() -> None:
 
 
 def test_of_one_job_s_progress_the_last_word_counts() -> None:
-    def note(job_id: str, percent: float) -> job_service_pb2.JobProgress:
-        return job_service_pb2.JobProgress(
+    def note(job_id: str, percent: float) -> fleet_service_pb2.JobProgress:
+        return fleet_service_pb2.JobProgress(
             job_id=job_id, attempt=2, progress=job_pb2.Progress(percent=percent, message="m")
         )
 
     other = UUID(int=ID.int + 1)
-    request = job_service_pb2.HeartbeatRequest(
+    request = fleet_service_pb2.HeartbeatRequest(
         progress=[note(str(ID), 1), note(str(other), 2), note(str(ID).upper(), 3)]
     )
     assert requests.progress_notes(request) == [ProgressNote(ID, 2, 3, "m"), ProgressNote(other, 2, 2, "m")]
@@ -187,7 +187,7 @@ def test_of_one_job_s_progress_the_last_word_counts() -> None:
 def test_a_part_of_the_fleet_is_a_worker_or_a_type(
     part: worker_pb2.FleetPart | None, meant: Part | None
 ) -> None:
-    assert requests.fleet_part(job_service_pb2.SetFleetRequest(part=part)) == meant
+    assert requests.fleet_part(fleet_service_pb2.SetFleetRequest(part=part)) == meant
 
 
 def test_a_payload_beyond_its_limits_is_refused_with_its_path() -> None:

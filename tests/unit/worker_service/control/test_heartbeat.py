@@ -10,11 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from structlog.testing import capture_logs
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_service_pb2 import (
-    HeartbeatRequest,
-    HeartbeatResponse,
-    RegisterWorkerResponse,
-)
+from jobs.v1.fleet_service_pb2 import HeartbeatRequest, HeartbeatResponse, RegisterWorkerResponse
 from jobs.v1.worker_pb2 import WorkerIdentity
 from tests.unit.worker_service.job_service_fake import api_of
 from worker_service.api.backoff import Backoff

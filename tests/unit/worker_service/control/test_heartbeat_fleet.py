@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from structlog.testing import capture_logs
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_service_pb2 import HeartbeatRequest, HeartbeatResponse, RegisterWorkerResponse
+from jobs.v1.fleet_service_pb2 import HeartbeatRequest, HeartbeatResponse, RegisterWorkerResponse
 from jobs.v1.worker_pb2 import Fleet, WorkerReport
 from tests.unit.worker_service.control.test_heartbeat import heartbeat_of
 from tests.unit.worker_service.control.test_registration import taken

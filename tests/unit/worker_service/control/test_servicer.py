@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from jobs.v1.job_service_pb2 import GetFleetResponse, SetFleetRequest, SetFleetResponse
+from jobs.v1.fleet_service_pb2 import GetFleetResponse, SetFleetRequest, SetFleetResponse
 from jobs.v1.worker_pb2 import Fleet, FleetPart, Worker, WorkerIdentity
 from jobs.v1.worker_service_pb2 import (
     DESCRIPTOR,

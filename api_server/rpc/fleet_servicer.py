@@ -1,0 +1,64 @@
+"""FleetService of the contract: decode the request, call the service, encode the answer."""
+
+from typing import Any
+
+from api_server.domain.errors import FleetTooLarge
+from api_server.rpc import answers, requests
+from api_server.services.fleet import FleetService
+from jobs.v1 import fleet_service_pb2, fleet_service_pb2_grpc
+
+SERVICE_NAME = fleet_service_pb2.DESCRIPTOR.services_by_name["FleetService"].full_name
+REQUEST_TYPES = (
+    fleet_service_pb2.RegisterWorkerRequest,
+    fleet_service_pb2.HeartbeatRequest,
+    fleet_service_pb2.SetFleetRequest,
+    fleet_service_pb2.GetFleetRequest,
+)
+
+
+class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
+    """Each method is documented in proto/jobs/v1/fleet_service.proto."""
+
+    def __init__(self, fleet: FleetService) -> None:
+        self._fleet = fleet
+
+    async def RegisterWorker(
+        self, request: fleet_service_pb2.RegisterWorkerRequest, context: Any
+    ) -> fleet_service_pb2.RegisterWorkerResponse:
+        fleet = await self._fleet.register(requests.worker_identity(request.worker))
+        response = fleet_service_pb2.RegisterWorkerResponse(fleet=answers.fleet_message(fleet))
+        response.lease.FromTimedelta(self._fleet.pace.lease)
+        response.heartbeat_interval.FromTimedelta(self._fleet.pace.heartbeat_interval)
+        return response
+
+    async def Heartbeat(
+        self, request: fleet_service_pb2.HeartbeatRequest, context: Any
+    ) -> fleet_service_pb2.HeartbeatResponse:
+        job_ids = [requests.job_id(text) for text in request.job_ids]
+        report = requests.worker_report(request.report)
+        progress = requests.progress_notes(request)
+        answer = await self._fleet.heartbeat(request.worker_id, job_ids, report, progress)
+        return fleet_service_pb2.HeartbeatResponse(
+            fleet=answers.fleet_message(answer.fleet), stop_job_ids=[str(job_id) for job_id in answer.stop]
+        )
+
+    async def SetFleet(
+        self, request: fleet_service_pb2.SetFleetRequest, context: Any
+    ) -> fleet_service_pb2.SetFleetResponse:
+        part = requests.fleet_part(request)
+        fleet, pending = await self._fleet.set_consuming(request.consuming, part)
+        return fleet_service_pb2.SetFleetResponse(
+            fleet=answers.fleet_message(fleet), pending_worker_ids=pending
+        )
+
+    async def GetFleet(
+        self, request: fleet_service_pb2.GetFleetRequest, context: Any
+    ) -> fleet_service_pb2.GetFleetResponse:
+        fleet, workers = await self._fleet.fleet()
+        response = fleet_service_pb2.GetFleetResponse(
+            fleet=answers.fleet_message(fleet),
+            workers=[answers.worker_message(worker) for worker in workers],
+        )
+        if response.ByteSize() > answers.MAX_ANSWER_BYTES:
+            raise FleetTooLarge(len(workers))
+        return response
