@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from contract_runtime.topics import topic_of
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.worker_pb2 import WorkerIdentity
 from jobs.v1.worker_service_pb2 import DESCRIPTOR, GetStateRequest, StartRequest, StopRequest
@@ -34,7 +35,6 @@ from worker_service.handlers.registry import HandlerSpec
 from worker_service.kafka.committer import Committer
 from worker_service.kafka.consumer import JobConsumer, KafkaAddress
 from worker_service.kafka.offsets import OffsetTracker
-from worker_service.kafka.records import topic_of
 from worker_service.reporting.reporter import Reporter
 from worker_service.settings import WorkerSettings
 from worker_service.state.desired_fleet import DesiredFleet

@@ -10,6 +10,7 @@ import pytest
 from google.rpc.code_pb2 import Code
 
 from contract_runtime.structs import dict_to_struct
+from contract_runtime.topics import topic_of
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import Claim, Token, UpdateStatusRequest
@@ -26,7 +27,6 @@ from worker_service.claiming.in_flight import Claimed, InFlightJobs
 from worker_service.claiming.lanes import Lane
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Succeeded
 from worker_service.kafka.offsets import OffsetTracker, Partition, Ticket
-from worker_service.kafka.records import topic_of
 from worker_service.reporting.reporter import Reporter
 from worker_service.state.desired_fleet import DesiredFleet
 from worker_service.state.totals import Totals

@@ -1,4 +1,4 @@
-"""The way to the API servers: several endpoints, one at a time avoided while it is out of order."""
+"""Calls to the API servers. A call avoids an endpoint that has failed in the last few seconds."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import grpc
 
 from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.second_tries import PATIENCE, Allowance, Call, Place, first_answer
+from contract_runtime.status_details import status_of
 from jobs.v1.fleet_service_pb2 import (
     GetFleetRequest,
     GetFleetResponse,
@@ -23,6 +24,7 @@ from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import BatchUpdateStatusRequest, BatchUpdateStatusResponse, GetRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from worker_service.api.errors import ApiCallFailed
 
 if TYPE_CHECKING:
     from jobs.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub
@@ -30,12 +32,12 @@ if TYPE_CHECKING:
 
 AVOID_SECONDS = 5.0
 SET_FLEET_PATIENCE = 3.0
-"""SetFleet waits until the workers follow, which takes up to two heartbeat intervals if all is well."""
+"""SetFleet waits until all workers follow the change. Without a fault that takes up to two heartbeat intervals."""
 T = TypeVar("T")
 
 
 class Endpoints:
-    """Numbers 0 to `count` - 1 in turn, leaving out those that failed in the last AVOID_SECONDS."""
+    """Picks the numbers 0 to `count` - 1 in turn, without those that failed in the last AVOID_SECONDS."""
 
     def __init__(self, count: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._avoid_until = [0.0] * count
@@ -46,7 +48,7 @@ class Endpoints:
         return len(self._avoid_until)
 
     def pick(self) -> int:
-        """The next one in order; if all have failed, the one that failed first."""
+        """The next number. If all have failed lately, the one that failed first."""
         now = self._clock()
         count = len(self._avoid_until)
         turn = [(self._last + 1 + step) % count for step in range(count)]
@@ -54,18 +56,17 @@ class Endpoints:
         return self._last
 
     def avoid(self, index: int) -> None:
-        """A call there has just failed."""
+        """A call to this endpoint has just failed."""
         self._avoid_until[index] = self._clock() + AVOID_SECONDS
 
     def note(self, index: int, answered: bool) -> None:
-        """Trust it or avoid it."""
         if answered:
             self.trust(index)
         else:
             self.avoid(index)
 
     def trust(self, index: int) -> None:
-        """A call there has just succeeded."""
+        """A call to this endpoint has just succeeded."""
         self._avoid_until[index] = 0.0
 
 
@@ -81,14 +82,14 @@ class Stubs:
 
 
 class ApiClient:
-    """Calls of JobService and FleetService, all of them safe to send again. Each raises grpc.aio.AioRpcError.
+    """Calls of JobService and FleetService. Each is safe to send again, and raises ApiCallFailed.
 
-    `wait` is the time for the whole call, in seconds. Where a server is unavailable, or gives no answer for a while, the others
-    are asked within that time.
+    `wait` is the time limit of the whole call, in seconds. Within it, the client also asks the other endpoints when one
+    is unavailable or gives no answer for a while.
     """
 
     def __init__(self, addresses: Sequence[str]) -> None:
-        """`addresses`: host:port each; a host may be a name with several addresses."""
+        """`addresses`: host:port each. A host may be a DNS name with several addresses."""
         self._channels = [
             grpc.aio.insecure_channel(f"dns:///{address}", options=CHANNEL_OPTIONS) for address in addresses
         ]
@@ -138,7 +139,9 @@ class ApiClient:
             index = self._endpoints.pick()
             return Place(partial(call, self._stubs[index]), partial(self._endpoints.note, index))
 
-        # One more failure than there are names: behind each there may be several servers.
-        return await first_answer(
-            next_place, wait, self._allowance, failures=len(self._endpoints), patience=patience
-        )
+        # One more failure than there are endpoints: several servers may share one DNS name.
+        failures = len(self._endpoints)
+        try:
+            return await first_answer(next_place, wait, self._allowance, failures=failures, patience=patience)
+        except grpc.aio.AioRpcError as error:
+            raise ApiCallFailed(status_of(error)) from error

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 import structlog
 from google.rpc.code_pb2 import Code
 
+from contract_runtime.status_details import reason_of
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import Claim, Token, UpdateOutcome, UpdateStatusRequest
 from worker_service.api.backoff import Backoff
-from worker_service.api.status_updates import StatusUpdates, reason_of
+from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.in_flight import MOST_LARGE, Claimed, Claiming, InFlightJobs
 from worker_service.claiming.lanes import Lane

@@ -5,13 +5,14 @@ from collections.abc import Set as AbstractSet
 
 import structlog
 
+from contract_runtime.topics import type_of
 from service_runtime.validation import ContractValidator
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.claimer import Claimer
 from worker_service.claiming.in_flight import InFlightJobs
 from worker_service.claiming.lanes import Lane
 from worker_service.kafka.offsets import OffsetTracker, Partition, Ticket
-from worker_service.kafka.records import BadRecord, decode_record, type_of
+from worker_service.kafka.records import BadRecord, decode_record
 from worker_service.state.desired_fleet import DesiredFleet
 from worker_service.state.totals import Totals
 

@@ -4,13 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-import grpc
 import structlog
+from google.rpc.code_pb2 import Code
 
 from jobs.v1.fleet_service_pb2 import HeartbeatRequest
 from jobs.v1.worker_pb2 import AssignedPartitions, WorkerIdentity, WorkerReport
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
+from worker_service.api.errors import ApiCallFailed
 from worker_service.claiming.claimer import Claimer
 from worker_service.claiming.in_flight import Claimed, InFlightJobs
 from worker_service.control.registration import register
@@ -76,9 +77,9 @@ class Heartbeat:
         while True:
             try:
                 await self._beat()
-            except grpc.aio.AioRpcError as error:
-                log.warning("heartbeat_failed", code=error.code().name, message=error.details())
-                if error.code() is grpc.StatusCode.NOT_FOUND:
+            except ApiCallFailed as error:
+                log.warning("heartbeat_failed", code=error.code_name, message=error.message)
+                if error.code == Code.NOT_FOUND:
                     # Nothing new is taken until it is clear that no other process has taken over this worker's name.
                     self._desired.forget()
                     self.registered.clear()
@@ -112,7 +113,7 @@ class Heartbeat:
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 await self._beat()
-        except (grpc.aio.AioRpcError, TimeoutError) as error:
+        except (ApiCallFailed, TimeoutError) as error:
             log.warning("last_heartbeat_failed", problem=repr(error))
 
     async def _register(self) -> None:

@@ -3,15 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 
-import grpc
 import structlog
-from google.rpc.error_details_pb2 import ErrorInfo
-from grpc_status import rpc_status
 
+from contract_runtime.status_details import error_info
 from jobs.v1.fleet_service_pb2 import RegisterWorkerRequest, RegisterWorkerResponse
 from jobs.v1.worker_pb2 import WorkerIdentity
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
+from worker_service.api.errors import ApiCallFailed
 
 log = structlog.get_logger()
 
@@ -46,10 +45,10 @@ async def register(identity: WorkerIdentity, api: ApiClient, backoff: Backoff) -
     while True:
         try:
             answer = await api.register_worker(request, CALL_SECONDS)
-        except grpc.aio.AioRpcError as error:
+        except ApiCallFailed as error:
             holder = holder_of(error)
             if holder is None:
-                log.warning("not_registered", code=error.code().name, message=error.details())
+                log.warning("not_registered", code=error.code_name, message=error.message)
                 await asyncio.sleep(backoff.next())
                 continue
             if known is None:
@@ -68,12 +67,10 @@ async def register(identity: WorkerIdentity, api: ApiClient, backoff: Backoff) -
             return answer
 
 
-def holder_of(error: grpc.aio.AioRpcError) -> Holder | None:
-    """Who has the name, if that is why the API server refused."""
-    status = rpc_status.from_call(error)
-    for detail in status.details if status is not None else ():
-        info = ErrorInfo()
-        if detail.Unpack(info) and info.reason == NAME_TAKEN:
-            told = info.metadata
-            return Holder(told["worker_id"], told["host"], told["pid"], told["last_heartbeat_time"])
-    return None
+def holder_of(error: ApiCallFailed) -> Holder | None:
+    """The process that has the name, if that is why the API server refused."""
+    info = error_info(error.status)
+    if info is None or info.reason != NAME_TAKEN:
+        return None
+    metadata = info.metadata
+    return Holder(metadata["worker_id"], metadata["host"], metadata["pid"], metadata["last_heartbeat_time"])

@@ -3,9 +3,7 @@
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-import grpc
 from google.rpc.code_pb2 import Code
-from grpc_status import rpc_status
 
 from contract_runtime.errors import InvalidArgument, ServiceError
 from contract_runtime.statuses import status_to_error
@@ -21,6 +19,7 @@ from jobs.v1.worker_service_pb2 import (
 )
 from jobs.v1.worker_service_pb2_grpc import WorkerServiceServicer
 from worker_service.api.client import ApiClient
+from worker_service.api.errors import ApiCallFailed
 
 SET_FLEET_SECONDS = 8.0
 """The API server waits up to 5 s for the workers."""
@@ -82,18 +81,17 @@ async def reach(call: Awaitable[T]) -> T:
     """The API server's answer. Raises ServiceError: what it refused, or that there was no answer."""
     try:
         return await call
-    except grpc.aio.AioRpcError as error:
-        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            raise ApiServerUnreachable(f"no API server is within reach: {error.details()}") from None
+    except ApiCallFailed as error:
+        if error.code in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED):
+            raise ApiServerUnreachable(f"no API server is within reach: {error.message}") from None
         if (refusal := _refusal(error)) is not None:
             raise refusal from None
         raise
 
 
-def _refusal(error: grpc.aio.AioRpcError) -> ServiceError | None:
+def _refusal(error: ApiCallFailed) -> ServiceError | None:
     """What the API server says is wrong with the request, in terms of ours, whose fields have no `part` around them."""
-    status = rpc_status.from_call(error)
-    told = status_to_error(status) if status is not None else None
+    told = status_to_error(error.status)
     if isinstance(told, InvalidArgument):
         return InvalidArgument(
             [each._replace(field=each.field.removeprefix("part.")) for each in told.violations]

@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import grpc
 import structlog
+from google.rpc.code_pb2 import Code
 
 from contract_runtime.structs import MAX_BYTES, StructError, struct_to_dict
 from service_runtime.byte_room import ByteRoom
 from service_runtime.outage import Outage
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
+from worker_service.api.errors import ApiCallFailed
 from worker_service.claiming.in_flight import MOST_LARGE, Claimed
 
 log = structlog.get_logger()
@@ -78,11 +79,11 @@ class Payloads:
                     payload = (await self._api.get(claimed.id, GET_SECONDS)).payload
                     self._outage.succeeded()
                     return await asyncio.to_thread(struct_to_dict, payload), payload.ByteSize()
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.NOT_FOUND:
+            except ApiCallFailed as error:
+                if error.code != Code.NOT_FOUND:
                     gone_since = None
                     # Every job in hand meets it.
-                    self._outage.failed(f"{error.code().name}: {error.details()}")
+                    self._outage.failed(str(error))
                 elif gone_since is None:
                     gone_since = self._clock()
                     log.warning(

@@ -5,10 +5,10 @@ import re
 from google.protobuf.message import DecodeError
 
 from contract_runtime.errors import InvalidArgument
+from contract_runtime.topics import topic_of
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from service_runtime.validation import ContractValidator
 
-TOPIC_PREFIX = "jobs."
 MAX_TYPE = 63
 """Characters; the contract's limit for a job's type."""
 SUSPECT_LOSSES = 2
@@ -18,16 +18,6 @@ _uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 class BadRecord(ValueError):
     """A record that no worker can use; says why."""
-
-
-def topic_of(job_type: str) -> str:
-    """The Kafka topic of a job type."""
-    return f"{TOPIC_PREFIX}{job_type}"
-
-
-def type_of(topic: str) -> str:
-    """The job type of a Kafka topic."""
-    return topic.removeprefix(TOPIC_PREFIX)
 
 
 def decode_record(value: bytes | None, topic: str, validator: ContractValidator) -> DispatchRecord:

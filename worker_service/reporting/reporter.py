@@ -14,11 +14,12 @@ import structlog
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
+from contract_runtime.status_details import reason_of
 from contract_runtime.value import value
 from jobs.v1.job_pb2 import Job, JobError
 from jobs.v1.job_service_pb2 import FailureHint, Token, UpdateOutcome, UpdateStatusRequest
 from worker_service.api.backoff import Backoff
-from worker_service.api.status_updates import StatusUpdates, reason_of
+from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.in_flight import Claimed, InFlightJobs
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 from worker_service.state.totals import Totals

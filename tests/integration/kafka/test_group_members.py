@@ -12,13 +12,13 @@ from typing import IO
 import pytest
 from structlog.testing import capture_logs
 
+from contract_runtime.topics import topic_of
 from tests.integration.kafka.broker import Broker
 from worker_service.api.backoff import Backoff
 from worker_service.kafka.committer import Committer
 from worker_service.kafka.consumer import JobConsumer, KafkaAddress
 from worker_service.kafka.group_members import remove_members
 from worker_service.kafka.offsets import OffsetTracker, Partition
-from worker_service.kafka.records import topic_of
 
 DEADLINE = 30.0
 SESSION_SECONDS = 25.0

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
+from contract_runtime.topics import topic_of
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, Broker
 from tests.integration.kafka.test_group_members import make_topic
@@ -12,7 +13,6 @@ from worker_service.api.backoff import Backoff
 from worker_service.kafka.committer import Committer
 from worker_service.kafka.consumer import JobConsumer, KafkaAddress
 from worker_service.kafka.offsets import OffsetTracker, Partition, Ticket
-from worker_service.kafka.records import topic_of
 
 SOON = 10.0
 

@@ -3,25 +3,19 @@
 from typing import Any
 
 import pytest
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
-from google.rpc.code_pb2 import Code
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
-from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
 from buf.validate import validate_pb2
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.fleet_service_pb2 import HeartbeatRequest
-from jobs.v1.job_service_pb2 import UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import AssignedPartitions, Fleet
 from service_runtime.settings import WrongSettings, read_settings
 from service_runtime.validation import ContractValidator
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import AVOID_SECONDS, Endpoints
-from worker_service.api.status_updates import is_final, reason_of
 from worker_service.bootstrap import INLINE_PLACES
 from worker_service.claiming.lanes import MOST_AHEAD, MOST_AHEAD_OF_REFUSALS
 from worker_service.control.heartbeat import assigned_partitions
@@ -264,44 +258,6 @@ def test_all_that_a_worker_may_hold_fits_into_a_heartbeat() -> None:
     rules: Any = HeartbeatRequest.DESCRIPTOR.fields_by_name["job_ids"].GetOptions()
 
     assert most <= rules.Extensions[validate_pb2.field].repeated.max_items
-
-
-def packed(message: ErrorInfo | RetryInfo) -> AnyMessage:
-    detail = AnyMessage()
-    detail.Pack(message)
-    return detail
-
-
-class TestOutcomes:
-    @pytest.mark.parametrize(
-        "outcome",
-        [
-            UpdateOutcome(accepted=UpdateAccepted()),
-            UpdateOutcome(error=Status(code=Code.FAILED_PRECONDITION)),
-            UpdateOutcome(error=Status(code=Code.NOT_FOUND)),
-            UpdateOutcome(error=Status(code=Code.RESOURCE_EXHAUSTED)),
-        ],
-    )
-    def test_an_answer_that_would_be_the_same_again_is_final(self, outcome: UpdateOutcome) -> None:
-        assert is_final(outcome)
-
-    @pytest.mark.parametrize(
-        "status",
-        [
-            Status(code=Code.UNAVAILABLE),
-            Status(code=Code.INTERNAL),
-            Status(code=Code.DEADLINE_EXCEEDED),
-            Status(code=Code.RESOURCE_EXHAUSTED, details=[packed(RetryInfo())]),
-        ],
-    )
-    def test_trouble_and_a_busy_server_are_not_final(self, status: Status) -> None:
-        assert not is_final(UpdateOutcome(error=status))
-
-    def test_the_reason_is_the_stable_one_or_else_the_code(self) -> None:
-        detail = packed(ErrorInfo(reason="ATTEMPT_SUPERSEDED"))
-
-        assert reason_of(Status(code=9, details=[detail])) == "ATTEMPT_SUPERSEDED"
-        assert reason_of(Status(code=9)) == "FAILED_PRECONDITION"
 
 
 def test_assigned_partitions_are_told_by_topic_in_order() -> None:

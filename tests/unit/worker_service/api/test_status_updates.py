@@ -6,6 +6,8 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 
 from jobs.v1.job_service_pb2 import (
     BatchUpdateStatusRequest,
@@ -15,7 +17,7 @@ from jobs.v1.job_service_pb2 import (
     UpdateStatusRequest,
 )
 from tests.unit.worker_service.job_service_fake import Call, api_of
-from worker_service.api.status_updates import MOST_FAULTS, StatusUpdates
+from worker_service.api.status_updates import MAX_FAULTS, StatusUpdates, is_final
 
 POISON = "poison"
 
@@ -39,11 +41,11 @@ async def test_what_the_server_fails_at_is_tried_some_more_and_then_counts_as_re
     steps = [UpdateStatusRequest(id=name) for name in ("a", "b", POISON, "c", "d")]
     async with api_of(faulty(code)) as api:
         updates = StatusUpdates(api)
-        rounds = [await updates.send(steps) for _ in range(MOST_FAULTS)]
+        rounds = [await updates.send(steps) for _ in range(MAX_FAULTS)]
 
     for outcomes in rounds:
         assert [outcome and outcome.accepted.attempt for outcome in (*outcomes[:2], *outcomes[3:])] == [1] * 4
-    assert [outcomes[2] for outcomes in rounds[:-1]] == [None] * (MOST_FAULTS - 1)
+    assert [outcomes[2] for outcomes in rounds[:-1]] == [None] * (MAX_FAULTS - 1)
     last = rounds[-1][2]
     assert last is not None
     assert last.error.code == (Code.INTERNAL if code is grpc.StatusCode.INTERNAL else Code.UNKNOWN)
@@ -52,5 +54,22 @@ async def test_what_the_server_fails_at_is_tried_some_more_and_then_counts_as_re
 async def test_an_unavailable_server_is_never_taken_for_a_refusal() -> None:
     async with api_of(faulty(grpc.StatusCode.UNAVAILABLE)) as api:
         updates = StatusUpdates(api)
-        for _ in range(MOST_FAULTS + 1):
+        for _ in range(MAX_FAULTS + 1):
             assert await updates.send([UpdateStatusRequest(id=POISON)]) == [None]
+
+
+@pytest.mark.parametrize("code", [Code.FAILED_PRECONDITION, Code.NOT_FOUND, Code.RESOURCE_EXHAUSTED])
+def test_a_refusal_that_would_be_the_same_again_is_final(code: int) -> None:
+    assert is_final(Status(code=code))
+
+
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.INTERNAL, Code.DEADLINE_EXCEEDED])
+def test_a_server_in_trouble_has_given_no_final_answer(code: int) -> None:
+    assert not is_final(Status(code=code))
+
+
+def test_a_server_that_is_merely_busy_has_given_no_final_answer() -> None:
+    status = Status(code=Code.RESOURCE_EXHAUSTED)
+    status.details.add().Pack(RetryInfo())
+
+    assert not is_final(status)
