@@ -26,7 +26,7 @@ class Storage:
     def __init__(self, client: "AsyncIOMotorClient[Any]", database: str, channel: grpc.aio.Channel) -> None:
         self._database: Any = client.get_database(database, codec_options=CODEC)
         self._jobs: Any = self._database["jobs"]
-        self._workers: Any = self._database["worker_names"]
+        self._workers: Any = self._database["workers"]
         self._stub: Any = JobServiceStub(channel)
         self._read: set[str] = set()
 
@@ -86,7 +86,7 @@ class Storage:
 
     async def keys_without_a_job(self) -> list[str]:
         """Idempotency keys whose job was never stored."""
-        joined = self._database["keys"].aggregate(
+        joined = self._database["idempotency_keys"].aggregate(
             [
                 {"$lookup": {"from": "jobs", "localField": "job_id", "foreignField": "_id", "as": "jobs"}},
                 {"$match": {"jobs": []}},

@@ -10,6 +10,7 @@ from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
 from api_server.adapters.mongo.client import within
+from api_server.adapters.mongo.collections import IDEMPOTENCY_KEYS, JOBS, NAMESPACE_NOT_FOUND, WORKERS
 
 BY_DUE_TIME = [("status", 1), ("type", 1), ("due_time", 1)]
 BUILD_SECONDS = 600
@@ -18,7 +19,7 @@ WORKER_SECONDS = 3600
 """How long a worker that has gone silent stays known."""
 
 INDEXES = {
-    "jobs": [
+    JOBS: [
         # What must be looked at again: waiting jobs of one type, and leases that have run out.
         IndexModel(BY_DUE_TIME, partialFilterExpression={"due_time": {"$exists": True}}),
         # Listing what went wrong, which is rare among all jobs.
@@ -29,8 +30,8 @@ INDEXES = {
         # Listing by label.
         IndexModel([("labels", 1), ("_id", 1)], partialFilterExpression={"labels": {"$exists": True}}),
     ],
-    "keys": [IndexModel([("expire_time", 1)], expireAfterSeconds=0)],
-    "worker_names": [
+    IDEMPOTENCY_KEYS: [IndexModel([("expire_time", 1)], expireAfterSeconds=0)],
+    WORKERS: [
         IndexModel([("last_heartbeat_time", 1)], expireAfterSeconds=WORKER_SECONDS),
         # Heartbeats name the worker.
         IndexModel([("worker_id", 1)]),
@@ -40,7 +41,7 @@ INDEXES = {
 
 BY_END_TIME = [("end_time", 1)]
 """Only where a retention is set: MongoDB deletes the jobs by this index. Retry takes a job out of it."""
-NAMESPACE_NOT_FOUND, INDEX_NOT_FOUND = 26, 27
+INDEX_NOT_FOUND = 27
 QUORUM = "majority"
 """How many members must have built an index before it is there. MongoDB's default is all: one that is down would keep
 every API server from starting.
@@ -64,7 +65,7 @@ async def set_retention(database: Any, seconds: int | None) -> None:
 
     Servers that are told different times each set their own: the one that starts last decides.
     """
-    jobs = database["jobs"]
+    jobs = database[JOBS]
     with pymongo.timeout(BUILD_SECONDS):
         async with within(BUILD_SECONDS):
             if seconds is None:

@@ -7,6 +7,15 @@ from dataclasses import dataclass
 
 from api_server.adapters.mongo.client import Client, open_client
 from api_server.adapters.mongo.clock import MongoClock
+from api_server.adapters.mongo.collections import (
+    ELECTIONS,
+    FLEET,
+    IDEMPOTENCY_KEYS,
+    JOBS,
+    LEADER_LEASES,
+    WORKERS,
+    rename_collections,
+)
 from api_server.adapters.mongo.due import MongoDueStore, MongoLeaderLease
 from api_server.adapters.mongo.fleet import MongoFleetStore
 from api_server.adapters.mongo.idempotency_keys import MongoKeyStore
@@ -42,7 +51,7 @@ class MongoStores:
 
 @asynccontextmanager
 async def connect(uri: str, database: str, retention: int | None = None) -> AsyncIterator[MongoStores]:
-    """The stores in `database`, indexes made and clock running. Raises StoreUnavailable if MongoDB does not answer.
+    """The stores in `database`, collections renamed, indexes created and clock running. Raises StoreUnavailable if MongoDB does not answer.
 
     `retention`: seconds after its end for which a job is kept; None: for ever.
 
@@ -56,19 +65,20 @@ async def connect(uri: str, database: str, retention: int | None = None) -> Asyn
         comparing = asyncio.create_task(MemberClocks(client, clock).watch())
         try:
             collections = client[database]
+            await rename_collections(collections)
             await create_indexes(collections)
             await set_retention(collections, retention)
-            reads = Reads(client, collections["elections"], writes)
-            jobs = collections["jobs"]
+            reads = Reads(client, collections[ELECTIONS], writes)
+            jobs = collections[JOBS]
             yield MongoStores(
                 client=client,
                 clock=clock,
                 jobs=MongoJobStore(jobs, reads, writes),
                 due=MongoDueStore(jobs, writes),
-                due_lease=MongoLeaderLease(collections["leases"], DUE_LEASE, writes),
-                keys=MongoKeyStore(collections["keys"], writes),
-                fleet=MongoFleetStore(collections["fleet"], reads, writes),
-                workers=MongoWorkerStore(collections["worker_names"], reads, writes, clock),
+                due_lease=MongoLeaderLease(collections[LEADER_LEASES], DUE_LEASE, writes),
+                keys=MongoKeyStore(collections[IDEMPOTENCY_KEYS], writes),
+                fleet=MongoFleetStore(collections[FLEET], reads, writes),
+                workers=MongoWorkerStore(collections[WORKERS], reads, writes, clock),
             )
         finally:
             await writes.drain()

@@ -55,8 +55,10 @@ async def test_indexes_are_those_of_the_budget_and_made_once(empty_stores: Mongo
         "status_1__id_1",
         "labels_1__id_1",
     }
-    assert (await database["keys"].index_information())["expire_time_1"]["expireAfterSeconds"] == 0
-    names = await database.worker_names.index_information()
+    assert (await database["idempotency_keys"].index_information())["expire_time_1"][
+        "expireAfterSeconds"
+    ] == 0
+    names = await database.workers.index_information()
     assert set(names) == {"_id_", "last_heartbeat_time_1", "worker_id_1"}
     assert names["last_heartbeat_time_1"]["expireAfterSeconds"] == 3600
 
