@@ -1,13 +1,13 @@
-"""The Kafka topic of a job type, and back."""
+"""The name of the Kafka topic for each job type: `jobs.<type>`."""
 
-TOPIC_PREFIX = "jobs."
+PREFIX = "jobs."
 
 
 def topic_of(job_type: str) -> str:
-    """The topic that carries the dispatch records of this type."""
-    return f"{TOPIC_PREFIX}{job_type}"
+    """The topic for jobs of a type."""
+    return f"{PREFIX}{job_type}"
 
 
 def type_of(topic: str) -> str:
-    """The job type whose records this topic carries."""
-    return topic.removeprefix(TOPIC_PREFIX)
+    """The job type of a topic."""
+    return topic.removeprefix(PREFIX)

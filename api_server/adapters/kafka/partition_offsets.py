@@ -8,8 +8,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupLoadInProgressError, UnknownTopicOrPartitionError, for_code
 
 from api_server.adapters.kafka.detached_tasks import DetachedTasks, result_of
-from api_server.adapters.kafka.topics import UNREACHABLE, topic_of
+from api_server.adapters.kafka.topics import UNREACHABLE
 from api_server.domain.record_positions import PartitionState
+from contract_runtime.topics import topic_of
 from service_runtime.outage import Outage
 
 NOTHING_COMMITTED = -1

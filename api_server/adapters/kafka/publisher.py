@@ -20,10 +20,11 @@ from api_server.adapters.kafka.detached_tasks import DetachedTasks, result_of
 from api_server.adapters.kafka.dispatch_record import encode
 from api_server.adapters.kafka.partition_offsets import PartitionOffsets
 from api_server.adapters.kafka.partitioner import Partitioner
-from api_server.adapters.kafka.topics import UNREACHABLE, KafkaTopics, topic_of
+from api_server.adapters.kafka.topics import UNREACHABLE, KafkaTopics
 from api_server.domain.job import Dispatch
 from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.ports import Clock
+from contract_runtime.topics import topic_of
 from service_runtime.outage import Outage
 
 log = structlog.get_logger()

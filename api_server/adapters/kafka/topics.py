@@ -8,6 +8,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from contract_runtime.topics import topic_of
 from service_runtime.outage import Outage
 
 log = structlog.get_logger()
@@ -15,11 +16,6 @@ log = structlog.get_logger()
 UNREACHABLE = (KafkaError, OSError, TimeoutError)
 """What aiokafka raises when a broker is away, silent or unwilling."""
 RETRY_AFTER = 1.0
-
-
-def topic_of(job_type: str) -> str:
-    """The topic for jobs of a type."""
-    return f"jobs.{job_type}"
 
 
 def copies_by_topic(described: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -13,8 +13,9 @@ from aiokafka.structs import OffsetAndMetadata
 
 from api_server.adapters.kafka.partition_offsets import PartitionOffsets
 from api_server.adapters.kafka.publisher import KafkaPublisher
-from api_server.adapters.kafka.topics import KafkaTopics, topic_of
+from api_server.adapters.kafka.topics import KafkaTopics
 from api_server.domain.record_positions import RecordPosition
+from contract_runtime.topics import topic_of
 from jobs.v1.dispatch_pb2 import DispatchRecord
 
 GROUP = "job-workers"

@@ -7,10 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from api_server.adapters.kafka.publisher import KafkaPublisher
-from api_server.adapters.kafka.topics import topic_of
 from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.job import Dispatch
+from contract_runtime.topics import topic_of
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, PARTITIONS, Broker
 from tests.unit.api_server.dispatch.dispatch_fakes import NOW, FakeDueStore, FixedClock, make_dispatch

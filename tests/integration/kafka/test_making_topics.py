@@ -3,7 +3,8 @@
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from structlog.testing import capture_logs
 
-from api_server.adapters.kafka.topics import KafkaTopics, topic_of
+from api_server.adapters.kafka.topics import KafkaTopics
+from contract_runtime.topics import topic_of
 from tests.integration.kafka.broker import PARTITIONS, Broker
 
 
