@@ -1,4 +1,4 @@
-"""Wires the API server: the one place that names concrete adapters. Read top to bottom; it closes bottom to top."""
+"""Wires the API server. Only this module names concrete adapters. What it opens is closed in the opposite order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -14,13 +14,17 @@ from api_server.adapters.kafka.topics import KafkaTopics
 from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.errors import StoreUnavailable
+from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.status_update import Leases
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
 from api_server.rpc import fleet_servicer, job_servicer
-from api_server.services.fleet import FleetService, Pace
+from api_server.rpc.fleet_servicer import FleetServicer
+from api_server.rpc.job_servicer import JobServicer
+from api_server.services.fleet import FleetService
 from api_server.services.fleet_fence import FleetFence
-from api_server.services.jobs import JobService
+from api_server.services.jobs import JobRules, JobService
+from api_server.services.stopped_claims import StoppedClaims
 from api_server.settings import ApiServerSettings
 from jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
 from jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
@@ -32,7 +36,10 @@ CONNECT_RETRY = 1.0
 
 
 async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then shut down in order. Raises PortTaken."""
+    """Serve until `stop` is set, then shut down in order. Raises PortTaken.
+
+    Longer than other functions, because it is the list of parts in the order in which they start.
+    """
     async with AsyncExitStack() as opened:
         stores = await opened.enter_async_context(stores_when_reachable(settings, stop))
         if stores is None:
@@ -44,30 +51,50 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             settings.kafka_replication_factor,
             settings.kafka_min_insync_replicas,
         )
-        logs = PartitionOffsets(settings.kafka_bootstrap_servers, settings.kafka_group_id)
-        opened.push_async_callback(logs.close)
-        publisher = KafkaPublisher(settings.kafka_bootstrap_servers, topics, logs, stores.clock)
+        offsets = PartitionOffsets(settings.kafka_bootstrap_servers, settings.kafka_group_id)
+        opened.push_async_callback(offsets.close)
+        publisher = KafkaPublisher(settings.kafka_bootstrap_servers, topics, stores.clock)
         opened.push_async_callback(publisher.close)
 
         dispatcher = QueuedDispatcher(publisher, stores.due, stores.clock)
         await dispatcher.start()
         opened.push_async_callback(dispatcher.stop)
 
-        store_health = StoreHealth(stores.ping, settings.heartbeat_interval, stores.clock.steady_seconds)
+        times = HeartbeatTimes(
+            timedelta(seconds=settings.job_lease), timedelta(seconds=settings.heartbeat_interval)
+        )
+        store_health = StoreHealth(stores, stores.clock, times.heartbeat_interval)
         fence = FleetFence(stores.fleet)
-        server = make_server(settings, stores, dispatcher, store_health, fence)
+        jobs = JobService(
+            stores.jobs,
+            stores.keys,
+            stores.clock,
+            dispatcher,
+            StoppedClaims(fence, stores.jobs),
+            JobRules(settings.job_types, Leases(times.lease, timedelta(seconds=settings.unfenced_lease))),
+        )
+        fleet = FleetService(
+            stores.workers,
+            stores.fleet,
+            stores.jobs,
+            stores.clock,
+            times,
+            settings.job_types,
+            store_health,
+        )
+        server = make_server(settings, JobServicer(jobs), FleetServicer(fleet))
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
 
-        # Started after the server: leases are ended only when heartbeats could have been served.
+        # Started after the server: workers' leases are ended only after heartbeats could be served.
         due_loop = DueLoop(
             stores.due,
             stores.due_lease,
             publisher,
+            offsets,
             stores.clock,
             settings.job_types,
-            settings.job_lease,
-            settings.heartbeat_interval,
+            times,
         )
         await due_loop.start()
         opened.push_async_callback(due_loop.stop)
@@ -76,8 +103,8 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)
         await stop.wait()
-        log.info("api_server_stopping", turns_away_for=settings.shutdown_delay)
-        # Everything goes on meanwhile: a caller that has not turned away yet gets its answer.
+        log.info("api_server_stopping", shutdown_delay=settings.shutdown_delay)
+        # Calls are still served during the delay: not every client has chosen another server yet.
         await server.turn_away(settings.shutdown_delay)
 
 
@@ -102,50 +129,25 @@ async def stores_when_reachable(
         yield stores
 
 
-def make_server(
-    settings: ApiServerSettings,
-    stores: MongoStores,
-    dispatcher: QueuedDispatcher,
-    store_health: StoreHealth,
-    fence: FleetFence,
-) -> GrpcServer:
-    lease = timedelta(seconds=settings.job_lease)
-    jobs = JobService(
-        stores.jobs,
-        stores.keys,
-        stores.clock,
-        dispatcher,
-        settings.job_types,
-        Leases(worker=lease, unfenced=timedelta(seconds=settings.unfenced_lease)),
-        desired=fence.desired,
-    )
-    fleet = FleetService(
-        stores.workers,
-        stores.fleet,
-        stores.jobs,
-        stores.clock,
-        Pace(lease, timedelta(seconds=settings.heartbeat_interval)),
-        settings.job_types,
-        store_health.unbroken_seconds,
-    )
+def make_server(settings: ApiServerSettings, jobs: JobServicer, fleet: FleetServicer) -> GrpcServer:
     server = GrpcServer(
         settings.api_server_host, settings.api_server_port, deadline=settings.request_deadline
     )
     server.add(
         job_servicer.SERVICE_NAME,
-        partial(add_JobServiceServicer_to_server, job_servicer.JobServicer(jobs)),
+        partial(add_JobServiceServicer_to_server, jobs),
         job_servicer.REQUEST_TYPES,
     )
     server.add(
         fleet_servicer.SERVICE_NAME,
-        partial(add_FleetServiceServicer_to_server, fleet_servicer.FleetServicer(fleet)),
+        partial(add_FleetServiceServicer_to_server, fleet),
         fleet_servicer.REQUEST_TYPES,
     )
     return server
 
 
 async def follow_health(server: GrpcServer, store_health: StoreHealth) -> None:
-    """Say SERVING while MongoDB answers."""
+    """Report SERVING while MongoDB answers."""
     serving = False
     while True:
         reachable = await store_health.check()
@@ -158,9 +160,9 @@ async def follow_health(server: GrpcServer, store_health: StoreHealth) -> None:
 
 @asynccontextmanager
 async def running(background: Awaitable[None]) -> AsyncIterator[None]:
-    """Run `background` until the block is left."""
+    """Run `background` beside the block, and cancel it afterwards."""
     task = asyncio.ensure_future(background)
-    task.add_done_callback(tell_failure)
+    task.add_done_callback(log_failure)
     try:
         yield
     finally:
@@ -168,6 +170,6 @@ async def running(background: Awaitable[None]) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-def tell_failure(task: asyncio.Future[None]) -> None:
+def log_failure(task: asyncio.Future[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error("background_task_failed", exc_info=error)

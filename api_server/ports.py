@@ -1,7 +1,9 @@
-"""What the service needs from outside: a store, a clock, a way to tell workers. Adapters implement these.
+"""What the services, the dispatcher and the recovery need from outside. Adapters implement these.
 
-Every store call raises StoreUnavailable when the database is out of reach or silent. A write whose outcome is unknown
-is sent again and read back by the store itself, for a few seconds, before it gives up.
+Each Protocol has the calls that one user needs, so that a reader sees who may do what.
+
+Every call to a store raises StoreUnavailable when the database cannot be reached or does not answer. When the outcome of
+a write is unknown, the store itself sends the write again and reads back, for a few seconds, before it gives up.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,123 +22,91 @@ from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
 from contract_runtime.errors import InvalidArgument
 
+# --- Time and availability ---
+
 
 class Clock(Protocol):
     """The database's time, so that no two processes compare their own clocks."""
 
     def now(self) -> datetime:
-        """Aware, UTC, cut to milliseconds, never earlier than what it said before, and never ahead of the database."""
+        """Aware, UTC, cut to milliseconds. Never goes back, and is never ahead of the database."""
 
 
 class DatabaseClock(Clock, Protocol):
-    """A clock that notices when the database's time jumps: at an election for example, for members' clocks differ."""
+    """A clock that notices when the database's time jumps, for example after an election: members' clocks differ."""
 
     def steady_seconds(self) -> float:
-        """For how long the time has gone on without a jump. Leases were given in the time before it."""
+        """Seconds since the time last jumped. Older leases were given in the time before the jump."""
 
+
+class Availability(Protocol):
+    """For how long this server was able to serve heartbeats."""
+
+    def unbroken_seconds(self) -> float | None:
+        """Seconds without a break until now; None: it cannot serve them now."""
+
+
+class Database(Protocol):
+    """The database as a whole."""
+
+    async def ping(self) -> None:
+        """Return when the database answers."""
+
+
+# --- Jobs, for the services ---
 
 Outcome = Applied | JobNotFound | TransitionRefused | InvalidArgument
-"""What became of one transition."""
+"""The result of one transition."""
 
 
 class JobStore(Protocol):
-    """Jobs by id, changed only by transitions; several at a time, each of which stands in a call once at most."""
+    """Stores jobs by id. Only transitions change them. A call names each job at most once."""
 
     async def insert_all(
         self, jobs: Sequence[tuple[Job, datetime]]
     ) -> list[Job | JobIdTaken | InvalidArgument]:
-        """Store new jobs, each due at its time, with a majority of the database. For each the stored one: an older one if
-        this very request was stored before, which is read without its result and its history. JobIdTaken: the id belongs to a job of other words (Job.same_request).
-        InvalidArgument, field `payload`: it cannot be stored.
+        """Store new jobs, each with its due_time, on a majority of the database. Returns one outcome for each, in order.
+
+        Job: the stored job. If the same request was stored before, it is the older job, read without its result and its
+        history. JobIdTaken: the id belongs to a job with another request (Job.same_request). InvalidArgument, field
+        `payload`: the job cannot be stored.
         """
 
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
-        """The jobs as a majority has them. Raises AnswerTooLarge."""
+        """The jobs as a majority of the database has them; None: no such job. Raises AnswerTooLarge."""
 
     async def sizes(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
-        """How many bytes these take in the store; without those that are not there."""
+        """Bytes of each job in the store. Jobs that do not exist are left out."""
 
     async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
-        """Take each step whose guard holds, with a majority; outcomes in order. Each job stands there once at most.
+        """Apply each transition whose guard holds, on a majority of the database. Returns the outcomes in order.
 
-        InvalidArgument, field `result` or `error`: what this one step reports cannot be stored.
+        InvalidArgument, field `result` or `error`: the store cannot hold what this transition reports.
         """
 
     async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
-        """How often these have failed and how they may go on; without those that are not there."""
+        """Each job's failures and retry policy. Jobs that do not exist are left out."""
 
     async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
-        """Jobs with ids below `after`, newest first, `size` at most, looking at 10,000 at most."""
+        """Up to `size` jobs with ids below `after`, newest first. Examines at most 10,000 jobs."""
+
+
+class LeaseStore(Protocol):
+    """The jobs that workers hold, and the leases on them. A call names each job at most once."""
 
     async def move_leases(
         self, worker_id: str, job_ids: Sequence[UUID], now: datetime, lease_seconds: float
     ) -> None:
-        """Move the leases of those of `job_ids` that `worker_id` holds and that have under half of their time left."""
+        """Move the leases that `worker_id` holds on `job_ids`, where less than half of their time is left."""
 
     async def still_held(self, worker_id: str, job_ids: Sequence[UUID]) -> set[UUID]:
-        """Those of `job_ids` that `worker_id` holds."""
+        """The jobs among `job_ids` that `worker_id` holds."""
 
     async def note_progress(self, worker_id: str, notes: Sequence[ProgressNote], now: datetime) -> None:
-        """Store the notes of attempts that `worker_id` holds; others are dropped. Each job stands there once at most."""
+        """Store the notes of attempts that `worker_id` holds, and drop the others."""
 
     async def release_all(self, worker_id: str, now: datetime) -> int:
-        """End the leases of all jobs that `worker_id` holds, as if they had run out: how many."""
-
-
-class DueStore(Protocol):
-    """Jobs that somebody must look at again. Used by the one server that holds the due lease."""
-
-    async def expire_leases(self, now: datetime, limit: int) -> int:
-        """End up to `limit` leases that have run out: the job is queued again, due at once, or has failed as POISON;
-        return how many.
-        """
-
-    async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
-        """Fail those of `job_ids` that wait and whose expire_time is over; return how many."""
-
-    async def due(
-        self, job_type: str, now: datetime, limit: int, after: datetime | None = None
-    ) -> list["DueJob"]:
-        """Up to `limit` queued jobs of a type that are due, the longest due first; of those only that became due later
-        than `after`, if that is given.
-        """
-
-    async def mark_published(self, published: Sequence["Published"], now: datetime) -> None:
-        """Note the places of those that still wait, and move their `due_time`: 60 s ahead, doubling each time up to
-        1 h, spread out. Jobs claimed meanwhile are left alone.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A job that was published at this attempt, and where its record lies."""
-
-    job_id: UUID
-    attempt: int
-    position: RecordPosition
-
-
-@dataclass(frozen=True, slots=True)
-class DueJob:
-    """A waiting job that is due; `place` is where its latest record lies, if it was published since it was queued.
-
-    `is_expired`: its expire_time is over, so that nobody may start it.
-    """
-
-    dispatch: Dispatch
-    position: RecordPosition | None
-    due_time: datetime
-    is_expired: bool = False
-
-
-class LeaderLease(Protocol):
-    """A lease that one process at a time holds."""
-
-    async def acquire(self, holder: str, seconds: float) -> bool:
-        """Take the lease, or prolong it; whether `holder` has it now."""
-
-    async def release(self, holder: str) -> None:
-        """Give it up, if held."""
+        """End the leases of all jobs that `worker_id` holds, as if they had run out. Returns how many."""
 
 
 class KeyStore(Protocol):
@@ -145,64 +115,152 @@ class KeyStore(Protocol):
     async def remember(
         self, key: str, job_id: UUID, request_hash: bytes, now: datetime, expire_time: datetime
     ) -> tuple[UUID, bytes]:
-        """Store the key unless it is there and not expired; return the job id and hash that are stored under it."""
+        """Store the key unless it exists and has not expired. Returns the job id and the hash stored under it."""
+
+
+# --- The fleet, for its service ---
 
 
 class WorkerStore(Protocol):
-    """The workers: for each name, the latest process that has it. One not heard of for an hour is forgotten."""
+    """The workers: for each name, the latest process that had it. After an hour without a heartbeat it is forgotten."""
 
     async def take_name(
         self, identity: WorkerIdentity, may_replace: Callable[[Worker], bool], now: datetime
     ) -> Worker:
-        """Make a worker known under its name, unless another one has the name that may not be replaced; who has it
-        then. Again is harmless. A holder that is heard of while it is being replaced keeps its name.
+        """Register a worker under its name, unless the name's holder may not be replaced. Returns the holder afterwards.
+
+        The same call again is harmless. A holder keeps its name if its heartbeat arrives while it is being replaced.
         """
 
     async def heartbeat(self, worker_id: str, report: WorkerReport, now: datetime) -> bool:
-        """Store what a worker says; False if it is not known, or no longer."""
+        """Store a worker's report. False: the worker is not registered, or another one has its name now."""
 
     async def workers(self) -> list[Worker]:
-        """All that were heard of in the last hour, by worker_id."""
+        """All workers with a heartbeat in the last hour, ordered by worker_id."""
 
 
 class FleetStore(Protocol):
-    """The wish for the workers."""
+    """The desired state of the workers."""
 
     async def fleet(self) -> Fleet:
-        """The wish; Fleet() if none was stored."""
+        """The desired state; Fleet() if none is stored."""
 
     async def change(self, change: Callable[[Fleet], Fleet]) -> Fleet:
-        """Store what `change` makes of the wish, and return it; `change` is called again when another came first.
-        Raises what `change` raises.
+        """Replace the desired state by what `change` makes of it, and return the new one.
+
+        `change` is called again when another server stored a state in between. Raises what `change` raises.
         """
+
+
+class DesiredFleet(Protocol):
+    """The desired state of the workers, from memory: a claim costs no read."""
+
+    async def desired(self) -> Fleet:
+        """The state as it was a moment ago. Raises StoreUnavailable."""
+
+
+# --- From stored to published ---
+
+
+class Dispatcher(Protocol):
+    """Publishes jobs outside the request that stored them."""
+
+    @property
+    def grace(self) -> timedelta:
+        """How long after its creation the next new job should be due."""
+
+    def offer(self, dispatch: Dispatch, due_time: datetime) -> None:
+        """Queue a dispatch; never blocks. When the queue is full, the due loop publishes the job at `due_time`."""
+
+    def jobs_claimed(self, job_ids: Sequence[UUID]) -> None:
+        """Workers claimed these jobs after they read their records. They read a partition's records in order."""
+
+    def jobs_withdrawn(self, job_ids: Sequence[UUID]) -> None:
+        """These jobs do not wait for a worker any more, for another reason than a claim by its record."""
 
 
 class Publisher(Protocol):
     """Tells workers that jobs wait."""
 
     async def publish(self, dispatches: Sequence[Dispatch]) -> list[RecordPosition | None]:
-        """Write one record each; for each, where it lies, or None if the broker is not known to have it (acks=all).
-        Never raises for the broker's sake.
+        """Write one record for each dispatch. Returns their positions in order.
+
+        None: the broker has not confirmed the record (acks=all). Never raises because of the broker.
         """
 
-    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, PartitionState] | None:
-        """Those of `partitions` of the type's topic that exist; None: the broker does not say."""
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A job that was published at this attempt, and the position of its record."""
+
+    job_id: UUID
+    attempt: int
+    position: RecordPosition
 
 
-class Dispatcher(Protocol):
-    """Publishes outside the request."""
+class PublishedMarks(Protocol):
+    """Notes in the store which waiting jobs were published, so that the due loop does not publish them again at once."""
 
-    @property
-    def grace(self) -> timedelta:
-        """How long after its creation a job is to be due that is offered next."""
+    async def mark_published(self, published: Sequence[Published], now: datetime) -> None:
+        """Store the positions for jobs that still wait, and move their `due_time` ahead.
 
-    def offer(self, dispatch: Dispatch, due_time: datetime) -> None:
-        """Queue a dispatch; never blocks. What does not fit in the queue is published by the due loop, which takes the job
-        up at `due_time`.
+        It moves by 60 s, doubling with each mark up to 1 h, spread out. Jobs claimed meanwhile do not change.
         """
 
-    def claimed(self, job_ids: Sequence[UUID]) -> None:
-        """Workers have claimed these, whose records they came to in their order."""
 
-    def withdrawn(self, job_ids: Sequence[UUID]) -> None:
-        """These wait for no worker any more, for another reason."""
+# --- Recovery ---
+
+
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A waiting job that is due.
+
+    `position`: of its latest record, if it was published since it was queued. `is_expired`: its expire_time has passed,
+    so it must not start any more.
+    """
+
+    dispatch: Dispatch
+    position: RecordPosition | None
+    due_time: datetime
+    is_expired: bool = False
+
+
+class LeaseExpiryStore(Protocol):
+    """Jobs whose workers were lost."""
+
+    async def expire_leases(self, now: datetime, limit: int) -> int:
+        """End up to `limit` leases that have run out. Returns how many.
+
+        Each job is queued again, due at once, or has failed as POISON.
+        """
+
+
+class DueStore(LeaseExpiryStore, PublishedMarks, Protocol):
+    """Jobs that somebody must look at again. Used by the one server that holds the due lease."""
+
+    async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
+        """Fail the jobs among `job_ids` that wait and whose expire_time has passed. Returns how many."""
+
+    async def due(
+        self, job_type: str, now: datetime, limit: int, after: datetime | None = None
+    ) -> list[DueJob]:
+        """Up to `limit` queued jobs of a type that are due, earliest due_time first; with `after`, only later ones."""
+
+
+class LeaderLease(Protocol):
+    """A lease that one process at a time holds."""
+
+    async def acquire(self, holder: str, seconds: float) -> bool:
+        """Take the lease, or prolong it. Returns whether `holder` has it now."""
+
+    async def release(self, holder: str) -> None:
+        """Give the lease up, if `holder` has it."""
+
+
+class TopicReader(Protocol):
+    """Reads how far the workers' consumer group is in a type's topic."""
+
+    async def partition_states(
+        self, job_type: str, partitions: Collection[int]
+    ) -> Mapping[int, PartitionState] | None:
+        """The state of each of `partitions` that exists; None: the broker does not answer."""

@@ -1,7 +1,7 @@
-"""The jobs that were published and are not known to be claimed.
+"""The jobs that this server published and that are not known to be claimed.
 
-Claims reach any API server, so one hears of a part of them only. Workers claim the records of a partition in their order:
-where one has been claimed, those before it have been, or are about to be.
+Claims reach any API server, so each server hears of only a part of them. Workers claim the records of a partition in
+order: when one record has been claimed, the records before it have been claimed too, or will be in a moment.
 """
 
 from collections import defaultdict, deque
@@ -16,20 +16,20 @@ from contract_runtime.value import value
 @value
 class _Entry:
     published: Published
-    log: "_Log"
+    records: "_Records"
     due_time: datetime
 
 
-_Log = deque[_Entry]
-"""Of one partition, in the order of publishing. Those that are unclaimed no more may stand there, behind others."""
+_Records = deque[_Entry]
+"""The records of one partition in the order of publishing. Removed entries may stay there behind others."""
 
 
 class PublishedJobs:
-    """In the order of publishing. A job is there once, with its latest record."""
+    """In the order of publishing. Each job is there once, with its latest record."""
 
     def __init__(self) -> None:
         self._entries: dict[UUID, _Entry] = {}
-        self._logs: defaultdict[tuple[str, int], _Log] = defaultdict(deque)
+        self._partitions: defaultdict[tuple[str, int], _Records] = defaultdict(deque)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -38,43 +38,43 @@ class PublishedJobs:
         return job_id in self._entries
 
     def add(self, job_type: str, published: Published, due_time: datetime) -> None:
-        """A job has been published; `due_time` is when the due loop takes it up."""
-        if (before := self._entries.pop(published.job_id, None)) is not None:
-            self._trim(before.log)
-        log = self._logs[job_type, published.position.partition]
-        entry = _Entry(published, log, due_time)
-        log.append(entry)
+        """A job was published. `due_time`: when the due loop looks at it."""
+        if (earlier := self._entries.pop(published.job_id, None)) is not None:
+            self._trim(earlier.records)
+        records = self._partitions[job_type, published.position.partition]
+        entry = _Entry(published, records, due_time)
+        records.append(entry)
         self._entries[published.job_id] = entry
 
-    def claimed(self, job_id: UUID) -> None:
-        """A job has been claimed, and with it all whose records lie before its own."""
+    def remove_claimed(self, job_id: UUID) -> None:
+        """A job was claimed: remove it, and all jobs whose records lie before its own."""
         entry = self._entries.pop(job_id, None)
         if entry is None:
             return
-        log, offset = entry.log, entry.published.position.offset
-        while log and log[0].published.position.offset <= offset:
-            before = log.popleft()
-            if self._is_there(before):
-                del self._entries[before.published.job_id]
+        records, offset = entry.records, entry.published.position.offset
+        while records and records[0].published.position.offset <= offset:
+            earlier = records.popleft()
+            if self._is_current(earlier):
+                del self._entries[earlier.published.job_id]
 
     def discard(self, job_id: UUID) -> None:
-        """A job waits no more, which says nothing of others."""
+        """A job does not wait any more. This says nothing about other jobs."""
         if (entry := self._entries.get(job_id)) is not None:
             self._remove([entry])
 
     def take(self, due_by: datetime, at_most: int) -> list[Published]:
-        """Remove those that are due by then, and the oldest if more than `at_most` are there."""
-        too_many = len(self._entries) - at_most
+        """Remove and return the jobs that are due by then, and the oldest ones beyond the latest `at_most`."""
+        excess = len(self._entries) - at_most
         return self._remove(
             [
                 entry
                 for nth, entry in enumerate(self._entries.values())
-                if entry.due_time <= due_by or nth < too_many
+                if entry.due_time <= due_by or nth < excess
             ]
         )
 
     def take_all(self) -> list[Published]:
-        """Remove them."""
+        """Remove and return all jobs."""
         return self._remove(list(self._entries.values()))
 
     def _remove(self, entries: Iterable[_Entry]) -> list[Published]:
@@ -82,14 +82,14 @@ class PublishedJobs:
         for entry in entries:
             del self._entries[entry.published.job_id]
             published.append(entry.published)
-            self._trim(entry.log)
+            self._trim(entry.records)
         return published
 
-    def _trim(self, log: _Log) -> None:
-        """Forget the records at the head of `log` whose jobs wait no more."""
-        while log and not self._is_there(log[0]):
-            log.popleft()
+    def _trim(self, records: _Records) -> None:
+        """Drop removed entries from the head of `records`."""
+        while records and not self._is_current(records[0]):
+            records.popleft()
 
-    def _is_there(self, entry: _Entry) -> bool:
-        """Whether its job is unclaimed, and has not been published again."""
+    def _is_current(self, entry: _Entry) -> bool:
+        """Whether its job is still there, with this record and no later one."""
         return self._entries.get(entry.published.job_id) is entry

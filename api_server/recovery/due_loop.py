@@ -1,7 +1,7 @@
-"""The loop that recovers: what was not published, or was taken by a worker that died, is found by its `due_time`.
+"""The loop that finds forgotten jobs by their `due_time`: not published, or claimed by a worker that died.
 
-One server at a time runs it. Keeping the lease, ending leases and publishing are three tasks, so that a broker that
-does not answer holds up nothing but the publishing.
+One server at a time runs it. Keeping the lease, ending workers' leases and publishing are three tasks, so that a broker
+that does not answer delays only the publishing.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from uuid import uuid4
 import structlog
 
 from api_server.domain.errors import StoreUnavailable
-from api_server.ports import DatabaseClock, DueStore, LeaderLease, Publisher
+from api_server.domain.heartbeat_times import HeartbeatTimes
+from api_server.ports import DatabaseClock, DueStore, LeaderLease, Publisher, TopicReader
 from api_server.recovery.due_scans import DueScan, LeaseExpiryScan
 from api_server.recovery.leadership import Leadership
 from service_runtime.outage import Outage
@@ -20,36 +21,34 @@ log = structlog.get_logger()
 
 TICK = 0.5
 FOLLOWER_TICK = 1.0
-LAST_PROLONGATIONS = 1.0
-"""Seconds for which `stop` waits for answers."""
+LAST_ANSWERS_SECONDS = 1.0
+"""How long `stop` waits for prolongations that have not been answered."""
 
 
 class DueLoop:
-    """Runs between `start` and `stop`, whenever this server holds the lease."""
+    """Runs between `start` and `stop`, while this server holds the lease."""
 
     def __init__(
         self,
         store: DueStore,
         lease: LeaderLease,
         publisher: Publisher,
+        topics: TopicReader,
         clock: DatabaseClock,
         types: tuple[str, ...],
-        job_lease: float,
-        heartbeat_interval: float = 0.0,
+        times: HeartbeatTimes,
     ) -> None:
-        """`job_lease`: seconds that a worker keeps a job without a heartbeat."""
         self._clock = clock
-        # A lease is moved when under half is left, so a longer silence of ours may have cost a live worker its lease.
-        margin = job_lease / 2 - heartbeat_interval
-        self._leadership = Leadership(lease, str(uuid4()), max_silence=margin)
-        self._lapses = LeaseExpiryScan(
-            store, self._leadership.unbroken_seconds, clock.steady_seconds, job_lease
-        )
-        self._due = DueScan(store, publisher, types)
+        # Heartbeats move a lease when less than half of it is left. So a longer silence of this server may have cost a
+        # live worker its lease.
+        max_silence = (times.lease / 2 - times.heartbeat_interval).total_seconds()
+        self._leadership = Leadership(lease, str(uuid4()), max_silence=max_silence)
+        self._lease_expiry = LeaseExpiryScan(store, self._leadership, clock, times.lease)
+        self._due = DueScan(store, publisher, topics, types)
         self._outage = Outage("due_lease")
         self._tasks: list[asyncio.Task[None]] = []
         self._prolonging: set[asyncio.Task[bool]] = set()
-        """Questions for the lease that are not answered yet. The store bounds how long each takes."""
+        """Prolongations that have not been answered. The store bounds how long each one takes."""
 
     @property
     def is_leader(self) -> bool:
@@ -57,24 +56,24 @@ class DueLoop:
         return self._leadership.unbroken_seconds() is not None
 
     async def start(self) -> None:
-        """Begin. Heartbeats should be served from now on, for leases are ended one lease later."""
+        """Begin. Heartbeats should be served from now on, because workers' leases are ended one lease later."""
         self._tasks = [
             asyncio.create_task(self._repeat(step), name=f"due-loop-{step.__name__.strip('_')}")
             for step in (self._lead, self._expire_leases, self._publish)
         ]
 
     async def stop(self) -> None:
-        """End, and give up the lease. A pass that is cut short is made good by the next leader."""
+        """End, and give up the lease. The next leader repeats a pass that was interrupted."""
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
         if self._prolonging:
-            # One that comes after the release would keep the lease from others.
-            await asyncio.wait(self._prolonging, timeout=LAST_PROLONGATIONS)
+            # A prolongation that arrives after the release would keep the lease from other servers.
+            await asyncio.wait(self._prolonging, timeout=LAST_ANSWERS_SECONDS)
         await self._leadership.release()
 
     async def _repeat(self, step: Callable[[], Awaitable[float]]) -> None:
-        """Run `step` for ever; it returns the seconds until its next run."""
+        """Run `step` until cancelled. It returns the seconds until its next run."""
         while True:
             pause = TICK
             try:
@@ -82,12 +81,12 @@ class DueLoop:
             except StoreUnavailable as error:
                 log.debug("due_loop_step_without_store", step=step.__name__, reason=error.message)
             except Exception:
-                # Recovery must go on whatever one pass runs into.
+                # One failed pass must not end the recovery.
                 log.exception("due_loop_step_failed", step=step.__name__)
             await asyncio.sleep(pause)
 
     async def _lead(self) -> float:
-        """Ask for the lease; after TICK again, though a majority that lags has not answered."""
+        """Ask for the lease. Asks again after TICK, even if a majority that lags has not answered yet."""
         question = asyncio.create_task(self._prolong())
         self._prolonging.add(question)
         question.add_done_callback(self._prolonging.discard)
@@ -97,7 +96,7 @@ class DueLoop:
         return TICK if question.result() else FOLLOWER_TICK
 
     async def _prolong(self) -> bool:
-        """Whether this server has the lease, as far as is known."""
+        """Whether this server has the lease. After an error, which leaves it open: True, so that it asks again soon."""
         try:
             leads = await self._leadership.prolong()
         except StoreUnavailable as error:
@@ -111,9 +110,9 @@ class DueLoop:
 
     async def _expire_leases(self) -> float:
         if self.is_leader:
-            count = await self._lapses.run_once(self._clock.now())
+            count = await self._lease_expiry.run_once(self._clock.now())
             if count:
-                log.info("leases_ended", count=count)
+                log.info("leases_expired", count=count)
         return TICK
 
     async def _publish(self) -> float:

@@ -1,62 +1,67 @@
-"""For how long this server has been able to reach the store, and so to serve heartbeats and to judge their times."""
+"""For how long this server has reached the store without a break, and so could serve heartbeats in time."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
 from api_server.domain.errors import StoreUnavailable
+from api_server.ports import Database, DatabaseClock
 from api_server.recovery.leadership import UnbrokenTime
 
 log = structlog.get_logger()
 
-LONGEST_INTERVAL = 1.0
-LONGEST_BREAK = 1.5
-"""Heartbeat intervals between two pings that still count as unbroken. A worker is lost after three: one whose latest
-heartbeat came just before a break that goes unnoticed is not.
+MAX_INTERVAL = 1.0
+MAX_BREAK = 1.5
+"""Heartbeat intervals between two pings that still count as unbroken.
+
+A worker is lost after three. So a break that goes unnoticed costs no worker its name, even when the worker's latest
+heartbeat came just before the break.
 """
 
 
 class StoreHealth:
-    """Asks the store whenever `check` is called, which should be every `interval` seconds.
+    """Pings the store whenever `check` is called. Call it every `interval` seconds. A ports.Availability.
 
-    Pings that came back all the time show that the store was there and that this process was not stopped.
+    Pings that succeeded without a break show that the store answered and that this process was not stopped.
     """
 
     def __init__(
         self,
-        ping: Callable[[], Awaitable[None]],
-        heartbeat_interval: float,
-        steady_seconds: Callable[[], float],
+        database: Database,
+        clock: DatabaseClock,
+        heartbeat_interval: timedelta,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ping` raises StoreUnavailable unless the store answers. `steady_seconds`: for how long the store's time, in
-        which heartbeats are noted, has not jumped.
-        """
-        self._ping = ping
-        self._steady_seconds = steady_seconds
+        self._database = database
+        self._clock = clock
         self._monotonic = monotonic
-        self._unbroken = UnbrokenTime(max_silence=LONGEST_BREAK * heartbeat_interval)
-        self.interval = min(LONGEST_INTERVAL, heartbeat_interval / 2)
+        seconds = heartbeat_interval.total_seconds()
+        self._unbroken = UnbrokenTime(max_silence=MAX_BREAK * seconds)
+        self.interval = min(MAX_INTERVAL, seconds / 2)
 
     async def check(self) -> bool:
         """Whether the store answers."""
         asked_at = self._monotonic()
         answered = False
         try:
-            await self._ping()
+            await self._database.ping()
             answered = True
         except StoreUnavailable:
             pass
         except Exception:
-            log.exception("health_unknown")
+            log.exception("store_ping_failed")
         if answered:
-            self._unbroken.prolonged(asked_at)
+            self._unbroken.succeeded(asked_at)
         else:
-            self._unbroken.lost(asked_at)
+            self._unbroken.failed(asked_at)
         return answered
 
     def unbroken_seconds(self) -> float | None:
-        """How long the store has been within reach without a break or a jump of its time; None: it is not."""
+        """For how long the store answered, and its time did not jump; None: it does not answer now.
+
+        Heartbeats are stored with the store's time, so a jump makes them look older or younger than they are.
+        """
         unbroken = self._unbroken.seconds(self._monotonic())
-        return None if unbroken is None else min(unbroken, self._steady_seconds())
+        return None if unbroken is None else min(unbroken, self._clock.steady_seconds())

@@ -27,8 +27,8 @@ class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
     ) -> fleet_service_pb2.RegisterWorkerResponse:
         fleet = await self._fleet.register(requests.worker_identity(request.worker))
         response = fleet_service_pb2.RegisterWorkerResponse(fleet=answers.fleet_message(fleet))
-        response.lease.FromTimedelta(self._fleet.pace.lease)
-        response.heartbeat_interval.FromTimedelta(self._fleet.pace.heartbeat_interval)
+        response.lease.FromTimedelta(self._fleet.times.lease)
+        response.heartbeat_interval.FromTimedelta(self._fleet.times.heartbeat_interval)
         return response
 
     async def Heartbeat(

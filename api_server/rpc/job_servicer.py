@@ -58,7 +58,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return answers.created_message(outcomes)
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
-        return await self._jobs.read(requests.job_id(request.id), encoded)
+        async with self._jobs.reading(requests.job_id(request.id)) as job:
+            return await encoded(job)
 
     async def BatchGet(
         self, request: job_service_pb2.BatchGetRequest, context: Any

@@ -18,7 +18,7 @@ from api_server.domain.job import ProgressNote, Status
 from api_server.domain.listing import JobFilter
 from api_server.domain.retry import DEFAULT_POLICY, FailureHint, RetryPolicy
 from api_server.domain.status_update import UNEXPLAINED, Claim, StatusUpdate, Token
-from api_server.services.jobs import IdempotencyKey
+from api_server.services.creation import IdempotencyKey
 from contract_runtime.errors import InvalidArgument, Violation, invalid
 from contract_runtime.structs import StructError, struct_to_dict
 from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2

@@ -1,17 +1,17 @@
-"""Keeps account of the workers: who lives, what they hold, and what they are wished to do."""
+"""The workers: which of them live, which jobs they hold, and whether they should consume."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
 from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotRegistered
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, Worker, WorkerIdentity, WorkerReport
+from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import ProgressNote
-from api_server.ports import Clock, FleetStore, JobStore, WorkerStore
+from api_server.ports import Availability, Clock, FleetStore, LeaseStore, WorkerStore
 from api_server.services.fleet_fence import FENCE_SECONDS
 from contract_runtime.errors import invalid
 
@@ -20,55 +20,42 @@ log = structlog.get_logger()
 CONFIRMATION_TIMEOUT = 5.0
 """Seconds that SetFleet waits for the workers."""
 CONFIRMATION_POLL = 0.05
-MISSED_HEARTBEATS = 3
-"""A worker is lost when its latest heartbeat is older than this many intervals: it missed two, and had time for one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How long a claim is held without a heartbeat, and how often heartbeats come."""
-
-    lease: timedelta
-    heartbeat_interval: timedelta
-
-    @property
-    def patience(self) -> timedelta:
-        """How long a worker may be silent."""
-        return MISSED_HEARTBEATS * self.heartbeat_interval
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """To a heartbeat: the wish, and the jobs that the worker must stop, in the order in which it named them."""
+class HeartbeatAnswer:
+    """The desired state, and the jobs that the worker must stop, in the order in which it named them."""
 
     fleet: Fleet
     stop: list[UUID]
 
 
 class FleetService:
-    """See the worker calls in proto/jobs/v1/job_service.proto."""
+    """See the contract's comments on RegisterWorker, Heartbeat, SetFleet and GetFleet.
+
+    Every call raises StoreUnavailable when the database cannot be reached.
+    """
 
     def __init__(
         self,
         workers: WorkerStore,
         fleet: FleetStore,
-        jobs: JobStore,
+        leases: LeaseStore,
         clock: Clock,
-        pace: Pace,
+        times: HeartbeatTimes,
         job_types: Collection[str],
-        unbroken_seconds: Callable[[], float | None],
+        availability: Availability,
     ) -> None:
-        """`unbroken_seconds`: for how long heartbeats could be served here; None: they cannot."""
         self._workers = workers
         self._fleet = fleet
-        self._jobs = jobs
+        self._leases = leases
         self._clock = clock
         self._job_types = tuple(job_types)
-        self._unbroken_seconds = unbroken_seconds
-        self.pace = pace
+        self._availability = availability
+        self.times = times
 
     async def register(self, identity: WorkerIdentity) -> Fleet:
-        """Make a worker known, and end the leases of the dead one that had its name; the fleet's wish for it.
+        """Register a worker, and end the leases of the dead worker that had its name. Returns the desired state.
 
         Raises WorkerNameTaken.
         """
@@ -76,26 +63,26 @@ class FleetService:
         if holder.identity.worker_id != identity.worker_id:
             raise WorkerNameTaken(holder)
         if holder.predecessor:
-            # Also when it registers again: the server that gave it the name may have died before this.
-            count = await self._jobs.release_all(holder.predecessor, self._clock.now())
+            # Repeated when it registers again: the server that gave it the name may have died before this.
+            count = await self._leases.release_all(holder.predecessor, self._clock.now())
             log.info("worker_replaced", name=identity.name, worker_id=holder.predecessor, leases_ended=count)
         log.info("worker_registered", worker_id=identity.worker_id, host=identity.host, pid=identity.pid)
         return await self._fleet.fleet()
 
     def _is_gone(self, worker: Worker) -> bool:
-        """Whether a worker has ended in order, or is dead for all that can be known.
+        """Whether a worker has ended in order, or counts as dead.
 
-        Silence is a worker's own only where it could have been heard: an outage, or a server that stood still, evicts
-        nobody.
+        A silent worker is dead only if this server could have received its heartbeats: an outage, or a pause of this
+        process, evicts nobody.
         """
         if worker.has_ended or not self._is_silent(worker):
             return worker.has_ended
-        # Asked last: should this process stand still right here, it will know.
-        unbroken = self._unbroken_seconds()
-        return unbroken is not None and unbroken >= self.pace.patience.total_seconds()
+        # Asked last: a pause of this process right here is noticed too.
+        unbroken = self._availability.unbroken_seconds()
+        return unbroken is not None and unbroken >= self.times.max_silence.total_seconds()
 
     def _is_silent(self, worker: Worker) -> bool:
-        return self._clock.now() - worker.last_heartbeat_time > self.pace.patience
+        return self._clock.now() - worker.last_heartbeat_time > self.times.max_silence
 
     async def heartbeat(
         self,
@@ -103,26 +90,26 @@ class FleetService:
         job_ids: Sequence[UUID],
         report: WorkerReport,
         progress: Sequence[ProgressNote] = (),
-    ) -> Answer:
-        """Note that a worker lives and how far its jobs are, and move its leases. Raises WorkerNotRegistered."""
+    ) -> HeartbeatAnswer:
+        """Store that a worker lives and its jobs' progress, and move its leases. Raises WorkerNotRegistered."""
         now = self._clock.now()
         if job_ids:
-            # First, for nothing else is as urgent.
-            await self._jobs.move_leases(worker_id, job_ids, now, self.pace.lease.total_seconds())
-        # A worker names also the jobs that it is claiming, and is not done before it knows what came of that.
+            # First, because a lease that runs out costs a job.
+            await self._leases.move_leases(worker_id, job_ids, now, self.times.lease.total_seconds())
+        # A worker also names jobs that it is still claiming. It has not ended before it knows those outcomes.
         report = replace(report, in_flight=max(report.in_flight, len(job_ids)))
         if not await self._workers.heartbeat(worker_id, report, now):
             raise WorkerNotRegistered(worker_id)
         if progress:
-            await self._jobs.note_progress(worker_id, progress, now)
-        held = await self._jobs.still_held(worker_id, job_ids) if job_ids else set()
-        return Answer(await self._fleet.fleet(), [job_id for job_id in job_ids if job_id not in held])
+            await self._leases.note_progress(worker_id, progress, now)
+        held = await self._leases.still_held(worker_id, job_ids) if job_ids else set()
+        return HeartbeatAnswer(await self._fleet.fleet(), [each for each in job_ids if each not in held])
 
     async def set_consuming(self, consuming: bool, part: Part | None = None) -> tuple[Fleet, list[str]]:
-        """Store the wish for `part`, or None for all, and wait for the live workers; who has not confirmed within
-        CONFIRMATION_TIMEOUT.
+        """Store whether `part` should consume (None: the whole fleet), and wait for the live workers to confirm.
 
-        Raises InvalidArgument for an unknown type, and WorkerNotFound where an unknown worker is to be stopped.
+        Returns the new desired state, and the workers that did not confirm within CONFIRMATION_TIMEOUT. Raises
+        InvalidArgument for an unknown type, and WorkerNotFound if an unknown worker is to be stopped.
         """
         await self._check(consuming, part)
         fleet = await self._fleet.change(lambda desired: desired.wished(consuming, part))
@@ -133,7 +120,7 @@ class FleetService:
                 break
             await asyncio.sleep(CONFIRMATION_POLL)
         if not consuming:
-            # Who is silent confirms nothing: until then no API server takes its claims any more.
+            # A frozen worker confirms nothing. From this time on no API server takes its claims any more.
             await asyncio.sleep(stored_at + FENCE_SECONDS - asyncio.get_running_loop().time())
         return fleet, pending
 
@@ -147,7 +134,7 @@ class FleetService:
                     raise WorkerNotFound(name)
 
     async def _pending(self, fleet: Fleet) -> list[str]:
-        """Those that may take jobs and have not confirmed. After an outage no worker was heard of, and all may live."""
+        """Workers that may claim jobs and have not confirmed. After an outage, a silent worker may still live."""
         return [
             worker.identity.worker_id
             for worker in await self._workers.workers()
@@ -157,14 +144,15 @@ class FleetService:
         ]
 
     async def fleet(self) -> tuple[Fleet, list[Worker]]:
-        """The wish, and all workers: those gone silent as lost, those without a partition as idle, without those that ended
-        in order.
+        """The desired state, and all workers that have not ended in order.
+
+        The state of a silent worker is `lost`. A consuming worker without a partition is `idle`.
         """
         fleet, workers = await self._fleet.fleet(), await self._workers.workers()
-        return fleet, [self._as_of_now(worker) for worker in workers if not self._is_over(worker)]
+        return fleet, [self._as_of_now(worker) for worker in workers if not self._has_left(worker)]
 
-    def _is_over(self, worker: Worker) -> bool:
-        """Whether it has said that it ended, or was on its way to."""
+    def _has_left(self, worker: Worker) -> bool:
+        """Whether it reported its end, or fell silent while it drained."""
         return worker.has_ended or (self._is_silent(worker) and worker.report.state == "draining")
 
     def _as_of_now(self, worker: Worker) -> Worker:

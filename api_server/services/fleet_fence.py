@@ -1,8 +1,8 @@
-"""Keeps workers from claiming what has been stopped, whatever they know of it.
+"""Keeps workers from claiming what has been stopped, even when they do not know of the stop yet.
 
-A worker that was frozen when the stop came may have claims on their way. So each API server looks at the wish by itself,
-and knows it as it was FRESH_SECONDS ago at most: a claim costs no read. Whoever stores a stop waits for FENCE_SECONDS
-before saying that it holds.
+A worker that was frozen when the stop came may still send claims. So each API server reads the desired state by itself
+and keeps it in memory, FRESH_SECONDS old at most: a claim costs no read. SetFleet answers a stop FENCE_SECONDS after it
+was stored, when every server knows of it.
 """
 
 import asyncio
@@ -21,13 +21,14 @@ log = structlog.get_logger()
 REFRESH_SECONDS = 0.2
 FRESH_SECONDS = 0.5
 FENCE_SECONDS = 0.75
-"""FRESH_SECONDS, and the time that a claim takes from the look at the wish to the database."""
+"""FRESH_SECONDS, and the time from a claim's look at the desired state to its write."""
 
 
 class FleetFence:
-    """Run `run` beside the calls; without it each look may cost a read."""
+    """A ports.DesiredFleet. `run` keeps the state fresh; without it `desired` may cost a read."""
 
     def __init__(self, fleet: FleetStore, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: monotonic seconds."""
         self._fleet = fleet
         self._clock = clock
         self._desired = Fleet()
@@ -35,30 +36,31 @@ class FleetFence:
         self._reading: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Read the state again and again, until cancelled."""
         while True:
             try:
                 await self._read()
             except StoreUnavailable:
-                pass  # Told by whoever asked, and a claim asks again.
+                pass  # The store has logged the outage, and a claim reads again.
             except Exception:
-                log.exception("fleet_wish_not_read")
+                log.exception("desired_fleet_not_read")
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def desired(self) -> Fleet:
-        """The wish as it was FRESH_SECONDS ago, or later. Raises StoreUnavailable."""
+        """The desired state as it was FRESH_SECONDS ago, or later. Raises StoreUnavailable."""
         while self._clock() - self._as_of > FRESH_SECONDS:
             if self._reading is None:
                 self._reading = asyncio.create_task(self._read())
                 self._reading.add_done_callback(self._forget)
-            # Many wait for one read, and one that goes must not end it.
+            # Several callers share one read. A caller that is cancelled must not end it.
             await asyncio.shield(self._reading)
         return self._desired
 
     def _forget(self, reading: asyncio.Task[None]) -> None:
         self._reading = None
         if not reading.cancelled():
-            reading.exception()  # seen, though all who waited may have gone
+            # Retrieved, so that asyncio logs no error when every caller has gone.
+            reading.exception()
 
     async def _read(self) -> None:
         asked_at = self._clock()

@@ -1,10 +1,11 @@
-"""Calls of many clients, each about one job, as few statements."""
+"""Groups the calls of many clients, each about one job, into few statements."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from api_server.domain.errors import AnswerTooLarge
@@ -13,84 +14,87 @@ from api_server.domain.payload_size import least_bytes
 from api_server.domain.resolution import Applied
 from api_server.domain.transition import Transition
 from api_server.ports import JobStore
+from api_server.services.ready_jobs import ReadyJobs
 from contract_runtime.errors import ServiceError
 from service_runtime.group_commit import GroupCommit, Item
 
 OVERHEAD_BYTES = 1000
-"""What a job takes besides its payload, roughly."""
+"""Bytes of a job besides its payload, roughly."""
 ENOUGH_BYTES = 4 * 1024 * 1024
 """Sizes are counted up to this."""
 LARGE = 64 * 1024
-"""Bytes of a payload or a result, some 10 ms of work at worst."""
+"""Bytes of a payload or a result that take 10 ms to convert at worst."""
 LARGE_AT_A_TIME = 2
 SMALL_BYTES = 8 * 1024
-"""As many jobs as go together, each no larger than this (BSON), fit into one read."""
-
-T = TypeVar("T")
+"""Jobs up to this size (BSON) always fit into one read together."""
 
 
-class Kept(Enum):
-    """What stands for a job that is not given yet."""
+class NotRead(Enum):
+    """Stands for a job that was not read along with others."""
 
-    BACK = "it is to be read by itself"
+    READ_ALONE = "the job is too large, and must be read by itself"
 
 
 def is_large(job: Job) -> bool:
-    """Whether a job takes so long to convert that other calls would have to wait."""
+    """Whether converting the job takes so long that it would delay other calls."""
     return any(least_bytes(part, LARGE + 1) > LARGE for part in (job.payload, job.result or {}))
 
 
 class JobGroups:
-    """Single jobs in and out of a JobStore: what waits goes together."""
+    """Writes and reads single jobs of a JobStore: calls that wait at the same time go together."""
 
-    def __init__(self, store: JobStore, on_insert: Callable[[Job, datetime], None]) -> None:
-        """`on_insert` is told of each job that is stored and of its due_time, also when its caller has gone."""
+    def __init__(self, store: JobStore, ready: ReadyJobs) -> None:
         self._store = store
-        self._on_insert = on_insert
+        self._ready = ready
         self._inserts: GroupCommit[tuple[Job, datetime], Job] = GroupCommit(self.insert_all)
-        self._reads: GroupCommit[UUID, Job | Kept | None] = GroupCommit(self._get_all)
+        self._reads: GroupCommit[UUID, Job | NotRead | None] = GroupCommit(self._get_all)
         self._large = asyncio.Semaphore(LARGE_AT_A_TIME)
-        self._steps: GroupCommit[Transition, Applied] = GroupCommit(store.apply)
+        self._transitions: GroupCommit[Transition, Applied] = GroupCommit(store.apply)
 
     async def insert(self, job: Job, due_time: datetime) -> Job:
         """See JobStore.insert_all. Raises the job's own error, or StoreUnavailable."""
         return await self._inserts.do(Item((job, due_time), _size(job.payload), key=job.id))
 
     async def insert_all(self, jobs: Sequence[tuple[Job, datetime]]) -> Sequence[Job | ServiceError]:
-        """See JobStore.insert_all."""
+        """See JobStore.insert_all. Stored jobs are dispatched even when their callers have gone."""
         outcomes = await self._store.insert_all(jobs)
         for outcome, (_, due_time) in zip(outcomes, jobs, strict=True):
             if isinstance(outcome, Job):
-                self._on_insert(outcome, due_time)
+                self._ready.offer(outcome, due_time)
         return outcomes
 
-    async def get(self, job_id: UUID, then: Callable[[Job | None], Awaitable[T]]) -> T:
-        """What `then` makes of the job. Of large ones few are in memory, and being made something of, at a time; small ones
-        wait for none of them. Raises StoreUnavailable, and what `then` raises.
+    @asynccontextmanager
+    async def reading(self, job_id: UUID) -> AsyncIterator[Job | None]:
+        """The job, to be converted inside the block; None: no such job. Raises StoreUnavailable.
+
+        LARGE_AT_A_TIME large jobs at most are in memory and being converted. Small jobs never wait for them.
         """
         job = await self._reads.do(Item(job_id, OVERHEAD_BYTES))
         if job is None or (isinstance(job, Job) and not is_large(job)):
-            return await then(job)
+            yield job
+            return
         if self._large.locked():
-            job = Kept.BACK  # Let go of it: to read it again takes less than it would hold until then.
+            # Reading the job again costs less memory than keeping it while it waits.
+            job = NotRead.READ_ALONE
         async with self._large:
-            if isinstance(job, Kept):
+            if isinstance(job, NotRead):
                 [job] = await self._store.get_all([job_id])
-            return await then(job)
+            yield job
 
     async def apply(self, transition: Transition) -> Applied:
         """See JobStore.apply. Raises the job's own error, or StoreUnavailable."""
-        return await self._steps.do(Item(transition, _size(transition.result or {}), key=transition.job_id))
+        size = _size(transition.result or {})
+        return await self._transitions.do(Item(transition, size, key=transition.job_id))
 
-    async def _get_all(self, job_ids: Sequence[UUID]) -> Sequence[Job | Kept | None]:
-        """Those who ask for one job each are not refused because others' are large."""
+    async def _get_all(self, job_ids: Sequence[UUID]) -> Sequence[Job | NotRead | None]:
+        """A caller that asked for one job is not refused because others asked for large ones."""
         try:
             return await self._store.get_all(job_ids)
         except AnswerTooLarge:
             sizes = await self._store.sizes(job_ids)
             small = [job_id for job_id in job_ids if sizes.get(job_id, 0) <= SMALL_BYTES]
             found = dict(zip(small, await self._store.get_all(small), strict=True)) if small else {}
-            return [found.get(job_id, Kept.BACK) for job_id in job_ids]
+            return [found.get(job_id, NotRead.READ_ALONE) for job_id in job_ids]
 
 
 def _size(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""How far a consumer group is in the partitions of a topic, and which records they have."""
+"""How far a consumer group is in the partitions of a topic, and which records these have."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -15,13 +15,11 @@ from service_runtime.outage import Outage
 
 NOTHING_COMMITTED = -1
 RETRY_AFTER = 1.0
-"""Seconds after a failure in which nobody is asked, so that topics asked for in turn do not wait for one time limit
-each.
-"""
+"""Seconds after a failure in which the broker is not asked: otherwise each topic in turn would wait for a time limit."""
 
 
 class PartitionOffsets:
-    """Asks for the partitions of one topic at a time, and only for those named: four requests, whatever their number."""
+    """A ports.TopicReader. Each call takes four requests, however many partitions it names."""
 
     def __init__(self, bootstrap_servers: Sequence[str], group: str, time_limit: float = 3.0) -> None:
         """`time_limit`: seconds for one answer."""
@@ -30,38 +28,40 @@ class PartitionOffsets:
         self._time_limit = time_limit
         self._admin: AIOKafkaAdminClient | None = None
         self._reader: AIOKafkaConsumer | None = None
-        # Of a question that failed the outage is told; of connections let go of there is nothing to tell.
+        # The outage is logged when a request fails. Dropped connections need no log line.
         self._tasks = DetachedTasks(on_error=lambda _error: None)
         self._retry_at = 0.0
-        self._outage = Outage("kafka_logs")
+        self._outage = Outage("kafka_offsets")
 
-    async def read(self, job_type: str, partitions: Collection[int]) -> Mapping[int, PartitionState] | None:
-        """Those of `partitions` that exist; None: the broker does not say."""
+    async def partition_states(
+        self, job_type: str, partitions: Collection[int]
+    ) -> Mapping[int, PartitionState] | None:
+        """See ports.TopicReader."""
         if asyncio.get_running_loop().time() < self._retry_at:
             return None
         try:
-            logs = await self._answer(topic_of(job_type), partitions)
+            states = await self._answer(topic_of(job_type), partitions)
         except UNREACHABLE as error:
             self._retry_at = asyncio.get_running_loop().time() + RETRY_AFTER
             self._outage.failed(repr(error))
             self._abandon()
             return None
         self._outage.succeeded()
-        return logs
+        return states
 
     async def close(self) -> None:
-        """Let go of the connections; `read` makes new ones."""
+        """Close the connections. `partition_states` opens new ones."""
         self._abandon()
         await self._tasks.wait(self._time_limit)
 
     async def _answer(self, topic: str, partitions: Collection[int]) -> dict[int, PartitionState]:
-        """Raises one of UNREACHABLE, in twice the time limit at the latest."""
+        """Takes twice the time limit at most. Raises one of UNREACHABLE."""
         reading = self._tasks.start(self._read(topic, partitions))
         try:
             return await result_of(reading, self._time_limit)
         finally:
             if reading.cancel():
-                # Where it heeds that, it leaves no connection half made.
+                # If aiokafka takes the cancellation, no half-opened connection is left.
                 await asyncio.wait([reading], timeout=self._time_limit)
 
     def _abandon(self) -> None:
@@ -84,7 +84,7 @@ class PartitionOffsets:
             }
             self._admin = AIOKafkaAdminClient(**common)
             await self._admin.start()
-            # It reads no records and belongs to no group: only a consumer can ask for a log's start and end.
+            # Only a consumer can ask for a partition's first and last offsets. It reads no records and joins no group.
             self._reader = AIOKafkaConsumer(**common, enable_auto_commit=False)
             await self._reader.start()
         return self._admin, self._reader
@@ -99,21 +99,21 @@ class PartitionOffsets:
         asked = [TopicPartition(topic, partition) for partition in there.intersection(partitions)]
         if not asked:
             return {}
-        # The commits are read first: what is committed in between counts as waiting, the side that doubles nothing.
+        # The commits are read first. A record committed after that counts as waiting, so its job is not published twice.
         commits = await admin.list_consumer_group_offsets(self._group, partitions=asked)
         if missing := set(asked).difference(commits):
-            # A coordinator that is still loading answers so, with an error that aiokafka does not look at.
-            raise GroupLoadInProgressError(f"nothing is known of the commits of {len(missing)} partitions")
-        # Nothing is older than time 0, so this is each log's first record, which tells its time too.
+            # A coordinator that is still loading leaves partitions out. aiokafka does not check its error code.
+            raise GroupLoadInProgressError(f"the commits of {len(missing)} partitions are unknown")
+        # No record is older than time 0, so this finds each partition's first record, with its time.
         firsts = await reader.offsets_for_times(dict.fromkeys(asked, 0))
         ends = await reader.end_offsets(asked)
-        logs = {}
+        states = {}
         for each in asked:
             commit, first, end = commits[each], firsts[each], ends[each]
-            logs[each.partition] = PartitionState(
+            states[each.partition] = PartitionState(
                 committed=None if commit.offset == NOTHING_COMMITTED else commit.offset,
                 start=end if first is None else first.offset,
                 end=end,
                 first_time=None if first is None else first.timestamp,
             )
-        return logs
+        return states

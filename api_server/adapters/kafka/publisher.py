@@ -1,14 +1,16 @@
 """Writes dispatches to Kafka.
 
-The producer is not idempotent on purpose. A record doubled by a retry is harmless, for the claim decides; but aiokafka's
-idempotent producer keeps undelivered batches for ever and can wedge on a sequence number. This one gives up every batch
-in bounded time. It is made when first needed, and made anew after a publish that did not get through, for a client can
-hang after a broker's restart and a topic may have been deleted.
+The producer is not idempotent on purpose. A duplicate record is harmless, because the claim decides. But aiokafka's
+idempotent producer keeps undelivered batches for ever, and can get stuck on a sequence number. This producer gives up
+every batch in bounded time.
+
+The producer is created when it is first needed, and again after a publish that failed: a client can hang after a
+broker's restart, and a topic may have been deleted.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,11 +20,10 @@ from aiokafka import AIOKafkaProducer
 
 from api_server.adapters.kafka.detached_tasks import DetachedTasks, result_of
 from api_server.adapters.kafka.dispatch_record import encode
-from api_server.adapters.kafka.partition_offsets import PartitionOffsets
 from api_server.adapters.kafka.partitioner import Partitioner
 from api_server.adapters.kafka.topics import UNREACHABLE, KafkaTopics
 from api_server.domain.job import Dispatch
-from api_server.domain.record_positions import PartitionState, RecordPosition
+from api_server.domain.record_positions import RecordPosition
 from api_server.ports import Clock
 from contract_runtime.topics import topic_of
 from service_runtime.outage import Outage
@@ -32,51 +33,47 @@ log = structlog.get_logger()
 MAX_BATCH_BYTES = 256 * 1024
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_TIME = -1
-"""The broker's answer when records keep the times that they came with."""
+"""The broker's answer when it stores records with the times that we sent."""
 RETRY_AFTER = 1.0
-"""Seconds after a failure in which publishing fails at once, so that nobody waits for a broker known to be away."""
+"""Seconds after a failure in which publishing fails at once: no caller waits for a broker that is known to be away."""
 
 
 class KafkaPublisher:
-    """A ports.Publisher. Jobs go to their topic's partitions in turn, see Shares.
+    """A ports.Publisher. Jobs go to their topic's partitions in turn, see Partitioner.
 
-    Records are put into batches here, one for each partition (3.7 µs a job; aiokafka's own gathering takes 12.6), so
-    the producer lingers for no others.
+    The batches are built here, one for each partition, so that the producer does not wait for more records. This takes
+    3.7 µs a job; aiokafka's own batching takes 12.6 µs.
     """
 
     def __init__(
         self,
         bootstrap_servers: Sequence[str],
         topics: KafkaTopics,
-        logs: PartitionOffsets,
         clock: Clock,
         time_limit: float = 4.0,
     ) -> None:
         """`clock` gives records their times. `time_limit`: seconds for connecting, and again for writing."""
         self._servers = list(bootstrap_servers)
         self._topics = topics
-        self._logs = logs
         self._clock = clock
         self._time_limit = time_limit
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
         self._retry_at = 0.0
-        self._shares = Partitioner()
+        self._partitioner = Partitioner()
         self._tasks = DetachedTasks(
             on_error=lambda error: log.debug("kafka_write_given_up", reason=repr(error))
         )
         self._outage = Outage("kafka")
 
     async def publish(self, dispatches: Sequence[Dispatch]) -> list[RecordPosition | None]:
-        """Write one record each; for each, where it lies once all in-sync replicas have it. Never raises for the
-        broker's sake.
-        """
-        places: list[RecordPosition | None] = [None] * len(dispatches)
+        """See ports.Publisher. A record counts when all in-sync replicas have it."""
+        positions: list[RecordPosition | None] = [None] * len(dispatches)
         producer = await self._connected()
         if producer is None:
-            return places
-        # Not cancelled when time is up: aiokafka would be left with failures that nobody looks at.
-        write = self._tasks.start(self._write(producer, dispatches, places))
+            return positions
+        # Not cancelled after the time limit: then nobody would read the failures of aiokafka's own tasks.
+        write = self._tasks.start(self._write(producer, dispatches, positions))
         try:
             await result_of(write, self._time_limit)
         except UNREACHABLE as error:
@@ -84,14 +81,10 @@ class KafkaPublisher:
             self._abandon(producer)
         else:
             self._outage.succeeded()
-        return list(places)
-
-    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, PartitionState] | None:
-        """Those partitions of the type's topic that exist; None: the broker does not say."""
-        return await self._logs.read(job_type, partitions)
+        return list(positions)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         if self._producer is not None:
             self._abandon(self._producer)
         await self._tasks.wait(self._time_limit)
@@ -126,15 +119,18 @@ class KafkaPublisher:
         self._outage.failed(repr(error))
 
     def _abandon(self, producer: AIOKafkaProducer) -> None:
-        """Stop it in the background: it first waits for its batches, until each is written or given up."""
+        """Stop it in the background: it first waits until each of its batches is written or given up."""
         if self._producer is not None and self._producer is producer:
             self._tasks.start(producer.stop())
             self._producer = None
 
     async def _write(
-        self, producer: AIOKafkaProducer, dispatches: Sequence[Dispatch], places: list[RecordPosition | None]
+        self,
+        producer: AIOKafkaProducer,
+        dispatches: Sequence[Dispatch],
+        positions: list[RecordPosition | None],
     ) -> None:
-        """Fill in `places`. Raises one of the errors if some are not written, after all have been tried."""
+        """Fill in `positions`. Tries all records, then raises one of the errors if some were not written."""
         by_type: defaultdict[str, list[int]] = defaultdict(list)
         for index, dispatch in enumerate(dispatches):
             by_type[dispatch.type].append(index)
@@ -142,27 +138,25 @@ class KafkaPublisher:
         async def write_type(topic: str, indices: Sequence[int]) -> None:
             partitions = sorted(await producer.partitions_for(topic))
             await _all(
-                write_share(topic, partition, share)
-                for partition, share in self._shares.split(topic, partitions, indices)
+                write_partition(topic, partition, part)
+                for partition, part in self._partitioner.split(topic, partitions, indices)
             )
 
-        async def write_share(topic: str, partition: int, share: Sequence[int]) -> None:
-            records = [
-                (index, value) for index in share if (value := _encoded(dispatches[index])) is not None
-            ]
+        async def write_partition(topic: str, partition: int, part: Sequence[int]) -> None:
+            records = [(index, value) for index in part if (value := _encoded(dispatches[index])) is not None]
             time = (self._clock.now() - EPOCH) // timedelta(milliseconds=1)
             for batch, indices in _batches(producer, records, time):
                 written = await (await producer.send_batch(batch, topic, partition=partition))
-                # A topic may be set to take the broker's time for its records'.
+                # A topic may be configured to store records with the broker's time.
                 stored_time = time if written.timestamp == NO_TIME else written.timestamp
                 for nth, index in enumerate(indices):
-                    places[index] = RecordPosition(partition, written.offset + nth, stored_time)
+                    positions[index] = RecordPosition(partition, written.offset + nth, stored_time)
 
         await _all(write_type(topic_of(job_type), indices) for job_type, indices in by_type.items())
 
 
 def _encoded(dispatch: Dispatch) -> bytes | None:
-    """The record, or None for a job that has none: it must not hold up the others."""
+    """The record's value; None: the job cannot be encoded. It must not delay the others."""
     try:
         return encode(dispatch)
     except Exception:
@@ -173,7 +167,7 @@ def _encoded(dispatch: Dispatch) -> bytes | None:
 def _batches(
     producer: AIOKafkaProducer, records: Sequence[tuple[int, bytes]], time: int
 ) -> Iterator[tuple[Any, list[int]]]:
-    """The records in closed aiokafka batches, and the indices of those in each."""
+    """Closed aiokafka batches, each with the indices of its records."""
     batch, indices = producer.create_batch(), list[int]()
     for index, value in records:
         if batch.append(key=None, value=value, timestamp=time) is None:
@@ -186,7 +180,7 @@ def _batches(
 
 
 async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run them side by side to their ends; raises the first error."""
+    """Run all at the same time, until each has ended; raises the first error."""
     for outcome in await asyncio.gather(*steps, return_exceptions=True):
         if outcome is not None:
             raise outcome

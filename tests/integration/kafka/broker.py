@@ -39,13 +39,25 @@ class Broker:
 
     @asynccontextmanager
     async def publisher(self, job_type: str) -> AsyncIterator[KafkaPublisher]:
-        logs = PartitionOffsets(self.servers, GROUP, time_limit=2.0)
-        publisher = KafkaPublisher(self.servers, self.topics(job_type), logs, SystemClock(), time_limit=2.0)
+        publisher = KafkaPublisher(self.servers, self.topics(job_type), SystemClock(), time_limit=2.0)
         try:
             yield publisher
         finally:
             await publisher.close()
-            await logs.close()
+
+    @asynccontextmanager
+    async def offsets(self) -> AsyncIterator[PartitionOffsets]:
+        """Reads the offsets of the workers' group."""
+        offsets = PartitionOffsets(self.servers, GROUP, time_limit=2.0)
+        try:
+            yield offsets
+        finally:
+            await offsets.close()
+
+    @asynccontextmanager
+    async def adapters(self, job_type: str) -> AsyncIterator["Adapters"]:
+        async with self.publisher(job_type) as publisher, self.offsets() as offsets:
+            yield Adapters(publisher, offsets)
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
@@ -55,13 +67,13 @@ class Broker:
         await admin.close()
 
     async def partitions(self, job_type: str) -> list[int]:
-        """Those of the type's topic; none if there is no topic."""
+        """The partitions of the type's topic; none if there is no topic."""
         async with self.admin() as admin:
             (described,) = await admin.describe_topics([topic_of(job_type)])
             return sorted(partition["partition"] for partition in described["partitions"])
 
     async def partitions_when_made(self, job_type: str) -> list[int]:
-        """Those of a topic that was made just now: the broker learns it from the controller a moment later."""
+        """Of a topic that was just created: the broker learns of it from the controller a moment later."""
         async with asyncio.timeout(DEADLINE):
             while True:
                 if found := await self.partitions(job_type):
@@ -69,7 +81,7 @@ class Broker:
                 await asyncio.sleep(0.05)
 
     async def delete_topic(self, job_type: str) -> None:
-        """Returns when it is gone."""
+        """Returns when the topic is gone."""
         async with self.admin() as admin:
             await admin.delete_topics([topic_of(job_type)])
         async with asyncio.timeout(DEADLINE):
@@ -77,7 +89,7 @@ class Broker:
                 await asyncio.sleep(0.05)
 
     async def delete_records(self, job_type: str, offsets: Mapping[int, int]) -> None:
-        """Those before these offsets, as retention does."""
+        """Delete the records before these offsets, as retention does."""
         async with self.admin() as admin:
             await admin.delete_records(
                 {
@@ -87,19 +99,19 @@ class Broker:
             )
 
     async def configure(self, job_type: str, settings: Mapping[str, str]) -> None:
-        """Settings of the type's topic."""
+        """Change settings of the type's topic."""
         topic = ConfigResource(ConfigResourceType.TOPIC, topic_of(job_type), dict(settings))
         async with self.admin() as admin:
             await admin.alter_configs([topic])
 
     async def commit(self, job_type: str, offsets: Mapping[int, int], group: str = GROUP) -> None:
-        """As a worker does once it is done with the records before these offsets."""
+        """Commit as a worker does when it has finished the records before these offsets."""
         async with self.reader(job_type, group) as reader:
             await reader.commit(job_type, offsets)
 
     @asynccontextmanager
     async def reader(self, job_type: str, group: str | None = None) -> AsyncIterator["Reader"]:
-        """Reads the type's topic from its beginning. With a `group` its offsets can be committed."""
+        """Reads the type's topic from its start. With a `group`, offsets can be committed."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=list(self.servers),
             group_id=group,
@@ -115,14 +127,22 @@ class Broker:
             await consumer.stop()
 
 
+@dataclass(frozen=True)
+class Adapters:
+    """What the due loop needs of Kafka."""
+
+    publisher: KafkaPublisher
+    offsets: PartitionOffsets
+
+
 class Reader:
-    """What was read so far, in the order of reading."""
+    """The records read until now, in the order of reading."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self.consumer = consumer
         self.records: list[DispatchRecord] = []
-        self.places: dict[str, RecordPosition] = {}
-        """Of each job, where its latest record lies."""
+        self.positions: dict[str, RecordPosition] = {}
+        """For each job, the position of its latest record."""
 
     @property
     def ids(self) -> list[str]:
@@ -130,7 +150,7 @@ class Reader:
 
     @property
     def partitions(self) -> set[int]:
-        return {position.partition for position in self.places.values()}
+        return {position.partition for position in self.positions.values()}
 
     async def commit(self, job_type: str, offsets: Mapping[int, int], note: str = "") -> None:
         await self.consumer.commit(
@@ -147,10 +167,10 @@ class Reader:
                     for record in records:
                         self.records.append(DispatchRecord.FromString(record.value))
                         position = RecordPosition(partition.partition, record.offset, record.timestamp)
-                        self.places[self.records[-1].id] = position
+                        self.positions[self.records[-1].id] = position
 
     async def read_to_end(self) -> None:
-        """All that is in the topic now."""
+        """Read all records that are in the topic now."""
         ends = await self.consumer.end_offsets(list(self.consumer.assignment()))
         starts = await self.consumer.beginning_offsets(list(self.consumer.assignment()))
         count = sum(ends.values()) - sum(starts.values())

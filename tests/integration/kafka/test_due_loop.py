@@ -6,17 +6,17 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from api_server.adapters.kafka.publisher import KafkaPublisher
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.creation import DISPATCH_GRACE
+from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import Dispatch, Job, Status
 from api_server.domain.resolution import Applied
 from api_server.domain.transitions import claim
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.due_scans import DueScan
 from local_stack.stack import Stack
-from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Broker
+from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Adapters, Broker
 from tests.integration.kafka.test_kafka_publisher import publish_until_written
 from tests.integration.mongo.jobs import get, insert, new_job
 from tests.unit.api_server.dispatch.dispatch_fakes import make_dispatch
@@ -40,8 +40,8 @@ async def store_job(stores: MongoStores, job_type: str, due_in: float = 0.0) -> 
 
 async def claim_job(stores: MongoStores, job: Job, worker: str, lease: float) -> None:
     now = stores.clock.now()
-    (taken,) = await stores.jobs.apply([claim(job.id, worker, job.attempt, now, timedelta(seconds=lease))])
-    assert isinstance(taken, Applied)
+    (outcome,) = await stores.jobs.apply([claim(job.id, worker, job.attempt, now, timedelta(seconds=lease))])
+    assert isinstance(outcome, Applied)
 
 
 async def status(stores: MongoStores, job_id: UUID) -> Status:
@@ -50,10 +50,16 @@ async def status(stores: MongoStores, job_id: UUID) -> Status:
     return job.status
 
 
-def make_loop(
-    stores: MongoStores, publisher: KafkaPublisher, job_type: str, lease: float = NO_LEASE_ENDS
-) -> DueLoop:
-    return DueLoop(stores.due, stores.due_lease, publisher, stores.clock, (job_type,), lease)
+def make_loop(stores: MongoStores, kafka: Adapters, job_type: str, lease: float = NO_LEASE_ENDS) -> DueLoop:
+    return DueLoop(
+        stores.due,
+        stores.due_lease,
+        kafka.publisher,
+        kafka.offsets,
+        stores.clock,
+        (job_type,),
+        HeartbeatTimes(timedelta(seconds=lease), timedelta(0)),
+    )
 
 
 @asynccontextmanager
@@ -71,9 +77,9 @@ async def test_a_job_that_nobody_published_is_published_by_the_loop(
     assert await broker.topics(job_type).create_missing()
     job = await store_job(stores, job_type)
     async with (
-        broker.publisher(job_type) as publisher,
+        broker.adapters(job_type) as kafka,
         broker.reader(job_type) as reader,
-        running(make_loop(stores, publisher, job_type)),
+        running(make_loop(stores, kafka, job_type)),
     ):
         await reader.read_until(lambda: reader.ids == [str(job.id)])
         await until(lambda: _nothing_due(stores, job_type))
@@ -90,8 +96,8 @@ async def test_a_job_published_and_marked_by_the_dispatcher_is_not_due(
 ) -> None:
     assert await broker.topics(job_type).create_missing()
     job = await store_job(stores, job_type)
-    async with broker.publisher(job_type) as publisher, broker.reader(job_type) as reader:
-        dispatcher = QueuedDispatcher(publisher, stores.due, stores.clock)
+    async with broker.adapters(job_type) as kafka, broker.reader(job_type) as reader:
+        dispatcher = QueuedDispatcher(kafka.publisher, stores.due, stores.clock)
         await dispatcher.start()
         dispatcher.offer(Dispatch(job.id, job_type, 0, job.payload), stores.clock.now() + DISPATCH_GRACE)
         await reader.read_until(lambda: reader.ids == [str(job.id)])
@@ -102,8 +108,8 @@ async def test_a_job_published_and_marked_by_the_dispatcher_is_not_due(
 class Passes:
     """One pass of the loop after another, each so much later that every waiting job is due again."""
 
-    def __init__(self, stores: MongoStores, publisher: KafkaPublisher, job_type: str) -> None:
-        self._scan = DueScan(stores.due, publisher, [job_type])
+    def __init__(self, stores: MongoStores, kafka: Adapters, job_type: str) -> None:
+        self._scan = DueScan(stores.due, kafka.publisher, kafka.offsets, [job_type])
         self._time = stores.clock.now()
 
     async def next(self) -> tuple[int, int]:
@@ -113,13 +119,13 @@ class Passes:
         return report.published, report.still_waiting
 
 
-async def broker_tells(publisher: KafkaPublisher, job_type: str) -> None:
-    """One that just started needs a moment before it does."""
+async def offsets_known(kafka: Adapters, job_type: str) -> None:
+    """A broker that has just started needs a moment before it knows the group's offsets."""
 
-    async def told() -> bool:
-        return await publisher.logs(job_type, [0]) is not None
+    async def known() -> bool:
+        return await kafka.offsets.partition_states(job_type, [0]) is not None
 
-    await until(told)
+    await until(known)
 
 
 async def test_due_again_with_its_record_still_waiting_a_job_does_not_go_out_and_without_it_does(
@@ -127,9 +133,9 @@ async def test_due_again_with_its_record_still_waiting_a_job_does_not_go_out_and
 ) -> None:
     assert await broker.topics(job_type).create_missing()
     job = await store_job(stores, job_type)
-    async with broker.publisher(job_type) as publisher, broker.reader(job_type, GROUP) as reader:
-        await broker_tells(publisher, job_type)
-        passes = Passes(stores, publisher, job_type)
+    async with broker.adapters(job_type) as kafka, broker.reader(job_type, GROUP) as reader:
+        await offsets_known(kafka, job_type)
+        passes = Passes(stores, kafka, job_type)
         assert await passes.next() == (1, 0)
         assert await passes.next() == (0, 1)
         await reader.read_to_end()
@@ -144,12 +150,12 @@ async def test_a_job_whose_record_is_gone_does_not_wait_behind_a_topic_that_alwa
 ) -> None:
     assert await broker.topics(job_type).create_missing()
     jobs = [await store_job(stores, job_type) for _ in range(5 * PARTITIONS)]
-    async with broker.publisher(job_type) as publisher, broker.reader(job_type, GROUP) as reader:
-        await broker_tells(publisher, job_type)
-        passes = Passes(stores, publisher, job_type)
+    async with broker.adapters(job_type) as kafka, broker.reader(job_type, GROUP) as reader:
+        await offsets_known(kafka, job_type)
+        passes = Passes(stores, kafka, job_type)
         assert await passes.next() == (len(jobs), 0)
         await reader.read_to_end()
-        read = {job_id for job_id, place in reader.places.items() if place.offset < 2}
+        read = {job_id for job_id, position in reader.positions.items() if position.offset < 2}
         # The group has read two records of each partition and claimed none of the jobs; it reads no more.
         await reader.commit(job_type, dict.fromkeys(range(PARTITIONS), 2))
         assert await passes.next() == (2 * PARTITIONS, 3 * PARTITIONS)
@@ -163,15 +169,15 @@ async def test_jobs_whose_topic_was_deleted_go_out_again_though_its_offsets_are_
 ) -> None:
     assert await broker.topics(job_type).create_missing()
     lost = [await store_job(stores, job_type) for _ in range(3 * PARTITIONS)]
-    async with broker.publisher(job_type) as publisher:
-        await broker_tells(publisher, job_type)
-        passes = Passes(stores, publisher, job_type)
+    async with broker.adapters(job_type) as kafka:
+        await offsets_known(kafka, job_type)
+        passes = Passes(stores, kafka, job_type)
         assert await passes.next() == (len(lost), 0)
         await broker.delete_topic(job_type)
         assert await broker.topics(job_type).create_missing()
         await broker.partitions_when_made(job_type)
         others = [make_dispatch(job_type=job_type) for _ in range(10 * PARTITIONS)]
-        await publish_until_written(publisher, others)
+        await publish_until_written(kafka.publisher, others)
         assert await passes.next() == (len(lost), 0)
         assert await passes.next() == (0, len(lost))
     async with broker.reader(job_type) as reader:
@@ -184,9 +190,9 @@ async def test_a_job_whose_topic_is_gone_goes_out_again_and_the_topic_is_made(
 ) -> None:
     assert await broker.topics(job_type).create_missing()
     job = await store_job(stores, job_type)
-    async with broker.publisher(job_type) as publisher:
-        await broker_tells(publisher, job_type)
-        passes = Passes(stores, publisher, job_type)
+    async with broker.adapters(job_type) as kafka:
+        await offsets_known(kafka, job_type)
+        passes = Passes(stores, kafka, job_type)
         assert await passes.next() == (1, 0)
         await broker.delete_topic(job_type)
 
@@ -204,9 +210,9 @@ async def test_of_jobs_waiting_those_whose_records_retention_removed_go_out_agai
 ) -> None:
     assert await broker.topics(job_type).create_missing()
     jobs = [await store_job(stores, job_type) for _ in range(5 * PARTITIONS)]
-    async with broker.publisher(job_type) as publisher:
-        await broker_tells(publisher, job_type)
-        passes = Passes(stores, publisher, job_type)
+    async with broker.adapters(job_type) as kafka:
+        await offsets_known(kafka, job_type)
+        passes = Passes(stores, kafka, job_type)
         assert await passes.next() == (len(jobs), 0)
         await broker.delete_records(job_type, dict.fromkeys(range(PARTITIONS), 4))
         assert await passes.next() == (4 * PARTITIONS, PARTITIONS)
@@ -218,15 +224,17 @@ async def test_jobs_stored_while_kafka_is_frozen_are_published_afterwards(
 ) -> None:
     assert await broker.topics(job_type).create_missing()
     async with (
-        broker.publisher(job_type) as publisher,
+        broker.adapters(job_type) as kafka,
         broker.reader(job_type) as reader,
-        running(make_loop(stores, publisher, job_type)) as loop,
+        running(make_loop(stores, kafka, job_type)) as loop,
     ):
         await until(lambda: _leads(loop))
         servers.freeze("kafka")
         try:
             jobs = [await store_job(stores, job_type) for _ in range(20)]
-            assert await publisher.publish([Dispatch(jobs[0].id, job_type, 0, jobs[0].payload)]) == [None]
+            assert await kafka.publisher.publish([Dispatch(jobs[0].id, job_type, 0, jobs[0].payload)]) == [
+                None
+            ]
             assert loop.is_leader
         finally:
             servers.thaw("kafka")
@@ -242,10 +250,10 @@ async def test_of_two_loops_one_publishes_and_the_other_takes_over_when_it_dies(
 ) -> None:
     assert await broker.topics(job_type).create_missing()
     async with (
-        broker.publisher(job_type) as publisher,
+        broker.adapters(job_type) as kafka,
         broker.reader(job_type) as reader,
     ):
-        first, second = (make_loop(stores, publisher, job_type) for _ in range(2))
+        first, second = (make_loop(stores, kafka, job_type) for _ in range(2))
         await first.start()
         await until(lambda: _leads(first))
         async with running(second):
@@ -261,8 +269,8 @@ async def test_of_two_loops_one_publishes_and_the_other_takes_over_when_it_dies(
 
 
 async def test_a_loop_that_stops_hands_over(stores: MongoStores, broker: Broker, job_type: str) -> None:
-    async with broker.publisher(job_type) as publisher:
-        first, second = (make_loop(stores, publisher, job_type) for _ in range(2))
+    async with broker.adapters(job_type) as kafka:
+        first, second = (make_loop(stores, kafka, job_type) for _ in range(2))
         async with running(first):
             await until(lambda: _leads(first))
         assert await second._leadership.prolong()
@@ -275,9 +283,9 @@ async def test_a_job_whose_worker_went_silent_is_queued_and_published_again(
     job = await store_job(stores, job_type)
     await claim_job(stores, job, "w/1", lease=0.1)
     async with (
-        broker.publisher(job_type) as publisher,
+        broker.adapters(job_type) as kafka,
         broker.reader(job_type) as reader,
-        running(make_loop(stores, publisher, job_type, SHORT_LEASE)),
+        running(make_loop(stores, kafka, job_type, SHORT_LEASE)),
     ):
         await reader.read_until(lambda: reader.ids == [str(job.id)])
         assert reader.records[0].attempt == 1
@@ -289,8 +297,8 @@ async def test_an_outage_of_mongodb_longer_than_a_lease_ends_no_lease_that_is_pr
 ) -> None:
     kept, silent = await store_job(stores, job_type), await store_job(stores, job_type)
     async with (
-        broker.publisher(job_type) as publisher,
-        running(make_loop(stores, publisher, job_type, SHORT_LEASE)) as loop,
+        broker.adapters(job_type) as kafka,
+        running(make_loop(stores, kafka, job_type, SHORT_LEASE)) as loop,
     ):
         await until(lambda: _may_end_leases(loop))
         await claim_job(stores, kept, "living", SHORT_LEASE)

@@ -58,7 +58,7 @@ async def test_more_than_one_batch_for_each_partition_gets_through(broker: Broke
         await reader.read_to_end()
         assert all(len(record.payload.fields["input"].string_value) == 100_000 for record in reader.records)
         assert len(reader.records) == 40
-        assert [reader.places[str(dispatch.job_id)] for dispatch in large] == places
+        assert [reader.positions[str(dispatch.job_id)] for dispatch in large] == places
 
 
 async def test_the_broker_s_time_counts_where_the_topic_says_so(broker: Broker, job_type: str) -> None:
@@ -68,7 +68,7 @@ async def test_the_broker_s_time_counts_where_the_topic_says_so(broker: Broker, 
     async with broker.publisher(job_type) as publisher, broker.reader(job_type) as reader:
         places = await publisher.publish(dispatches)
         await reader.read_to_end()
-        assert [reader.places[str(dispatch.job_id)] for dispatch in dispatches] == places
+        assert [reader.positions[str(dispatch.job_id)] for dispatch in dispatches] == places
 
 
 async def test_a_publish_of_nothing_asks_nothing(broker: Broker, job_type: str) -> None:
@@ -119,13 +119,13 @@ async def _publish_in_batches(publisher: KafkaPublisher, dispatches: Sequence[Di
 async def test_a_frozen_kafka_fails_a_publish_in_bounded_time_and_the_next_one_after_it_works(
     servers: Stack, broker: Broker, job_type: str
 ) -> None:
-    async with broker.publisher(job_type) as publisher:
+    async with broker.publisher(job_type) as publisher, broker.offsets() as offsets:
         await publish_until_written(publisher, some(job_type, 1))
         servers.freeze("kafka")
         try:
             async with asyncio.timeout(DEADLINE):
                 assert await publisher.publish(some(job_type, 5)) == [None] * 5
-                assert await publisher.logs(job_type, [0]) is None
+                assert await offsets.partition_states(job_type, [0]) is None
         finally:
             servers.thaw("kafka")
         await publish_until_written(publisher, some(job_type, 5))
@@ -150,13 +150,13 @@ async def test_a_frozen_kafka_blocks_no_offer(servers: Stack, broker: Broker, jo
 
 async def test_without_kafka_nothing_raises_and_the_outage_is_logged_once(job_type: str) -> None:
     nowhere = Broker(["127.0.0.1:1"])
-    async with nowhere.publisher(job_type) as publisher:
+    async with nowhere.publisher(job_type) as publisher, nowhere.offsets() as offsets:
         with capture_logs() as logs:
             for _ in range(5):
                 assert await publisher.publish(some(job_type, 2)) == [None, None]
-            assert await publisher.logs(job_type, [0]) is None
+            assert await offsets.partition_states(job_type, [0]) is None
             assert not await nowhere.topics(job_type).create_missing()
-    assert [entry["what"] for entry in logs] == ["kafka", "kafka_logs", "kafka_topics"]
+    assert [entry["what"] for entry in logs] == ["kafka", "kafka_offsets", "kafka_topics"]
 
 
 async def test_a_topic_that_exists_is_left_as_it_is(broker: Broker, job_type: str) -> None:

@@ -1,4 +1,4 @@
-"""The service on a real database, with a dispatcher that only keeps what it was told."""
+"""The service on a real database, with a dispatcher that only records its calls."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,15 +7,17 @@ from uuid import UUID
 
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.creation import DISPATCH_GRACE
+from api_server.domain.fleet import Fleet
 from api_server.domain.job import Dispatch
 from api_server.domain.status_update import Leases
-from api_server.services.jobs import JobService
+from api_server.services.jobs import JobRules, JobService
+from api_server.services.stopped_claims import StoppedClaims
 
 LEASES = Leases(worker=timedelta(seconds=15), unfenced=timedelta(hours=1))
 
 
 class Offered:
-    """Stands for the dispatcher: keeps what it was offered."""
+    """Stands for the dispatcher: records what it was offered."""
 
     def __init__(self) -> None:
         self.offers: list[Dispatch] = []
@@ -28,21 +30,29 @@ class Offered:
         self.offers.append(dispatch)
         self.due_times.append(due_time)
 
-    def claimed(self, job_ids: Sequence[UUID]) -> None:
+    def jobs_claimed(self, job_ids: Sequence[UUID]) -> None:
         self.claims += job_ids
 
-    def withdrawn(self, job_ids: Sequence[UUID]) -> None:
+    def jobs_withdrawn(self, job_ids: Sequence[UUID]) -> None:
         self.withdrawals += job_ids
 
 
+class AlwaysConsuming:
+    """A fleet of which nothing is stopped."""
+
+    async def desired(self) -> Fleet:
+        return Fleet()
+
+
 def service(stores: MongoStores, store: Any = None, offered: Offered | None = None) -> JobService:
-    """Waits of its jobs are not spread."""
+    """The waits before next tries are not spread."""
+    store = store or stores.jobs
     return JobService(
-        store or stores.jobs,
+        store,
         stores.keys,
         stores.clock,
         offered or Offered(),
-        ("compute",),
-        LEASES,
+        StoppedClaims(AlwaysConsuming(), store),
+        JobRules(("compute",), LEASES),
         chance=lambda: 0.5,
     )

@@ -13,11 +13,12 @@ from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.attempt import Outcome
 from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotRegistered
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, WorkerIdentity, WorkerReport
+from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import Job, ProgressNote, Status
 from api_server.domain.resolution import Applied
 from api_server.domain.transitions import claim
 from api_server.ports import JobStore
-from api_server.services.fleet import FleetService, Pace
+from api_server.services.fleet import FleetService
 from contract_runtime.errors import InvalidArgument
 from tests.integration.mongo.jobs import LEASE, document, read, stored
 from tests.integration.mongo.test_mongo_fleet import REPORT, identity
@@ -38,13 +39,16 @@ class Server:
             stores.fleet,
             jobs or stores.jobs,
             self,
-            Pace(LEASE, INTERVAL),
+            HeartbeatTimes(LEASE, INTERVAL),
             ("compute", "data"),
-            lambda: self.unbroken,
+            self,
         )
 
     def now(self) -> datetime:
         return self.time
+
+    def unbroken_seconds(self) -> float | None:
+        return self.unbroken
 
     async def has_name(self, who: WorkerIdentity) -> bool:
         """Whether `who` gets its name."""

@@ -35,12 +35,13 @@ from api_server.domain.resolution import Applied
 from api_server.domain.retry import FailureHint, RetryPolicy
 from api_server.domain.status_update import Claim, Leases, StatusUpdate, Token
 from api_server.ports import Published
-from api_server.services.jobs import JobService
+from api_server.services.jobs import JobRules, JobService
+from api_server.services.stopped_claims import StoppedClaims
 from local_stack.mongodb import uri
 from local_stack.stack import Stack
 from tests.integration.mongo import job_model
 from tests.integration.mongo.job_model import ModelJob
-from tests.integration.mongo.services import Offered
+from tests.integration.mongo.services import AlwaysConsuming, Offered
 
 EXAMPLES, STEPS = 30, 40
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -109,8 +110,8 @@ class JobLife(RuleBasedStateMachine):
             world.stores.keys,
             self.clock,
             Offered(),
-            ("compute",),
-            Leases(job_model.LEASE, job_model.UNFENCED_LEASE),
+            StoppedClaims(AlwaysConsuming(), world.stores.jobs),
+            JobRules(("compute",), Leases(job_model.LEASE, job_model.UNFENCED_LEASE)),
             chance=lambda: 0.5,
         )
         self.jobs: list[Kept] = []

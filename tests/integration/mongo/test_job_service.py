@@ -15,7 +15,7 @@ from api_server.domain.job import Dispatch, Job, Status
 from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Claim, StatusUpdate, Token
 from api_server.ports import JobStore
-from api_server.services.jobs import IdempotencyKey
+from api_server.services.creation import IdempotencyKey
 from tests.integration.mongo.jobs import document
 from tests.integration.mongo.services import Offered, service
 

@@ -290,7 +290,7 @@ async def test_a_job_that_expired_before_it_was_created_fails_at_once(empty_stor
     api = service(stores, offered=offered)
     job = await api.create(NewJob("compute", {}, expire_time=stores.clock.now() - HOUR))
     assert (job.status, offered.offers) == (Status.QUEUED, [])
-    report = await DueScan(stores.due, publisher, ["compute"]).run_once(stores.clock.now())
+    report = await DueScan(stores.due, publisher, publisher, ["compute"]).run_once(stores.clock.now())
     assert (report.expired, publisher.published) == (1, [])
     failed = await api.get(job.id)
     assert failed.failure is not None
@@ -302,7 +302,7 @@ async def test_a_job_that_waits_for_its_next_try_expires_meanwhile(empty_stores:
     now = stores.clock.now()
     job = await running(stores, expire_time=now + HOUR)
     await service(stores).update(failing(job.id, hint=FailureHint(retry_after=2 * HOUR)))
-    scan = DueScan(stores.due, FakePublisher(), ["compute"])
+    scan = DueScan(stores.due, FakePublisher(), FakePublisher(), ["compute"])
     assert (await scan.run_once(now + HOUR - SECOND)).expired == 0
     assert (await scan.run_once(now + HOUR)).expired == 1
     failed = await service(stores).get(job.id)
@@ -314,7 +314,7 @@ async def test_a_due_job_goes_out_with_its_timeout_and_losses(empty_stores: Mong
     stores, publisher = empty_stores, FakePublisher()
     job = await running(stores, timeout=1.5 * SECOND)
     await stores.jobs.release_all("w", stores.clock.now())
-    await DueScan(stores.due, publisher, ["compute"]).run_once(stores.clock.now() + SECOND)
+    await DueScan(stores.due, publisher, publisher, ["compute"]).run_once(stores.clock.now() + SECOND)
     assert publisher.published == [Dispatch(job.id, "compute", 1, {"input": "x"}, 1.5 * SECOND, 1)]
 
 

@@ -20,6 +20,12 @@ class NoMetadata:
         return ()
 
 
+class NeverAvailable:
+    @staticmethod
+    def unbroken_seconds() -> float | None:
+        return None
+
+
 @pytest.fixture
 def servicer(stores: MongoStores) -> JobServicer:
     return JobServicer(service(stores))

@@ -6,7 +6,9 @@ from uuid import UUID
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.job import Job
 from api_server.services.job_groups import LARGE_AT_A_TIME, JobGroups
+from api_server.services.ready_jobs import ReadyJobs
 from tests.integration.mongo.jobs import stored
+from tests.integration.mongo.services import Offered
 
 DEADLINE = 20.0
 MANY = 12
@@ -17,13 +19,14 @@ class Readers:
     """Many who ask for one job each, and keep it until the test says so."""
 
     def __init__(self, stores: MongoStores) -> None:
-        self.groups = JobGroups(stores.jobs, on_insert=lambda _job, _due_time: None)
+        self.groups = JobGroups(stores.jobs, ReadyJobs(Offered(), stores.clock))
         self.end = asyncio.Event()
         self.kept: list[UUID] = []
         self.most_kept = 0
 
     async def read(self, job_id: UUID) -> Job | None:
-        return await self.groups.get(job_id, self._keep)
+        async with self.groups.reading(job_id) as job:
+            return await self._keep(job)
 
     async def _keep(self, job: Job | None) -> Job | None:
         if job is not None and "text" in job.payload:

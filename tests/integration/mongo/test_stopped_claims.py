@@ -10,7 +10,8 @@ from api_server.domain.job import Status
 from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Claim, StatusUpdate, Token
 from api_server.services.fleet_fence import FleetFence
-from api_server.services.jobs import JobService
+from api_server.services.jobs import JobRules, JobService
+from api_server.services.stopped_claims import StoppedClaims
 from contract_runtime.errors import ServiceError
 from tests.integration.mongo.jobs import read, stored
 from tests.integration.mongo.services import LEASES, Offered
@@ -23,7 +24,12 @@ FROZEN = "frozen/1"
 def another_server(stores: MongoStores) -> JobService:
     fence = FleetFence(stores.fleet)
     return JobService(
-        stores.jobs, stores.keys, stores.clock, Offered(), ("compute", "data"), LEASES, desired=fence.desired
+        stores.jobs,
+        stores.keys,
+        stores.clock,
+        Offered(),
+        StoppedClaims(fence, stores.jobs),
+        JobRules(("compute", "data"), LEASES),
     )
 
 
@@ -45,7 +51,7 @@ async def test_the_claim_of_a_worker_that_slept_through_the_stop_is_refused_and_
     control = Server(empty_stores)
     if isinstance(part, OneWorker):
         await empty_stores.workers.take_name(identity("frozen"), lambda _: True, empty_stores.clock.now())
-        control.time += 10 * control.service.pace.patience
+        control.time += 10 * control.service.times.max_silence
     jobs = another_server(empty_stores)
     first, second = await stored(empty_stores), await stored(empty_stores)
     # It knows the wish from before the stop, as fresh as can be.

@@ -1,4 +1,4 @@
-"""Small stand-ins for the ports around dispatching; behaviour with real servers is tested in tests/integration."""
+"""Fakes of the ports around dispatching. Behaviour with real servers is tested in tests/integration."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,7 @@ def make_dispatch(
 
 
 def ids(published: Sequence[Published]) -> list[tuple[UUID, int]]:
-    """Of what was marked, which jobs at which attempts."""
+    """The jobs and attempts."""
     return [(each.job_id, each.attempt) for each in published]
 
 
@@ -31,8 +31,9 @@ class FixedClock:
 
 
 class FakePublisher:
-    """Takes everything unless told otherwise, into partition 0 of each topic, which the group has read up to
-    `committed`. `gate` holds it up while it is cleared.
+    """A Publisher and a TopicReader. Writes every record to partition 0 of its topic, unless `refuses` says otherwise.
+
+    The group has read up to `committed`. A publish waits while `gate` is cleared.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class FakePublisher:
         self.batches: list[int] = []
         self.refuses: Callable[[Dispatch], bool] = lambda _: False
         self.committed: dict[str, int] = {}
-        self.tells_logs = True
+        self.knows_offsets = True
         self.asked: list[tuple[str, set[int]]] = []
         self.ends: Counter[str] = Counter()
         self.gate = asyncio.Event()
@@ -56,15 +57,17 @@ class FakePublisher:
         self.ends[dispatch.type] += 1
         return RecordPosition(0, self.ends[dispatch.type] - 1, time=0)
 
-    async def logs(self, job_type: str, partitions: Collection[int]) -> Mapping[int, PartitionState] | None:
+    async def partition_states(
+        self, job_type: str, partitions: Collection[int]
+    ) -> Mapping[int, PartitionState] | None:
         self.asked.append((job_type, set(partitions)))
-        if not self.tells_logs:
+        if not self.knows_offsets:
             return None
         return {0: PartitionState(self.committed.get(job_type), 0, self.ends[job_type], first_time=0)}
 
 
 class FakeDueStore:
-    """Hands out `jobs` by type as due until they are marked; `expired` counts leases that have run out."""
+    """Returns `jobs` as due until they are marked. `expired`: the number of leases that have run out."""
 
     def __init__(self) -> None:
         self.jobs: list[DueJob] = []
@@ -109,7 +112,7 @@ class FakeDueStore:
 
 
 class FakeLease:
-    """One lease over `time`, as the database keeps it."""
+    """One lease as the database keeps it, in the seconds of `time`."""
 
     def __init__(self, time: Callable[[], float]) -> None:
         self._time = time

@@ -60,8 +60,8 @@ async def test_what_waits_while_one_batch_is_published_goes_as_the_next_batch() 
 
 
 async def test_under_load_a_publish_waits_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher_module, "WAIT_A_JOB", 60.0)
-    monkeypatch.setattr(dispatcher_module, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(dispatcher_module, "WAIT_PER_JOB", 60.0)
+    monkeypatch.setattr(dispatcher_module, "MAX_WAIT", 60.0)
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
         dispatcher.offer(make_dispatch(), LATER)
@@ -75,7 +75,7 @@ async def test_under_load_a_publish_waits_for_more(monkeypatch: pytest.MonkeyPat
 
 
 async def test_the_wait_has_an_end_however_great_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher_module, "WAIT_A_JOB", 60.0)
+    monkeypatch.setattr(dispatcher_module, "WAIT_PER_JOB", 60.0)
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
         dispatcher.offer(make_dispatch(), LATER)
@@ -85,8 +85,8 @@ async def test_the_wait_has_an_end_however_great_the_load(monkeypatch: pytest.Mo
 
 
 async def test_a_whole_batch_waits_for_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher_module, "WAIT_A_JOB", 60.0)
-    monkeypatch.setattr(dispatcher_module, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(dispatcher_module, "WAIT_PER_JOB", 60.0)
+    monkeypatch.setattr(dispatcher_module, "MAX_WAIT", 60.0)
     monkeypatch.setattr(dispatcher_module, "MAX_BATCH_JOBS", 3)
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
@@ -103,7 +103,7 @@ async def test_a_job_claimed_before_it_is_marked_costs_no_write() -> None:
         job = make_dispatch()
         dispatcher.offer(job, LATER)
         await until(lambda: job.job_id in dispatcher._published)
-        dispatcher.claimed([job.job_id])
+        dispatcher.jobs_claimed([job.job_id])
     assert store.statements == 0
 
 
@@ -114,7 +114,7 @@ async def test_a_job_claimed_before_the_broker_answers_costs_no_write() -> None:
         job = make_dispatch()
         dispatcher.offer(job, LATER)
         await until(lambda: job.job_id in dispatcher._in_flight)
-        dispatcher.claimed([job.job_id])
+        dispatcher.jobs_claimed([job.job_id])
         publisher.gate.set()
         await until(lambda: publisher.published == [job])
     assert store.statements == 0
@@ -131,7 +131,7 @@ async def test_a_job_withdrawn_costs_no_write_and_others_their_own() -> None:
         dispatcher.offer(make_dispatch(), LATER)
         await until(lambda: bool(dispatcher._in_flight))
         dispatcher.offer(queued, LATER)
-        dispatcher.withdrawn([published.job_id, queued.job_id])
+        dispatcher.jobs_withdrawn([published.job_id, queued.job_id])
     assert queued not in publisher.published
     assert ids(store.marked)[0] == (first.job_id, 0)
     assert len(store.marked) == 2
@@ -166,7 +166,7 @@ async def test_of_too_many_unclaimed_jobs_the_oldest_are_marked_before_they_are_
 async def test_the_more_jobs_are_unclaimed_the_later_a_new_one_is_due(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dispatcher_module, "LONGEST_GRACE", DISPATCH_GRACE + timedelta(milliseconds=12))
+    monkeypatch.setattr(dispatcher_module, "MAX_GRACE", DISPATCH_GRACE + timedelta(milliseconds=12))
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
         assert dispatcher.grace == DISPATCH_GRACE
@@ -179,7 +179,7 @@ async def test_the_more_jobs_are_unclaimed_the_later_a_new_one_is_due(
         for job in [*jobs[10:], make_dispatch()]:
             dispatcher.offer(job, LATER)
         assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=12)
-        dispatcher.claimed([job.job_id for job in jobs])
+        dispatcher.jobs_claimed([job.job_id for job in jobs])
         assert dispatcher.grace == DISPATCH_GRACE + timedelta(milliseconds=1)
 
 

@@ -33,14 +33,14 @@ def test_a_claim_speaks_for_all_records_before_it_in_its_partition() -> None:
     jobs, others = [job(number) for number in range(5)], [job(number, partition=1) for number in range(5, 8)]
     published = filled([*jobs, *others])
     published.add("file", job(8, offset=0), LATER)
-    published.claimed(jobs[2].job_id)
+    published.remove_claimed(jobs[2].job_id)
     assert published.take_all() == [*jobs[3:], *others, job(8, offset=0)]
 
 
 def test_a_claim_of_a_job_that_another_server_published_says_nothing() -> None:
     jobs = [job(number) for number in range(3)]
     published = filled(jobs)
-    published.claimed(UUID(int=99))
+    published.remove_claimed(UUID(int=99))
     assert published.take_all() == jobs
 
 
@@ -56,14 +56,14 @@ def test_a_job_published_again_counts_with_its_latest_record() -> None:
     jobs, again = [job(number) for number in range(3)], job(0, offset=7)
     published = filled([*jobs, again])
     assert len(published) == 3
-    published.claimed(jobs[2].job_id)
+    published.remove_claimed(jobs[2].job_id)
     assert published.take_all() == [again]
 
 
 def test_after_a_topic_was_made_anew_its_first_claim_says_nothing_of_the_old_ones() -> None:
     old, new = job(1, offset=1000), [job(2, offset=0), job(3, offset=1)]
     published = filled([old, *new])
-    published.claimed(new[0].job_id)
+    published.remove_claimed(new[0].job_id)
     assert published.take_all() == [old, new[1]]
 
 
@@ -94,7 +94,7 @@ def test_nothing_is_kept_of_jobs_that_are_gone(steps: list[tuple[str, int, int]]
                 published.add("compute", job(number, offset, partition), LATER)
                 assert UUID(int=number) in published
             case "claim":
-                published.claimed(UUID(int=number))
+                published.remove_claimed(UUID(int=number))
                 assert UUID(int=number) not in published
             case "discard":
                 published.discard(UUID(int=number))
@@ -104,4 +104,4 @@ def test_nothing_is_kept_of_jobs_that_are_gone(steps: list[tuple[str, int, int]]
                 assert len(published) <= number
             case _:
                 published.take_all()
-                assert (len(published), [log for log in published._logs.values() if log]) == (0, [])
+                assert (len(published), [each for each in published._partitions.values() if each]) == (0, [])

@@ -1,5 +1,6 @@
 """What one pass of the due loop does, and who may do it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.ports import DueJob, Published
-from api_server.recovery.due_scans import BATCH, MAX_LAPSE_BATCHES, REST, DueScan, LeaseExpiryScan, plan
+from api_server.recovery.due_scans import BATCH, MAX_EXPIRY_BATCHES, PAUSE, DueScan, LeaseExpiryScan, decide
 from api_server.recovery.leadership import LEASE_SECONDS, MAX_SILENCE, Leadership, UnbrokenTime
 from tests.unit.api_server.dispatch.dispatch_fakes import (
     NOW,
@@ -38,28 +39,50 @@ def due(
     return DueJob(make_dispatch(job_type=job_type), position, due_time)
 
 
-# --- Lapses ---
+class Seconds:
+    """An Availability and a DatabaseClock with given answers; 60 s when there is none."""
+
+    def __init__(
+        self, unbroken: Sequence[float | None] | None = None, steady: Sequence[float] | None = None
+    ) -> None:
+        self._unbroken = iter(unbroken or [])
+        self._steady = iter(steady or [])
+
+    def unbroken_seconds(self) -> float | None:
+        return next(self._unbroken, 60.0)
+
+    def steady_seconds(self) -> float:
+        return next(self._steady, 60.0)
+
+    def now(self) -> datetime:
+        return NOW
+
+
+LEASE = timedelta(seconds=15)
+
+# --- Leases that ran out ---
 
 
 async def test_leases_are_ended_only_after_one_unbroken_lease() -> None:
-    store, unbroken = FakeDueStore(), [None, 0.0, 14.9, 15.0]
+    store = FakeDueStore()
+    unbroken: list[float | None] = [None, 0.0, 14.9, 15.0]
     store.expired = 3
-    scan = LeaseExpiryScan(store, lambda: unbroken.pop(0), lambda: 60.0, job_lease=15.0)
+    scan = LeaseExpiryScan(store, Seconds(unbroken=unbroken), Seconds(), LEASE)
     assert [await scan.run_once(NOW) for _ in range(4)] == [0, 0, 0, 3]
 
 
 async def test_after_a_jump_of_the_databases_time_no_lease_is_ended_for_one_lease() -> None:
     store, steady = FakeDueStore(), [0.0, 14.9, 15.0]
     store.expired = 3
-    scan = LeaseExpiryScan(store, lambda: 60.0, lambda: steady.pop(0), job_lease=15.0)
+    scan = LeaseExpiryScan(store, Seconds(), Seconds(steady=steady), LEASE)
     assert [await scan.run_once(NOW) for _ in range(3)] == [0, 0, 3]
 
 
 async def test_one_pass_ends_many_leases_but_not_without_end() -> None:
     store = FakeDueStore()
-    store.expired = BATCH * MAX_LAPSE_BATCHES + 1
-    scan = LeaseExpiryScan(store, lambda: 60.0, lambda: 60.0, job_lease=15.0)
-    assert await scan.run_once(NOW) == BATCH * MAX_LAPSE_BATCHES
+    store.expired = BATCH * MAX_EXPIRY_BATCHES + 1
+    scan = LeaseExpiryScan(store, Seconds(), Seconds(), LEASE)
+    assert await scan.run_once(NOW) == BATCH * MAX_EXPIRY_BATCHES
     assert await scan.run_once(NOW) == 1
 
 
@@ -70,43 +93,43 @@ def test_a_tenure_counts_from_the_first_prolongation_without_a_gap() -> None:
     unbroken = UnbrokenTime()
     assert unbroken.seconds(0.0) is None
     for second in range(10):
-        unbroken.prolonged(float(second))
+        unbroken.succeeded(float(second))
     assert unbroken.seconds(9.5) == 9.5
 
 
 def test_a_gap_ends_a_tenure_and_the_count_begins_anew() -> None:
     unbroken = UnbrokenTime()
-    unbroken.prolonged(0.0)
-    unbroken.prolonged(MAX_SILENCE)
+    unbroken.succeeded(0.0)
+    unbroken.succeeded(MAX_SILENCE)
     assert unbroken.seconds(2 * MAX_SILENCE + 0.1) is None
-    unbroken.prolonged(2 * MAX_SILENCE + 0.1)
+    unbroken.succeeded(2 * MAX_SILENCE + 0.1)
     assert unbroken.seconds(2 * MAX_SILENCE + 1.1) == 1.0
 
 
 def test_a_lost_lease_ends_a_tenure_at_once() -> None:
     unbroken = UnbrokenTime()
-    unbroken.prolonged(0.0)
-    unbroken.lost(0.0)
+    unbroken.succeeded(0.0)
+    unbroken.failed(0.0)
     assert unbroken.seconds(0.1) is None
-    unbroken.prolonged(0.2)
+    unbroken.succeeded(0.2)
     assert unbroken.seconds(1.2) == 1.0
 
 
 def test_answers_that_come_late_and_out_of_order_count_as_of_when_they_were_asked_for() -> None:
     unbroken = UnbrokenTime()
     for asked_at in (0.0, 0.5, 1.5, 1.0, 2.0):
-        unbroken.prolonged(asked_at)
+        unbroken.succeeded(asked_at)
     assert unbroken.seconds(2.0 + MAX_SILENCE) == 2.0 + MAX_SILENCE
     assert unbroken.seconds(2.1 + MAX_SILENCE) is None
 
 
 def test_a_yes_that_was_asked_for_before_a_no_says_nothing() -> None:
     unbroken = UnbrokenTime()
-    unbroken.prolonged(0.0)
-    unbroken.lost(1.0)
-    unbroken.prolonged(0.5)
+    unbroken.succeeded(0.0)
+    unbroken.failed(1.0)
+    unbroken.succeeded(0.5)
     assert unbroken.seconds(1.1) is None
-    unbroken.prolonged(1.5)
+    unbroken.succeeded(1.5)
     assert unbroken.seconds(2.0) == 0.5
 
 
@@ -166,7 +189,7 @@ DUE_JOBS = st.lists((st.none() | PLACES).map(due), max_size=20)
 
 @given(DUE_JOBS, st.none() | LOGS)
 def test_a_plan_covers_each_job_once(jobs: list[DueJob], logs: dict[int, PartitionState] | None) -> None:
-    todo = plan(jobs, logs)
+    todo = decide(jobs, logs)
     planned = [dispatch.job_id for dispatch in todo.publish] + [each.job_id for each in todo.still_waiting]
     assert len(planned) == len(set(planned))
     assert len(planned) + todo.undecided == len(jobs)
@@ -181,7 +204,7 @@ def test_a_job_with_a_record_goes_out_only_when_the_record_is_known_to_be_gone(
             position.partition in logs and logs[position.partition].holds(position)
         )
 
-    assert list(plan(jobs, logs).publish) == [
+    assert list(decide(jobs, logs).publish) == [
         job.dispatch for job in jobs if job.position is None or gone(job.position)
     ]
 
@@ -189,7 +212,7 @@ def test_a_job_with_a_record_goes_out_only_when_the_record_is_known_to_be_gone(
 async def test_a_job_never_published_goes_out_and_is_marked_with_its_place() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     store.jobs = [due(), due(), due(job_type="file")]
-    report = await DueScan(store, publisher, ["compute", "file"]).run_once(NOW)
+    report = await DueScan(store, publisher, publisher, ["compute", "file"]).run_once(NOW)
     assert publisher.published == [job.dispatch for job in store.jobs]
     assert ids(store.marked) == [(job.dispatch.job_id, 0) for job in store.jobs]
     assert [each.position.offset for each in store.marked] == [0, 1, 0]
@@ -201,7 +224,7 @@ async def test_a_job_due_again_whose_record_still_waits_is_only_marked() -> None
     store, publisher = FakeDueStore(), FakePublisher()
     publisher.ends["compute"] = 5
     store.jobs = [due(RecordPosition(0, 4, 0))]
-    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    report = await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)
     assert publisher.published == []
     assert store.marked == [Published(store.jobs[0].dispatch.job_id, 0, RecordPosition(0, 4, 0))]
     assert (report.published, report.still_waiting) == (0, 1)
@@ -211,7 +234,7 @@ async def test_a_job_whose_record_is_gone_goes_out_however_many_wait_in_its_topi
     store, publisher = FakeDueStore(), FakePublisher()
     publisher.ends["compute"], publisher.committed["compute"] = 1000, 3
     store.jobs = [due(RecordPosition(0, 2, 0)), due(RecordPosition(0, 3, 0)), due(RecordPosition(1, 3, 0))]
-    await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)
     assert publisher.asked == [("compute", {0, 1})]
     assert publisher.published == [store.jobs[0].dispatch, store.jobs[2].dispatch]
     assert [each.position.offset for each in store.marked] == [1000, 1001, 3]
@@ -220,8 +243,8 @@ async def test_a_job_whose_record_is_gone_goes_out_however_many_wait_in_its_topi
 async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_of_its_logs() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     store.jobs = [due(RecordPosition(0, 0, 0)), due()]
-    publisher.tells_logs = False
-    await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    publisher.knows_offsets = False
+    await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)
     assert publisher.published == [store.jobs[1].dispatch]
     assert ids(store.marked) == [(store.jobs[1].dispatch.job_id, 0)]
 
@@ -233,7 +256,7 @@ async def test_expired_jobs_are_failed_and_never_published() -> None:
         due(),
     )
     store.jobs = [*expired, alive]
-    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    report = await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)
     assert store.expired_ids == [job.dispatch.job_id for job in expired]
     assert publisher.published == [alive.dispatch]
     assert (report.expired, report.published, report.more) == (2, 1, True)
@@ -243,9 +266,9 @@ async def test_expired_jobs_alone_ask_nothing_of_the_broker() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     publisher.refuses = lambda _: True
     store.jobs = [replace(due(RecordPosition(0, 0, 0)), is_expired=True)]
-    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    report = await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)
     assert (report.expired, publisher.batches, report.more) == (1, [], True)
-    assert not (await DueScan(store, publisher, ["compute"]).run_once(NOW)).more
+    assert not (await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)).more
 
 
 async def test_expired_jobs_that_the_store_keeps_are_not_asked_for_again_at_once() -> None:
@@ -253,7 +276,7 @@ async def test_expired_jobs_that_the_store_keeps_are_not_asked_for_again_at_once
     store = FakeDueStore()
     store.jobs = [replace(due(), is_expired=True)]
     store.keeps_expired = True
-    report = await DueScan(store, FakePublisher(), ["compute"]).run_once(NOW)
+    report = await DueScan(store, FakePublisher(), FakePublisher(), ["compute"]).run_once(NOW)
     assert (report.expired, report.more) == (0, False)
 
 
@@ -261,26 +284,26 @@ async def test_a_type_the_broker_refuses_rests_and_the_others_go_on() -> None:
     store, publisher, time = FakeDueStore(), FakePublisher(), Time()
     store.jobs = [due(), due(job_type="file")]
     publisher.refuses = lambda dispatch: dispatch.type == "compute"
-    scan = DueScan(store, publisher, ["compute", "file"], time)
+    scan = DueScan(store, publisher, publisher, ["compute", "file"], time)
     assert (await scan.run_once(NOW)).published == 1
     assert ids(store.marked) == [(store.jobs[1].dispatch.job_id, 0)]
     publisher.refuses = lambda _: False
     assert (await scan.run_once(NOW)).published == 0
-    time.now += REST
+    time.now += PAUSE
     assert (await scan.run_once(NOW)).published == 1
 
 
 async def test_a_large_type_does_not_keep_the_others_waiting() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     store.jobs = [due() for _ in range(3 * BATCH)] + [due(job_type="file")]
-    report = await DueScan(store, publisher, ["compute", "file"]).run_once(NOW)
+    report = await DueScan(store, publisher, publisher, ["compute", "file"]).run_once(NOW)
     assert publisher.batches == [BATCH, 1]
     assert report.more
 
 
 async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
-    report = await DueScan(store, publisher, ["compute"]).run_once(NOW)
+    report = await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)
     assert publisher.batches == []
     assert publisher.asked == []
     assert not report.more
@@ -292,15 +315,15 @@ async def test_a_crowd_that_cannot_be_decided_does_not_hide_what_is_due_behind_i
     crowd = [due(RecordPosition(0, offset, 0), due_time=time) for offset, time in enumerate(earlier)]
     behind, expired = due(), replace(due(), is_expired=True)
     store.jobs = [*crowd, behind, expired]
-    publisher.tells_logs = False
-    scan = DueScan(store, publisher, ["compute"], time)
+    publisher.knows_offsets = False
+    scan = DueScan(store, publisher, publisher, ["compute"], time)
     for _ in range(3):
         await scan.run_once(NOW)
-        time.now += REST
+        time.now += PAUSE
     assert publisher.published == [behind.dispatch]
     assert store.expired_ids == [expired.dispatch.job_id]
     # At the end it begins anew, and when the broker tells, nothing is left over.
-    publisher.tells_logs = True
+    publisher.knows_offsets = True
     publisher.ends["compute"] = len(crowd)
     while (await scan.run_once(NOW)).more:
         pass
@@ -312,11 +335,11 @@ async def test_a_job_that_was_left_is_looked_at_again_however_many_others_become
     store, publisher, time = FakeDueStore(), FakePublisher(), Time()
     store.jobs = [due()]
     publisher.refuses = lambda _: True
-    scan = DueScan(store, publisher, ["compute"], time)
+    scan = DueScan(store, publisher, publisher, ["compute"], time)
     await scan.run_once(NOW)
     publisher.refuses = lambda _: False
     for second in (2, 4):
-        time.now += REST
+        time.now += PAUSE
         store.jobs.append(due(due_time=NOW + timedelta(seconds=second)))
         await scan.run_once(NOW + timedelta(seconds=second))
     assert publisher.published[0] == store.jobs[0].dispatch

@@ -1,12 +1,17 @@
 """For how long the store has been within reach."""
 
 import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import pytest
 
 from api_server.domain.errors import StoreUnavailable
-from api_server.recovery.store_health import LONGEST_BREAK, StoreHealth
-from api_server.services.fleet import MISSED_HEARTBEATS
+from api_server.domain.heartbeat_times import MISSED_HEARTBEATS
+from api_server.recovery.store_health import MAX_BREAK, StoreHealth
+from tests.unit.api_server.dispatch.dispatch_fakes import NOW
+
+SECOND = timedelta(seconds=1)
 
 
 class Store:
@@ -26,8 +31,17 @@ class Store:
             raise self.fault
 
 
-def always_steady() -> float:
-    return math.inf
+class Steady:
+    """A clock whose time does not jump, unless `seconds` are given."""
+
+    def __init__(self, seconds: Sequence[float] = ()) -> None:
+        self._seconds = iter(seconds)
+
+    def now(self) -> datetime:
+        return NOW
+
+    def steady_seconds(self) -> float:
+        return next(self._seconds, math.inf)
 
 
 async def checked(store: Store, store_health: StoreHealth, times: int) -> None:
@@ -38,7 +52,7 @@ async def checked(store: Store, store_health: StoreHealth, times: int) -> None:
 
 async def test_the_store_is_out_of_reach_until_it_has_answered() -> None:
     store = Store()
-    store_health = StoreHealth(store.ping, 1.0, always_steady, store.time)
+    store_health = StoreHealth(store, Steady(), SECOND, store.time)
     assert store_health.unbroken_seconds() is None
     await checked(store, store_health, 10)
     assert store_health.unbroken_seconds() == 10 * store_health.interval
@@ -47,7 +61,7 @@ async def test_the_store_is_out_of_reach_until_it_has_answered() -> None:
 @pytest.mark.parametrize("fault", [StoreUnavailable(), RuntimeError("a fault of our own")])
 async def test_a_ping_without_an_answer_breaks_it_and_the_count_begins_anew(fault: Exception) -> None:
     store = Store()
-    store_health = StoreHealth(store.ping, 1.0, always_steady, store.time)
+    store_health = StoreHealth(store, Steady(), SECOND, store.time)
     await checked(store, store_health, 10)
     store.fault = fault
     assert not await store_health.check()
@@ -57,12 +71,12 @@ async def test_a_ping_without_an_answer_breaks_it_and_the_count_begins_anew(faul
     assert store_health.unbroken_seconds() == 2 * store_health.interval
 
 
-@pytest.mark.parametrize(("stood_still", "unbroken"), [(LONGEST_BREAK, True), (LONGEST_BREAK + 0.1, False)])
+@pytest.mark.parametrize(("stood_still", "unbroken"), [(MAX_BREAK, True), (MAX_BREAK + 0.1, False)])
 async def test_a_process_that_stood_still_knows_it_before_the_next_ping(
     stood_still: float, unbroken: bool
 ) -> None:
     store = Store()
-    store_health = StoreHealth(store.ping, 1.0, always_steady, store.time)
+    store_health = StoreHealth(store, Steady(), SECOND, store.time)
     await checked(store, store_health, 10)
     store.now += stood_still - store_health.interval
     assert (store_health.unbroken_seconds() is not None) is unbroken
@@ -70,7 +84,7 @@ async def test_a_process_that_stood_still_knows_it_before_the_next_ping(
 
 async def test_a_store_that_answers_too_slowly_is_not_within_reach_all_the_time() -> None:
     store = Store()
-    store_health = StoreHealth(store.ping, 1.0, always_steady, store.time)
+    store_health = StoreHealth(store, Steady(), SECOND, store.time)
     store.takes = 1.6
     assert await store_health.check()
     assert store_health.unbroken_seconds() is None
@@ -80,8 +94,8 @@ async def test_a_store_that_answers_too_slowly_is_not_within_reach_all_the_time(
 def test_pings_come_often_enough_and_a_break_that_goes_unnoticed_makes_nobody_look_dead(
     heartbeat_interval: float,
 ) -> None:
-    store_health = StoreHealth(Store().ping, heartbeat_interval, always_steady)
-    longest_break = LONGEST_BREAK * heartbeat_interval
+    store_health = StoreHealth(Store(), Steady(), timedelta(seconds=heartbeat_interval))
+    longest_break = MAX_BREAK * heartbeat_interval
     assert store_health.interval < longest_break
     # The latest heartbeat came an interval before the break.
     assert heartbeat_interval + longest_break < MISSED_HEARTBEATS * heartbeat_interval
@@ -89,6 +103,6 @@ def test_pings_come_often_enough_and_a_break_that_goes_unnoticed_makes_nobody_lo
 
 async def test_a_jump_of_the_stores_time_begins_the_count_anew() -> None:
     store, steady = Store(), [100.0, 0.0, 2.0]
-    store_health = StoreHealth(store.ping, 1.0, lambda: steady.pop(0), store.time)
+    store_health = StoreHealth(store, Steady(steady), SECOND, store.time)
     await checked(store, store_health, 10)
     assert [store_health.unbroken_seconds() for _ in range(3)] == [5.0, 0.0, 2.0]

@@ -19,7 +19,7 @@ from api_server.domain.listing import JobFilter
 from api_server.domain.retry import FailureHint, RetryPolicy, Tries
 from api_server.domain.status_update import Claim, Leases, StatusUpdate, Token, UpdateContext, to_transition
 from api_server.rpc import page_token, requests
-from api_server.services.jobs import check_each_once
+from api_server.services.batch_ids import check_each_once
 from contract_runtime.errors import InvalidArgument
 from contract_runtime.structs import dict_to_struct
 from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2

@@ -45,13 +45,13 @@ async def fail(_back: asyncio.Event) -> None:
 
 @pytest.mark.parametrize("call", [hang, leak, fail])
 async def test_a_client_that_does_not_answer_is_given_up_with_its_connections(call: Call) -> None:
-    logs = PartitionOffsets([], "group", time_limit=TIME_LIMIT)
+    offsets = PartitionOffsets([], "group", time_limit=TIME_LIMIT)
     client: Any = Client(call)
-    logs._admin = logs._reader = client
+    offsets._admin = offsets._reader = client
     async with asyncio.timeout(DEADLINE):
-        assert await logs.read("compute", [0]) is None
-        assert (logs._admin, logs._reader) == (None, None)
-        await logs.close()
+        assert await offsets.partition_states("compute", [0]) is None
+        assert (offsets._admin, offsets._reader) == (None, None)
+        await offsets.close()
         client.back.set()
-        while logs._tasks._running:
-            await logs.close()
+        while offsets._tasks._running:
+            await offsets.close()

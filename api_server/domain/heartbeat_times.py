@@ -1,0 +1,20 @@
+"""The times that workers' heartbeats are held to. Pure."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+MISSED_HEARTBEATS = 3
+"""A worker is lost when its latest heartbeat is older than this many intervals: two are missing, the third is late."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatTimes:
+    """How long a claim holds without a heartbeat, and how often workers send heartbeats."""
+
+    lease: timedelta
+    heartbeat_interval: timedelta
+
+    @property
+    def max_silence(self) -> timedelta:
+        """How long a worker may send no heartbeat before it counts as lost."""
+        return MISSED_HEARTBEATS * self.heartbeat_interval

@@ -1,0 +1,99 @@
+"""Creates jobs: checks what is asked for, and stores it once."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
+from api_server.domain.errors import IdempotencyKeyReused
+from api_server.domain.job import Job
+from api_server.ports import Clock, Dispatcher, KeyStore
+from api_server.services.batch_ids import check_each_once
+from api_server.services.job_groups import JobGroups
+from contract_runtime.errors import InvalidArgument, ServiceError, invalid
+
+log = structlog.get_logger()
+
+KEY_LIFETIME = timedelta(hours=24)
+"""How long an idempotency key is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A caller's name for one request. The hash shows whether a later request with the same key is another one."""
+
+    value: str
+    request_hash: bytes
+
+
+class JobCreation:
+    """A job is durable when its call returns, and is dispatched afterwards."""
+
+    def __init__(
+        self,
+        groups: JobGroups,
+        keys: KeyStore,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        job_types: Collection[str],
+    ) -> None:
+        self._groups = groups
+        self._keys = keys
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._job_types = tuple(job_types)
+
+    async def create(self, wanted: NewJob, key: IdempotencyKey | None) -> Job:
+        """Store a job. Returns the older job if the same request was stored before, see JobStore.insert_all.
+
+        Raises InvalidArgument, IdempotencyKeyReused, JobIdTaken and StoreUnavailable.
+        """
+        now = self._clock.now()
+        job = self._new_job(wanted, now)
+        if key is not None:
+            job_id, known_hash = await self._keys.remember(
+                key.value, job.id, key.request_hash, now, now + KEY_LIFETIME
+            )
+            if known_hash != key.request_hash:
+                raise IdempotencyKeyReused(key.value)
+            job = replace(job, id=job_id)
+        stored = await self._groups.insert(job, first_due_time(job, self._dispatcher.grace))
+        log.debug("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
+        return stored
+
+    async def create_all(self, wanted: Sequence[NewJob | InvalidArgument]) -> list[Job | ServiceError]:
+        """Store each job that can be stored. Returns the outcomes in order; an item that is an error stays that error.
+
+        Raises InvalidArgument if two items choose the same id, and StoreUnavailable.
+        """
+        check_each_once([None if isinstance(each, InvalidArgument) else each.id for each in wanted])
+        now, grace = self._clock.now(), self._dispatcher.grace
+        outcomes: dict[int, Job | ServiceError] = {}
+        jobs: dict[int, tuple[Job, datetime]] = {}
+        for index, each in enumerate(wanted):
+            try:
+                job = self._new_job(each, now)
+                jobs[index] = job, first_due_time(job, grace)
+            except InvalidArgument as error:
+                outcomes[index] = error
+        if jobs:
+            stored = await self._groups.insert_all(list(jobs.values()))
+            outcomes |= dict(zip(jobs, stored, strict=True))
+        log.debug("jobs_created", count=sum(isinstance(outcome, Job) for outcome in outcomes.values()))
+        return [outcomes[index] for index in range(len(wanted))]
+
+    def _new_job(self, wanted: NewJob | InvalidArgument, now: datetime) -> Job:
+        """Raises InvalidArgument if the type is unknown, or a time is out of range, the id's time included."""
+        if isinstance(wanted, InvalidArgument):
+            raise wanted
+        self._check_type(wanted.type)
+        wanted.check_times(now)
+        job_id = new_job_id(now) if wanted.id is None else check_client_id(wanted.id, now)
+        return wanted.to_job(job_id, now)
+
+    def _check_type(self, job_type: str) -> None:
+        if job_type not in self._job_types:
+            allowed = ", ".join(self._job_types)
+            raise invalid("type", "type.known", f"must be one of {allowed}, is {job_type!r}")
