@@ -1,42 +1,91 @@
-"""ServiceError as google.rpc.Status, the form in which gRPC and REST callers see it; and the way back."""
+"""Converts ServiceError to google.rpc.Status, which gRPC and REST clients get, and back."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import grpc
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
 from contract_runtime.errors import ERROR_DOMAIN, InvalidArgument, ServiceError, Violation
 
-# A status travels in HTTP/2 trailers, of which clients take 8 KiB by default: the message once as text, percent-encoded,
-# and once more with the details in base64.
+# A status travels in HTTP/2 trailers, which may have 8 KiB by default. The message is in them twice: as
+# percent-encoded text, and in base64 together with the details.
 MAX_MESSAGE = 1000
 MAX_TEXT = 200
 MAX_DETAILS = 3000
-"""Bytes; a text's bytes are those of its percent-encoded form."""
+"""In bytes. A text counts in its percent-encoded form."""
 MAX_VIOLATIONS = 10
 
 
 def error_to_status(error: ServiceError) -> Status:
-    """The error with its details, cut to what trailers can carry."""
+    """The status of an error, cut to what trailers can carry."""
     status = Status(code=error.code, message=_cut(error.message, MAX_MESSAGE))
     for detail in _details(error):
         status.details.add().Pack(detail)
     return status
 
 
-def status_to_error(status: Status) -> ServiceError | None:
-    """What a service here told another, less the delay for trying again. None: the status is nobody's here."""
+@dataclass(frozen=True, slots=True)
+class StatusDetails:
+    """The details of a google.rpc.Status that this project uses; empty where the status has none.
+
+    `retry_delay`: seconds after which the server asks for another try; None: it does not ask.
+    """
+
+    reason: str = ""
+    domain: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    violations: tuple[Violation, ...] = ()
+    retry_delay: float | None = None
+
+
+def decode_status(status: Status) -> StatusDetails:
+    """Read the ErrorInfo, BadRequest and RetryInfo of a status. Other details are skipped."""
     info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    retry, retry_delay = error_details_pb2.RetryInfo(), None
     for detail in status.details:
-        if detail.Unpack(request):
-            return InvalidArgument(
-                [Violation(told.field, told.reason, told.description) for told in request.field_violations]
-            )
-        if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
-            error = ServiceError(status.message, info.metadata)
-            error.code, error.reason = status.code, info.reason
-            return error
-    return None
+        if detail.Unpack(retry):
+            retry_delay = retry.retry_delay.ToTimedelta().total_seconds()
+        elif not detail.Unpack(request):
+            detail.Unpack(info)
+    return StatusDetails(
+        info.reason,
+        info.domain,
+        dict(info.metadata),
+        tuple(
+            Violation(violation.field, violation.reason, violation.description)
+            for violation in request.field_violations
+        ),
+        retry_delay,
+    )
+
+
+def call_status(error: grpc.aio.AioRpcError) -> Status:
+    """The status of a call that failed; without details if no server of this project answered."""
+    try:
+        status = rpc_status.from_call(error)
+    except (ValueError, DecodeError):  # A proxy between client and server made details that do not fit.
+        status = None
+    return status or Status(code=error.code().value[0], message=error.details() or "")
+
+
+def status_to_error(status: Status) -> ServiceError | None:
+    """The ServiceError that another service sent, without its retry delay.
+
+    None: the status was not made by a service of this project.
+    """
+    details = decode_status(status)
+    if details.violations:
+        return InvalidArgument(details.violations)
+    if details.domain != ERROR_DOMAIN:
+        return None
+    error = ServiceError(status.message, details.metadata)
+    error.code, error.reason = status.code, details.reason
+    return error
 
 
 def _details(error: ServiceError) -> list[Message]:
@@ -56,19 +105,19 @@ def _details(error: ServiceError) -> list[Message]:
 def _bad_request(error: InvalidArgument) -> error_details_pb2.BadRequest:
     details = error_details_pb2.BadRequest()
     for violation in error.violations[:MAX_VIOLATIONS]:
-        told = error_details_pb2.BadRequest.FieldViolation(
+        detail = error_details_pb2.BadRequest.FieldViolation(
             field=_cut(violation.field, MAX_TEXT),
             reason=violation.rule,
             description=_cut(violation.description, MAX_TEXT),
         )
-        if details.ByteSize() + told.ByteSize() > MAX_DETAILS:
+        if details.ByteSize() + detail.ByteSize() > MAX_DETAILS:
             break
-        details.field_violations.append(told)
+        details.field_violations.append(detail)
     return details
 
 
 def _cut(text: str, limit: int) -> str:
-    """The text, or its beginning, so that it has at most `limit` bytes when percent-encoded."""
+    """Cut the text so that it has at most `limit` bytes when percent-encoded."""
     size = 0
     for index, character in enumerate(text):
         plain = " " <= character <= "~" and character != "%"

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.json_format import MessageToDict
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
+from contract_runtime.statuses import call_status, decode_status
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from tests.faults.history import Asked, Seen, Told
@@ -125,9 +124,4 @@ def _is_broken_off(error: grpc.aio.AioRpcError) -> bool:
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """ErrorInfo's reason, or ""."""
-    status = rpc_status.from_call(error)
-    info = error_details_pb2.ErrorInfo()
-    for detail in status.details if status else ():
-        if detail.Unpack(info):
-            return str(info.reason)
-    return ""
+    return decode_status(call_status(error)).reason
