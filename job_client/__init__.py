@@ -1,6 +1,11 @@
-"""A client of the jobs API: `async with JobClient("127.0.0.1:3000") as client: job = await client.create(...)`."""
+"""An asyncio client of the jobs API.
+
+async with JobClient("127.0.0.1:3000") as client:
+    job = await client.create("compute", {"input": "hello"})
+"""
 
 from job_client.client import JobClient
+from job_client.create_many import Outcome
 from job_client.errors import (
     ClientClosed,
     DeadlineExceeded,
@@ -13,7 +18,6 @@ from job_client.errors import (
 )
 from job_client.job import Failure, Job, Progress, Status
 from job_client.new_job import NewJob, RetryPolicy
-from job_client.outcomes import Outcome
 
 __all__ = [
     "ClientClosed",

@@ -1,40 +1,45 @@
-"""How long to wait before a call is sent again, and before a job is looked at again. Pure."""
+"""How long to wait before a call is repeated, and before a job that is waited for is read again. Pure."""
 
 import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MOST_DOUBLINGS = 30
-FIRST_STEP, LONGEST_STEP = 0.02, 1.28
-"""Seconds between two looks at a job: at first, and at most. The second is a doubling of the first."""
-LOOKS_A_SECOND = 2000
-"""Of all waits of a client together, as long as none looks more seldom than every LONGEST_STEP for that."""
+MAX_DOUBLINGS = 30
+FIRST_POLL, LONGEST_POLL = 0.02, 1.28
+"""Seconds between two reads of a job that is waited for: at first, and at most.
+
+LONGEST_POLL is a doubling of FIRST_POLL.
+"""
+POLLS_PER_SECOND = 2000
+"""Most reads per second for all waits of a client together, unless LONGEST_POLL demands more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Full jitter: up to `first` seconds at random, then up to twice that, and so on up to `most`."""
+    """Full jitter: a random time of up to `first` seconds, which doubles with each failure up to `most`."""
 
     first: float = 0.05
     most: float = 2.0
     randomness: Callable[[], float] = random.random
 
     def wait(self, failures: int, least: float = 0.0) -> float:
-        """Seconds after so many failures in a row (from 1 on). `least` is what the server asks for; it comes on top, so that
-        those who were told the same do not come back together.
+        """Seconds to wait after `failures` failures in a row, from 1 on.
+
+        `least` is the delay that the server asked for. The random time is added to it, so that clients that
+        got the same delay do not all come back at the same moment.
         """
-        longest = min(self.most, self.first * 2.0 ** min(failures - 1, MOST_DOUBLINGS))
+        longest = min(self.most, self.first * 2.0 ** min(failures - 1, MAX_DOUBLINGS))
         return least + self.randomness() * longest
 
 
-def next_look(waited: float, waits: int, now: float) -> float:
-    """When to look again at a job that has been waited for for `waited` seconds, beside so many other waits: before a quarter as
-    long again has passed, or later if the waits are many.
+def next_poll(waited: float, waits: int, now: float) -> float:
+    """When to read a job again that was waited for for `waited` seconds, while a client has `waits` waits.
 
-    Looks fall on the multiples of a few steps, so that many waits look at the same moments and their reads go together.
+    The next read comes before another quarter of `waited` is over, and later if there are many waits. Reads
+    fall on the multiples of a few steps, so that many waits read at the same moments and share a call.
     """
-    step = FIRST_STEP
-    while step < LONGEST_STEP and (step * 2 <= waited / 4 or step < waits / LOOKS_A_SECOND):
+    step = FIRST_POLL
+    while step < LONGEST_POLL and (step * 2 <= waited / 4 or step < waits / POLLS_PER_SECOND):
         step *= 2
     return (math.floor(now / step) + 1) * step

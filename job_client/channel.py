@@ -9,16 +9,19 @@ from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.second_tries import Allowance, Place, first_answer
 
 PATIENCE = 2.0
-"""Seconds without an answer after which a call is sent a second time. Through the gateway, or one name, that reaches another
-server, if there is one.
+"""A call without an answer is sent a second time after this many seconds.
+
+If the address is a gateway, or a name with several addresses, the second call reaches another server if there
+is one.
 """
 T = TypeVar("T")
 
 
 def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """`address`: host:port; the host may be a name with several addresses. Without credentials nothing is encrypted.
+    """`address`: host:port; the host may be a name with several addresses. Without credentials nothing is
+    encrypted.
 
-    Only for calls that are safe to repeat: one that gets no answer is sent a second time.
+    Use the channel only for calls that are safe to repeat: it sends a call that gets no answer a second time.
     """
     target = f"dns:///{address}"
     if credentials is None:
@@ -29,14 +32,16 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> g
 
 
 class _ChannelWithSecondTries:
-    """A channel for stubs, as far as they use it."""
+    """The part of a channel that generated stubs use."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
         self._allowance = Allowance()
 
     def unary_unary(self, *arguments: Any, **options: Any) -> Any:
-        """As of a channel; a call can be awaited and has a time limit, nothing else."""
+        """Like a channel's method, but its calls can only be awaited, and take `timeout` as their only
+        option.
+        """
         send: Any = self._channel.unary_unary(*arguments, **options)
 
         def call(request: T, *, timeout: float) -> Awaitable[Any]:
@@ -46,5 +51,5 @@ class _ChannelWithSecondTries:
         return call
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the channel's own."""
+        """All other methods are the channel's."""
         return getattr(self._channel, name)

@@ -1,32 +1,49 @@
-"""What calls of the client raise, and how a server's status becomes one of them.
+"""The errors that the client raises, how a server's status becomes one, and which ones are transient.
 
 JobClientError
-├── InvalidArgument     the job breaks rules, which `violations` name
+├── InvalidArgument     the job breaks rules; `violations` names them
 ├── JobNotFound         there is no such job
-├── JobIdTaken          the id chosen for a job belongs to one that was asked for with other words
-├── Unavailable         the last word of a server that was asked until the time was up: the cause of a DeadlineExceeded
-├── DeadlineExceeded    the caller's time was up; whether a job was stored is unknown: create it again with the same id
-├── ClientClosed        the client was closed, or never entered
-└── (itself)            code FAILED_PRECONDITION, reason CLIENT_FORKED: the process was forked while a client was open
+├── JobIdTaken          the job's id belongs to a job with a different request
+├── Unavailable         no server answered; only ever the cause of a DeadlineExceeded
+├── DeadlineExceeded    the timeout is over; a job may be stored or not: create it again with the same id
+├── ClientClosed        the client is closed, or was never opened
+└── (itself)            FAILED_PRECONDITION with reason CLIENT_FORKED: forked while a client was open
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 import grpc
-from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
 
-from contract_runtime.errors import Violation as Violation  # noqa: PLC0414 - users have it from here
+from contract_runtime.errors import InvalidArgument as ServiceInvalidArgument
+from contract_runtime.errors import Violation as Violation  # noqa: PLC0414 - users import it from here
+from contract_runtime.statuses import call_status, decode_status
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
+TRANSIENT_CODES = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+)
+BROKEN_CONNECTION_CODES = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
+"""gRPC's codes for a connection that breaks in the middle of an answer.
+
+A server that fails also gives a reason.
+"""
+CONTENT_CODES = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+"""The content of the call may be why it failed."""
 
 
 class JobClientError(Exception):
-    """`code` is gRPC's, `reason` a stable word for programs (docs/reference/errors.md), "" if nobody gave one.
+    """`code` is gRPC's. `reason` is a stable name for programs (docs/reference/errors.md), or "".
 
-    `retry_delay`: seconds after which the server wants to be asked again; None: it does not say.
+    `retry_delay`: seconds after which the server asks for another try; None: it does not ask.
     """
 
     code = grpc.StatusCode.UNKNOWN
@@ -83,6 +100,8 @@ KINDS = {
     kind.code: kind for kind in (InvalidArgument, JobNotFound, JobIdTaken, Unavailable, DeadlineExceeded)
 }
 
+# --- Errors that the client makes itself ---
+
 
 def invalid(field: str, rule: str, description: str) -> InvalidArgument:
     """One field breaks one rule."""
@@ -90,46 +109,90 @@ def invalid(field: str, rule: str, description: str) -> InvalidArgument:
 
 
 def invalid_with(violations: Sequence[Violation]) -> InvalidArgument:
-    message = "; ".join(
-        f"{each.field}: {each.description}" if each.field else each.description for each in violations
-    )
+    message = ServiceInvalidArgument(violations).message
     return InvalidArgument(message, reason="INVALID_ARGUMENT", violations=violations)
 
 
 def not_found(job_id: str) -> JobNotFound:
-    """As the server says it."""
+    """The same error as the server's."""
     return JobNotFound(f"there is no job {job_id}", reason="JOB_NOT_FOUND", metadata={"id": job_id})
 
 
+def deadline_exceeded(job_id: str, last_error: JobClientError | None = None) -> DeadlineExceeded:
+    """With the last transient error as its cause."""
+    last = f"; the last answer was {last_error}" if last_error else ""
+    error = DeadlineExceeded(
+        f"job {job_id}: the timeout is over{last}",
+        reason="CLIENT_DEADLINE_EXCEEDED",
+        metadata={"id": job_id},
+    )
+    error.__cause__ = last_error
+    return error
+
+
+def client_closed(job_id: str) -> ClientClosed:
+    return ClientClosed(f"job {job_id}: the client is closed", metadata={"id": job_id})
+
+
+def client_fault(job_id: str, fault: BaseException) -> JobClientError:
+    """For what must not happen, such as an answer that breaks the contract."""
+    error = JobClientError(
+        f"job {job_id}: the client failed: {fault!r}",
+        code=grpc.StatusCode.INTERNAL,
+        reason="CLIENT_FAULT",
+        metadata={"id": job_id},
+    )
+    error.__cause__ = fault
+    return error
+
+
+# --- Errors of a server ---
+
+
 def from_status(status: Status) -> JobClientError:
-    """A status of a server, of a whole call or of one job in it."""
+    """The error for a server's status, of a whole call or of one job in it."""
     code = CODES.get(status.code, grpc.StatusCode.UNKNOWN)
-    info, request, again = ErrorInfo(), BadRequest(), RetryInfo()
-    violations: list[Violation] = []
-    delay = None
-    for detail in status.details:
-        if detail.Unpack(request):
-            violations = [
-                Violation(told.field, told.reason, told.description) for told in request.field_violations
-            ]
-        elif detail.Unpack(again):
-            delay = again.retry_delay.ToTimedelta().total_seconds()
-        else:
-            detail.Unpack(info)
+    details = decode_status(status)
     return KINDS.get(code, JobClientError)(
         status.message,
         code=code,
-        reason=info.reason or ("INVALID_ARGUMENT" if violations else ""),
-        violations=violations,
-        metadata=info.metadata,
-        retry_delay=delay,
+        reason=details.reason or ("INVALID_ARGUMENT" if details.violations else ""),
+        violations=details.violations,
+        metadata=details.metadata,
+        retry_delay=details.retry_delay,
     )
 
 
 def from_call(failure: grpc.aio.AioRpcError) -> JobClientError:
-    """A call that failed, by a server's word or because none was heard."""
-    try:
-        status = rpc_status.from_call(failure)
-    except (ValueError, DecodeError):  # details that do not fit the status, made by somebody in between
-        status = None
-    return from_status(status or Status(code=failure.code().value[0], message=failure.details() or ""))
+    """The error for a call that failed, whether a server answered or not."""
+    return from_status(call_status(failure))
+
+
+# --- What an error means for the items of the call ---
+
+
+def is_transient(error: JobClientError) -> bool:
+    """Whether the same call, sent again, may succeed. It may have been carried out already."""
+    return (
+        error.code in TRANSIENT_CODES
+        or error.retry_delay is not None
+        or (error.code in BROKEN_CONNECTION_CODES and not error.reason)
+    )
+
+
+def may_be_caused_by_one_item(error: JobClientError) -> bool:
+    """Whether one item may have made the call fail, so that the others must be tried without it."""
+    return error.code in CONTENT_CODES and not is_transient(error)
+
+
+def errors_by_index(error: JobClientError, field: str) -> dict[int, JobClientError]:
+    """The items of the repeated field `field` that the error's violations name, by index.
+
+    Each item gets only its own violations, with the field names that it would get if it were sent alone.
+    """
+    named: dict[int, list[Violation]] = {}
+    pattern = re.compile(rf"{field}\[(\d+)\]\.?(.*)", re.DOTALL)
+    for violation in error.violations:
+        if found := pattern.fullmatch(violation.field):
+            named.setdefault(int(found[1]), []).append(violation._replace(field=found[2]))
+    return {index: invalid_with(violations) for index, violations in named.items()}

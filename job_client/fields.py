@@ -1,7 +1,8 @@
-"""What callers hand in, made fit for the wire. Pure.
+"""Checks callers' values and converts them to what protobuf takes. Pure.
 
-Callers may hand in any object. Each function raises InvalidArgument with the name of the field if the object is not what the field
-takes; what the object's own code raises is the business of the function's caller.
+Callers may pass any object. Each function raises InvalidArgument with the name of the field if the object
+does not fit the field. An error that the object's own code raises passes through; the function's caller must
+handle it.
 """
 
 import math
@@ -17,15 +18,15 @@ from google.protobuf.duration_pb2 import Duration
 from job_client.errors import InvalidArgument, invalid
 
 MAX_SHOWN = 60
-"""Characters of a wrong value that an error repeats."""
+"""Most characters of a wrong value in an error message."""
 INT32 = 2**31
 MAX_DURATION = timedelta(seconds=315_576_000_000)
-"""Of protobuf, about 10,000 years."""
+"""Protobuf's limit, about 10,000 years."""
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def text(field: str, value: Any) -> str:
-    """A string that can be written as UTF-8."""
+    """A string that can be encoded as UTF-8."""
     if not isinstance(value, str):
         raise wrong_type(field, "a string", value)
     plain = str.__str__(value)
@@ -35,7 +36,7 @@ def text(field: str, value: Any) -> str:
 
 
 def id_text(job_id: UUID | str, field: str = "id") -> str:
-    """The id as servers write it. Raises InvalidArgument if it is none."""
+    """The id in the form that servers use: a UUID in lower case."""
     try:
         plain = str(job_id).lower()
     except Exception:  # noqa: BLE001 - the object's own code
@@ -58,7 +59,7 @@ def labels(value: Any) -> dict[str, str]:
 
 
 def whole(field: str, value: Any) -> int:
-    """A whole number of 32 bits."""
+    """An integer of 32 bits."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise wrong_type(field, "a whole number", value)
     number = int(value)
@@ -77,7 +78,7 @@ def real(field: str, value: Any) -> float:
 
 
 def moment(field: str, value: Any) -> datetime:
-    """A time, in UTC."""
+    """A time with a time zone, converted to UTC."""
     if not isinstance(value, datetime):
         raise wrong_type(field, "a datetime with a time zone", value)
     if value.utcoffset() is None:
@@ -99,7 +100,7 @@ def duration(field: str, value: Any) -> Duration:
 
 
 def seconds(name: str, value: Any) -> float:
-    """A time limit of a call. Raises TypeError or ValueError."""
+    """A `timeout` in seconds. Raises TypeError or ValueError."""
     try:
         is_number = isinstance(value, Real) and not isinstance(value, bool)
         number = float(value) if is_number else None
@@ -119,7 +120,7 @@ def wrong_type(field: str, wanted: str, value: Any) -> InvalidArgument:
 
 
 def unreadable(field: str, fault: Exception) -> InvalidArgument:
-    """What was handed in raised an error of its own."""
+    """The caller's object raised an error of its own."""
     return invalid(field, "encode", f"cannot be read: it raised {type_name(fault)}")
 
 
@@ -128,6 +129,6 @@ def shown(value: str) -> str:
 
 
 def type_name(value: Any) -> str:
-    """Asked of the type itself, whatever its class makes of names."""
+    """Reads the name from `type` itself, because a metaclass may override `__name__`."""
     name: str = type.__dict__["__name__"].__get__(type(value))
     return name[:MAX_SHOWN]

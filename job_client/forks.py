@@ -1,9 +1,10 @@
-"""What becomes of clients when their process forks.
+"""Refuses clients in a process that was forked while grpc.aio was in use.
 
-gRPC's threads are not in the child, but what they hold is: locks, connections, a queue that nobody serves any more. A call that the
-child makes there hangs, or ends the process by signal 11. gRPC's own support for forks covers its blocking API: with grpc.aio its
-thread is always inside gRPC, and the support says "Other threads are currently calling into gRPC, skipping fork() handlers". So
-such a child is told so. A fork while nothing of grpc.aio is open does no harm.
+gRPC's threads do not exist in the child, but what they held does: locks, connections, and a queue that no
+thread serves. A call in the child hangs or ends the process with signal 11. gRPC's own fork support covers
+only its blocking API: with grpc.aio a thread is always inside gRPC, and the support logs "Other threads are
+currently calling into gRPC, skipping fork() handlers". So the client raises an error in such a child. A fork
+while nothing of grpc.aio is open is harmless.
 """
 
 import os
@@ -16,25 +17,29 @@ from job_client.errors import JobClientError
 
 REASON = "CLIENT_FORKED"
 POLLER = "(_poll_wrapper)"
-"""In the name of grpc.aio's thread, which runs while any of its channels or servers is open, this client's or not."""
+"""Part of the name of grpc.aio's thread.
+
+The thread runs while any channel or server of the process is open.
+"""
 
 
 class Forks:
-    """What this process knows of the forks that it comes from."""
+    """Remembers open clients, and whether this process was forked while grpc.aio was in use."""
 
     def __init__(self) -> None:
         self._open: WeakSet[object] = WeakSet()
-        self._unfit_parent: int | None = None
-        """Of this process: grpc.aio was in use when it forked."""
+        self._parent_with_grpc: int | None = None
+        """The process that this one was forked from, if grpc.aio was in use there."""
         self._in_use = False
         self._process = os.getpid()
         os.register_at_fork(before=self._before, after_in_child=self._after_in_child)
 
     def check(self) -> None:
         """Raise JobClientError if gRPC cannot be used in this process."""
-        if self._unfit_parent is not None:
+        if self._parent_with_grpc is not None:
             raise forked(
-                f"this process was forked from process {self._unfit_parent} while gRPC was in use there, and cannot use it"
+                f"this process was forked from process {self._parent_with_grpc} while gRPC was in use there, "
+                "and cannot use it"
             )
 
     def add(self, opened: object) -> None:
@@ -47,13 +52,13 @@ class Forks:
         self._in_use = bool(self._open) or any(POLLER in thread.name for thread in threading.enumerate())
 
     def _after_in_child(self) -> None:
-        if self._in_use and self._unfit_parent is None:
-            self._unfit_parent = self._process
+        if self._in_use and self._parent_with_grpc is None:
+            self._parent_with_grpc = self._process
         self._process = os.getpid()
 
 
 def forked(what: str) -> JobClientError:
-    """The error with what to do about it."""
+    """The error, with advice."""
     return JobClientError(
         f"{what}; open a client in each process after the fork and none before, or start processes by spawn",
         code=grpc.StatusCode.FAILED_PRECONDITION,

@@ -1,4 +1,4 @@
-"""A job as a server told it."""
+"""A job as the client returns it, decoded from the contract's message."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from jobs.v1 import job_pb2
 
 
 class Status(StrEnum):
-    """Where a job stands. The last three are final; only Retry leads out of the last two."""
+    """The last three are final. Only Retry changes a job that is failed or cancelled."""
 
     UNSPECIFIED = "unspecified"
     QUEUED = "queued"
@@ -32,7 +32,10 @@ ENDED_NUMBERS = frozenset(number for number, status in BY_NUMBER.items() if stat
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job failed or was cancelled; `reason` is a stable word, see docs/reference/errors.md."""
+    """Why a job failed or was cancelled.
+
+    `reason` is a stable name for programs, see docs/reference/errors.md.
+    """
 
     code: grpc.StatusCode
     reason: str
@@ -41,7 +44,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a handler says of how far it is."""
+    """A handler's report of its progress. `percent` is between 0 and 100."""
 
     percent: float
     message: str
@@ -49,9 +52,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job at one `revision`. Times are aware, UTC, by the database's clock; None: not yet, or never asked for.
+    """One job at one `revision`. Times are aware datetimes in UTC, by the database's clock. None: not
+    reached, or not set.
 
-    `payload` is None where the answer came without it: that of a create, whose caller has it.
+    `payload` is None in the answer of a create, because its caller has the payload already.
     """
 
     id: str
@@ -82,7 +86,7 @@ class Job:
 
 
 def to_job(message: job_pb2.Job, *, with_payload: bool = True) -> Job:
-    """Everything is copied out: one job that is kept must not keep the whole answer that it came in."""
+    """Copies every value, so that a job does not keep the whole answer of its batch in memory."""
     has = message.HasField
     return Job(
         id=message.id,
@@ -113,5 +117,5 @@ def _failure(error: job_pb2.JobError) -> Failure:
 
 
 def _time(stamp: Timestamp) -> datetime:
-    """In milliseconds, as times are stored. Three times as fast as ToDatetime."""
+    """Cut to milliseconds, as times are stored. Three times as fast as ToDatetime."""
     return datetime.fromtimestamp(stamp.seconds + stamp.nanos // 1_000_000 / 1000, UTC)

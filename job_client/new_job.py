@@ -1,6 +1,6 @@
-"""A job to be created, and its form on the wire."""
+"""A job to create, and its serialized form."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,18 +21,23 @@ from job_client.fields import (
     whole,
     wrong_type,
 )
-from jobs.v1 import job_pb2
 from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 
 MAX_BYTES = 2 * 1024 * 1024
-"""Of one job as protobuf. A payload may have half of that, and all else that a server takes is much smaller."""
+"""Most bytes of one job as protobuf.
+
+Its payload may have half of that; the server's limits for the rest are far smaller.
+"""
 MAX_PATH = 300
-"""Characters of the path to a wrong value in a payload; its keys may be long."""
+"""Most characters of the path to a wrong value in a payload, because its keys may be long."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a job is tried again after its handler failed; None: the server's default (docs/howto/retry-jobs.md)."""
+    """When a job is retried after its handler failed.
+
+    None: the server's default (docs/howto/retry-jobs.md).
+    """
 
     max_attempts: int | None = None
     initial_backoff: timedelta | None = None
@@ -43,10 +48,11 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What may be said of a job at its creation; the rules are those of CreateRequest in the contract.
+    """The arguments of a create; the contract's CreateRequest has their rules.
 
-    `id`: a UUIDv7 of the last 24 hours; None: the client chooses one. Who keeps the id may create the job again later, in another
-    process even, and still make one job. `attempt_timeout`: how long one attempt of the handler may run.
+    `id`: a UUIDv7 of the last 24 hours; None: the client chooses one. A program that stores the id may create
+    the job again later, even in another process, and there is still only one job. `attempt_timeout`: how long
+    one attempt may run.
     """
 
     type: str
@@ -60,8 +66,11 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """`wire` is a BatchCreateRequest with this one job: one after the other such bytes are a request with all their jobs."""
+class EncodedJob:
+    """`wire` is a BatchCreateRequest with this job only.
+
+    Concatenated, the bytes of several jobs are one request with all.
+    """
 
     id: str
     wire: bytes
@@ -71,52 +80,41 @@ class Encoded:
         return len(self.wire)
 
     def request(self) -> CreateRequest:
-        """For a Create of its own."""
+        """The job as a request of Create."""
         return BatchCreateRequest.FromString(self.wire).requests[0]
 
 
-def encode(job: NewJob) -> Encoded:
-    """With its id. Raises InvalidArgument if there is no such message, whatever was handed in; what else is wrong the server says."""
+def encode(job: NewJob) -> EncodedJob:
+    """Serialize a job, with an id if it has none.
+
+    Raises InvalidArgument, for any object, if a value does not fit the message. The server checks the other
+    rules.
+    """
     if NewJob not in type(job).__mro__:
         raise wrong_type("", "a NewJob", job)
+    batch = BatchCreateRequest()
+    request = batch.requests.add()
     field = ""
     try:
-        batch = BatchCreateRequest()
-        request = batch.requests.add()
-        field = "id"
-        job_id = str(uuid7()) if job.id is None else id_text(job.id)
-        request.id = job_id
-        field = "payload"
-        _fill_payload(request, job.payload)
-        field = "type"
-        request.type = text(field, job.type)
-        field = "labels"
-        if job.labels is not None and job.labels != {}:
-            request.labels.update(labels(job.labels))
-        field = "schedule_time"
-        if job.schedule_time is not None:
-            request.schedule_time.FromDatetime(moment(field, job.schedule_time))
-        field = "expire_time"
-        if job.expire_time is not None:
-            request.expire_time.FromDatetime(moment(field, job.expire_time))
-        field = "attempt_timeout"
-        if job.attempt_timeout is not None:
-            request.timeout.CopyFrom(duration(field, job.attempt_timeout))
-        field = "retry_policy"
-        if job.retry_policy is not None:
-            _fill_policy(request.retry_policy, job.retry_policy)
+        for field, fill in FIELDS:  # noqa: B007 - the handler below names the field
+            fill(request, job)
         field = ""
         wire = batch.SerializeToString()
     except InvalidArgument:
         raise
-    except Exception as fault:  # noqa: BLE001 - the code of what was handed in
+    except Exception as fault:  # noqa: BLE001 - raised by the code of the caller's objects
         raise unreadable(field, fault) from None
     if len(wire) > MAX_BYTES:
         raise invalid("", "size", f"must have at most {MAX_BYTES} bytes as protobuf, has {len(wire)}")
-    return Encoded(job_id, wire)
+    return EncodedJob(request.id, wire)
 
 
-def _fill_payload(request: CreateRequest, payload: Any) -> None:
+def _fill_id(request: CreateRequest, job: NewJob) -> None:
+    request.id = str(uuid7()) if job.id is None else id_text(job.id)
+
+
+def _fill_payload(request: CreateRequest, job: NewJob) -> None:
+    payload: Any = job.payload
     if not isinstance(payload, Mapping):
         raise wrong_type("payload", "a mapping", payload)
     try:
@@ -126,10 +124,38 @@ def _fill_payload(request: CreateRequest, payload: Any) -> None:
         raise invalid(path[:MAX_PATH], "struct.json", error.problem) from None
 
 
-def _fill_policy(message: job_pb2.RetryPolicy, policy: Any) -> None:
-    """What is None stays unset."""
+def _fill_type(request: CreateRequest, job: NewJob) -> None:
+    request.type = text("type", job.type)
+
+
+def _fill_labels(request: CreateRequest, job: NewJob) -> None:
+    if job.labels is not None and job.labels != {}:
+        request.labels.update(labels(job.labels))
+
+
+def _fill_schedule_time(request: CreateRequest, job: NewJob) -> None:
+    if job.schedule_time is not None:
+        request.schedule_time.FromDatetime(moment("schedule_time", job.schedule_time))
+
+
+def _fill_expire_time(request: CreateRequest, job: NewJob) -> None:
+    if job.expire_time is not None:
+        request.expire_time.FromDatetime(moment("expire_time", job.expire_time))
+
+
+def _fill_attempt_timeout(request: CreateRequest, job: NewJob) -> None:
+    if job.attempt_timeout is not None:
+        request.timeout.CopyFrom(duration("attempt_timeout", job.attempt_timeout))
+
+
+def _fill_retry_policy(request: CreateRequest, job: NewJob) -> None:
+    """A value of None stays unset, so that the server's default holds."""
+    policy: Any = job.retry_policy
+    if policy is None:
+        return
     if not isinstance(policy, RetryPolicy):
         raise wrong_type("retry_policy", "a RetryPolicy", policy)
+    message = request.retry_policy
     message.SetInParent()
     if policy.max_attempts is not None:
         message.max_attempts = whole("retry_policy.max_attempts", policy.max_attempts)
@@ -141,3 +167,16 @@ def _fill_policy(message: job_pb2.RetryPolicy, policy: Any) -> None:
         message.multiplier = real("retry_policy.multiplier", policy.multiplier)
     if policy.jitter is not None:
         message.jitter = real("retry_policy.jitter", policy.jitter)
+
+
+FIELDS: tuple[tuple[str, Callable[[CreateRequest, NewJob], None]], ...] = (
+    ("id", _fill_id),
+    ("payload", _fill_payload),
+    ("type", _fill_type),
+    ("labels", _fill_labels),
+    ("schedule_time", _fill_schedule_time),
+    ("expire_time", _fill_expire_time),
+    ("attempt_timeout", _fill_attempt_timeout),
+    ("retry_policy", _fill_retry_policy),
+)
+"""Each field of NewJob with the function that checks it and copies it to the message."""

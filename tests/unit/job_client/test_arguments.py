@@ -1,4 +1,4 @@
-"""Whatever is handed to the client: it says what is wrong with that, and goes on with the others."""
+"""For any object as an argument, the client says what is wrong and goes on with the other jobs."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from uuid_utils import uuid7
 
 from job_client import InvalidArgument, JobClient, JobClientError, NewJob, RetryPolicy
-from job_client.new_job import Encoded, encode
+from job_client.new_job import EncodedJob, encode
 from tests.unit.job_client.test_calls import Counting
 from tests.unit.worker_service.job_service_fake import serving
 
@@ -28,11 +28,11 @@ ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
 
 
 def fail(*_arguments: Any, **_options: Any) -> Any:
-    raise KeyError("of the object's own code")
+    raise KeyError("raised by the object's own code")
 
 
 class Hostile:
-    """Raises whatever it is asked, its class included."""
+    """Raises for every operation, even when its class is asked for."""
 
     __str__ = __repr__ = __eq__ = __hash__ = __bool__ = __len__ = __iter__ = __int__ = __float__ = fail
     __getattr__ = __index__ = __format__ = __contains__ = __getitem__ = fail
@@ -40,11 +40,12 @@ class Hostile:
 
 
 def hostile(base: type, *arguments: Any) -> Any:
-    """One of a subclass of `base` whose methods all raise."""
+    """An instance of a subclass of `base` whose methods all raise."""
     methods = [
-        "__str__", "__repr__", "__eq__", "__ne__", "__hash__", "__bool__", "__len__", "__iter__", "__int__", "__float__",
-        "__abs__", "__format__", "__lt__", "__gt__", "keys", "items", "lower", "isoformat", "utcoffset", "astimezone", "isascii",
-        "total_seconds", "is_integer", "__contains__", "__getitem__", "tzinfo", "__sub__", "__rsub__",
+        "__str__", "__repr__", "__eq__", "__ne__", "__hash__", "__bool__", "__len__", "__iter__", "__int__",
+        "__float__", "__abs__", "__format__", "__lt__", "__gt__", "__contains__", "__getitem__", "__sub__",
+        "__rsub__", "keys", "items", "lower", "isoformat", "utcoffset", "astimezone", "isascii", "tzinfo",
+        "total_seconds", "is_integer",
     ]  # fmt: skip
     own = {name: fail for name in methods if hasattr(base, name)}
     return type(f"Hostile{base.__name__}", (base,), own)(*arguments)
@@ -95,7 +96,7 @@ ODD: list[Callable[[], Any]] = [
     lambda: {"\ud800": "\udfff"},
     lambda: UserDict({"a": 1}),
     lambda: UserString("compute"),
-    lambda: datetime(2026, 1, 1),  # noqa: DTZ001
+    lambda: datetime(2026, 1, 1),  # noqa: DTZ001 - the missing time zone is the fault
     lambda: datetime(2026, 1, 1, tzinfo=NoOffset()),
     lambda: datetime(2026, 1, 1, tzinfo=WrongOffset()),
     lambda: datetime(2026, 1, 1, tzinfo=UTC),
@@ -125,13 +126,13 @@ ODD: list[Callable[[], Any]] = [
 
 @dataclass(frozen=True)
 class Odd:
-    """Stands for one of ODD: not even hypothesis can handle some of them."""
+    """Stands for ODD[index], because hypothesis itself cannot handle some of these objects."""
 
     index: int
 
 
 def made(value: Any) -> Any:
-    """With the odd ones in their places."""
+    """The value, with each Odd replaced by its object."""
     match value:
         case Odd(index):
             return ODD[index]()
@@ -145,10 +146,12 @@ def made(value: Any) -> Any:
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.characters() | st.binary() | st.complex_numbers()
-    | st.datetimes() | st.dates() | st.timedeltas() | st.uuids() | st.integers(0, len(ODD) - 1).map(Odd),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
-    | st.tuples(inner) | st.builds(RetryPolicy, inner, inner, inner, inner, inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.characters() | st.binary()
+    | st.complex_numbers() | st.datetimes() | st.dates() | st.timedeltas() | st.uuids()
+    | st.integers(0, len(ODD) - 1).map(Odd),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner)
+    | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
+    | st.builds(RetryPolicy, inner, inner, inner, inner, inner),
     max_leaves=6,
 )  # fmt: skip
 any_jobs = st.builds(
@@ -164,7 +167,7 @@ any_jobs = st.builds(
 )
 
 
-def encoded_or_error(job: Any) -> Encoded | InvalidArgument:
+def encoded_or_error(job: Any) -> EncodedJob | InvalidArgument:
     try:
         return encode(job)
     except InvalidArgument as error:
@@ -173,7 +176,7 @@ def encoded_or_error(job: Any) -> Encoded | InvalidArgument:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(anything | any_jobs)
-def test_anything_is_encoded_or_refused_in_words(job: Any) -> None:
+def test_any_object_is_encoded_or_refused_with_a_short_message(job: Any) -> None:
     match encoded_or_error(made(job)):
         case InvalidArgument() as error:
             [violation] = error.violations
@@ -181,7 +184,7 @@ def test_anything_is_encoded_or_refused_in_words(job: Any) -> None:
             assert violation.description
             assert len(str(error)) < 2000
         case encoded:
-            assert isinstance(encoded, Encoded)
+            assert isinstance(encoded, EncodedJob)
             assert encoded.request().id == encoded.id
 
 
@@ -190,13 +193,13 @@ def test_anything_is_encoded_or_refused_in_words(job: Any) -> None:
     ["type", "payload", "labels", "id", "schedule_time", "expire_time", "attempt_timeout", "retry_policy"],
 )
 @pytest.mark.parametrize("make", ODD, ids=range(len(ODD)))
-def test_odd_values_are_refused_with_their_field(field: str, make: Callable[[], Any]) -> None:
+def test_the_refusal_of_an_odd_value_names_its_field(field: str, make: Callable[[], Any]) -> None:
     outcome = encoded_or_error(NewJob(**{"type": "compute", field: make()}))
     if isinstance(outcome, InvalidArgument):
         assert outcome.violations[0].field.split(".")[0].split("[")[0] == field
 
 
-def jobs_with_all_that_is_odd() -> Iterator[Any]:
+def jobs_with_odd_values() -> Iterator[Any]:
     for make in ODD:
         yield make()
         for field in ("type", "payload", "labels", "id", "schedule_time", "retry_policy"):
@@ -205,14 +208,14 @@ def jobs_with_all_that_is_odd() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_wrong_items_of_create_many_hold_up_no_others(is_async: bool) -> None:
+async def test_wrong_items_of_create_many_do_not_stop_the_others(is_async: bool) -> None:
     async def source() -> AsyncIterator[Any]:
-        for job in jobs_with_all_that_is_odd():
+        for job in jobs_with_odd_values():
             yield job
 
     good = bad = 0
     async with serving(Counting().calls) as address, JobClient(address, jobs_in_hand=10) as client:
-        jobs: Any = source() if is_async else jobs_with_all_that_is_odd()
+        jobs: Any = source() if is_async else jobs_with_odd_values()
         async for outcome in client.create_many(jobs):
             if outcome.error is None:
                 good += 1
@@ -222,13 +225,13 @@ async def test_wrong_items_of_create_many_hold_up_no_others(is_async: bool) -> N
                 assert outcome.id == ""
                 with pytest.raises(InvalidArgument):
                     outcome.result()
-    assert good + bad == sum(1 for _ in jobs_with_all_that_is_odd())
+    assert good + bad == sum(1 for _ in jobs_with_odd_values())
     assert good >= len(ODD)
     assert bad >= 4 * len(ODD)
 
 
 @pytest.mark.parametrize("make", ODD, ids=range(len(ODD)))
-async def test_calls_for_odd_ids_and_jobs_raise_what_they_promise(make: Callable[[], Any]) -> None:
+async def test_calls_with_odd_arguments_raise_only_invalid_argument(make: Callable[[], Any]) -> None:
     async with serving(Counting().calls) as address, JobClient(address) as client:
         reads = [client.get(make()), client.wait(make()), client.get_many([ID, make()])]
         wrong: list[dict[str, Any]] = [
@@ -251,7 +254,7 @@ async def test_calls_for_odd_ids_and_jobs_raise_what_they_promise(make: Callable
         }
 
 
-NO_SECONDS: list[Callable[[], Any]] = [
+NOT_SECONDS: list[Callable[[], Any]] = [
     Hostile,
     lambda: hostile(Fraction, 1),
     *(
@@ -261,8 +264,8 @@ NO_SECONDS: list[Callable[[], Any]] = [
 ]
 
 
-@pytest.mark.parametrize("make", NO_SECONDS, ids=range(len(NO_SECONDS)))
-async def test_time_limits_that_are_no_numbers_of_seconds_are_refused(make: Callable[[], Any]) -> None:
+@pytest.mark.parametrize("make", NOT_SECONDS, ids=range(len(NOT_SECONDS)))
+async def test_a_timeout_that_is_not_a_number_of_seconds_is_refused(make: Callable[[], Any]) -> None:
     limit = make()
     with pytest.raises((TypeError, ValueError), match="timeout"):
         JobClient(timeout=limit)
@@ -279,7 +282,7 @@ async def test_time_limits_that_are_no_numbers_of_seconds_are_refused(make: Call
 
 
 @pytest.mark.parametrize("limit", [math.inf, 10**9, Fraction(99, 2), 30])
-async def test_time_limits_of_any_size_are_taken(limit: Any) -> None:
+async def test_a_timeout_may_have_any_size(limit: Any) -> None:
     async with serving(Counting().calls) as address, JobClient(address, timeout=limit) as client:
         await client.create("compute", {}, timeout=limit)
         await client.wait(ID, timeout=limit)
@@ -288,7 +291,7 @@ async def test_time_limits_of_any_size_are_taken(limit: Any) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -5, -math.inf])
-async def test_no_time_is_no_time(limit: float) -> None:
+async def test_a_timeout_of_zero_or_less_is_over_at_once(limit: float) -> None:
     async with serving(Counting().calls) as address, JobClient(address) as client:
         for call in (client.get(ID, timeout=limit), client.create("compute", {}, timeout=limit)):
             with pytest.raises(JobClientError) as caught:
@@ -306,13 +309,13 @@ async def test_no_time_is_no_time(limit: float) -> None:
         {"bytes_in_hand": 1.5},
     ],
 )
-def test_a_client_takes_what_it_says(options: dict[str, Any]) -> None:
+def test_an_option_of_a_wrong_type_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="must be"):
         JobClient(**options)
 
 
 @pytest.mark.parametrize("source", [5, None, NewJob("compute")])
-async def test_what_is_no_iterable_is_a_type_error(source: Any) -> None:
+async def test_an_argument_that_is_not_iterable_is_a_type_error(source: Any) -> None:
     async with serving(Counting().calls) as address, JobClient(address) as client:
         with pytest.raises(TypeError):
             await anext(client.create_many(source))

@@ -1,4 +1,4 @@
-"""Which calls the client makes, counted by a server that a test writes."""
+"""Which calls the client makes, counted by a fake server."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,11 +24,11 @@ MEBIBYTE = 1024 * 1024
 
 
 class Counting:
-    """Takes every job, and completes it at the `looks`-th look. What each call had in it is noted."""
+    """Accepts every job and completes it at its `polls`-th read. Records the size of each call."""
 
-    def __init__(self, looks: int = 1) -> None:
-        self._looks = looks
-        self._seen: dict[str, int] = {}
+    def __init__(self, polls: int = 1) -> None:
+        self._polls = polls
+        self._reads: dict[str, int] = {}
         self.sizes: dict[str, list[int]] = {"Create": [], "BatchCreate": [], "Get": [], "BatchGet": []}
         self.bytes: list[int] = []
 
@@ -60,12 +60,12 @@ class Counting:
         return BatchGetResponse(jobs=[self._job(job_id) for job_id in request.ids])
 
     def _job(self, job_id: str) -> Job:
-        self._seen[job_id] = self._seen.get(job_id, 0) + 1
-        ended = self._seen[job_id] >= self._looks
+        self._reads[job_id] = self._reads.get(job_id, 0) + 1
+        ended = self._reads[job_id] >= self._polls
         return Job(id=job_id, status=Job.completed if ended else Job.processing)
 
 
-async def test_one_alone_goes_as_create_and_several_as_a_batch() -> None:
+async def test_a_single_request_goes_as_create_and_several_as_a_batch() -> None:
     server = Counting()
     async with serving(server.calls) as address, JobClient(address) as jobs:
         await jobs.create("compute", {})
@@ -88,8 +88,8 @@ async def test_calls_keep_to_the_contract_s_limits() -> None:
     assert max(server.bytes) <= 2 * MEBIBYTE
 
 
-async def test_many_waits_look_together() -> None:
-    server = Counting(looks=6)
+async def test_many_waits_share_their_reads() -> None:
+    server = Counting(polls=6)
     async with serving(server.calls) as address, JobClient(address) as jobs:
         waits = []
         for _ in range(50):
@@ -97,10 +97,10 @@ async def test_many_waits_look_together() -> None:
             await asyncio.sleep(0.001)
         done = await asyncio.gather(*waits)
     assert all(job.has_ended for job in done)
-    looks = 50 * 6
-    assert sum(map(sum, server.sizes.values())) == looks
-    # Each wait's first look is its own; the others fall together.
-    assert len(server.sizes["BatchGet"]) + len(server.sizes["Get"]) < looks / 3
+    polls = 50 * 6
+    assert sum(map(sum, server.sizes.values())) == polls
+    # The first read of each wait is a call of its own; later reads share calls.
+    assert len(server.sizes["BatchGet"]) + len(server.sizes["Get"]) < polls / 3
 
 
 async def test_many_jobs_take_few_calls() -> None:

@@ -1,4 +1,4 @@
-"""Clients and real forks, in processes of their own: gRPC ends such a process, or leaves it hanging, rather than raise."""
+"""Clients and real forks. Each test runs in its own process, because gRPC may end it or let it hang."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ def answer(call):
         return f"{error.code.name} {error.reason} {error.message}"
 
 def child(call):
-    '''Runs it in a forked process, and waits for that.'''
+    '''Run the call in a forked process and wait for it.'''
     pid = os.fork()
     if not pid:
         asyncio.events._set_running_loop(None)
@@ -58,7 +58,8 @@ async def collect(client):
 async def main():
     async with JobClient(ADDRESS, timeout=60) as client:
         await client.create("compute", {})
-        for call in client.get(JOB_ID), client.wait(JOB_ID), client.get_many([JOB_ID]), client.create("a", {}), collect(client):
+        gets = client.get(JOB_ID), client.wait(JOB_ID), client.get_many([JOB_ID])
+        for call in (*gets, client.create("a", {}), collect(client)):
             try:
                 child(call)
             except SystemExit:
@@ -119,11 +120,17 @@ print("parent goes on:", asyncio.run(create()))
 
 
 async def run(code: str, **environment: str) -> str:
-    """What a program prints, with the address of a server that takes every job."""
+    """The output of a program, which gets the address of a server that accepts every job."""
     async with serving(Counting().calls) as address:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", START + code, address, cwd=ROOT, env={**os.environ, **environment}, stdout=-1
-        )  # fmt: skip
+            sys.executable,
+            "-c",
+            START + code,
+            address,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=asyncio.subprocess.PIPE,
+        )
         try:
             async with asyncio.timeout(100):
                 out, _ = await process.communicate()
@@ -142,9 +149,9 @@ REFUSED = "child: FAILED_PRECONDITION CLIENT_FORKED this process was forked from
 @pytest.mark.parametrize("support", ["", "true"])
 async def test_no_client_is_opened_in_a_child_forked_while_grpc_was_in_use(code: str, support: str) -> None:
     out = await run(code, GRPC_ENABLE_FORK_SUPPORT=support)
-    told, status, parent = out.splitlines()
-    assert told.startswith(REFUSED)
-    assert "open a client in each process after the fork and none before" in told
+    child, status, parent = out.splitlines()
+    assert child.startswith(REFUSED)
+    assert "open a client in each process after the fork and none before" in child
     assert status == "status: 7"
     assert parent == "parent goes on: created"
 
@@ -152,19 +159,19 @@ async def test_no_client_is_opened_in_a_child_forked_while_grpc_was_in_use(code:
 async def test_a_client_is_not_used_in_a_child_forked_while_it_was_open() -> None:
     *children, parent = (await run(USES_THE_INHERITED_ONE)).splitlines()
     assert len(children) == 10
-    for told in children[::2]:
-        assert told.startswith("child: FAILED_PRECONDITION CLIENT_FORKED this client was opened in process ")
+    for child in children[::2]:
+        assert child.startswith("child: FAILED_PRECONDITION CLIENT_FORKED this client was opened in process ")
     assert set(children[1::2]) == {"status: 7"}
     assert parent == "parent goes on: created"
 
 
-async def test_neither_in_the_loop_that_ran_when_it_was_forked() -> None:
-    told, status, parent = (await run(USES_THE_INHERITED_ONE_IN_THE_SAME_LOOP)).splitlines()
-    assert told.startswith("child: CLIENT_FORKED this client was opened in process ")
+async def test_a_client_is_not_used_in_the_event_loop_that_was_forked() -> None:
+    child, status, parent = (await run(USES_THE_INHERITED_ONE_IN_THE_SAME_LOOP)).splitlines()
+    assert child.startswith("child: CLIENT_FORKED this client was opened in process ")
     assert (status, parent) == ("status: 7", "parent goes on: created")
 
 
-async def test_a_child_can_leave_the_block_of_the_client_that_it_inherited() -> None:
+async def test_a_child_can_leave_the_block_of_an_inherited_client() -> None:
     out = await run(LEAVES_THE_INHERITED_ONE)
     assert out.splitlines() == ["child: left", "status: 7", "parent goes on: created"]
 
@@ -172,6 +179,6 @@ async def test_a_child_can_leave_the_block_of_the_client_that_it_inherited() -> 
 @pytest.mark.parametrize(
     "code", [AFTER_THE_CLIENT_WAS_CLOSED, BEFORE_A_CLIENT_WAS_OPENED], ids=["after", "before"]
 )
-async def test_a_child_forked_while_no_client_is_open_may_have_its_own(code: str) -> None:
+async def test_a_child_forked_while_no_client_is_open_can_open_one(code: str) -> None:
     out = await run(code)
     assert out.splitlines()[-3:] == ["child: created", "status: 7", "parent goes on: created"]

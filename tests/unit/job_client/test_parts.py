@@ -1,4 +1,4 @@
-"""The client's pure parts: batches, waits, verdicts, and jobs on their way to the wire and back."""
+"""The client's pure parts: batches, waits, errors, and the encoding of jobs."""
 
 import math
 from collections import Counter
@@ -18,12 +18,17 @@ from contract_runtime.errors import ServiceError, invalid
 from contract_runtime.statuses import error_to_status
 from contract_runtime.structs import MAX_BYTES, dict_to_struct
 from job_client import InvalidArgument, JobClientError, NewJob, RetryPolicy, Violation
-from job_client.backoff import FIRST_STEP, LONGEST_STEP, LOOKS_A_SECOND, Backoff, next_look
-from job_client.errors import from_status, invalid_with
+from job_client.backoff import FIRST_POLL, LONGEST_POLL, POLLS_PER_SECOND, Backoff, next_poll
+from job_client.errors import (
+    errors_by_index,
+    from_status,
+    invalid_with,
+    is_transient,
+    may_be_caused_by_one_item,
+)
 from job_client.job import Job, Status, to_job
-from job_client.judging import culprits, is_about_content, is_passing
 from job_client.new_job import encode
-from job_client.waiting import BatchLimits, Waiting
+from job_client.pending import BatchLimits, PendingQueue
 from jobs.v1 import job_pb2
 from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 
@@ -45,25 +50,25 @@ class Thing:
     st.integers(1, 20),
     st.booleans(),
 )
-def test_batches_are_in_order_within_the_limits_and_as_large_as_those_allow(
-    things: list[Thing], items: int, size: int, each_once: bool
+def test_batches_are_in_order_and_as_large_as_the_limits_allow(
+    things: list[Thing], items: int, size: int, unique_ids: bool
 ) -> None:
-    waiting: Waiting[Thing] = Waiting(BatchLimits(items, size), each_once=each_once)
+    queue: PendingQueue[Thing] = PendingQueue(BatchLimits(items, size), unique_ids=unique_ids)
     for thing in things:
-        waiting.add(thing)
+        queue.add(thing)
     batches = []
-    while batch := waiting.take():
+    while batch := queue.next_batch():
         batches.append(batch)
     assert [thing for batch in batches for thing in batch] == things
     for batch in batches:
         assert len(batch) <= items
         assert len(batch) == 1 or sum(thing.size for thing in batch) <= size
-        assert not each_once or max(Counter(thing.id for thing in batch).values()) == 1
+        assert not unique_ids or max(Counter(thing.id for thing in batch).values()) == 1
     for batch, after in pairwise(batches):
         assert (
             len(batch) == items
             or sum(thing.size for thing in batch) + after[0].size > size
-            or (each_once and after[0].id in {thing.id for thing in batch})
+            or (unique_ids and after[0].id in {thing.id for thing in batch})
         )
 
 
@@ -71,7 +76,7 @@ def test_batches_are_in_order_within_the_limits_and_as_large_as_those_allow(
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True), st.floats(0, 60))
-def test_a_call_waits_at_least_what_was_asked_for_and_no_longer_than_the_most(
+def test_a_call_waits_as_long_as_the_server_asks_and_a_bounded_time_more(
     failures: int, chance: float, asked_for: float
 ) -> None:
     wait = Backoff(0.05, 2.0, lambda: chance).wait(failures, asked_for)
@@ -84,24 +89,24 @@ def test_waits_double() -> None:
 
 
 @given(st.floats(0, 1e5), st.integers(1, 10_000), st.floats(0, 1e6))
-def test_looks_come_soon_on_moments_that_others_share(waited: float, waits: int, now: float) -> None:
-    look = next_look(waited, waits, now)
-    assert now < look
-    share = 2 * waits / LOOKS_A_SECOND
-    assert look - now <= max(FIRST_STEP, min(max(waited / 4, share), LONGEST_STEP)) * (1 + 1e-6)
-    assert math.isclose(look / FIRST_STEP, round(look / FIRST_STEP), abs_tol=1e-3)
+def test_polls_come_soon_and_at_moments_that_all_waits_share(waited: float, waits: int, now: float) -> None:
+    poll = next_poll(waited, waits, now)
+    assert now < poll
+    share = 2 * waits / POLLS_PER_SECOND
+    assert poll - now <= max(FIRST_POLL, min(max(waited / 4, share), LONGEST_POLL)) * (1 + 1e-6)
+    assert math.isclose(poll / FIRST_POLL, round(poll / FIRST_POLL), abs_tol=1e-3)
 
 
 @pytest.mark.parametrize(("waits", "step"), [(40, 0.02), (41, 0.04), (1000, 0.64), (100_000, 1.28)])
-def test_the_more_waits_there_are_the_more_seldom_each_looks(waits: int, step: float) -> None:
-    assert next_look(0, waits, 0) == pytest.approx(step)
+def test_each_wait_polls_less_often_when_there_are_many(waits: int, step: float) -> None:
+    assert next_poll(0, waits, 0) == pytest.approx(step)
 
 
-# --- Verdicts ---
+# --- What an error means ---
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "delay", "passing", "about_content"),
+    ("code", "reason", "delay", "transient", "caused_by_item"),
     [
         ("UNAVAILABLE", "", None, True, False),
         ("UNAVAILABLE", "DATABASE_UNAVAILABLE", 1.0, True, False),
@@ -121,14 +126,14 @@ def test_the_more_waits_there_are_the_more_seldom_each_looks(waits: int, step: f
         ("UNIMPLEMENTED", "", None, False, False),
     ],
 )
-def test_what_may_pass_is_told_from_what_stays(
-    code: str, reason: str, delay: float | None, passing: bool, about_content: bool
+def test_transient_errors_are_told_from_permanent_ones(
+    code: str, reason: str, delay: float | None, transient: bool, caused_by_item: bool
 ) -> None:
     error = JobClientError("words", code=grpc.StatusCode[code], reason=reason, retry_delay=delay)
-    assert (is_passing(error), is_about_content(error)) == (passing, about_content)
+    assert (is_transient(error), may_be_caused_by_one_item(error)) == (transient, caused_by_item)
 
 
-def test_each_culprit_hears_of_its_own_rules_alone() -> None:
+def test_each_item_gets_only_its_own_violations() -> None:
     error = invalid_with(
         [
             Violation("requests[3].id", "uuid", "must be"),
@@ -140,7 +145,7 @@ def test_each_culprit_hears_of_its_own_rules_alone() -> None:
             Violation("", "decode", "is no message"),
         ]
     )
-    named = culprits(error, "requests")
+    named = errors_by_index(error, "requests")
     assert {index: each.violations for index, each in named.items()} == {
         3: (Violation("id", "uuid", "must be"), Violation("type", "min_len", "must have")),
         12: (Violation('labels["a"]', "pattern", "must match"),),
@@ -157,7 +162,7 @@ class Busy(ServiceError):
     reason = "OVERLOADED"
 
 
-def test_a_status_comes_through_with_all_that_it_says() -> None:
+def test_an_error_has_all_details_of_its_status() -> None:
     error = from_status(error_to_status(Busy("wait", {"id": "x"}, retry_delay=1.25)))
     assert error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (error.reason, error.metadata, error.retry_delay) == ("OVERLOADED", {"id": "x"}, 1.25)
@@ -167,13 +172,13 @@ def test_a_status_comes_through_with_all_that_it_says() -> None:
     assert wrong.reason == "INVALID_ARGUMENT"
 
 
-def test_a_status_without_details_or_with_an_unknown_code_is_an_error_too() -> None:
+def test_a_status_without_details_or_with_an_unknown_code_is_an_error() -> None:
     bare = from_status(StatusMessage(code=Code.UNAVAILABLE, message="away"))
     assert (str(bare), bare.reason, bare.violations) == ("UNAVAILABLE: away", "", ())
     assert from_status(StatusMessage(code=99)).code is grpc.StatusCode.UNKNOWN
 
 
-# --- To the wire ---
+# --- Encoding ---
 
 json_values = st.recursive(
     st.none()
@@ -192,7 +197,7 @@ new_jobs = st.builds(
 
 
 @given(st.lists(new_jobs, max_size=5))
-def test_jobs_encoded_one_by_one_are_a_batch_one_after_the_other(jobs: list[NewJob]) -> None:
+def test_encoded_jobs_can_be_concatenated_to_a_batch(jobs: list[NewJob]) -> None:
     encoded = [encode(job) for job in jobs]
     batch = BatchCreateRequest.FromString(b"".join(each.wire for each in encoded))
     assert [request.id for request in batch.requests] == [each.id for each in encoded]
@@ -203,7 +208,7 @@ def test_jobs_encoded_one_by_one_are_a_batch_one_after_the_other(jobs: list[NewJ
         )
 
 
-def test_all_that_may_be_said_of_a_job_is_sent() -> None:
+def test_all_arguments_of_a_create_are_sent() -> None:
     policy = RetryPolicy(5, timedelta(seconds=2), timedelta(minutes=1), 3.0, 0.0)
     begin, end = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
     encoded = encode(NewJob("data", {}, {}, JOB_ID.upper(), policy, begin, end, timedelta(seconds=30)))
@@ -245,13 +250,13 @@ def test_all_that_may_be_said_of_a_job_is_sent() -> None:
         ({"id": 5}, "id"),
         ({"id": b"x"}, "id"),
         ({"id": "x" * MAX_BYTES}, "id"),
-        ({"schedule_time": datetime(2026, 1, 1)}, "schedule_time"),  # noqa: DTZ001 - that is what is wrong with it
+        ({"schedule_time": datetime(2026, 1, 1)}, "schedule_time"),  # noqa: DTZ001 - the missing time zone is the fault
         ({"schedule_time": "2026-01-01T00:00:00Z"}, "schedule_time"),
         ({"schedule_time": date(2026, 1, 1)}, "schedule_time"),
         ({"schedule_time": datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))}, "schedule_time"),
         ({"expire_time": 5}, "expire_time"),
         ({"expire_time": True}, "expire_time"),
-        ({"expire_time": datetime(2026, 1, 1)}, "expire_time"),  # noqa: DTZ001
+        ({"expire_time": datetime(2026, 1, 1)}, "expire_time"),  # noqa: DTZ001 - the missing time zone is the fault
         ({"attempt_timeout": 5}, "attempt_timeout"),
         ({"attempt_timeout": timedelta.max}, "attempt_timeout"),
         ({"retry_policy": {"max_attempts": 3}}, "retry_policy"),
@@ -265,7 +270,7 @@ def test_all_that_may_be_said_of_a_job_is_sent() -> None:
         ({"retry_policy": RetryPolicy(max_backoff=timedelta.max)}, "retry_policy.max_backoff"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any], field: str) -> None:
+def test_a_value_that_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         encode(NewJob(**{"type": "compute", **wrong}))
     [violation] = caught.value.violations
@@ -275,7 +280,7 @@ def test_what_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any], field: st
     assert len(str(caught.value)) < 1000
 
 
-# --- And back ---
+# --- Decoding ---
 
 
 def test_a_job_is_told_whole() -> None:

@@ -1,4 +1,4 @@
-"""What waits goes together, what may pass is sent again, and nobody's fault or absence is another's."""
+"""Items are sent in batches, transient errors are repeated, and one item's fault does not hurt another."""
 
 import asyncio
 import math
@@ -25,17 +25,16 @@ from job_client import (
     Unavailable,
 )
 from job_client.backoff import Backoff
-from job_client.hand import Hand
-from job_client.item import Item
-from job_client.pipeline import Pipeline, PipelineLimits
-from job_client.waiting import BatchLimits
+from job_client.batching import Batcher, BatcherLimits
+from job_client.capacity import Capacity
+from job_client.pending import BatchLimits, PendingItem
 
 AT_ONCE = Backoff(0, 0)
-Words = Pipeline[str, str]
+WordBatcher = Batcher[str, str]
 
 
 def failure(error: ServiceError) -> grpc.aio.AioRpcError:
-    """As the servers here fail."""
+    """An error as the project's servers send it."""
     status = rpc_status.to_status(error_to_status(error))
     return grpc.aio.AioRpcError(
         status.code, grpc.aio.Metadata(), grpc.aio.Metadata(*status.trailing_metadata), status.details
@@ -43,14 +42,14 @@ def failure(error: ServiceError) -> grpc.aio.AioRpcError:
 
 
 def away() -> grpc.aio.AioRpcError:
-    """As gRPC says that nobody is there."""
+    """The error that gRPC makes when it cannot connect."""
     return grpc.aio.AioRpcError(
         grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "nobody is there"
     )
 
 
 class Fault(ServiceError):
-    """A fault of the server's own."""
+    """An internal error of the server."""
 
 
 class Busy(ServiceError):
@@ -60,26 +59,29 @@ class Busy(ServiceError):
 
 @dataclass
 class Server:
-    """Answers each word with itself, once `go` is set, or as `judge` says: it raises, or gives an error for a word."""
+    """Answers each word with itself once `go` is set.
+
+    `judge` may raise for the whole call, or return an error for one word.
+    """
 
     judge: Callable[[Sequence[str], str], JobClientError | None] = lambda _batch, _word: None
     go: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[list[str]] = field(default_factory=list)
-    under_way: int = 0
-    most_under_way: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
     field: str = "requests"
-    each_once: bool = True
+    unique_ids: bool = True
 
     async def send(self, contents: Sequence[str], seconds: float) -> Sequence[str | JobClientError]:
         assert seconds > 0
         self.calls.append(list(contents))
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             await self.go.wait()
             return [self.judge(contents, word) or word for word in contents]
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
 
 def running(judge: Callable[[Sequence[str], str], JobClientError | None] | None = None) -> Server:
@@ -88,8 +90,8 @@ def running(judge: Callable[[Sequence[str], str], JobClientError | None] | None 
     return server
 
 
-def refusing_whole(*wrong: str, told: int = 10) -> Callable[[Sequence[str], str], None]:
-    """A server that names `told` of the words that break a rule."""
+def refusing_whole(*wrong: str, named: int = 10) -> Callable[[Sequence[str], str], None]:
+    """A server that names up to `named` of the words that break a rule."""
 
     def judge(batch: Sequence[str], _word: str) -> None:
         rule = "must not be this"
@@ -99,26 +101,26 @@ def refusing_whole(*wrong: str, told: int = 10) -> Callable[[Sequence[str], str]
             if word in wrong
         ]
         if violations:
-            raise failure(Refused(violations[:told]))
+            raise failure(Refused(violations[:named]))
 
     return judge
 
 
-def pipeline(server: Server, calls: int = 1, backoff: Backoff = AT_ONCE, **limits: int) -> Words:
+def batcher(server: Server, calls: int = 1, backoff: Backoff = AT_ONCE, **limits: int) -> WordBatcher:
     batch = BatchLimits(limits.pop("items", 1000), limits.pop("size", 1000))
-    return Pipeline(server, PipelineLimits(batch, calls, **limits), backoff)
+    return Batcher(server, BatcherLimits(batch, calls, **limits), backoff)
 
 
-def add(words: Words, text: str, seconds: float = 60.0) -> list[Item[str, str]]:
-    """An item of size 1 for each letter; there must be room."""
+def add(words: WordBatcher, text: str, seconds: float = 60.0) -> list[PendingItem[str, str]]:
+    """Add an item of size 1 for each letter, within the capacity."""
     items = []
     for letter in text:
-        assert words._hand.try_enter(1)
+        assert words._capacity.try_acquire(1)
         items.append(words.add(letter, letter, 1, words.now() + seconds))
     return items
 
 
-async def results(items: Sequence[Item[str, str]]) -> list[str | BaseException]:
+async def results(items: Sequence[PendingItem[str, str]]) -> list[str | BaseException]:
     return await asyncio.gather(*(item.result() for item in items), return_exceptions=True)
 
 
@@ -127,20 +129,20 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-# --- What goes together ---
+# --- Batches ---
 
 
-async def test_one_alone_goes_at_once_and_what_comes_in_one_turn_goes_together() -> None:
+async def test_a_single_item_goes_at_once_and_items_of_one_turn_go_together() -> None:
     server = running()
-    words = pipeline(server)
+    words = batcher(server)
     assert await results(add(words, "a")) == ["a"]
     assert await results(add(words, "bcd")) == ["b", "c", "d"]
     assert server.calls == [["a"], ["b", "c", "d"]]
 
 
-async def test_what_comes_while_calls_are_under_way_goes_together_when_one_has_ended() -> None:
+async def test_items_that_are_added_while_calls_are_in_flight_go_in_the_next_call() -> None:
     server = Server()
-    words = pipeline(server, calls=2)
+    words = batcher(server, calls=2)
     items = []
     for letter in "abcde":
         items += add(words, letter)
@@ -149,29 +151,29 @@ async def test_what_comes_while_calls_are_under_way_goes_together_when_one_has_e
     server.go.set()
     assert await results(items) == list("abcde")
     assert server.calls == [["a"], ["b"], ["c", "d", "e"]]
-    assert server.most_under_way == 2
+    assert server.max_in_flight == 2
 
 
-async def test_batches_keep_their_limits_and_an_id_stands_in_each_once() -> None:
+async def test_batches_keep_their_limits_and_contain_an_id_once() -> None:
     server = running()
-    assert await results(add(pipeline(server, items=2), "abc")) == list("abc")
-    assert await results(add(pipeline(server, size=1), "de")) == list("de")
-    assert await results(add(pipeline(server), "fgf")) == list("fgf")
+    assert await results(add(batcher(server, items=2), "abc")) == list("abc")
+    assert await results(add(batcher(server, size=1), "de")) == list("de")
+    assert await results(add(batcher(server), "fgf")) == list("fgf")
     assert server.calls == [["a", "b"], ["c"], ["d"], ["e"], ["f", "g"], ["f"]]
 
 
-# --- What fails ---
+# --- Failures ---
 
 
-async def test_an_error_of_one_is_raised_for_that_one() -> None:
+async def test_an_item_s_error_is_raised_for_that_item_only() -> None:
     server = running(lambda _, word: JobIdTaken("taken") if word == "b" else None)
-    outcomes = await results(add(pipeline(server), "abc"))
+    outcomes = await results(add(batcher(server), "abc"))
     assert isinstance(outcomes[1], JobIdTaken)
     assert [outcomes[0], outcomes[2]] == ["a", "c"]
     assert len(server.calls) == 1
 
 
-async def test_only_those_that_may_pass_are_sent_again() -> None:
+async def test_only_items_with_transient_errors_are_sent_again() -> None:
     tries: Counter[str] = Counter()
 
     def judge(_batch: Sequence[str], word: str) -> JobClientError | None:
@@ -179,11 +181,11 @@ async def test_only_those_that_may_pass_are_sent_again() -> None:
         return Unavailable("not now") if word in "bd" and tries[word] < 3 else None
 
     server = running(judge)
-    assert await results(add(pipeline(server), "abcd")) == list("abcd")
+    assert await results(add(batcher(server), "abcd")) == list("abcd")
     assert server.calls == [["a", "b", "c", "d"], ["b", "d"], ["b", "d"]]
 
 
-async def test_a_call_that_failed_is_sent_again_and_keeps_its_place_meanwhile() -> None:
+async def test_a_failed_call_is_repeated_before_the_next_call_starts() -> None:
     server = Server()
     faults = [
         away(),
@@ -198,7 +200,7 @@ async def test_a_call_that_failed_is_sent_again_and_keeps_its_place_meanwhile() 
             raise faults.pop()
 
     server.judge = judge
-    words = pipeline(server)
+    words = batcher(server)
     items = add(words, "ab")
     await settled()
     items += add(words, "c")
@@ -207,7 +209,7 @@ async def test_a_call_that_failed_is_sent_again_and_keeps_its_place_meanwhile() 
     assert server.calls == [["a", "b"]] * 4 + [["c"]]
 
 
-async def test_a_server_s_wish_for_a_later_try_is_heeded_and_logged(
+async def test_a_server_s_retry_delay_is_kept_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     first = [True]
@@ -217,14 +219,14 @@ async def test_a_server_s_wish_for_a_later_try_is_heeded_and_logged(
             first.pop()
             raise failure(Busy("wait", retry_delay=0.2))
 
-    words = pipeline(running(judge))
+    words = batcher(running(judge))
     begin = words.now()
     assert await results(add(words, "a")) == ["a"]
     assert 0.2 <= words.now() - begin < 10
-    assert "the call for 1 jobs is sent again in 0.200 s: RESOURCE_EXHAUSTED: wait" in caplog.text
+    assert "the call for 1 jobs will be sent again in 0.200 s: RESOURCE_EXHAUSTED: wait" in caplog.text
 
 
-async def test_many_calls_that_are_sent_again_are_few_lines(
+async def test_many_repeated_calls_are_logged_in_few_lines(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = 20
@@ -235,20 +237,20 @@ async def test_many_calls_that_are_sent_again_are_few_lines(
             failures -= 1
             raise failure(Busy("wait", retry_delay=0.0))
 
-    words = pipeline(running(judge), backoff=Backoff(0.001, 0.001))
+    words = batcher(running(judge), backoff=Backoff(0.001, 0.001))
     assert await results(add(words, "a")) == ["a"]
     assert len(caplog.records) == 1
-    monkeypatch.setattr("job_client.pipeline.TELL_SECONDS", 0.0)
-    words._tell_again_at = 0.0
+    monkeypatch.setattr("job_client.batching.LOG_SECONDS", 0.0)
+    words._next_log = 0.0
     failures = 1
     assert await results(add(words, "b")) == ["b"]
-    assert "so were 19 other calls since the last line like this" in caplog.records[1].getMessage()
+    assert "19 other calls were repeated since the last such line" in caplog.records[1].getMessage()
 
 
-@pytest.mark.parametrize("told", [1, 10], ids=["one named at a time", "all named"])
-async def test_who_breaks_a_rule_of_the_contract_does_not_hold_up_the_others(told: int) -> None:
-    server = running(refusing_whole("c", "h", told=told))
-    outcomes = await results(add(pipeline(server), "abcdefghij"))
+@pytest.mark.parametrize("named", [1, 10], ids=["one named at a time", "all named"])
+async def test_items_that_break_a_rule_do_not_stop_the_others(named: int) -> None:
+    server = running(refusing_whole("c", "h", named=named))
+    outcomes = await results(add(batcher(server), "abcdefghij"))
     wrong = [outcomes.pop(7), outcomes.pop(2)]
     assert outcomes == list("abdefgij")
     for error in wrong:
@@ -257,13 +259,13 @@ async def test_who_breaks_a_rule_of_the_contract_does_not_hold_up_the_others(tol
     assert len(server.calls) <= 5
 
 
-async def test_one_that_the_server_fails_at_is_found_by_halves_and_fails_alone() -> None:
+async def test_an_item_that_makes_the_server_fail_is_found_by_halving_and_fails_alone() -> None:
     def judge(batch: Sequence[str], _word: str) -> None:
         if "e" in batch:
             raise failure(Fault("the server failed to handle the call"))
 
     server = running(judge)
-    outcomes = await results(add(pipeline(server), "abcdefgh"))
+    outcomes = await results(add(batcher(server), "abcdefgh"))
     error = outcomes.pop(4)
     assert isinstance(error, JobClientError)
     assert (error.code, error.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
@@ -271,19 +273,19 @@ async def test_one_that_the_server_fails_at_is_found_by_halves_and_fails_alone()
     assert len(server.calls) == 1 + 2 * 3
 
 
-async def test_a_call_that_may_not_be_made_at_all_is_made_once() -> None:
+async def test_a_call_with_a_permanent_error_is_made_once() -> None:
     def judge(_batch: Sequence[str], _word: str) -> None:
         raise grpc.aio.AioRpcError(
-            grpc.StatusCode.UNAUTHENTICATED, grpc.aio.Metadata(), grpc.aio.Metadata(), "who are you?"
+            grpc.StatusCode.UNAUTHENTICATED, grpc.aio.Metadata(), grpc.aio.Metadata(), "no credentials"
         )
 
     server = running(judge)
-    outcomes = await results(add(pipeline(server), "abc"))
-    assert {str(outcome) for outcome in outcomes} == {"UNAUTHENTICATED: who are you?"}
+    outcomes = await results(add(batcher(server), "abc"))
+    assert {str(outcome) for outcome in outcomes} == {"UNAUTHENTICATED: no credentials"}
     assert len(server.calls) == 1
 
 
-async def test_a_call_is_given_up_after_its_own_time_or_when_no_caller_waits_any_more() -> None:
+async def test_a_call_s_deadline_is_its_own_or_that_of_its_most_patient_caller() -> None:
     given: list[float] = []
 
     class Timed(Server):
@@ -293,29 +295,29 @@ async def test_a_call_is_given_up_after_its_own_time_or_when_no_caller_waits_any
 
     server = Timed()
     server.go.set()
-    words: Words = Pipeline(server, PipelineLimits(call_seconds=12.0))
+    words: WordBatcher = Batcher(server, BatcherLimits(call_seconds=12.0))
     for seconds in (60, math.inf, 5):
         await results(add(words, "a", seconds))
     await results(add(words, "b", 3) + add(words, "c", 7))
     assert given == pytest.approx([12, 12, 5, 7], abs=1)
 
 
-@pytest.mark.parametrize("limits", [{"calls": 0}, {"items_in_hand": 0}, {"bytes_in_hand": 0}])
-def test_limits_that_let_nothing_through_are_refused(limits: dict[str, int]) -> None:
+@pytest.mark.parametrize("limits", [{"calls": 0}, {"pending_items": 0}, {"pending_bytes": 0}])
+def test_limits_below_one_are_refused(limits: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
-        PipelineLimits(**limits)  # type: ignore[arg-type]
+        BatcherLimits(**limits)  # type: ignore[arg-type]
 
 
 # --- Callers ---
 
 
-async def test_when_the_time_is_up_the_caller_hears_of_it_and_why() -> None:
+async def test_a_timeout_is_raised_with_the_last_error_as_its_cause() -> None:
     def judge(_batch: Sequence[str], word: str) -> None:
         if word == "a":
             raise away()
 
     server = running(judge)
-    words = pipeline(server, backoff=Backoff(0.01, 0.01))
+    words = batcher(server, backoff=Backoff(0.01, 0.01))
     (error,) = await results(add(words, "a", seconds=0.05))
     assert isinstance(error, DeadlineExceeded)
     assert error.metadata == {"id": "a"}
@@ -324,9 +326,9 @@ async def test_when_the_time_is_up_the_caller_hears_of_it_and_why() -> None:
     assert await results(add(words, "b")) == ["b"]
 
 
-async def test_who_waits_behind_a_call_that_takes_long_is_not_kept_beyond_its_time_and_not_sent() -> None:
+async def test_an_item_that_times_out_behind_a_slow_call_is_not_sent() -> None:
     server = Server()
-    words = pipeline(server)
+    words = batcher(server)
     first = add(words, "a")
     await settled()
     late = add(words, "b", seconds=0.02)
@@ -337,9 +339,9 @@ async def test_who_waits_behind_a_call_that_takes_long_is_not_kept_beyond_its_ti
     assert server.calls == [["a"], ["c"]]
 
 
-async def test_a_caller_that_goes_away_tears_no_call_and_is_not_sent_if_it_waited() -> None:
+async def test_a_cancelled_caller_stops_no_call_and_its_queued_item_is_not_sent() -> None:
     server = Server()
-    words = pipeline(server)
+    words = batcher(server)
     items = add(words, "ab")
     await settled()
     items += add(words, "cd")
@@ -354,41 +356,41 @@ async def test_a_caller_that_goes_away_tears_no_call_and_is_not_sent_if_it_waite
     assert server.calls == [["a", "b"], ["d"]]
 
 
-async def test_beyond_the_room_callers_wait_and_their_time_counts() -> None:
+async def test_callers_beyond_the_capacity_wait_and_can_time_out() -> None:
     server = Server()
-    words = pipeline(server, items_in_hand=2)
+    words = batcher(server, pending_items=2)
     items = add(words, "ab")
     await settled()
     with pytest.raises(DeadlineExceeded):
-        await words.start("c", "c", 1, words.now() + 0.01)
-    waiting = asyncio.create_task(words.start("d", "d", 1, math.inf))
+        await words.submit("c", "c", 1, words.now() + 0.01)
+    waiting = asyncio.create_task(words.submit("d", "d", 1, math.inf))
     await settled()
     assert not waiting.done()
     server.go.set()
     assert await results([*items, await waiting]) == list("abd")
 
 
-async def test_what_is_in_hand_when_the_client_is_closed_ends_with_that() -> None:
+async def test_pending_items_end_with_client_closed() -> None:
     server = Server()
-    words = pipeline(server, items_in_hand=3)
+    words = batcher(server, pending_items=3)
     items = add(words, "a")
     await settled()
     items += add(words, "bc")
-    at_the_door = asyncio.create_task(words.start("d", "d", 1, math.inf))
+    waiting_for_capacity = asyncio.create_task(words.submit("d", "d", 1, math.inf))
     await settled()
     await words.close()
     assert all(isinstance(outcome, ClientClosed) for outcome in await results(items))
     with pytest.raises(ClientClosed):
-        await at_the_door
+        await waiting_for_capacity
     with pytest.raises(ClientClosed):
-        await words.start("e", "e", 1, math.inf)
+        await words.submit("e", "e", 1, math.inf)
     assert server.calls == [["a"]]
-    assert server.under_way == 0
+    assert server.in_flight == 0
 
 
-async def test_a_call_that_has_not_even_begun_when_the_client_is_closed_leaves_nobody_waiting() -> None:
+async def test_close_also_ends_items_whose_call_has_not_started() -> None:
     server = Server()
-    words = pipeline(server)
+    words = batcher(server)
     items = add(words, "ab")
     await asyncio.sleep(0)
     await words.close()
@@ -396,47 +398,47 @@ async def test_a_call_that_has_not_even_begun_when_the_client_is_closed_leaves_n
     assert server.calls == []
 
 
-async def test_an_answer_that_is_not_the_contract_s_is_told_to_all_who_wait_for_it() -> None:
+async def test_an_answer_that_breaks_the_contract_fails_all_items_of_the_call() -> None:
     class Short(Server):
         async def send(self, contents: Sequence[str], seconds: float) -> Sequence[str | JobClientError]:
             return (await super().send(contents, seconds))[1:]
 
     server = Short()
     server.go.set()
-    outcomes = await results(add(pipeline(server), "ab"))
+    outcomes = await results(add(batcher(server), "ab"))
     assert [getattr(outcome, "reason", "") for outcome in outcomes] == ["CLIENT_FAULT"] * 2
 
 
-# --- Room ---
+# --- Capacity ---
 
 
-async def test_room_is_given_in_order_and_not_lost_with_those_who_leave() -> None:
-    hand = Hand(items=2, size=10)
-    await hand.enter(6)
-    entering = [asyncio.create_task(hand.enter(size)) for size in (5, 1, 1)]
+async def test_capacity_is_given_in_order_and_not_lost_when_a_waiter_is_cancelled() -> None:
+    capacity = Capacity(items=2, size=10)
+    await capacity.acquire(6)
+    acquiring = [asyncio.create_task(capacity.acquire(size)) for size in (5, 1, 1)]
     await settled()
-    assert [task.done() for task in entering] == [False] * 3
-    entering[0].cancel()
+    assert [task.done() for task in acquiring] == [False] * 3
+    acquiring[0].cancel()
     await settled()
-    assert [task.done() for task in entering] == [True, True, False]
-    hand.leave(6)
-    entering[2].cancel()
+    assert [task.done() for task in acquiring] == [True, True, False]
+    capacity.release(6)
+    acquiring[2].cancel()
     await settled()
-    assert entering[2].cancelled()
-    assert hand.try_enter(9)
-    assert not hand.try_enter(1)
+    assert acquiring[2].cancelled()
+    assert capacity.try_acquire(9)
+    assert not capacity.try_acquire(1)
 
 
-async def test_what_is_larger_than_all_room_enters_alone() -> None:
-    hand = Hand(items=5, size=10)
-    assert hand.try_enter(11)
-    assert not hand.try_enter(0)
-    hand.leave(11)
-    assert hand.try_enter(10)
-    assert not hand.try_enter(1)
+async def test_an_item_larger_than_the_capacity_enters_alone() -> None:
+    capacity = Capacity(items=5, size=10)
+    assert capacity.try_acquire(11)
+    assert not capacity.try_acquire(0)
+    capacity.release(11)
+    assert capacity.try_acquire(10)
+    assert not capacity.try_acquire(1)
 
 
-# --- All of it ---
+# --- Everything together ---
 
 FAULTS = ["whole", "busy", "item", "broken"]
 
@@ -450,7 +452,7 @@ FAULTS = ["whole", "busy", "item", "broken"]
     st.integers(1, 3),
     st.integers(1, 6),
 )
-def test_whatever_fails_each_is_answered_once_with_its_own_answer(
+def test_each_item_gets_its_own_answer_whatever_fails(
     text: str, faults: dict[str, list[str]], wrong: set[str], calls: int, items: int
 ) -> None:
     left = {word: list(each) for word, each in faults.items()}
@@ -472,12 +474,12 @@ def test_whatever_fails_each_is_answered_once_with_its_own_answer(
 
     async def run() -> tuple[list[str | BaseException], Server]:
         server = running(judge)
-        words = pipeline(server, calls=calls, items=items)
+        words = batcher(server, calls=calls, items=items)
         return await results(add(words, text)), server
 
     outcomes, server = asyncio.run(run())
     for word, outcome in zip(text, outcomes, strict=True):
         assert isinstance(outcome, InvalidArgument) if word in wrong else outcome == word
-    assert server.most_under_way <= calls
+    assert server.max_in_flight <= calls
     assert all(len(call) <= items and len(set(call)) == len(call) for call in server.calls)
     assert all(answered[word] >= text.count(word) for word in set(text) - wrong)

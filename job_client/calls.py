@@ -1,0 +1,108 @@
+"""The calls of an open client: jobs go out as Create or BatchCreate, and come back by Get or BatchGet."""
+
+import os
+from collections.abc import Sequence
+
+import grpc
+
+from job_client.batching import Batcher, BatcherLimits
+from job_client.channel import open_channel
+from job_client.errors import JobClientError, from_status, not_found
+from job_client.job import Job, to_job
+from job_client.new_job import EncodedJob
+from job_client.pending import PendingItem
+from jobs.v1 import job_pb2
+from jobs.v1.job_service_pb2 import (
+    DESCRIPTOR,
+    BatchCreateResponse,
+    BatchGetRequest,
+    CreateOutcome,
+    GetRequest,
+)
+from jobs.v1.job_service_pb2_grpc import JobServiceStub
+
+BATCH_CREATE = f"/{DESCRIPTOR.services_by_name['JobService'].full_name}/BatchCreate"
+
+
+class Calls:
+    """The channel of an open client, and a batcher for each kind of call on it."""
+
+    def __init__(
+        self, address: str, credentials: grpc.ChannelCredentials | None, limits: BatcherLimits
+    ) -> None:
+        self.process = os.getpid()
+        self._channel = open_channel(address, credentials)
+        self.creates: Batcher[EncodedJob, Job] = Batcher(CreateCall(self._channel), limits)
+        self._reads: Batcher[str, job_pb2.Job] = Batcher(GetCall(self._channel), limits)
+
+    async def create(self, job: EncodedJob, give_up: float) -> Job:
+        """The stored job, without its payload. Raises JobClientError."""
+        item = await self.creates.submit(job, job.id, job.size, give_up)
+        return await item.result()
+
+    async def get(self, job_id: str, give_up: float) -> job_pb2.Job:
+        """Raises JobClientError."""
+        item = await self.start_get(job_id, give_up)
+        return await item.result()
+
+    async def start_get(self, job_id: str, give_up: float) -> PendingItem[str, job_pb2.Job]:
+        """A read that is queued. Raises DeadlineExceeded, ClientClosed."""
+        return await self._reads.submit(job_id, job_id, len(job_id), give_up)
+
+    async def close(self) -> None:
+        """Everything that is pending ends with ClientClosed."""
+        await self.creates.close()
+        await self._reads.close()
+        await self._channel.close()
+
+
+class CreateCall:
+    """Create for a single job, BatchCreate for several. Safe to repeat, because each job carries its id."""
+
+    field = "requests"
+    unique_ids = True
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = JobServiceStub(channel)
+        # This call takes bytes, because the jobs are serialized already.
+        self._batch_create: grpc.aio.UnaryUnaryMultiCallable[bytes, BatchCreateResponse] = (
+            channel.unary_unary(BATCH_CREATE, response_deserializer=BatchCreateResponse.FromString)
+        )
+
+    async def send(self, contents: Sequence[EncodedJob], seconds: float) -> Sequence[Job | JobClientError]:
+        """The jobs without their payloads. Raises AioRpcError."""
+        if len(contents) == 1:
+            job = await self._stub.Create(contents[0].request(), timeout=seconds)
+            return [to_job(job, with_payload=False)]
+        answer = await self._batch_create(b"".join(job.wire for job in contents), timeout=seconds)
+        return [_created(outcome) for outcome in answer.outcomes]
+
+
+class GetCall:
+    """Get for a single id, BatchGet for several.
+
+    The server refuses a BatchGet whose answer would be too large; the batcher then asks in halves.
+    """
+
+    field = "ids"
+    unique_ids = False
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = JobServiceStub(channel)
+
+    async def send(self, contents: Sequence[str], seconds: float) -> Sequence[job_pb2.Job | JobClientError]:
+        """The messages as they came, so that a wait need not decode a job that has not ended.
+
+        Raises AioRpcError.
+        """
+        ids = list(dict.fromkeys(contents))
+        if len(ids) == 1:
+            job = await self._stub.Get(GetRequest(id=ids[0]), timeout=seconds)
+            return [job] * len(contents)
+        answer = await self._stub.BatchGet(BatchGetRequest(ids=ids), timeout=seconds)
+        found = {job.id: job for job in answer.jobs}
+        return [found.get(job_id) or not_found(job_id) for job_id in contents]
+
+
+def _created(outcome: CreateOutcome) -> Job | JobClientError:
+    return to_job(outcome.job) if outcome.HasField("job") else from_status(outcome.error)
