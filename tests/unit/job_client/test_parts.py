@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
@@ -26,7 +26,7 @@ from job_client.errors import (
     is_transient,
     may_be_caused_by_one_item,
 )
-from job_client.job import Job, Status, to_job
+from job_client.job import Failure, Job, Progress, Status, to_job
 from job_client.new_job import encode
 from job_client.pending import BatchLimits, PendingQueue
 from jobs.v1 import job_pb2
@@ -283,15 +283,33 @@ def test_a_value_that_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any], f
 # --- Decoding ---
 
 
-def test_a_job_is_told_whole() -> None:
-    time = datetime(2026, 11, 25, 13, 38, 4, 535_000, tzinfo=UTC)
-    names = ["create", "update", "start", "end", "schedule", "expire", "next_attempt"]
+LEFT_OUT = {"retry_policy", "history", "timeout"}
+"""Fields of the contract's Job that the client's Job does not have; the stubs give them."""
+TIMES = (
+    "create_time",
+    "update_time",
+    "start_time",
+    "end_time",
+    "schedule_time",
+    "expire_time",
+    "next_attempt_time",
+)
+
+
+def moment(index: int) -> datetime:
+    """Another time for each index."""
+    return datetime(2026, 11, 25, 13, 38, index, 535_000, tzinfo=UTC)
+
+
+def message_with_all_fields() -> job_pb2.Job:
+    """A message whose fields all have values, so that a value in the wrong field is seen."""
     message = job_pb2.Job(
         id=JOB_ID,
         type="compute",
         status=job_pb2.Job.failed,
         payload=dict_to_struct({"a": 1}),
         result=dict_to_struct({"b": [True, None]}),
+        error=job_pb2.JobError(code=Code.INTERNAL, reason="HANDLER_ERROR", message="it broke"),
         attempt=2,
         revision=7,
         worker_id="w/1",
@@ -299,32 +317,54 @@ def test_a_job_is_told_whole() -> None:
         failures=1,
         losses=3,
         progress=job_pb2.Progress(percent=50, message="half"),
+        retry_policy=job_pb2.RetryPolicy(max_attempts=5),
+        history=[job_pb2.Attempt(attempt=1)],
     )
-    message.error.code = Code.INTERNAL
-    message.error.reason, message.error.message = "HANDLER_ERROR", "it broke"
-    for name in names:
-        getattr(message, f"{name}_time").FromDatetime(time)
+    message.timeout.FromSeconds(30)
+    for index, name in enumerate(TIMES):
+        getattr(message, name).FromDatetime(moment(index))
+    return message
+
+
+def test_a_job_has_every_field_of_the_contract_with_its_value() -> None:
+    contract = {field.name for field in job_pb2.Job.DESCRIPTOR.fields}
+    message = message_with_all_fields()
+    assert {field.name for field, _ in message.ListFields()} == contract, "the test must set every field"
     job = to_job(message)
-    assert job.error is not None
-    assert job.progress is not None
-    assert (job.error.code, job.error.reason, job.error.message) == (
-        grpc.StatusCode.INTERNAL,
-        "HANDLER_ERROR",
-        "it broke",
-    )
-    assert (job.progress.percent, job.progress.message) == (50, "half")
-    assert (job.payload, job.result, job.labels) == ({"a": 1}, {"b": [True, None]}, {"team": "x"})
-    assert {getattr(job, f"{name}_time") for name in names} == {time}
-    assert (job.attempt, job.failures, job.losses, job.revision, job.worker_id) == (2, 1, 3, 7, "w/1")
-    assert to_job(message, with_payload=False).payload is None
+    told = {
+        "id": JOB_ID,
+        "type": "compute",
+        "status": Status.FAILED,
+        "payload": {"a": 1},
+        "result": {"b": [True, None]},
+        "error": Failure(grpc.StatusCode.INTERNAL, "HANDLER_ERROR", "it broke"),
+        "attempt": 2,
+        "revision": 7,
+        "worker_id": "w/1",
+        "labels": {"team": "x"},
+        "failures": 1,
+        "losses": 3,
+        "progress": Progress(50, "half"),
+        **{name: moment(index) for index, name in enumerate(TIMES)},
+    }
+    assert {field.name: getattr(job, field.name) for field in fields(Job)} == told
+    assert set(told) == contract - LEFT_OUT
 
 
-def test_a_job_knows_the_contract_s_statuses_and_fields() -> None:
+def test_the_job_of_a_create_has_no_payload_and_all_else() -> None:
+    message = message_with_all_fields()
+    assert to_job(message, with_payload=False) == replace(to_job(message), payload=None)
+
+
+def test_fields_that_are_not_set_are_none_or_empty() -> None:
+    job = to_job(job_pb2.Job(id=JOB_ID))
+    unset = {"payload", "result", "error", "progress", *TIMES} - {"create_time", "update_time"}
+    assert {name for name in unset if getattr(job, name) is not None} == set()
+    assert job.labels == {}
+
+
+def test_a_job_knows_every_status_of_the_contract() -> None:
     for name, number in job_pb2.Job.Status.items():
         job = to_job(job_pb2.Job(status=number))
         assert job.status == name
         assert job.has_ended == (job.status in {Status.COMPLETED, Status.FAILED, Status.CANCELLED})
-    left_out = {"retry_policy", "history", "timeout"}
-    assert {field.name for field in fields(Job)} == {
-        field.name for field in job_pb2.Job.DESCRIPTOR.fields
-    } - left_out
