@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the system up in containers, scaled and in several processes each, runs the demo against it, and takes it down again.
+# Starts the system in containers, with several replicas and processes, runs the demo and stops the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compose=${DOCKER_COMPOSE:-docker compose}

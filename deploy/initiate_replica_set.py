@@ -1,4 +1,4 @@
-"""Makes one mongod a replica set of its own, and waits until it takes majority writes. Again is harmless.
+"""Configures one mongod as a replica set and waits until it accepts majority writes. Safe to repeat.
 
 python deploy/initiate_replica_set.py HOST:PORT NAME
 """

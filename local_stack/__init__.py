@@ -1,1 +1,4 @@
-"""Runs the whole system on this machine without Docker: the real MongoDB, Apache Kafka and Envoy, from Python packages."""
+"""Runs the whole system on this machine without Docker.
+
+MongoDB, Apache Kafka and Envoy are the real servers, installed from Python packages.
+"""

@@ -1,12 +1,12 @@
 """Runs the system on this machine.
 
-    python -m local_stack run      start, run the demo, stay until Ctrl-C, stop
-    python -m local_stack demo     start, run the demo, stop; status 0 if every job came out right
+    python -m local_stack run      start, run the demo, keep running until Ctrl-C, stop
+    python -m local_stack demo     start, run the demo, stop; exit status 0 if the demo passed
     python -m local_stack up       start in the background
     python -m local_stack down     stop
-    python -m local_stack status   say what runs where
+    python -m local_stack status   show each process with its ports
 
-Ports and folders are settings, see docs/reference/settings.md.
+Ports and folders are settings; see docs/reference/settings.md.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return 2
     try:
-        stack = Stack(StackSettings(), tell=lambda line: print(line, flush=True))
+        stack = Stack(StackSettings(), show=lambda line: print(line, flush=True))
         return commands[arguments[0]](stack)
     except ValidationError as error:
         for item in error.errors():
@@ -61,12 +61,12 @@ def run(stack: Stack) -> int:
 
 
 def wait_while_all_run(stack: Stack) -> None:
-    """Return when a part has ended by itself, or was stopped from elsewhere."""
+    """Return when a part has ended by itself, or when another process stopped it."""
     parts = {(part.name, part.number) for part in stack.status()}
     while True:
         running = {(part.name, part.number) for part in stack.status() if part.state != "stopped"}
         for name, number in sorted(parts - running):
-            print(f"\n{name}-{number} has ended; stopping the others", flush=True)
+            print(f"\n{name}-{number} has ended; stopping the other parts", flush=True)
             return
         asked_to_stop.wait(1)
 
@@ -87,19 +87,20 @@ def up(stack: Stack) -> int:
         try:
             stack.up()
         except BaseException:
-            # Half a system is of no use to anybody; what ran before is not ours to stop.
+            # Half a system is useless. Parts that ran before are not stopped, because another command started
+            # them.
             for part in stack.status():
                 if (part.name, part.number) not in before:
                     stack.stop(part.name, part.number)
             raise
-    print(f"Everything is up after {time.monotonic() - begin:.1f} s.")
+    print(f"The system is ready after {time.monotonic() - begin:.1f} s.")
     show_urls(stack)
     return 0
 
 
 def down(stack: Stack) -> int:
     if not stack.status():
-        print("Nothing runs.")
+        print("No part is running.")
     stack.down()
     return 0
 
@@ -107,7 +108,7 @@ def down(stack: Stack) -> int:
 def status(stack: Stack) -> int:
     parts = stack.status()
     if not parts:
-        print("Nothing runs. `make up` starts everything.")
+        print("No part is running. `make up` starts the system.")
         return 0
     print(f"{'PART':<14} {'STATE':<8} {'PID':>7}  PORTS")
     for part in parts:
@@ -121,16 +122,16 @@ asked_to_stop = threading.Event()
 
 
 class Interrupted(Exception):
-    """Ctrl-C or SIGTERM came before the system was up."""
+    """Ctrl-C or SIGTERM was received."""
 
 
 @contextmanager
 def started(stack: Stack) -> Iterator[None]:
-    """The system, coming up; stopped again however the block is left."""
+    """Stop the system at the end of the block, also after an error."""
     check_platform()
     if any(part.state != "stopped" for part in stack.status()):
         raise StackError(
-            "the system runs already: stop it with `make down`, or with Ctrl-C where `make run` runs"
+            "the system runs already: stop it with `make down`, or with Ctrl-C in the terminal of `make run`"
         )
     print("Starting MongoDB, Apache Kafka, Envoy and the services", flush=True)
     with stopping_on_signals():
@@ -145,7 +146,10 @@ def started(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM raises Interrupted; further ones do not disturb the clean-up."""
+    """The first Ctrl-C or SIGTERM raises Interrupted.
+
+    Later ones do nothing, so that the clean-up can finish.
+    """
 
     def interrupt(_number: int, _frame: object) -> None:
         if not asked_to_stop.is_set():
@@ -164,20 +168,21 @@ def show_urls(stack: Stack) -> None:
 
 
 def check_platform() -> None:
-    """Raise StackError where the servers' packages do not run."""
+    """Raise StackError if the servers' packages do not run on this machine."""
     instead = "use `docker compose up -d --build --wait` instead"
     system, machine, libc = platform.system(), platform.machine(), platform.libc_ver()[0]
     if (system, machine, libc) != ("Linux", "x86_64", "glibc"):
-        libc_words = f" with {libc}" if libc else ""
+        with_libc = f" with {libc}" if libc else ""
         raise StackError(
-            f"the servers' packages are for Linux on x86-64 with glibc, this is {system} on {machine}{libc_words}; {instead}"
+            "the servers' packages are for Linux on x86-64 with glibc, "
+            f"this is {system} on {machine}{with_libc}; {instead}"
         )
     for library, package in (("libcrypto.so.3", "libssl3"), ("libcurl.so.4", "libcurl4")):
         try:
             ctypes.CDLL(library)
         except OSError:
             raise StackError(
-                f"MongoDB's package needs {library}, which this system lacks: install {package}, or {instead}"
+                f"MongoDB's package needs {library}, which is not installed: install {package}, or {instead}"
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""Sends real jobs of every type through a running system, as users would, and checks each answer.
+"""Sends a job of each type through a running system, as a user would, and checks each answer.
 
 python -m local_stack.demo [HOST:JOBS_PORT HOST:WORKERS_PORT]
 """
@@ -20,11 +20,11 @@ from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.endpoints import Endpoints
 
 DEADLINE = 30.0
-"""Seconds that a job may take."""
+"""Most seconds for one job."""
 STAYS_QUEUED = 2.0
-"""Seconds that a job is watched while the workers are stopped."""
+"""Seconds for which a job must stay queued while the workers are stopped."""
 HAIKU = Path(__file__).parent.parent / "examples/files/haiku.txt"
-# Block 100,000 of Bitcoin.
+# The transactions of Bitcoin's block 100,000.
 TRANSACTIONS = [
     "8c14f0db3df150123e6f3dbbf30f8b955a8249b62ac1d1ff16284aefa3d06d87",
     "fff2525b8931402dd09222c50775608f75787bd2b87e56995a7bdd30f79702c4",
@@ -50,11 +50,11 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 class DemoFailed(Exception):
-    """Something did not come out as it should; the text says what."""
+    """A result or an answer was wrong; the message says which."""
 
 
 class Demo:
-    """One run; raises DemoFailed at the first thing that is wrong."""
+    """One run of the demo. Raises DemoFailed at the first wrong answer."""
 
     def __init__(self, endpoints: Endpoints, http: httpx.Client) -> None:
         self._endpoints = endpoints
@@ -70,9 +70,9 @@ class Demo:
 
     def _rest_job(self, body: dict[str, Any], expected: Mapping[str, Any]) -> None:
         job = self._call("POST", f"{self._endpoints.jobs_url}/jobs", body)
-        self._finished(job["id"], expected)
+        self._check_result(job["id"], expected)
 
-    def _finished(self, job_id: str, expected: Mapping[str, Any]) -> None:
+    def _check_result(self, job_id: str, expected: Mapping[str, Any]) -> None:
         url = f"{self._endpoints.jobs_url}/jobs/{job_id}"
         wait_until(lambda: self._http.get(url).json()["status"] in ("completed", "failed"), "the job ends")
         job = self._call("GET", url)
@@ -95,7 +95,7 @@ class Demo:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         show(done.stdout.strip() or done.stderr.strip())
         check(done.returncode == 0, "grpcurl failed")
-        self._finished(json.loads(done.stdout)["id"], expected)
+        self._check_result(json.loads(done.stdout)["id"], expected)
 
     def _job_by_stubs(self) -> None:
         headline("A blockchain job, by the Python stubs")
@@ -107,7 +107,8 @@ class Demo:
             show(">>> job = stub.Create(request)")
             job = stub.Create(request, timeout=10)
             show(
-                f">>> job.id, job_pb2.Job.Status.Name(job.status)\n{(job.id, job_pb2.Job.Status.Name(job.status))}"
+                ">>> job.id, job_pb2.Job.Status.Name(job.status)\n"
+                f"{(job.id, job_pb2.Job.Status.Name(job.status))}"
             )
             get = job_service_pb2.GetRequest(id=job.id)
             wait_until(lambda: stub.Get(get).status == job_pb2.Job.completed, "the job is completed")
@@ -130,7 +131,7 @@ class Demo:
             time.sleep(0.1)
         self._call("GET", url)
         self._call("POST", f"{self._endpoints.workers_url}/start", {})
-        self._finished(job["id"], expected)
+        self._check_result(job["id"], expected)
         self._call("GET", f"{self._endpoints.workers_url}/state")
 
     def _call(self, method: str, url: str, body: dict[str, Any] | None = None) -> Any:
@@ -143,7 +144,7 @@ class Demo:
 
 
 def run(endpoints: Endpoints) -> bool:
-    """Run the demo, printing what it does; whether everything came out right."""
+    """Run the demo and print each step. True if every answer was right."""
     try:
         with httpx.Client(timeout=20, trust_env=False) as http:
             Demo(endpoints, http).run()
@@ -170,12 +171,12 @@ def check(holds: bool, problem: str) -> None:
 def wait_until(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + DEADLINE
     while not holds():
-        check(time.monotonic() < deadline, f"waited {DEADLINE:g} s in vain until {what}")
+        check(time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}")
         time.sleep(0.05)
 
 
 def contains(actual: Any, expected: Any) -> bool:
-    """Whether `actual` has all that `expected` has, objects compared key by key."""
+    """Whether `actual` has everything in `expected`. Objects are compared key by key."""
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         return all(key in actual and contains(actual[key], value) for key, value in expected.items())
     return bool(actual == expected)

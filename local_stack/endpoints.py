@@ -1,11 +1,11 @@
-"""Where a running system is reached."""
+"""The addresses of a running system."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Addresses as host:port."""
+    """The gateway's addresses, as host:port."""
 
     jobs_address: str
     workers_address: str

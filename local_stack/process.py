@@ -1,4 +1,4 @@
-"""A server's process, known by pid and start time, so that a recycled pid is never mistaken for it."""
+"""The processes of servers. A process is identified by pid and start time, because pids are reused."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ STOP_DEADLINE = 30.0
 KILL_DEADLINE = 10.0
 POLL = 0.02
 CLOCK_TOLERANCE = 1.0
-"""Start times are computed from the clock, which may be set meanwhile."""
+"""Seconds. psutil computes start times from the clock, which may be adjusted."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ProcessId:
     started: float
 
     def find(self) -> psutil.Process | None:
-        """The process if it still runs."""
+        """The process, or None if it has ended."""
         try:
             process = psutil.Process(self.pid)
             if abs(process.create_time() - self.started) > CLOCK_TOLERANCE or _has_ended(process):
@@ -46,7 +46,7 @@ class ProcessId:
 
 
 def spawn(command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> ProcessId:
-    """Start a server as the head of a process group of its own, its output appended to `log`."""
+    """Start a server in its own process group and append its output to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         child = subprocess.Popen(
@@ -58,20 +58,20 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], directory: Pat
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # Whether it still runs is asked by pid and start time, by this process and by later ones alike.
+    # Popen must not wait for the child: whether it runs is read from its pid and start time.
     child.returncode = 0
     return ProcessId(child.pid, psutil.Process(child.pid).create_time())
 
 
 def freeze(process: ProcessId) -> None:
-    """SIGSTOP to the server and all its children; returns when it has stopped, which takes its threads a moment."""
+    """Send SIGSTOP to the server and its children, and wait until all threads of the server have stopped."""
     if process.find() is not None:
         os.killpg(process.pid, signal.SIGSTOP)
         _wait_for_state(process, "frozen")
 
 
 def thaw(process: ProcessId) -> None:
-    """SIGCONT to what was frozen."""
+    """Send SIGCONT to a frozen server and its children."""
     if process.find() is not None:
         os.killpg(process.pid, signal.SIGCONT)
         _wait_for_state(process, "running")
@@ -84,7 +84,7 @@ def _wait_for_state(process: ProcessId, state: str) -> None:
 
 
 def ask_to_end(process: ProcessId) -> None:
-    """SIGTERM to the server."""
+    """Send SIGTERM to the server, even if it is frozen."""
     found = process.find()
     if found is not None:
         found.resume()
@@ -92,16 +92,16 @@ def ask_to_end(process: ProcessId) -> None:
 
 
 def stop(process: ProcessId) -> None:
-    """SIGTERM to the server, SIGKILL to what is left of its group after STOP_DEADLINE."""
+    """Send SIGTERM to the server, and SIGKILL to its group when it has ended or after STOP_DEADLINE."""
     ask_to_end(process)
     _wait(process, STOP_DEADLINE)
     kill(process)
 
 
 def kill(process: ProcessId) -> None:
-    """SIGKILL to the server and all its children, as a machine's crash would."""
+    """Send SIGKILL to the server and its children, as if the machine had crashed."""
     found = process.find()
-    if found is None and _is_recycled(process.pid):
+    if found is None and _is_reused(process.pid):
         return
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -110,7 +110,7 @@ def kill(process: ProcessId) -> None:
 
 
 def _has_ended(process: psutil.Process) -> bool:
-    """Whether it only waits to be reaped. Its ports are free only when its last thread has ended."""
+    """Whether it is a zombie without threads. Its ports are free only when its last thread has ended."""
     if process.status() != psutil.STATUS_ZOMBIE:
         return False
     try:
@@ -119,8 +119,8 @@ def _has_ended(process: psutil.Process) -> bool:
         return True
 
 
-def _is_recycled(pid: int) -> bool:
-    """Whether the pid of a server that has ended belongs to another process now."""
+def _is_reused(pid: int) -> bool:
+    """Whether the pid of an ended server belongs to another process now."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -128,7 +128,7 @@ def _is_recycled(pid: int) -> bool:
 
 
 def _wait(process: ProcessId, seconds: float) -> None:
-    """Until the process has ended, or the caller goes on to harder means. One that nobody has reaped has ended too."""
+    """Wait until the process has ended, at most `seconds`. A zombie counts as ended."""
     deadline = time.monotonic() + seconds
     while process.find() is not None and time.monotonic() < deadline:
         time.sleep(POLL)

@@ -1,4 +1,4 @@
-"""Our own services, and Envoy in front of them."""
+"""The API server, the worker, and Envoy as their gateway."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from local_stack.part import Part, accepts_connections
 from local_stack.settings import HOST, ROOT, StackSettings
 from service_runtime.health_probe import all_are_serving
 
-# What the user has there may be handlers.
+# The user's PYTHONPATH is kept, because it may lead to handlers.
 PYTHON_PATH = {
     "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "gen"), os.environ.get("PYTHONPATH", "")])
 }
@@ -25,7 +25,7 @@ def api_server(settings: StackSettings, number: int) -> Part:
         name="api_server",
         number=number,
         command=(sys.executable, "-m", "api_server"),
-        ports=_told("STACK_API_SERVER_PORT", settings.api_server_port, ports),
+        ports=_named("STACK_API_SERVER_PORT", settings.api_server_port, ports),
         is_ready=lambda: all_are_serving(f"{HOST}:{ports[0]}", len(ports)),
         environment={
             **PYTHON_PATH,
@@ -40,7 +40,7 @@ def api_server(settings: StackSettings, number: int) -> Part:
 
 
 def _shutdown_delay(settings: StackSettings) -> dict[str, str]:
-    """Where there is one API server, callers have no other to turn to, so it does not wait for them."""
+    """No delay with a single API server: the delay lets callers move to another server, and there is none."""
     if settings.api_servers > 1 or "SHUTDOWN_DELAY" in os.environ:
         return {}
     return {"SHUTDOWN_DELAY": "0"}
@@ -53,7 +53,7 @@ def worker(settings: StackSettings, number: int) -> Part:
         name="worker",
         number=number,
         command=(sys.executable, "-m", "worker_service"),
-        ports=_told("STACK_WORKER_PORT", settings.worker_port, ports),
+        ports=_named("STACK_WORKER_PORT", settings.worker_port, ports),
         is_ready=lambda: all_are_serving(f"{HOST}:{ports[0]}", len(ports)),
         environment={
             **PYTHON_PATH,
@@ -105,7 +105,7 @@ def gateway(settings: StackSettings) -> Part:
 
 
 def _numbers(count: int) -> range:
-    """Of the services that others are told of: the first one even if none is started yet."""
+    """The numbers that other parts are configured with: at least the first, even if none is started."""
     return range(1, max(count, 1) + 1)
 
 
@@ -113,8 +113,8 @@ def _addresses(ports_of: Callable[[int], range], count: int) -> list[tuple[str, 
     return [(HOST, port) for number in _numbers(count) for port in ports_of(number)]
 
 
-def _told(variable: str, base: int, ports: range) -> dict[str, int]:
-    """The ports by what a person would set to change them."""
+def _named(variable: str, base: int, ports: range) -> dict[str, int]:
+    """The ports by the setting that changes them."""
     return {f"{variable} + {port - base}" if port > base else variable: port for port in ports}
 
 

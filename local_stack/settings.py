@@ -1,4 +1,4 @@
-"""Which ports and folders a stack uses: from variables STACK_*, or chosen free for a test."""
+"""The ports and folders of a stack: from variables STACK_*, or free ports for a test."""
 
 import random
 import socket
@@ -16,8 +16,9 @@ MAX_REPLICAS = 9
 
 
 class StackSettings(BaseSettings):
-    """Service number n listens on its base port + n - 1, n up to MAX_REPLICAS. One that runs in several processes has so
-    many ports in a row.
+    """Service number n, at most MAX_REPLICAS, listens on its base port + n - 1.
+
+    A service that runs in several processes has one port after the other for them.
     """
 
     model_config = SettingsConfigDict(env_prefix="STACK_", env_ignore_empty=True, frozen=True)
@@ -40,11 +41,11 @@ class StackSettings(BaseSettings):
     worker_count: ProcessCount = Field(default=1, validation_alias="WORKER_COUNT")
 
     def api_server_ports(self, number: int) -> range:
-        """Of all processes of the API server of this number, from 1 on."""
+        """The ports of all processes of the API server with this number, from 1 on."""
         return _ports(self.api_server_port, self.api_server_processes, number)
 
     def worker_ports(self, number: int) -> range:
-        """Of all workers of the worker service of this number, from 1 on."""
+        """The ports of all workers of the worker service with this number, from 1 on."""
         return _ports(self.worker_port, self.worker_count, number)
 
     @model_validator(mode="after")
@@ -60,12 +61,14 @@ class StackSettings(BaseSettings):
 
     @classmethod
     def with_free_ports(cls, data_dir: Path, api_servers: int = 1, workers: int = 1) -> Self:
-        """For a stack beside others."""
+        """Settings of a stack that runs beside other stacks."""
         plan = cls.model_validate({"data_dir": data_dir, "api_servers": api_servers, "workers": workers})
-        room = MAX_REPLICAS * max(plan.api_server_processes, plan.worker_count)
+        ports_per_setting = MAX_REPLICAS * max(plan.api_server_processes, plan.worker_count)
         names = [name for name in cls.model_fields if name.endswith("_port")]
-        first = _free_ports(len(names) * room)
-        return plan.model_copy(update={name: first + index * room for index, name in enumerate(names)})
+        first = _free_ports(len(names) * ports_per_setting)
+        return plan.model_copy(
+            update={name: first + index * ports_per_setting for index, name in enumerate(names)}
+        )
 
 
 def _ports(base: int, processes: int, number: int) -> range:
@@ -74,7 +77,7 @@ def _ports(base: int, processes: int, number: int) -> range:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the port."""
+    """Whether a server can listen on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -85,8 +88,8 @@ def is_free(port: int) -> bool:
 
 
 def _free_ports(count: int) -> int:
-    """The first of `count` free ports in a row, below those that the system gives to outgoing connections."""
+    """The first of `count` free ports in a row, below the system's ports for outgoing connections."""
     while True:
-        first = random.randrange(10_000, 32_000 - count)  # noqa: S311 - nothing secret
+        first = random.randrange(10_000, 32_000 - count)  # noqa: S311 - keeps no secret
         if all(is_free(port) for port in range(first, first + count)):
             return first

@@ -38,7 +38,7 @@ MAKERS: dict[str, Callable[[StackSettings, int], Part]] = {
 
 @dataclass(frozen=True)
 class PartStatus:
-    """One line of what runs where; `state` is `running`, `frozen` or `stopped`."""
+    """`state` is `running`, `frozen` or `stopped`."""
 
     name: str
     number: int
@@ -48,18 +48,18 @@ class PartStatus:
 
 
 class Stack:
-    """`tell` is given a line for each thing that happens."""
+    """`show` gets a line of text for each part that starts or stops."""
 
-    def __init__(self, settings: StackSettings, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, settings: StackSettings, show: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
         self.endpoints = Endpoints(f"{HOST}:{settings.jobs_port}", f"{HOST}:{settings.workers_port}")
-        self._tell = tell
+        self._show = show
         self._state = StateFile(settings.data_dir)
         self._environment: dict[tuple[str, int], dict[str, str]] = {}
         self._log_starts: dict[str, int] = {}
 
     def up(self) -> None:
-        """Start what does not run; returns when a request gets through the gateway. Raises StackError."""
+        """Start all parts that do not run, and wait until a request passes the gateway. Raises StackError."""
         servers = [("mongodb", 1), ("kafka", 1)]
         api_servers = [("api_server", number + 1) for number in range(self.settings.api_servers)]
         workers = [("worker", number + 1) for number in range(self.settings.workers)]
@@ -76,7 +76,10 @@ class Stack:
         self._wait_until(self._is_reachable, "the gateway reaches the services")
 
     def down(self) -> None:
-        """Stop all parts of this data directory, those started by another process too; parts of one name at the same time."""
+        """Stop all parts of this data directory, also those that another process started.
+
+        Parts with the same name are stopped at the same time.
+        """
         for name in list(MAKERS)[::-1]:
             parts = [part for part in self.status() if part.name == name]
             for part in parts:
@@ -85,16 +88,16 @@ class Stack:
                 self.stop(name, part.number)
 
     def start(self, name: str, number: int = 1, environment: Mapping[str, str] | None = None) -> None:
-        """Start one part and wait until it is ready. `environment` as in set_environment, if given."""
+        """Start one part and wait until it is ready. `environment`: see set_environment."""
         self.spawn(name, number, environment)
         self.wait_ready(name, number)
 
     def set_environment(self, name: str, number: int, environment: Mapping[str, str]) -> None:
-        """Variables for a part, beside those it always has, at its next starts."""
+        """Set additional environment variables for the next starts of a part."""
         self._environment[name, number] = dict(environment)
 
     def spawn(self, name: str, number: int = 1, environment: Mapping[str, str] | None = None) -> None:
-        """Start one part unless it runs, without waiting until it is ready. Raises StackError."""
+        """Start one part unless it runs, and do not wait until it is ready. Raises StackError."""
         if environment is not None:
             self.set_environment(name, number, environment)
         part = self._part(name, number)
@@ -109,7 +112,10 @@ class Stack:
             self._state.put(part.key, Started(started, tuple(part.ports.values()), part.fingerprint()))
 
     def wait_ready(self, name: str, number: int = 1) -> None:
-        """Wait until a part is ready. Raises StackError, with the end of its log, if it ends or takes too long."""
+        """Wait until a part is ready.
+
+        Raises StackError, with the end of its log, if it ends or takes too long.
+        """
         part = self._part(name, number)
         begin = time.monotonic()
 
@@ -121,31 +127,31 @@ class Stack:
             return False
 
         self._wait_until(ready_or_dead, f"{part.key} is ready", lambda: self._log_end(name, number))
-        self._tell(
+        self._show(
             f"  {part.key:<14} ready after {time.monotonic() - begin:4.1f} s, port {self.port(name, number)}"
         )
 
     def stop(self, name: str, number: int = 1) -> None:
-        """SIGTERM, and wait until the part has ended."""
+        """Send SIGTERM to the part and wait until it has ended."""
         process.stop(self._process(name, number))
         self._state.remove(f"{name}-{number}")
-        self._tell(f"  {name}-{number} stopped")
+        self._show(f"  {name}-{number} stopped")
 
     def kill(self, name: str, number: int = 1) -> None:
-        """SIGKILL the part and its children."""
+        """Send SIGKILL to the part and its children."""
         process.kill(self._process(name, number))
         self._state.remove(f"{name}-{number}")
 
     def freeze(self, name: str, number: int = 1) -> None:
-        """SIGSTOP the part and its children."""
+        """Send SIGSTOP to the part and its children."""
         process.freeze(self._process(name, number))
 
     def thaw(self, name: str, number: int = 1) -> None:
-        """SIGCONT what was frozen."""
+        """Send SIGCONT to a frozen part."""
         process.thaw(self._process(name, number))
 
     def status(self) -> list[PartStatus]:
-        """All parts that were started and not stopped."""
+        """All parts that were started and were not stopped by `stop` or `kill`."""
         lines = []
         for key, part in sorted(self._state.read().items()):
             name, number = key.rsplit("-", 1)
@@ -160,7 +166,7 @@ class Stack:
         return self._process(name, number).pid
 
     def port(self, name: str, number: int = 1) -> int:
-        """The first port of a part, running or not."""
+        """The first port of a part, which need not run."""
         return next(iter(self._part(name, number).ports.values()))
 
     def address(self, name: str, number: int = 1) -> str:
@@ -207,7 +213,7 @@ class Stack:
         deadline = time.monotonic() + READY_DEADLINE
         while not holds():
             if time.monotonic() > deadline:
-                raise StackError(f"waited {READY_DEADLINE:g} s in vain until {what}\n{explain()}")
+                raise StackError(f"not within {READY_DEADLINE:g} s: {what}\n{explain()}")
             time.sleep(POLL)
 
     def _log_end(self, name: str, number: int) -> str:

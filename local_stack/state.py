@@ -1,4 +1,4 @@
-"""What runs, in a file, so that another process can see and stop it."""
+"""A file with all running parts, so that another process can see and stop them."""
 
 import fcntl
 import json
@@ -12,7 +12,7 @@ from local_stack.process import ProcessId
 
 @dataclass(frozen=True)
 class Started:
-    """A part that was started: on these ports, with settings of this fingerprint."""
+    """A part that was started. `fingerprint` is that of its settings, see Part."""
 
     process: ProcessId
     ports: tuple[int, ...]
@@ -20,7 +20,7 @@ class Started:
 
 
 class StateFile:
-    """Parts by key, such as `worker-2`; each change is written at once, atomically."""
+    """The parts by key, such as `worker-2`. Each change is written at once and atomically."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "state.json"
@@ -45,7 +45,7 @@ class StateFile:
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """For one process at a time, so that two do not start the same part."""
+        """Held by one process at a time, so that two processes do not start the same part."""
         with self._lock("starting"):
             yield
 

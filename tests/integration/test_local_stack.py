@@ -131,7 +131,7 @@ def test_two_processes_on_one_port_are_named_before_anything_is_started(settings
     crowded = settings.model_copy(
         update={"api_servers": 2, "api_server_processes": 2, "worker_port": worker_port}
     )
-    with pytest.raises(StackError, match=rf"{worker_port} is wanted twice .*STACK_API_SERVER_PORT \+ 3"):
+    with pytest.raises(StackError, match=rf"{worker_port} is set twice .*STACK_API_SERVER_PORT \+ 3"):
         Stack(crowded).up()
     assert Stack(crowded).status() == []
 
