@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from api_server.settings import ApiServerSettings
-from local_stack.settings import HOST, is_free
+from local_stack.ports import is_free
+from local_stack.settings import HOST
 from worker_service.settings import WorkerSettings
 
 SERVICE_VARIABLES = {name.upper() for name in [*ApiServerSettings.model_fields, *WorkerSettings.model_fields]}

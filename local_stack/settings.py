@@ -1,17 +1,16 @@
 """The ports and folders of a stack: from variables STACK_*, or free ports for a test."""
 
-import random
-import socket
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from local_stack.ports import FREE_PORTS, LOOPBACK
 from service_runtime.settings import CommaSeparated, Port, ProcessCount
 
 ROOT = Path(__file__).parent.parent
-HOST = "127.0.0.1"
+HOST = LOOPBACK
 MAX_REPLICAS = 9
 
 
@@ -63,33 +62,12 @@ class StackSettings(BaseSettings):
     def with_free_ports(cls, data_dir: Path, api_servers: int = 1, workers: int = 1) -> Self:
         """Settings of a stack that runs beside other stacks."""
         plan = cls.model_validate({"data_dir": data_dir, "api_servers": api_servers, "workers": workers})
-        ports_per_setting = MAX_REPLICAS * max(plan.api_server_processes, plan.worker_count)
-        names = [name for name in cls.model_fields if name.endswith("_port")]
-        first = _free_ports(len(names) * ports_per_setting)
-        return plan.model_copy(
-            update={name: first + index * ports_per_setting for index, name in enumerate(names)}
-        )
+        processes = {"api_server_port": plan.api_server_processes, "worker_port": plan.worker_count}
+        counts = {name: 1 for name in cls.model_fields if name.endswith("_port")}
+        counts |= {name: MAX_REPLICAS * count for name, count in processes.items()}
+        return plan.model_copy(update={name: FREE_PORTS.take(count) for name, count in counts.items()})
 
 
 def _ports(base: int, processes: int, number: int) -> range:
     first = base + (number - 1) * processes
     return range(first, first + processes)
-
-
-def is_free(port: int) -> bool:
-    """Whether a server can listen on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_ports(count: int) -> int:
-    """The first of `count` free ports in a row, below the system's ports for outgoing connections."""
-    while True:
-        first = random.randrange(10_000, 32_000 - count)  # noqa: S311 - keeps no secret
-        if all(is_free(port) for port in range(first, first + count)):
-            return first

@@ -17,6 +17,7 @@ from api_server.domain.errors import StoreUnavailable
 from contract_runtime.errors import ServiceError
 from contract_runtime.structs import dict_to_struct
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from local_stack.ports import FREE_PORTS
 from service_runtime import checked_calls
 from service_runtime.health_probe import is_serving
 from service_runtime.server import MAX_RECEIVE_BYTES, GrpcServer, PortTaken
@@ -44,16 +45,9 @@ class Servicer(job_service_pb2_grpc.JobServiceServicer):
         return job_pb2.Job(type=request.type)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 async def server() -> AsyncIterator[GrpcServer]:
-    server = GrpcServer("127.0.0.1", free_port(), deadline=0.2)
+    server = GrpcServer("127.0.0.1", FREE_PORTS.take(), deadline=0.2)
     servicer: Any = Servicer  # the other calls are left out on purpose
     servicer = servicer()
     server.add(
@@ -275,7 +269,7 @@ GOAWAY_FRAME = b"\0\0\x08\7\0" + b"\0\0\0\0" + b"\0\0\0\0" + b"\0\0\0\x0b"
 
 def test_grpc_says_nothing_of_its_own_of_a_caller_that_gives_up_its_connection() -> None:
     # As a caller does whose pings had no answer. Log lines are JSON, and gRPC's own are not.
-    port = free_port()
+    port = FREE_PORTS.take()
     with subprocess.Popen([sys.executable, "-c", SERVICE, str(port)], stderr=subprocess.PIPE) as service:
         try:
             wait_for(lambda: is_serving(f"127.0.0.1:{port}"), "it serves")

@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from local_stack.settings import HOST, ROOT, StackSettings
+from local_stack.ports import FREE_PORTS
+from local_stack.settings import HOST, ROOT
 from service_runtime.supervisor import Supervisor
 from tests.e2e.jobs_api import wait_for
 
@@ -77,7 +78,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     services = []
 
     def start(count: int, port: int | None = None, log: Path = tmp_path / "log") -> Service:
-        port = port or StackSettings.with_free_ports(tmp_path).api_server_port
+        port = port or FREE_PORTS.take(count)
         services.append(Service(port, count, tmp_path / "obstacle", log))
         return services[-1]
 
@@ -156,9 +157,10 @@ def test_none_outlives_a_parent_that_is_killed(start: Callable[..., Service]) ->
 
 def test_a_port_that_is_taken_at_the_start_ends_all_with_status_two(start: Callable[..., Service]) -> None:
     with socket.socket() as taken:
-        taken.bind((HOST, 0))
+        first = FREE_PORTS.take(2)
+        taken.bind((HOST, first + 1))
         taken.listen()
-        service = start(2, taken.getsockname()[1] - 1)
+        service = start(2, first)
         assert service.parent.wait(END_DEADLINE) == 2
     assert have_ended([line["pid"] for line in service.told("process_started")])
     assert "TINY_PORT: " in service.log.read_text()

@@ -1,6 +1,5 @@
 """WorkerService passes the word to the API server, and what that answers to the caller, refusals in the caller's terms."""
 
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +22,7 @@ from jobs.v1.worker_service_pb2 import (
     StopResponse,
 )
 from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub, add_WorkerServiceServicer_to_server
+from local_stack.ports import FREE_PORTS
 from service_runtime.server import GrpcServer
 from tests.unit.worker_service.job_service_fake import api_of
 from worker_service.control.servicer import WorkerControl
@@ -51,9 +51,7 @@ class Server:
 @asynccontextmanager
 async def control_of(api_server: Server) -> AsyncIterator[Any]:
     """A stub of WorkerService."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = FREE_PORTS.take()
     calls = {"SetFleet": api_server.set_fleet, "GetFleet": api_server.get_fleet}
     async with api_of(calls) as api:
         server = GrpcServer("127.0.0.1", port, deadline=10)
