@@ -18,7 +18,6 @@ from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.status_update import Leases
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
-from api_server.rpc import fleet_servicer, job_servicer
 from api_server.rpc.fleet_servicer import FleetServicer
 from api_server.rpc.job_servicer import JobServicer
 from api_server.services.fleet import FleetService
@@ -26,6 +25,7 @@ from api_server.services.fleet_fence import FleetFence
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.settings import ApiServerSettings
+from jobs.v1 import fleet_service_pb2, job_service_pb2
 from jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
 from jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from service_runtime.server import GrpcServer
@@ -134,14 +134,12 @@ def make_server(settings: ApiServerSettings, jobs: JobServicer, fleet: FleetServ
         settings.api_server_host, settings.api_server_port, deadline=settings.request_deadline
     )
     server.add(
-        job_servicer.SERVICE_NAME,
+        job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
         partial(add_JobServiceServicer_to_server, jobs),
-        job_servicer.REQUEST_TYPES,
     )
     server.add(
-        fleet_servicer.SERVICE_NAME,
+        fleet_service_pb2.DESCRIPTOR.services_by_name["FleetService"],
         partial(add_FleetServiceServicer_to_server, fleet),
-        fleet_servicer.REQUEST_TYPES,
     )
     return server
 

@@ -1,11 +1,12 @@
 """A gRPC server with what every service here offers: checked calls, health, reflection, an orderly end."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -47,16 +48,11 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._calls)
         self._services = [health.SERVICE_NAME, reflection.SERVICE_NAME]
 
-    def add(
-        self,
-        service_name: str,
-        register: Callable[[Any], None],
-        request_types: Sequence[type[Message]] = (),
-    ) -> None:
-        """Serve `service_name`; `register` adds its servicer to the server, `request_types` are warmed at start."""
+    def add(self, service: ServiceDescriptor, register: Callable[[Any], None]) -> None:
+        """Serve `service`; `register` adds its servicer to the server that it gets."""
         register(self._calls)
-        self._services.append(service_name)
-        self._validator.warm(*request_types)
+        self._services.append(service.full_name)
+        self._validator.warm(*(GetMessageClass(method.input_type) for method in service.methods))
 
     async def start(self) -> None:
         """Listen. Raises PortTaken."""

@@ -13,7 +13,7 @@ import structlog
 from contract_runtime.topics import topic_of
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.worker_pb2 import WorkerIdentity
-from jobs.v1.worker_service_pb2 import DESCRIPTOR, GetStateRequest, StartRequest, StopRequest
+from jobs.v1.worker_service_pb2 import DESCRIPTOR
 from jobs.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
 from service_runtime.server import GrpcServer
 from service_runtime.validation import ContractValidator
@@ -97,9 +97,8 @@ def control_server(settings: WorkerSettings, control: WorkerControl) -> GrpcServ
     """The server of WorkerService, not started."""
     server = GrpcServer(settings.worker_host, settings.worker_port, deadline=CALL_SECONDS)
     server.add(
-        DESCRIPTOR.services_by_name["WorkerService"].full_name,
+        DESCRIPTOR.services_by_name["WorkerService"],
         lambda grpc_server: add_WorkerServiceServicer_to_server(control, grpc_server),
-        [StartRequest, StopRequest, GetStateRequest],
     )
     return server
 

@@ -7,14 +7,6 @@ from api_server.rpc import answers, requests
 from api_server.services.fleet import FleetService
 from jobs.v1 import fleet_service_pb2, fleet_service_pb2_grpc
 
-SERVICE_NAME = fleet_service_pb2.DESCRIPTOR.services_by_name["FleetService"].full_name
-REQUEST_TYPES = (
-    fleet_service_pb2.RegisterWorkerRequest,
-    fleet_service_pb2.HeartbeatRequest,
-    fleet_service_pb2.SetFleetRequest,
-    fleet_service_pb2.GetFleetRequest,
-)
-
 
 class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
     """Each method is documented in proto/jobs/v1/fleet_service.proto."""

@@ -12,21 +12,9 @@ from api_server.rpc.off_loop import decoded, encoded
 from api_server.services.jobs import JobService
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
-SERVICE_NAME = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
 BATCHES_AT_A_TIME = 2
 ANSWERS_AT_A_TIME = 4
 """Of many jobs: each may be of several MiB, and takes a few times that while it is made."""
-REQUEST_TYPES = (
-    job_service_pb2.CreateRequest,
-    job_service_pb2.BatchCreateRequest,
-    job_service_pb2.GetRequest,
-    job_service_pb2.BatchGetRequest,
-    job_service_pb2.ListRequest,
-    job_service_pb2.UpdateStatusRequest,
-    job_service_pb2.BatchUpdateStatusRequest,
-    job_service_pb2.CancelRequest,
-    job_service_pb2.RetryRequest,
-)
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):

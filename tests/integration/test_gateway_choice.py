@@ -11,7 +11,7 @@ import pytest
 
 from contract_runtime.structs import dict_to_struct
 from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import CreateRequest
+from jobs.v1.job_service_pb2 import DESCRIPTOR, CreateRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceServicer, JobServiceStub, add_JobServiceServicer_to_server
 from local_stack.settings import HOST, StackSettings
 from local_stack.stack import Stack
@@ -33,7 +33,10 @@ async def served(port: int) -> AsyncIterator[GrpcServer]:
     server = GrpcServer(HOST, port, deadline=10)
     servicer: Any = Busy  # the other calls are left out on purpose
     servicer = servicer()
-    server.add("jobs.v1.JobService", lambda target: add_JobServiceServicer_to_server(servicer, target))
+    server.add(
+        DESCRIPTOR.services_by_name["JobService"],
+        lambda target: add_JobServiceServicer_to_server(servicer, target),
+    )
     await server.start()
     try:
         yield server

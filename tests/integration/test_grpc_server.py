@@ -51,9 +51,8 @@ async def server() -> AsyncIterator[GrpcServer]:
     servicer: Any = Servicer  # the other calls are left out on purpose
     servicer = servicer()
     server.add(
-        "jobs.v1.JobService",
+        job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
         lambda target: job_service_pb2_grpc.add_JobServiceServicer_to_server(servicer, target),
-        (job_service_pb2.CreateRequest,),
     )
     await server.start()
     yield server

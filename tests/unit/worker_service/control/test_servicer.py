@@ -56,9 +56,8 @@ async def control_of(api_server: Server) -> AsyncIterator[Any]:
     async with api_of(calls) as api:
         server = GrpcServer("127.0.0.1", port, deadline=10)
         server.add(
-            DESCRIPTOR.services_by_name["WorkerService"].full_name,
+            DESCRIPTOR.services_by_name["WorkerService"],
             lambda grpc_server: add_WorkerServiceServicer_to_server(WorkerControl(api), grpc_server),
-            [StartRequest, StopRequest, GetStateRequest],
         )
         await server.start()
         try:
