@@ -1,12 +1,13 @@
-"""One place where a call is decoded, checked, timed and, if it fails, turned into a status.
+"""One place where a call is decoded, checked and timed, and where its failure becomes a status.
 
-Servicers take valid requests and raise ServiceError; nothing else of theirs reaches a caller. The request arrives here
-as bytes, because gRPC's own decoding would answer broken ones with UNKNOWN.
+Servicers get valid requests and raise ServiceError. A caller sees nothing else of a servicer's errors.
+Requests arrive here as bytes, because gRPC's own decoding answers broken ones with UNKNOWN.
 """
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
@@ -19,42 +20,47 @@ from contract_runtime.errors import ServiceError, invalid
 from contract_runtime.statuses import error_to_status
 from service_runtime.deadlines import Deadlines
 from service_runtime.repeated_fields import repeated_field
+from service_runtime.request_stream import RequestStream, RequestStreamContext
 from service_runtime.validation import ContractValidator
 
 log = structlog.get_logger()
 
 TRANSCODED = "x-envoy-original-path"
-"""A header that the gateway gives to what it has made of a REST request."""
+"""The gateway adds this header to a call that it made from a REST request."""
 FEW_BYTES = 4096
 
 
 class DeadlineExceeded(ServiceError):
-    """The server gave the call no more time."""
+    """The call took longer than the server allows."""
 
     code = Code.DEADLINE_EXCEEDED
     reason = "SERVER_DEADLINE_EXCEEDED"
 
 
 class InternalError(ServiceError):
-    """A fault of the server's own; the log has it."""
+    """A fault of the server itself. The details are in the log only."""
 
 
 class CheckedCalls:
-    """Where servicers register: each of their unary methods goes to the server with what all calls need around it.
+    """Servicers register here instead of at the server; all four kinds of methods get the same checks.
 
-    A gRPC interceptor could do the same, but is asked anew for each call, which costs as much as validation.
+    A gRPC interceptor could do the same, but gRPC asks it again for each call, which costs as much as
+    validation.
     """
 
-    def __init__(self, server: Any, deadline: float, validator: ContractValidator) -> None:
-        """`deadline`: seconds after which a call is given up, for callers that set none of their own."""
+    def __init__(
+        self, server: Any, validator: ContractValidator, deadline: float, stream_deadline: float | None
+    ) -> None:
+        """`deadline` and `stream_deadline` (seconds): see GrpcServer."""
         self._server = server
-        self._deadline = deadline
-        self._deadlines = Deadlines(deadline)
         self._validator = validator
+        self._deadlines = Deadlines(deadline)
+        self._stream_deadlines = None if stream_deadline is None else Deadlines(stream_deadline)
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        """Called by generated code. They become generic handlers: for each call grpcio waits anew for a next one of every
-        registered method, which takes longer than an empty call itself.
+        """Called by generated code. The methods are added as a generic handler: with registered methods
+        grpcio waits for the next call of every method again after each call, which takes longer than an empty
+        call itself.
         """
         checked = {
             name: self._checked(f"{service_name}/{name}", handler)
@@ -63,42 +69,62 @@ class CheckedCalls:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service_name, checked),))
 
     def add_generic_rpc_handlers(self, generic_handlers: object) -> None:
-        """Called by generated code, for servers that know no registered handlers; the same ones."""
+        """Called by generated code with the same methods, for servers without registered methods. Does
+        nothing.
+        """
 
     def _checked(self, method: str, handler: Any) -> Any:
-        """Decode, check the contract's rules, call, translate failures."""
-        if handler.unary_unary is None:
-            return handler
+        """The handler of a method, with checks, deadline and error translation."""
+        answer = self._answer(handler)
+        is_stream = handler.request_streaming or handler.response_streaming
+        deadlines = self._stream_deadlines if is_stream else self._deadlines
 
-        async def call(raw: bytes, context: Any) -> Any:
+        async def call(incoming: Any, context: Any) -> Any:
             try:
-                request = self._decode(raw, handler.request_deserializer, context)
-                return await self._answer(handler.unary_unary(request, context))
+                if deadlines is None:
+                    return await answer(incoming, context)
+                return await _in_time(answer(incoming, context), deadlines)
             except ServiceError as error:
                 failure = error
-            except grpc.aio.AbortError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, gRPC would tell the caller about it
+            except (Exception, asyncio.CancelledError) as error:
+                if _ends_call(error):
+                    raise
                 failure = _internal(error, method)
             return await context.abort_with_status(_status_of(failure, method))
 
-        return grpc.unary_unary_rpc_method_handler(call, response_serializer=handler.response_serializer)
+        # gRPC serializes the responses of streams only, in context.write. There a failure is raised in the
+        # servicer.
+        serializer = handler.response_serializer if handler.response_streaming else None
+        return _handler_factory(handler)(call, response_serializer=serializer)
 
-    async def _answer(self, answer: Awaitable[Any]) -> Any:
-        task: Any = asyncio.current_task()
-        self._deadlines.begin(task)
-        try:
-            return await answer
-        except (ServiceError, grpc.aio.AbortError):
-            raise
-        except (Exception, asyncio.CancelledError):
-            if self._deadlines.end(task):
-                raise DeadlineExceeded(
-                    f"the call took over {self._deadline:g} s; its outcome is unknown"
-                ) from None
-            raise
-        finally:
-            self._deadlines.end(task)
+    def _answer(self, handler: Any) -> Callable[[Any, Any], Awaitable[Any]]:
+        """Decodes and checks what comes in, and runs the servicer. Returns the response as bytes; a stream
+        writes its responses and returns None.
+        """
+        serve = _servicer_method(handler)
+        deserialize, serialize = handler.request_deserializer, handler.response_serializer
+        has_request_stream, has_response_stream = handler.request_streaming, handler.response_streaming
+
+        def decode(raw: bytes, context: Any) -> Any:
+            return self._decode(raw, deserialize, context)
+
+        async def answer(incoming: Any, context: Any) -> Any:
+            if has_request_stream:
+                context = RequestStreamContext(context, decode)
+                request: Any = RequestStream(context)
+            else:
+                request = decode(incoming, context)
+            served = serve(request, context)
+            if not has_response_stream:
+                return serialize(await served)
+            if inspect.isasyncgen(served):
+                await _write_all(served, context)
+            else:
+                # The servicer calls context.write itself.
+                await served
+            return None
+
+        return answer
 
     def _decode(self, raw: bytes, deserialize: Callable[[bytes], Any], context: Any) -> Any:
         try:
@@ -111,9 +137,72 @@ class CheckedCalls:
         return request
 
 
+def _servicer_method(handler: Any) -> Any:
+    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+
+def _handler_factory(handler: Any) -> Any:
+    """The function of grpc that makes a handler of the same kind."""
+    if handler.request_streaming:
+        return (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+    return (
+        grpc.unary_stream_rpc_method_handler
+        if handler.response_streaming
+        else grpc.unary_unary_rpc_method_handler
+    )
+
+
+async def _write_all(responses: Any, context: Any) -> None:
+    """Write what the servicer's generator yields, then close it, however the call ended.
+
+    gRPC does not close it: its `finally` would run when the garbage collector finds it.
+    """
+    async with aclosing(responses):
+        async for response in responses:
+            await context.write(response)
+
+
+async def _in_time(answer: Awaitable[Any], deadlines: Deadlines) -> Any:
+    """The answer. Raises DeadlineExceeded if it took too long."""
+    task: Any = asyncio.current_task()
+    deadlines.begin(task)
+    try:
+        return await answer
+    except (ServiceError, grpc.aio.AbortError):
+        raise
+    except (Exception, asyncio.CancelledError):
+        if deadlines.end(task):
+            raise DeadlineExceeded(
+                f"the call took over {deadlines.seconds:g} s; its outcome is unknown"
+            ) from None
+        raise
+    finally:
+        deadlines.end(task)
+
+
+def _ends_call(error: BaseException) -> bool:
+    """Whether the call is over: its caller has gone, the server has stopped, or the servicer called
+    context.abort.
+
+    Then no status can be sent any more.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        # Else something inside the servicer was cancelled. For that gRPC would send no status, and the caller
+        # would wait.
+        task: Any = asyncio.current_task()
+        return bool(task.cancelling())
+    return isinstance(error, grpc.aio.BaseError) and not isinstance(error, grpc.aio.UsageError)
+
+
 def _check_repeats(raw: bytes, request: Any, context: Any) -> None:
-    """Raise InvalidArgument if it came by REST and has a field twice. What has none is as long as its bytes; of few bytes,
-    to see that takes less than to look at the headers.
+    """Raise InvalidArgument if the request came by REST and has a field twice.
+
+    A request without repeats is as long as its bytes. For few bytes that check is faster than a look at the
+    headers.
     """
     if len(raw) < FEW_BYTES and request.ByteSize() == len(raw):
         return
@@ -125,16 +214,16 @@ def _is_rest(context: Any) -> bool:
     return any(name == TRANSCODED for name, _ in context.invocation_metadata())
 
 
-def _internal(fault: Exception, method: str) -> InternalError:
-    """What a caller hears of a fault. The log has more, if it can be written."""
+def _internal(fault: BaseException, method: str) -> InternalError:
+    """What a caller learns of a fault. The log has the details, if it can be written."""
     with suppress(Exception):
         log.error("call_failed", method=method, exc_info=fault)
     return InternalError("the server failed to handle the call")
 
 
 def _status_of(error: ServiceError, method: str) -> Any:
-    """As gRPC takes it."""
+    """The status in the form that gRPC takes."""
     try:
         return rpc_status.to_status(error_to_status(error))
-    except Exception as second:  # noqa: BLE001 - such as a message that is no Unicode
+    except Exception as second:  # noqa: BLE001 - for example a message that is not valid Unicode
         return rpc_status.to_status(error_to_status(_internal(second, method)))

@@ -1,7 +1,7 @@
 """Ends calls that take too long.
 
-All calls have the same time, so the one that began first is the first whose time is up: one timer serves them all. A
-timer for each, as asyncio.timeout sets it, costs a call more than decoding and checking it.
+All calls have the same time, so the one that began first is the first whose time is up: one timer serves them
+all. A timer for each, as asyncio.timeout sets it, costs a call more than decoding and checking it.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ class Deadlines:
 
     def __init__(self, seconds: float) -> None:
         """`seconds`: how long a call may take; it is cancelled a tenth later at most."""
-        self._seconds = seconds
+        self.seconds = seconds
         self._running: OrderedDict[asyncio.Task[object], float] = OrderedDict()
         """When the time of each is up (the event loop's time), the earliest first."""
         self._over: set[asyncio.Task[object]] = set()
@@ -22,12 +22,14 @@ class Deadlines:
     def begin(self, task: asyncio.Task[object]) -> None:
         """The task's time begins."""
         loop = task.get_loop()
-        self._running[task] = loop.time() + self._seconds
+        self._running[task] = loop.time() + self.seconds
         if self._timer is None:
-            self._timer = loop.call_later(self._seconds, self._end_overdue)
+            self._timer = loop.call_later(self.seconds, self._end_overdue)
 
     def end(self, task: asyncio.Task[object]) -> bool:
-        """The task's time counts no more; whether it was cancelled for this reason alone. That cancellation is taken back."""
+        """The task's time counts no more; whether it was cancelled for this reason alone. That cancellation
+        is taken back.
+        """
         self._running.pop(task, None)
         if task not in self._over:
             return False
@@ -40,7 +42,7 @@ class Deadlines:
             loop = task.get_loop()
             if over_at > loop.time():
                 self._timer = loop.call_later(
-                    max(over_at - loop.time(), self._seconds / 10), self._end_overdue
+                    max(over_at - loop.time(), self.seconds / 10), self._end_overdue
                 )
                 return
             del self._running[task]

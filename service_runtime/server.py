@@ -8,7 +8,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from service_runtime.checked_calls import CheckedCalls
 from service_runtime.validation import ContractValidator
@@ -18,31 +18,37 @@ MAX_SEND_BYTES = 16 * 1024 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
     ("grpc.max_send_message_length", MAX_SEND_BYTES),
-    # Headers: more than the gateway lets through, so that the server's own errors are seen. Between the two limits gRPC
-    # refuses at random.
+    # Headers: more than the gateway allows, so that callers see the server's own errors. Between the two
+    # limits gRPC refuses calls at random.
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.absolute_max_metadata_size", 128 * 1024),
     # Two servers must not share a port unnoticed.
     ("grpc.so_reuseport", 0),
-    # Callers may ping every 10 s, idle ones too; more often is answered with GOAWAY.
+    # Callers may ping every 10 s, also without a call; GOAWAY answers a caller that pings more often.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
 
 class PortTaken(OSError):
-    """The server cannot listen where it was told to."""
+    """The server cannot listen on its address."""
 
 
 class GrpcServer:
-    """Serves from `start` to `stop`; says NOT_SERVING until told otherwise."""
+    """Serves from `start` to `stop`. Its health is NOT_SERVING until `set_serving(True)`."""
 
-    def __init__(self, host: str, port: int, *, deadline: float) -> None:
-        """`deadline`: seconds that a call may take when its caller sets no shorter time."""
+    def __init__(
+        self, host: str, port: int, *, deadline: float, stream_deadline: float | None = None
+    ) -> None:
+        """`deadline`: seconds that a unary call may take, unless its caller allows less.
+
+        `stream_deadline`: the same for streaming calls. None: a stream lasts until its caller, its servicer
+        or the server's stop ends it.
+        """
         self.address = f"{host}:{port}"
         self._validator = ContractValidator()
         self._server = grpc.aio.server(options=OPTIONS)
-        self._calls = CheckedCalls(self._server, deadline, self._validator)
+        self._calls = CheckedCalls(self._server, self._validator, deadline, stream_deadline)
         self._health = health.aio.HealthServicer()
         self._has_served = False
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._calls)
@@ -56,7 +62,9 @@ class GrpcServer:
 
     async def start(self) -> None:
         """Listen. Raises PortTaken."""
-        reflection.enable_server_reflection(self._services, self._server)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(self._services), self._calls
+        )
         await self.set_serving(False)
         try:
             self._server.add_insecure_port(self.address)
@@ -65,7 +73,7 @@ class GrpcServer:
         await self._server.start()
 
     async def set_serving(self, serving: bool) -> None:
-        """Tell health checks, for the server as a whole and for each of its services. Once it turns away this changes nothing."""
+        """Set the health of the server and of each of its services. Has no effect after `turn_away`."""
         state = (
             health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         )
@@ -74,15 +82,18 @@ class GrpcServer:
             await self._health.set(name, state)
 
     async def turn_away(self, seconds: float) -> None:
-        """Say NOT_SERVING, for good, and serve on for so many seconds: those who ask for the server's health call others then.
+        """Set the health to NOT_SERVING for good, and go on serving for `seconds`.
 
-        There is nobody to wait for if it has never said that it serves.
+        Callers that watch the health use other servers from then on. Returns at once if the server has never
+        been SERVING: then it has no callers.
         """
         await self._health.enter_graceful_shutdown()
         if self._has_served:
             await asyncio.sleep(seconds)
 
     async def stop(self, grace: float) -> None:
-        """Say NOT_SERVING, take no more calls, let those in hand end within `grace` seconds, then close."""
+        """Set the health to NOT_SERVING, accept no new calls, wait up to `grace` seconds for running calls,
+        then close.
+        """
         await self.turn_away(0)
         await self._server.stop(grace)

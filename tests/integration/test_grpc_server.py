@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -40,6 +40,10 @@ class Servicer(job_service_pb2_grpc.JobServiceServicer):
                 raise StoreUnavailable
             case "own-timeout":
                 raise TimeoutError
+            case "own-cancel":
+                raise asyncio.CancelledError
+            case "wrong-type":
+                return cast("job_pb2.Job", "secret of the server")
             case "no-unicode":
                 raise ServiceError("secret \udcff of the server")
         return job_pb2.Job(type=request.type)
@@ -129,7 +133,7 @@ class BrokenLog:
         raise OSError("secret of the log")
 
 
-@pytest.mark.parametrize("job_type", ["bug", "own-timeout", "no-unicode"])
+@pytest.mark.parametrize("job_type", ["bug", "own-timeout", "own-cancel", "no-unicode", "wrong-type"])
 @pytest.mark.parametrize("is_broken", [False, True])
 async def test_no_text_of_a_fault_reaches_a_caller_though_it_cannot_even_be_logged(
     channel: grpc.aio.Channel,

@@ -1,0 +1,44 @@
+"""What the servicer of a request stream reads from: every message is decoded and checked when it is read.
+
+The end of the stream does not mean that it is complete. If the caller cancels the call, gRPC first reports
+the end of the stream and then cancels the servicer. A servicer that must not act on half a stream needs an
+end mark among its messages.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+
+class RequestStreamContext:
+    """gRPC's context of a call; `read` returns a valid message, or grpc.aio.EOF after the last one."""
+
+    def __init__(self, context: Any, decode: Callable[[bytes, Any], Any]) -> None:
+        """`decode(raw, context)` returns the message, or raises ServiceError."""
+        self._context = context
+        self._decode = decode
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def read(self) -> Any:
+        """The next message. Raises ServiceError if it is not a valid one."""
+        raw = await self._context.read()
+        return raw if raw is grpc.aio.EOF else self._decode(raw, self._context)
+
+
+class RequestStream:
+    """The same messages for `async for`."""
+
+    def __init__(self, context: RequestStreamContext) -> None:
+        self._context = context
+
+    def __aiter__(self) -> "RequestStream":
+        return self
+
+    async def __anext__(self) -> Any:
+        message = await self._context.read()
+        if message is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return message
