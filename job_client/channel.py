@@ -6,10 +6,10 @@ from typing import Any, TypeVar, cast
 import grpc
 
 from contract_runtime.channels import CHANNEL_OPTIONS
-from contract_runtime.second_tries import Allowance, Place, first_answer
+from contract_runtime.hedging import RetryBudget, Target, hedged_call
 
-PATIENCE = 2.0
-"""A call without an answer is sent a second time after this many seconds.
+HEDGING_DELAY = 2.0
+"""Seconds without an answer after which a call is sent a second time.
 
 If the address is a gateway, or a name with several addresses, the second call reaches another server if there
 is one.
@@ -28,15 +28,15 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> g
         channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
     else:
         channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
-    return cast("grpc.aio.Channel", _ChannelWithSecondTries(channel))
+    return cast("grpc.aio.Channel", _HedgedChannel(channel))
 
 
-class _ChannelWithSecondTries:
+class _HedgedChannel:
     """The part of a channel that generated stubs use."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
-        self._allowance = Allowance()
+        self._budget = RetryBudget()
 
     def unary_unary(self, *arguments: Any, **options: Any) -> Any:
         """Like a channel's method, but its calls can only be awaited, and take `timeout` as their only
@@ -45,8 +45,8 @@ class _ChannelWithSecondTries:
         send: Any = self._channel.unary_unary(*arguments, **options)
 
         def call(request: T, *, timeout: float) -> Awaitable[Any]:
-            place: Place[Any] = Place(lambda left: send(request, timeout=left))
-            return first_answer(lambda: place, timeout, self._allowance, patience=PATIENCE)
+            server: Target[Any] = Target(lambda left: send(request, timeout=left))
+            return hedged_call(lambda: server, timeout, self._budget, delay=HEDGING_DELAY)
 
         return call
 

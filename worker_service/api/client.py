@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import grpc
 
 from contract_runtime.channels import CHANNEL_OPTIONS
-from contract_runtime.second_tries import PATIENCE, Allowance, Call, Place, first_answer
+from contract_runtime.hedging import HEDGING_DELAY, Call, RetryBudget, Target, hedged_call
 from contract_runtime.status_details import status_of
 from jobs.v1.fleet_service_pb2 import (
     GetFleetRequest,
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 AVOID_SECONDS = 5.0
-SET_FLEET_PATIENCE = 3.0
-"""SetFleet waits until all workers follow the change. Without a fault that takes up to two heartbeat intervals."""
+SET_FLEET_DELAY = 3.0
+"""Seconds before SetFleet is sent a second time: it waits until the workers follow, for up to two heartbeat intervals."""
 T = TypeVar("T")
 
 
@@ -95,7 +95,7 @@ class ApiClient:
         ]
         self._stubs = [Stubs(channel) for channel in self._channels]
         self._endpoints = Endpoints(len(self._stubs))
-        self._allowance = Allowance()
+        self._budget = RetryBudget()
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,7 +121,7 @@ class ApiClient:
 
     async def set_fleet(self, request: SetFleetRequest, wait: float) -> SetFleetResponse:
         return await self._call(
-            lambda stubs, left: stubs.fleet.SetFleet(request, timeout=left), wait, SET_FLEET_PATIENCE
+            lambda stubs, left: stubs.fleet.SetFleet(request, timeout=left), wait, SET_FLEET_DELAY
         )
 
     async def get_fleet(self, wait: float) -> GetFleetResponse:
@@ -133,15 +133,15 @@ class ApiClient:
         self,
         call: Callable[[Stubs, float], Call[T]],
         wait: float,
-        patience: float = PATIENCE,
+        delay: float = HEDGING_DELAY,
     ) -> T:
-        def next_place() -> Place[T]:
+        def next_target() -> Target[T]:
             index = self._endpoints.pick()
-            return Place(partial(call, self._stubs[index]), partial(self._endpoints.note, index))
+            return Target(partial(call, self._stubs[index]), partial(self._endpoints.note, index))
 
         # One more failure than there are endpoints: several servers may share one DNS name.
         failures = len(self._endpoints)
         try:
-            return await first_answer(next_place, wait, self._allowance, failures=failures, patience=patience)
+            return await hedged_call(next_target, wait, self._budget, max_failovers=failures, delay=delay)
         except grpc.aio.AioRpcError as error:
             raise ApiCallFailed(status_of(error)) from error

@@ -13,7 +13,7 @@ import structlog
 from google.rpc.code_pb2 import Code
 
 from contract_runtime.structs import MAX_BYTES, StructError, struct_to_dict
-from service_runtime.byte_room import ByteRoom
+from service_runtime.byte_budget import ByteBudget
 from service_runtime.outage import Outage
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
@@ -47,7 +47,7 @@ class Payloads:
         self._api = api
         self._new_backoff = new_backoff
         self._clock = clock
-        self._room = ByteRoom(MOST_LARGE_BYTES)
+        self._memory = ByteBudget(MOST_LARGE_BYTES)
         self._reads = asyncio.Semaphore(MOST_READS)
         self._outage = Outage("payloads", quiet_seconds=5.0)
 
@@ -60,14 +60,14 @@ class Payloads:
             return
         # The record does not tell the size.
         held = MAX_BYTES
-        await self._room.take(held)
+        await self._memory.acquire(held)
         try:
             payload, size = await self._read(claimed)
-            self._room.give_back(held - size)
+            self._memory.release(held - size)
             held = size
             yield payload
         finally:
-            self._room.give_back(held)
+            self._memory.release(held)
 
     async def _read(self, claimed: Claimed) -> tuple[dict[str, Any], int]:
         """Asked for until it comes; with its size. Raises JobGone."""
