@@ -86,9 +86,10 @@ fix: $(DEV) ## Repair what can be repaired by itself
 
 # --- The contract ---
 
-proto: $(DEV) ## Generate the stubs under gen/
+proto: $(DEV) ## Generate the stubs under gen/, and the gateway's routes
 	rm -rf gen && mkdir gen
 	python proto/generate.py stubs gen
+	python -m gateway.routes
 
 verify: $(DEV) ## Check the contract, and that gen/ is what it generates
 	python proto/verify.py

@@ -2,6 +2,8 @@
 
 import json
 
+from contract_runtime.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
+
 LOAD_BALANCING = [
     # One name may stand for several servers: all are used in turn. One that left calls unanswered is left out for 5 s, then for
     # longer. Of two servers one can be left out, of one none.
@@ -24,8 +26,8 @@ LOAD_BALANCING = [
     {"round_robin": {}},
 ]
 CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    ("grpc.max_send_message_length", 8 * 1024 * 1024),
+    ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+    ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
     ("grpc.service_config", json.dumps({"loadBalancingConfig": LOAD_BALANCING})),
     # The connection to a frozen server is given up after 15 s. The server allows no more than a ping every 10 s. The first
     # time-out alone does not end the wait for a ping's answer.

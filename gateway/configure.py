@@ -22,6 +22,7 @@ CORS_VARIABLE = "GATEWAY_CORS_ORIGINS"
 PROCESSES_VARIABLES = {"api_server": "API_SERVER_PROCESSES", "worker_service": "WORKER_COUNT"}
 MOST_PROCESSES = 64
 """As in service_runtime.settings, which is not where the gateway's image is made."""
+TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 Json = dict[str, Any]
@@ -67,7 +68,7 @@ def render(
             "address": listen_host,
             "port_value": {"jobs": ports.jobs, "workers": ports.workers}[listener["name"]],
         }
-        _transcoder(listener)["proto_descriptor"] = str(descriptor_path)
+        http_filter(listener, TRANSCODER)["proto_descriptor"] = str(descriptor_path)
     for cluster in resources["clusters"]:
         _set_endpoints(cluster, {"api_server": api_servers, "worker_service": workers}[cluster["name"]])
     _allow_origins(resources, cors_origins)
@@ -103,10 +104,11 @@ def _connection_manager(listener: Json) -> Json:
     return manager
 
 
-def _transcoder(listener: Json) -> Json:
+def http_filter(listener: Json, name: str) -> Json:
+    """The configuration of one of the listener's HTTP filters."""
     filters = {each["name"]: each for each in _connection_manager(listener)["http_filters"]}
-    transcoder: Json = filters["envoy.filters.http.grpc_json_transcoder"]["typed_config"]
-    return transcoder
+    config: Json = filters[name]["typed_config"]
+    return config
 
 
 def _endpoints(cluster: Json) -> list[Address]:

@@ -1,4 +1,4 @@
-"""Has Envoy itself check the configuration and the descriptor, as containers and as the local stack use them."""
+"""Checks envoy.yaml: against the contract, and by Envoy itself as containers and the local stack use it."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.configure import BASE_FILE, Ports, render, render_for_containers
 from gateway.descriptor import descriptor_set
+from gateway.routes import disagreements
 
 CONTAINER_DESCRIPTOR = "/etc/envoy/jobs.binpb"
 PORTS = Ports(jobs=3000, workers=4000, admin=9901)
@@ -15,6 +16,10 @@ PROCESSES = {"api_server": 2, "worker_service": 2}
 
 
 def main() -> int:
+    """Exit status 1 if the file differs from the contract, or if Envoy does not take it."""
+    if found := disagreements(BASE_FILE.read_text(encoding="utf-8")):
+        sys.stderr.writelines(f"{BASE_FILE.name}: {each}\n" for each in found)
+        return 1
     with tempfile.TemporaryDirectory() as directory:
         descriptor = Path(directory) / "jobs.binpb"
         descriptor.write_bytes(descriptor_set())

@@ -9,6 +9,7 @@ import grpc
 
 from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.hedging import HEDGING_DELAY, Call, RetryBudget, Target, hedged_call
+from contract_runtime.limits import FLEET_SERVICE, attempt_seconds
 from contract_runtime.status_details import status_of
 from jobs.v1.fleet_service_pb2 import (
     GetFleetRequest,
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 AVOID_SECONDS = 5.0
-SET_FLEET_DELAY = 3.0
-"""Seconds before SetFleet is sent a second time: it waits until the workers follow, for up to two heartbeat intervals."""
+SET_FLEET_DELAY = attempt_seconds(FLEET_SERVICE.methods_by_name["SetFleet"])
 T = TypeVar("T")
 
 

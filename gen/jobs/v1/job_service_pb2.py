@@ -29,9 +29,10 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from jobs.v1 import job_pb2 as jobs_dot_v1_dot_job__pb2
+from jobs.v1 import options_pb2 as jobs_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jobs/v1/job_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x11jobs/v1/job.proto\"\x8e\x05\n\rCreateRequest\x12\xa2\x01\n\x02id\x18\x01 \x01(\tB\x95\x01\xbaH\x91\x01\xba\x01\x8a\x01\n\x0estring.uuid_v7\x12\x10must be a UUIDv7\x1a\x66this.matches(\'^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\')\xd8\x01\x01\x12*\n\x04type\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18?2\x11^[a-z][a-z0-9-]*$\x12\x30\n\x07payload\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12z\n\x06labels\x18\x04 \x03(\x0b\x32\".jobs.v1.CreateRequest.LabelsEntryBF\xbaHC\x9a\x01@\x10 \" r\x1e\x32\x1c^[a-z0-9][a-z0-9._/-]{0,62}$*\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12*\n\x0cretry_policy\x18\x05 \x01(\x0b\x32\x14.jobs.v1.RetryPolicy\x12\x31\n\rschedule_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\x08\x80\xf5$2\x05\x10\x80\xad\xe2\x04\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x12\x42\x61tchCreateRequest\x12\x35\n\x08requests\x18\x01 \x03(\x0b\x32\x16.jobs.v1.CreateRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"?\n\x13\x42\x61tchCreateResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.CreateOutcome\"\\\n\rCreateOutcome\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0c.jobs.v1.JobH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"2\n\x0f\x42\x61tchGetRequest\x12\x1f\n\x03ids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\xe8\x07\"\x05r\x03\xb0\x01\x01\"C\n\x10\x42\x61tchGetResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\"\"\n\nGetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xcc\x02\n\x0bListRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x15\n\x04type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12O\n\x06labels\x18\x05 \x03(\tB?\xbaH<\x92\x01\x39\x10\x08\"5r3\x18\xc0\x01\x32.^[a-z0-9][a-z0-9._/-]{0,62}=[^\\x00-\\x1f\\x7f]*$\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x0cListResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x03\n\x13UpdateStatusRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\xa2\x01\n\x06status\x18\x02 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB}\xbaHz\xba\x01w\n\x0fstatus.settable\x12Nmust be queued, processing, completed or failed (to cancel a job, call Cancel)\x1a\x14this in [1, 2, 3, 4]\x12/\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12 \n\x05\x65rror\x18\x04 \x01(\x0b\x32\x11.jobs.v1.JobError\x12\x1f\n\x05\x63laim\x18\x05 \x01(\x0b\x32\x0e.jobs.v1.ClaimH\x00\x12\x1f\n\x05token\x18\x06 \x01(\x0b\x32\x0e.jobs.v1.TokenH\x00\x12*\n\x0c\x66\x61ilure_hint\x18\x07 \x01(\x0b\x32\x14.jobs.v1.FailureHintB\x07\n\x05guard\"`\n\x0b\x46\x61ilureHint\x12\x11\n\tpermanent\x18\x01 \x01(\x08\x12>\n\x0bretry_after\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xf5$2\x00\"?\n\rCancelRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"U\n\x0cRetryRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\x05\x43laim\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x10\x65xpected_attempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1e\n\rexpected_type\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\r\n\x05\x61lone\x18\x04 \x01(\x08\"@\n\x05Token\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\"W\n\x18\x42\x61tchUpdateStatusRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.jobs.v1.UpdateStatusRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"E\n\x19\x42\x61tchUpdateStatusResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.UpdateOutcome\"l\n\rUpdateOutcome\x12+\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x17.jobs.v1.UpdateAcceptedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"F\n\x0eUpdateAccepted\x12#\n\x06status\x18\x01 \x01(\x0e\x32\x13.jobs.v1.Job.Status\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x32\xf7\x05\n\nJobService\x12@\n\x06\x43reate\x12\x16.jobs.v1.CreateRequest\x1a\x0c.jobs.v1.Job\"\x10\x82\xd3\xe4\x93\x02\n\"\x05/jobs:\x01*\x12\x66\n\x0b\x42\x61tchCreate\x12\x1b.jobs.v1.BatchCreateRequest\x1a\x1c.jobs.v1.BatchCreateResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/jobs:batchCreate:\x01*\x12?\n\x03Get\x12\x13.jobs.v1.GetRequest\x1a\x0c.jobs.v1.Job\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/jobs/{id}\x12o\n\x08\x42\x61tchGet\x12\x18.jobs.v1.BatchGetRequest\x1a\x19.jobs.v1.BatchGetResponse\".\x90\x02\x01\x82\xd3\xe4\x93\x02%\x12\x0e/jobs:batchGetZ\x13\"\x0e/jobs:batchGet:\x01*\x12\x45\n\x04List\x12\x14.jobs.v1.ListRequest\x1a\x15.jobs.v1.ListResponse\"\x10\x90\x02\x01\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12Q\n\x0cUpdateStatus\x12\x1c.jobs.v1.UpdateStatusRequest\x1a\x0c.jobs.v1.Job\"\x15\x82\xd3\xe4\x93\x02\x0f\x32\n/jobs/{id}:\x01*\x12Z\n\x11\x42\x61tchUpdateStatus\x12!.jobs.v1.BatchUpdateStatusRequest\x1a\".jobs.v1.BatchUpdateStatusResponse\x12L\n\x06\x43\x61ncel\x12\x16.jobs.v1.CancelRequest\x1a\x0c.jobs.v1.Job\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/jobs/{id}:cancel:\x01*\x12I\n\x05Retry\x12\x15.jobs.v1.RetryRequest\x1a\x0c.jobs.v1.Job\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/jobs/{id}:retry:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jobs/v1/job_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x11jobs/v1/job.proto\x1a\x15jobs/v1/options.proto\"\x8e\x05\n\rCreateRequest\x12\xa2\x01\n\x02id\x18\x01 \x01(\tB\x95\x01\xbaH\x91\x01\xba\x01\x8a\x01\n\x0estring.uuid_v7\x12\x10must be a UUIDv7\x1a\x66this.matches(\'^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\')\xd8\x01\x01\x12*\n\x04type\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18?2\x11^[a-z][a-z0-9-]*$\x12\x30\n\x07payload\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12z\n\x06labels\x18\x04 \x03(\x0b\x32\".jobs.v1.CreateRequest.LabelsEntryBF\xbaHC\x9a\x01@\x10 \" r\x1e\x32\x1c^[a-z0-9][a-z0-9._/-]{0,62}$*\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12*\n\x0cretry_policy\x18\x05 \x01(\x0b\x32\x14.jobs.v1.RetryPolicy\x12\x31\n\rschedule_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\x08\x80\xf5$2\x05\x10\x80\xad\xe2\x04\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x12\x42\x61tchCreateRequest\x12\x35\n\x08requests\x18\x01 \x03(\x0b\x32\x16.jobs.v1.CreateRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"?\n\x13\x42\x61tchCreateResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.CreateOutcome\"\\\n\rCreateOutcome\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0c.jobs.v1.JobH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"2\n\x0f\x42\x61tchGetRequest\x12\x1f\n\x03ids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\xe8\x07\"\x05r\x03\xb0\x01\x01\"C\n\x10\x42\x61tchGetResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\"\"\n\nGetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xcc\x02\n\x0bListRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x15\n\x04type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12O\n\x06labels\x18\x05 \x03(\tB?\xbaH<\x92\x01\x39\x10\x08\"5r3\x18\xc0\x01\x32.^[a-z0-9][a-z0-9._/-]{0,62}=[^\\x00-\\x1f\\x7f]*$\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x0cListResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x03\n\x13UpdateStatusRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\xa2\x01\n\x06status\x18\x02 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB}\xbaHz\xba\x01w\n\x0fstatus.settable\x12Nmust be queued, processing, completed or failed (to cancel a job, call Cancel)\x1a\x14this in [1, 2, 3, 4]\x12/\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12 \n\x05\x65rror\x18\x04 \x01(\x0b\x32\x11.jobs.v1.JobError\x12\x1f\n\x05\x63laim\x18\x05 \x01(\x0b\x32\x0e.jobs.v1.ClaimH\x00\x12\x1f\n\x05token\x18\x06 \x01(\x0b\x32\x0e.jobs.v1.TokenH\x00\x12*\n\x0c\x66\x61ilure_hint\x18\x07 \x01(\x0b\x32\x14.jobs.v1.FailureHintB\x07\n\x05guard\"`\n\x0b\x46\x61ilureHint\x12\x11\n\tpermanent\x18\x01 \x01(\x08\x12>\n\x0bretry_after\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xf5$2\x00\"?\n\rCancelRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"U\n\x0cRetryRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\x05\x43laim\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x10\x65xpected_attempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1e\n\rexpected_type\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\r\n\x05\x61lone\x18\x04 \x01(\x08\"@\n\x05Token\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\"W\n\x18\x42\x61tchUpdateStatusRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.jobs.v1.UpdateStatusRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"E\n\x19\x42\x61tchUpdateStatusResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.UpdateOutcome\"l\n\rUpdateOutcome\x12+\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x17.jobs.v1.UpdateAcceptedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"F\n\x0eUpdateAccepted\x12#\n\x06status\x18\x01 \x01(\x0e\x32\x13.jobs.v1.Job.Status\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x32\xcf\x06\n\nJobService\x12`\n\x06\x43reate\x12\x16.jobs.v1.CreateRequest\x1a\x0c.jobs.v1.Job\"0\x8a\xb5\x18\x1c\n\x02\x08\x01\x10\x01\x1a\x0fidempotency-key \x80\x80\x80\x01\x82\xd3\xe4\x93\x02\n\"\x05/jobs:\x01*\x12\x66\n\x0b\x42\x61tchCreate\x12\x1b.jobs.v1.BatchCreateRequest\x1a\x1c.jobs.v1.BatchCreateResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/jobs:batchCreate:\x01*\x12I\n\x03Get\x12\x13.jobs.v1.GetRequest\x1a\x0c.jobs.v1.Job\"\x1f\x90\x02\x01\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/jobs/{id}\x12w\n\x08\x42\x61tchGet\x12\x18.jobs.v1.BatchGetRequest\x1a\x19.jobs.v1.BatchGetResponse\"6\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02%\x12\x0e/jobs:batchGetZ\x13\"\x0e/jobs:batchGet:\x01*\x12M\n\x04List\x12\x14.jobs.v1.ListRequest\x1a\x15.jobs.v1.ListResponse\"\x18\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12Q\n\x0cUpdateStatus\x12\x1c.jobs.v1.UpdateStatusRequest\x1a\x0c.jobs.v1.Job\"\x15\x82\xd3\xe4\x93\x02\x0f\x32\n/jobs/{id}:\x01*\x12Z\n\x11\x42\x61tchUpdateStatus\x12!.jobs.v1.BatchUpdateStatusRequest\x1a\".jobs.v1.BatchUpdateStatusResponse\x12L\n\x06\x43\x61ncel\x12\x16.jobs.v1.CancelRequest\x1a\x0c.jobs.v1.Job\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/jobs/{id}:cancel:\x01*\x12I\n\x05Retry\x12\x15.jobs.v1.RetryRequest\x1a\x0c.jobs.v1.Job\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/jobs/{id}:retry:\x01*\x1a\x1c\x8a\xb5\x18\x18\n\x02\x08\x0f\x10\x80\x80\x80\x04\x18\x80\x80\x80\x08 \x80\x80\x80\x02(\x80\x80\x80\x10\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -92,62 +93,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKEN'].fields_by_name['attempt']._serialized_options = b'\272H\004\032\002(\001'
   _globals['_BATCHUPDATESTATUSREQUEST'].fields_by_name['requests']._loaded_options = None
   _globals['_BATCHUPDATESTATUSREQUEST'].fields_by_name['requests']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_JOBSERVICE']._loaded_options = None
+  _globals['_JOBSERVICE']._serialized_options = b'\212\265\030\030\n\002\010\017\020\200\200\200\004\030\200\200\200\010 \200\200\200\002(\200\200\200\020'
   _globals['_JOBSERVICE'].methods_by_name['Create']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['Create']._serialized_options = b'\202\323\344\223\002\n\"\005/jobs:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['Create']._serialized_options = b'\212\265\030\034\n\002\010\001\020\001\032\017idempotency-key \200\200\200\001\202\323\344\223\002\n\"\005/jobs:\001*'
   _globals['_JOBSERVICE'].methods_by_name['BatchCreate']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['BatchCreate']._serialized_options = b'\202\323\344\223\002\026\"\021/jobs:batchCreate:\001*'
   _globals['_JOBSERVICE'].methods_by_name['Get']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['Get']._serialized_options = b'\220\002\001\202\323\344\223\002\014\022\n/jobs/{id}'
+  _globals['_JOBSERVICE'].methods_by_name['Get']._serialized_options = b'\220\002\001\212\265\030\006\n\002\010\001\020\001\202\323\344\223\002\014\022\n/jobs/{id}'
   _globals['_JOBSERVICE'].methods_by_name['BatchGet']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['BatchGet']._serialized_options = b'\220\002\001\202\323\344\223\002%\022\016/jobs:batchGetZ\023\"\016/jobs:batchGet:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['BatchGet']._serialized_options = b'\220\002\001\212\265\030\004\n\002\010\005\202\323\344\223\002%\022\016/jobs:batchGetZ\023\"\016/jobs:batchGet:\001*'
   _globals['_JOBSERVICE'].methods_by_name['List']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['List']._serialized_options = b'\220\002\001\202\323\344\223\002\007\022\005/jobs'
+  _globals['_JOBSERVICE'].methods_by_name['List']._serialized_options = b'\220\002\001\212\265\030\004\n\002\010\005\202\323\344\223\002\007\022\005/jobs'
   _globals['_JOBSERVICE'].methods_by_name['UpdateStatus']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['UpdateStatus']._serialized_options = b'\202\323\344\223\002\0172\n/jobs/{id}:\001*'
   _globals['_JOBSERVICE'].methods_by_name['Cancel']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['Cancel']._serialized_options = b'\202\323\344\223\002\026\"\021/jobs/{id}:cancel:\001*'
   _globals['_JOBSERVICE'].methods_by_name['Retry']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['Retry']._serialized_options = b'\202\323\344\223\002\025\"\020/jobs/{id}:retry:\001*'
-  _globals['_CREATEREQUEST']._serialized_start=237
-  _globals['_CREATEREQUEST']._serialized_end=891
-  _globals['_CREATEREQUEST_LABELSENTRY']._serialized_start=846
-  _globals['_CREATEREQUEST_LABELSENTRY']._serialized_end=891
-  _globals['_BATCHCREATEREQUEST']._serialized_start=893
-  _globals['_BATCHCREATEREQUEST']._serialized_end=968
-  _globals['_BATCHCREATERESPONSE']._serialized_start=970
-  _globals['_BATCHCREATERESPONSE']._serialized_end=1033
-  _globals['_CREATEOUTCOME']._serialized_start=1035
-  _globals['_CREATEOUTCOME']._serialized_end=1127
-  _globals['_BATCHGETREQUEST']._serialized_start=1129
-  _globals['_BATCHGETREQUEST']._serialized_end=1179
-  _globals['_BATCHGETRESPONSE']._serialized_start=1181
-  _globals['_BATCHGETRESPONSE']._serialized_end=1248
-  _globals['_GETREQUEST']._serialized_start=1250
-  _globals['_GETREQUEST']._serialized_end=1284
-  _globals['_LISTREQUEST']._serialized_start=1287
-  _globals['_LISTREQUEST']._serialized_end=1619
-  _globals['_LISTRESPONSE']._serialized_start=1621
-  _globals['_LISTRESPONSE']._serialized_end=1688
-  _globals['_UPDATESTATUSREQUEST']._serialized_start=1691
-  _globals['_UPDATESTATUSREQUEST']._serialized_end=2101
-  _globals['_FAILUREHINT']._serialized_start=2103
-  _globals['_FAILUREHINT']._serialized_end=2199
-  _globals['_CANCELREQUEST']._serialized_start=2201
-  _globals['_CANCELREQUEST']._serialized_end=2264
-  _globals['_RETRYREQUEST']._serialized_start=2266
-  _globals['_RETRYREQUEST']._serialized_end=2351
-  _globals['_CLAIM']._serialized_start=2353
-  _globals['_CLAIM']._serialized_end=2473
-  _globals['_TOKEN']._serialized_start=2475
-  _globals['_TOKEN']._serialized_end=2539
-  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_start=2541
-  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_end=2628
-  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_start=2630
-  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_end=2699
-  _globals['_UPDATEOUTCOME']._serialized_start=2701
-  _globals['_UPDATEOUTCOME']._serialized_end=2809
-  _globals['_UPDATEACCEPTED']._serialized_start=2811
-  _globals['_UPDATEACCEPTED']._serialized_end=2881
-  _globals['_JOBSERVICE']._serialized_start=2884
-  _globals['_JOBSERVICE']._serialized_end=3643
+  _globals['_CREATEREQUEST']._serialized_start=260
+  _globals['_CREATEREQUEST']._serialized_end=914
+  _globals['_CREATEREQUEST_LABELSENTRY']._serialized_start=869
+  _globals['_CREATEREQUEST_LABELSENTRY']._serialized_end=914
+  _globals['_BATCHCREATEREQUEST']._serialized_start=916
+  _globals['_BATCHCREATEREQUEST']._serialized_end=991
+  _globals['_BATCHCREATERESPONSE']._serialized_start=993
+  _globals['_BATCHCREATERESPONSE']._serialized_end=1056
+  _globals['_CREATEOUTCOME']._serialized_start=1058
+  _globals['_CREATEOUTCOME']._serialized_end=1150
+  _globals['_BATCHGETREQUEST']._serialized_start=1152
+  _globals['_BATCHGETREQUEST']._serialized_end=1202
+  _globals['_BATCHGETRESPONSE']._serialized_start=1204
+  _globals['_BATCHGETRESPONSE']._serialized_end=1271
+  _globals['_GETREQUEST']._serialized_start=1273
+  _globals['_GETREQUEST']._serialized_end=1307
+  _globals['_LISTREQUEST']._serialized_start=1310
+  _globals['_LISTREQUEST']._serialized_end=1642
+  _globals['_LISTRESPONSE']._serialized_start=1644
+  _globals['_LISTRESPONSE']._serialized_end=1711
+  _globals['_UPDATESTATUSREQUEST']._serialized_start=1714
+  _globals['_UPDATESTATUSREQUEST']._serialized_end=2124
+  _globals['_FAILUREHINT']._serialized_start=2126
+  _globals['_FAILUREHINT']._serialized_end=2222
+  _globals['_CANCELREQUEST']._serialized_start=2224
+  _globals['_CANCELREQUEST']._serialized_end=2287
+  _globals['_RETRYREQUEST']._serialized_start=2289
+  _globals['_RETRYREQUEST']._serialized_end=2374
+  _globals['_CLAIM']._serialized_start=2376
+  _globals['_CLAIM']._serialized_end=2496
+  _globals['_TOKEN']._serialized_start=2498
+  _globals['_TOKEN']._serialized_end=2562
+  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_start=2564
+  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_end=2651
+  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_start=2653
+  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_end=2722
+  _globals['_UPDATEOUTCOME']._serialized_start=2724
+  _globals['_UPDATEOUTCOME']._serialized_end=2832
+  _globals['_UPDATEACCEPTED']._serialized_start=2834
+  _globals['_UPDATEACCEPTED']._serialized_end=2904
+  _globals['_JOBSERVICE']._serialized_start=2907
+  _globals['_JOBSERVICE']._serialized_end=3754
 # @@protoc_insertion_point(module_scope)

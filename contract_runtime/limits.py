@@ -1,0 +1,62 @@
+"""The contract's limits and which calls may be repeated, read from the options in proto/jobs/v1/."""
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.duration_pb2 import Duration
+
+from jobs.v1 import fleet_service_pb2, job_service_pb2, options_pb2, worker_service_pb2
+
+JOB_SERVICE = job_service_pb2.DESCRIPTOR.services_by_name["JobService"]
+FLEET_SERVICE = fleet_service_pb2.DESCRIPTOR.services_by_name["FleetService"]
+WORKER_SERVICE = worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"]
+
+
+def limits_of(service: ServiceDescriptor) -> options_pb2.ServiceLimits:
+    """The service's limits. They are zero where the contract sets none."""
+    return service.GetOptions().Extensions[options_pb2.limits]
+
+
+def repeats_of(method: MethodDescriptor) -> options_pb2.Repeats | None:
+    """How the call is repeated. None: it is not safe to repeat.
+
+    Raises ValueError if the method's options contradict each other.
+    """
+    options = method.GetOptions()
+    repeats = options.Extensions[options_pb2.repeats]
+    is_safe = options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN or bool(
+        repeats.idempotency_header
+    )
+    if is_safe != repeats.HasField("attempt_timeout"):
+        raise ValueError(
+            f"{method.full_name}: exactly the calls that are safe to repeat must have an attempt_timeout"
+        )
+    return repeats if is_safe else None
+
+
+def timeout_of(method: MethodDescriptor, service: ServiceDescriptor) -> float:
+    """Seconds that the gateway waits for the response of a method of the service."""
+    options = method.GetOptions()
+    if options.HasExtension(options_pb2.timeout):
+        return seconds(options.Extensions[options_pb2.timeout])
+    return seconds(limits_of(service).timeout)
+
+
+def attempt_seconds(method: MethodDescriptor) -> float:
+    """Seconds without an answer after which the call is sent to another server.
+
+    Raises ValueError if the call is not safe to repeat.
+    """
+    repeats = repeats_of(method)
+    if repeats is None:
+        raise ValueError(f"{method.full_name} is not safe to repeat")
+    return seconds(repeats.attempt_timeout)
+
+
+def seconds(duration: Duration) -> float:
+    return duration.seconds + duration.nanos / 1e9
+
+
+SERVICES = (JOB_SERVICE, FLEET_SERVICE, WORKER_SERVICE)
+MAX_REQUEST_BYTES = max(limits_of(service).max_request_bytes for service in SERVICES)
+MAX_RESPONSE_BYTES = max(limits_of(service).max_response_bytes for service in SERVICES)
+"""As protobuf, of any service: a channel or a server has one limit for all its services."""

@@ -1,0 +1,195 @@
+"""The routes of envoy.yaml that follow from the contract: calls, their time-outs and repeats, and REST paths.
+
+    python -m gateway.routes
+
+writes them into envoy.yaml, between the comments `BEGIN` and `END`. A listener serves the services that its
+transcoder names. `make proto` runs this; gateway.validate fails if the file differs from the contract.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from textwrap import indent
+
+import yaml
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from contract_runtime import limits
+from gateway.configure import BASE_FILE, TRANSCODER, http_filter
+from jobs.v1.options_pb2 import Repeats
+
+CLUSTERS = {limits.JOB_SERVICE.full_name: "api_server", limits.WORKER_SERVICE.full_name: "worker_service"}
+SERVICES = {service.full_name: service for service in (limits.JOB_SERVICE, limits.WORKER_SERVICE)}
+RETRY_ON = "unavailable,cancelled,connect-failure,refused-stream,reset"
+"""A server that is stopping answers CANCELLED to a call that comes too late."""
+MARKED = re.compile(
+    r"(?P<begin>^ *# BEGIN (?P<kind>calls|wrong methods) of (?P<service>\S+)\n)"
+    r"(?P<block>.*?)"
+    r"(?P<end>^ *# END\n)",
+    re.MULTILINE | re.DOTALL,
+)
+INDENT = " " * 24
+PARAMETER = re.compile(r"\{\w+\}")
+
+
+def with_routes(text: str) -> str:
+    """The text of envoy.yaml with the routes that the contract wants."""
+    return MARKED.sub(
+        lambda found: found["begin"] + _block(found["kind"], found["service"]) + found["end"], text
+    )
+
+
+def disagreements(text: str) -> list[str]:
+    """Where the text of envoy.yaml differs from the contract; empty if nowhere."""
+    marked = {(each["kind"], each["service"]): each["block"] for each in MARKED.finditer(text)}
+    found = [
+        f"the {kind} of {service} differ from the contract; run `python -m gateway.routes`"
+        for (kind, service), block in marked.items()
+        if block != _block(kind, service)
+    ]
+    for listener in yaml.safe_load(text)["static_resources"]["listeners"]:
+        transcoder = http_filter(listener, TRANSCODER)
+        buffer = http_filter(listener, "envoy.filters.http.buffer")
+        for service in transcoder["services"]:
+            if service not in SERVICES:
+                found.append(f"listener {listener['name']} serves {service}, which is internal")
+                continue
+            found += [
+                f"listener {listener['name']} has no marked {kind} of {service}"
+                for kind in ROUTES
+                if (kind, service) not in marked
+            ]
+            limit = limits.limits_of(SERVICES[service])
+            for what, actual, wanted in (
+                ("max_request_bytes", buffer["max_request_bytes"], limit.max_json_request_bytes),
+                ("max_request_body_size", transcoder["max_request_body_size"], limit.max_json_request_bytes),
+                (
+                    "max_response_body_size",
+                    transcoder["max_response_body_size"],
+                    limit.max_json_response_bytes,
+                ),
+            ):
+                if actual != wanted:
+                    found.append(
+                        f"listener {listener['name']}: {what} is {actual}, the contract has {wanted}"
+                    )
+    return found
+
+
+def calls(service: ServiceDescriptor) -> Iterator[str]:
+    """Routes of gRPC calls. The transcoder turns a REST request into one of them."""
+    usual = limits.seconds(limits.limits_of(service).timeout)
+    for (timeout, raw), methods in _alike(service).items():
+        repeats = Repeats.FromString(raw)
+        if raw:
+            yield _call(service, methods, timeout, repeats)
+        # Without the header such a call is not repeated.
+        if timeout != usual and (repeats.idempotency_header or not raw):
+            yield _call(service, methods, timeout, Repeats())
+    yield f"""\
+- name: other_calls
+  match: {{prefix: /{service.full_name}/, grpc: {{}}}}
+  route: {{cluster: {CLUSTERS[service.full_name]}, timeout: {usual:g}s}}
+  typed_per_filter_config: {{envoy.filters.http.buffer: *disabled}}
+"""
+
+
+def wrong_methods(service: ServiceDescriptor) -> Iterator[str]:
+    """Routes that answer 405 at a REST path with a method that the path does not take.
+
+    Paths with a verb (`/jobs/{id}:cancel`) have no such route.
+    """
+    for path, methods in _methods_of_paths(service).items():
+        pattern = PARAMETER.sub("[^/:]+", path)
+        yield f"""\
+- name: wrong_method_on_{re.sub("[^a-z]+", "_", path).strip("_")}
+  match:
+    {f"path: {path}" if pattern == path else f"safe_regex: {{regex: '{pattern}'}}"}
+    headers:
+      - {{name: ":method", string_match: {{safe_regex: {{regex: {"|".join(methods)}}}}}, invert_match: true}}
+      # A preflight is for the CORS filter.
+      - {{name: access-control-request-method, present_match: false}}
+  direct_response: {{status: 405}}
+  response_headers_to_add: [{{header: {{key: allow, value: "{", ".join(methods)}"}}}}]
+  typed_per_filter_config: {{envoy.filters.http.grpc_json_transcoder: *disabled}}
+"""
+
+
+ROUTES = {"calls": calls, "wrong methods": wrong_methods}
+
+
+def _block(kind: str, service: str) -> str:
+    return indent("".join(ROUTES[kind](SERVICES[service])), INDENT)
+
+
+def _call(
+    service: ServiceDescriptor, methods: Sequence[MethodDescriptor], timeout: float, repeats: Repeats
+) -> str:
+    """The route of calls that have the same options."""
+    lines = [f"- name: {'_'.join(method.name for method in methods)}", "  match:"]
+    lines += [f"    {_path(service, methods)}", "    grpc: {}"]
+    if repeats.idempotency_header:
+        lines += [f"    headers: [{{name: {repeats.idempotency_header}, present_match: true}}]"]
+    lines += ["  route:", f"    cluster: {CLUSTERS[service.full_name]}", f"    timeout: {timeout:g}s"]
+    if repeats.HasField("attempt_timeout"):
+        lines += [
+            "    retry_policy:",
+            f"      retry_on: {RETRY_ON}",
+            "      num_retries: 4",
+            f"      per_try_timeout: {limits.seconds(repeats.attempt_timeout):g}s",
+            "      host_selection_retry_max_attempts: *until_it_is_another",
+            "      retry_host_predicate: *another_host",
+            "      retry_back_off: *soon",
+        ]
+    if repeats.hedged:
+        lines += ["    hedge_policy: {hedge_on_per_try_timeout: true}"]
+    if repeats.max_bytes:
+        lines += [f"  request_body_buffer_limit: {repeats.max_bytes}"]
+    lines += ["  typed_per_filter_config: {envoy.filters.http.buffer: *disabled}"]
+    return "\n".join(lines) + "\n"
+
+
+def _path(service: ServiceDescriptor, methods: Sequence[MethodDescriptor]) -> str:
+    if len(methods) == 1:
+        return f"path: /{service.full_name}/{methods[0].name}"
+    names = "|".join(method.name for method in methods)
+    return f"safe_regex: {{regex: '/{re.escape(service.full_name)}/({names})'}}"
+
+
+def _alike(service: ServiceDescriptor) -> dict[tuple[float, bytes], list[MethodDescriptor]]:
+    """The service's methods in groups that share a route.
+
+    The key is the time-out in seconds and Repeats as bytes, which are empty for calls that are not repeated.
+    """
+    groups: dict[tuple[float, bytes], list[MethodDescriptor]] = {}
+    for method in service.methods:
+        repeats = limits.repeats_of(method) or Repeats()
+        groups.setdefault((limits.timeout_of(method, service), repeats.SerializeToString()), []).append(
+            method
+        )
+    return groups
+
+
+def _methods_of_paths(service: ServiceDescriptor) -> dict[str, list[str]]:
+    """The HTTP methods of each REST path without a verb, both sorted by name."""
+    found: dict[str, set[str]] = {}
+    for method in service.methods:
+        rule = method.GetOptions().Extensions[annotations_pb2.http]
+        for each in (rule, *rule.additional_bindings):
+            pattern = each.WhichOneof("pattern")
+            if pattern and ":" not in getattr(each, pattern):
+                found.setdefault(getattr(each, pattern), set()).add(pattern.upper())
+    return {path: sorted(methods) for path, methods in sorted(found.items())}
+
+
+def main() -> int:
+    """Write the routes; exit status 1 when the rest of the file differs from the contract."""
+    BASE_FILE.write_text(with_routes(BASE_FILE.read_text(encoding="utf-8")), encoding="utf-8")
+    found = disagreements(BASE_FILE.read_text(encoding="utf-8"))
+    sys.stderr.writelines(f"{BASE_FILE.name}: {each}\n" for each in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
