@@ -14,10 +14,10 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 
-.PHONY: help run demo up down status test test-faults test-compose bench bench-scaling bench-profile check fix proto verify lock clean
+.PHONY: help run demo up down status test test-faults test-compose bench bench-scaling bench-profile check fix proto release-contract verify lock clean
 
 help: ## List what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
 
 # --- Set-up: a virtual environment with pinned packages, in layers, so that `make run` installs no test tools. ---
 
@@ -90,6 +90,9 @@ proto: $(DEV) ## Generate the stubs under gen/, and the gateway's routes
 	rm -rf gen && mkdir gen
 	python proto/generate.py stubs gen
 	python -m gateway.routes
+
+release-contract: $(DEV) ## Store the contract as that of a release, just before the tag
+	python proto/generate.py release
 
 verify: $(DEV) ## Check the contract, and that gen/ is what it generates
 	python proto/verify.py

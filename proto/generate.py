@@ -1,10 +1,10 @@
 """Generates the stubs, and the contract as one image for buf.
 
-    python proto/generate.py stubs OUT_DIR           write the stubs of every proto file
-    python proto/generate.py image PROTO_DIR FILE    write PROTO_DIR as one descriptor set, comments included
+    python proto/generate.py stubs OUT_DIR    write the stubs of every proto file
+    python proto/generate.py release          store the contract as that of a release, in proto/released.binpb
 
-buf/validate/validate.proto is not kept here: its descriptor comes from the installed protovalidate package, so that the
-rules in the stubs and the validator that reads them are always of one version.
+buf/validate/validate.proto is not kept here. Its descriptor comes from the installed protovalidate package,
+so that the rules in the stubs always have the version of the validator that reads them.
 """
 
 import sys
@@ -18,6 +18,10 @@ from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb
 
 PROTO_DIR = Path(__file__).parent
+RELEASED = PROTO_DIR / "released.binpb"
+"""The contract of the last release. Only `make release-contract` writes it. `make proto` must not: a change would
+then be compared with itself.
+"""
 # google/api and google/rpc come with googleapis-common-protos, google/protobuf with grpcio-tools.
 INCLUDES = [f"-I{sysconfig.get_path('purelib')}", f"-I{files('grpc_tools') / '_proto'}"]
 VALIDATE_PROTO = "buf/validate/validate.proto"
@@ -54,8 +58,8 @@ def write_stubs(out_dir: Path, scratch: Path) -> None:
     run_protoc(*ours, *grpc_outputs, *proto_files(PROTO_DIR, "*_service.proto"))
 
 
-def write_image(proto_dir: Path, target: Path, scratch: Path) -> None:
-    """Write every proto file of `proto_dir`, with comments and imports, as a descriptor set."""
+def write_image(proto_dir: Path, target: Path, scratch: Path, *options: str) -> None:
+    """Write every proto file of `proto_dir`, with imports, as a descriptor set. `options` are protoc's."""
     descriptor = scratch / "validate.binpb"
     write_validate_descriptor(descriptor)
     run_protoc(
@@ -63,7 +67,7 @@ def write_image(proto_dir: Path, target: Path, scratch: Path) -> None:
         f"-I{proto_dir}",
         *INCLUDES,
         "--include_imports",
-        "--include_source_info",
+        *options,
         f"--descriptor_set_out={target}",
         *proto_files(proto_dir),
     )
@@ -74,8 +78,8 @@ def main(arguments: list[str]) -> None:
         match arguments:
             case ["stubs", out_dir]:
                 write_stubs(Path(out_dir), Path(scratch))
-            case ["image", proto_dir, target]:
-                write_image(Path(proto_dir), Path(target), Path(scratch))
+            case ["release"]:
+                write_image(PROTO_DIR, RELEASED, Path(scratch))
             case _:
                 sys.exit(__doc__)
 

@@ -1,4 +1,7 @@
-"""Checks the contract: its style, that nothing in it breaks callers of the last commit, and that gen/ is up to date."""
+"""Checks the contract: that it does not break callers of the last release, its style, and its stubs in gen/.
+
+The last release is proto/released.binpb. If there is a tag `v*`, the contract at the newest tag counts too.
+"""
 
 import filecmp
 import subprocess
@@ -14,19 +17,33 @@ ROOT = generate.PROTO_DIR.parent
 CONFIG = generate.PROTO_DIR / "buf.yaml"
 
 
-def buf(*arguments: str) -> None:
+def buf(failure: str, *arguments: str) -> None:
+    """Run buf, which prints what is wrong. Raises SystemExit with `failure` if something is."""
     if subprocess.run(["buf", *arguments, "--config", str(CONFIG)], check=False).returncode != 0:
-        sys.exit(f"buf {arguments[0]} failed")
+        sys.exit(failure)
 
 
-def committed_protos(target: Path) -> Path | None:
-    """The contract of the last commit, unpacked below `target`; None if there is none yet."""
-    archive = subprocess.run(["git", "archive", "HEAD", "proto"], cwd=ROOT, capture_output=True, check=False)
-    if archive.returncode != 0:
-        return None
-    with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
-        tar.extractall(target)  # noqa: S202 - it is our own commit
-    return target / "proto"
+def git(*arguments: str) -> bytes | None:
+    """What git prints; None if it fails, as it does where there is no repository."""
+    run = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)
+    return run.stdout if run.returncode == 0 else None
+
+
+def verify_compatibility(image: Path, scratch: Path) -> None:
+    """Raises SystemExit if `image` breaks callers of the last release, or if the stored image is outdated."""
+    stored = generate.RELEASED
+    buf("the contract breaks callers of the last release", "breaking", str(image), "--against", str(stored))
+    tag = (git("describe", "--tags", "--abbrev=0", "--match=v*") or b"").decode().strip()
+    archive = git("archive", tag, "proto") if tag else None
+    if archive is None:
+        return
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        tar.extractall(scratch)  # noqa: S202 - it is a commit of our own
+    tagged = scratch / "tagged.binpb"
+    generate.write_image(scratch / "proto", tagged, scratch)
+    buf(f"the contract breaks callers of {tag}", "breaking", str(image), "--against", str(tagged))
+    outdated = f"{stored.name} is older than {tag}; run `make release-contract`"
+    buf(outdated, "breaking", str(stored), "--against", str(tagged))
 
 
 def differing_stubs(fresh: Path) -> list[str]:
@@ -45,12 +62,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         scratch = Path(directory)
         image = scratch / "now.binpb"
-        generate.write_image(generate.PROTO_DIR, image, scratch)
-        buf("lint", str(image))
-        before = committed_protos(scratch)
-        if before is not None:
-            generate.write_image(before, scratch / "before.binpb", scratch)
-            buf("breaking", str(image), "--against", str(scratch / "before.binpb"))
+        generate.write_image(generate.PROTO_DIR, image, scratch, "--include_source_info")
+        verify_compatibility(image, scratch)
+        buf("the contract breaks the rules of style", "lint", str(image))
         fresh = scratch / "gen"
         fresh.mkdir()
         generate.write_stubs(fresh, scratch)
