@@ -1,1 +1,1 @@
-"""Measures this system beside others on one machine, in one run. See docs/reference/performance.md."""
+"""Compares this system with others on one machine, in one run. See docs/reference/performance.md."""

@@ -1,10 +1,10 @@
-"""Measures this system beside others on this machine.
+"""Compares this system with others on this machine.
 
-    python -m bench           the comparison, with the targets and whether they are met
-    python -m bench scaling   how cost depends on how many jobs are stored, and on how many wait
-    python -m bench profile   where the CPU time of API server and worker goes
+    python -m bench           the comparison, and which targets are met
+    python -m bench scaling   how the cost changes with the number of stored and of waiting jobs
+    python -m bench profile   where the API server and the worker spend their CPU time
 
-How many jobs, rounds and so on are settings BENCH_*, see docs/reference/performance.md.
+The numbers of jobs, rounds and so on are settings BENCH_*; see docs/reference/performance.md.
 """
 
 import sys
@@ -23,11 +23,11 @@ COMMANDS = {"compare": compare, "scaling": scaling, "profile": profile}
 def main(arguments: list[str]) -> int:
     name = " ".join(arguments) or "compare"
     if name not in COMMANDS:
-        tell(__doc__ or "")
+        show(__doc__ or "")
         return 2
     try:
         wrk()
-        COMMANDS[name](BenchSettings(), tell)
+        COMMANDS[name](BenchSettings(), show)
     except (StackError, BenchFailed) as error:
         sys.stderr.write(f"\n{error}\n")
         return 1
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def tell(line: str) -> None:
+def show(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

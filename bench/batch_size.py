@@ -1,4 +1,4 @@
-"""How large the batches are in which jobs reach MongoDB, told by MongoDB's own profiler."""
+"""Reads the sizes of the batches that reach MongoDB from MongoDB's own profiler."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,20 +12,23 @@ PROFILE_BYTES = 64 * 1024 * 1024
 
 
 class BatchSizes:
-    """Filled when `profiled` ends."""
+    """The sizes of all batches. Empty until the block of `profiled` ends."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
     @property
     def median(self) -> int:
-        """The batch of the median job. Raises ValueError if nothing was written."""
+        """The size of the median job's batch. Raises ValueError if nothing was written."""
         return weighted_median(self.sizes)
 
 
 @contextmanager
 def profiled(database: Any) -> Iterator[BatchSizes]:
-    """The statements of the block. Profiling takes time: measure nothing else meanwhile."""
+    """Profile the statements of the block.
+
+    Profiling costs time, so nothing else may be measured in the block.
+    """
     found = BatchSizes()
     database.drop_collection("system.profile")
     database.create_collection("system.profile", capped=True, size=PROFILE_BYTES)

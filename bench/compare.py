@@ -1,4 +1,4 @@
-"""The comparison: several rounds of everything, then memory, then the verdicts."""
+"""The comparison: several rounds of all systems, then memory, then the targets."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,32 +15,32 @@ from bench.store import store
 from bench.systems import ours
 
 
-def compare(settings: BenchSettings, tell: Callable[[str], None]) -> None:
-    """Raises StackError, RestLoadFailed, and whatever says that a system gave wrong results."""
+def compare(settings: BenchSettings, show: Callable[[str], None]) -> None:
+    """Raises StackError, BenchFailed."""
     begin = time.monotonic()
     measured_on = machine()
-    rounds = Rounds(settings, tell)
+    rounds = Rounds(settings, show)
     found = []
     for number in range(settings.rounds):
-        tell(f"Round {number + 1} of {settings.rounds}")
+        show(f"Round {number + 1} of {settings.rounds}")
         found.append(rounds.one())
-    results = Results(found, list(_memory(settings, tell)), measured_on)
-    tell(f"\n{report(results)}\n")
+    results = Results(found, list(_memory(settings, show)), measured_on)
+    show(f"\n{report(results)}\n")
     for file in store(results, settings.output):
-        tell(f"  {file}")
-    tell(f"Done after {time.monotonic() - begin:.0f} s.")
+        show(f"  {file}")
+    show(f"Done after {time.monotonic() - begin:.0f} s.")
 
 
-def _memory(settings: BenchSettings, tell: Callable[[str], None]) -> Iterator[Memory]:
+def _memory(settings: BenchSettings, show: Callable[[str], None]) -> Iterator[Memory]:
     if not has_method(BATCH_CREATE):
-        tell("Memory: the contract has no BatchCreate, and one by one takes too long")
+        show("Memory: not measured, because the contract has no BatchCreate and Create takes too long")
         return
-    tell("Memory")
-    looks = settings.memory_jobs, settings.memory_jobs_more
+    show("Memory")
+    levels = settings.memory_jobs, settings.memory_jobs_more
     with (
         data_directory(settings.output) as directory,
         ours(directory, settings.api_servers, settings.workers) as system,
     ):
-        for each in memory_after(system, looks, settings.batch_size, settings.batches_in_flight):
-            tell(f"  {each.jobs:,} jobs: {each.rss / 1e6:,.0f} MB")
+        for each in memory_after(system, levels, settings.batch_size, settings.batches_in_flight):
+            show(f"  {each.jobs:,} jobs: {each.rss / 1e6:,.0f} MB")
             yield each

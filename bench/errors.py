@@ -1,5 +1,2 @@
-"""What ends a benchmark run."""
-
-
 class BenchFailed(Exception):
-    """A system or a load generator did not do what it should; the text says what, and what to do."""
+    """A system or a load generator failed. The message tells what happened and what to do."""

@@ -1,8 +1,9 @@
-"""Storage and dispatch of our design, and nothing else.
+"""The floor: only the storage and the dispatch of our design.
 
-Each batch is inserted (one statement, majority), written to Kafka (acks=all), polled, claimed (one guarded statement),
-hashed and reported (one guarded statement); inserting and the rest overlap. No gRPC, no contract, no recovery: what
-MongoDB and Kafka allow on this machine with the documents and indexes of the API server.
+Each batch is inserted (one statement, majority), written to Kafka (acks=all), polled, claimed (one guarded
+statement), hashed and reported (one guarded statement). Inserts overlap with the other steps. There is no
+gRPC, no contract and no recovery. So the floor is what MongoDB and Kafka allow on this machine with the API
+server's documents and indexes.
 """
 
 import asyncio
@@ -27,15 +28,15 @@ from jobs.v1 import dispatch_pb2
 TOPIC = "jobs.compute"
 PARTITIONS = 12
 AT_A_TIME = 2
-"""Batches that are inserted, and batches that are claimed and reported, side by side."""
+"""Batches at a time that are inserted, and the same number that are claimed and reported."""
 WORKER = "worker-1/0192f0c1-2345-7abc-8def-0123456789ab"
 MAX_BATCH_BYTES = 1024 * 1024
 LEASE = timedelta(seconds=15)
-MOST_WARM_UP_JOBS = 2000
+MAX_WARM_UP_JOBS = 2000
 
 Batch = Sequence[tuple[UUID, str]]
 
-# It warns while a new broker makes its first group, and goes on by itself.
+# aiokafka warns while a new broker creates its first group. It then continues without help.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
@@ -65,7 +66,7 @@ class Floor:
             await (await self._producer.send_batch(records, TOPIC, partition=start // size % PARTITIONS))
 
     async def _work(self, jobs: int, size: int) -> None:
-        places = asyncio.Semaphore(AT_A_TIME)
+        slots = asyncio.Semaphore(AT_A_TIME)
         async with asyncio.TaskGroup() as group:
             while jobs > 0:
                 polled = await self._consumer.getmany(timeout_ms=1000, max_records=size)
@@ -78,10 +79,10 @@ class Floor:
                     continue
                 jobs -= len(records)
                 offsets = {partition: part[-1].offset + 1 for partition, part in polled.items()}
-                await places.acquire()
+                await slots.acquire()
                 batch = [(UUID(record.id), str(record.payload["input"])) for record in records]
                 group.create_task(self._claim_and_report(batch, offsets)).add_done_callback(
-                    lambda _: places.release()
+                    lambda _: slots.release()
                 )
 
     async def _claim_and_report(self, batch: Batch, offsets: dict[Any, int]) -> None:
@@ -143,7 +144,10 @@ def _record(job_id: UUID, job_text: str) -> bytes:
 
 
 def measure_floor(usage: Usage, mongodb: str, kafka: str, jobs: int, size: int) -> Sample:
-    """In batches of `size`; this process does what is left of our system, and counts as the role `floor`."""
+    """Measure with batches of `size`.
+
+    This process does all the work; its CPU time counts as the role `floor`.
+    """
     return asyncio.run(_measure(usage, mongodb, kafka, jobs, size))
 
 
@@ -166,7 +170,7 @@ async def _measure(usage: Usage, mongodb: str, kafka: str, jobs: int, size: int)
     async with client, producer, consumer:
         await client.jobs.jobs.create_indexes(INDEXES["jobs"])
         floor = Floor(client.jobs.jobs, producer, consumer)
-        await floor.run(min(jobs // 10, MOST_WARM_UP_JOBS), size)
+        await floor.run(min(jobs // 10, MAX_WARM_UP_JOBS), size)
         usage.forget_peaks()
         before, clock, cpu = usage.cpu_seconds(), time.perf_counter(), time.process_time()
         await floor.run(jobs, size)

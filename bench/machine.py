@@ -1,4 +1,4 @@
-"""What the measurements were made on."""
+"""The machine of the measurements."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ PACKAGES = (
 
 
 def machine() -> dict[str, str]:
-    """Processor, memory, system, and the versions that matter. No host's name."""
+    """Processor, memory, operating system and package versions, without the host's name."""
     return {
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0))),

@@ -1,4 +1,4 @@
-"""One row, measured once."""
+"""Measures one row once."""
 
 import time
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from bench.results import Sample
 from bench.usage import Usage, since
 
 SETTLE = 1.0
-"""Seconds after the last result in which CPU time still counts, so that work put off is not forgotten."""
+"""Seconds after the last result in which CPU time still counts, because some work is done later."""
 
 
 def measure(usage: Usage, submit: Callable[[], Submitted], wait_done: Callable[[], object]) -> Sample:
-    """The clock runs from the first call until `wait_done` returns."""
+    """Measure from the first call until `wait_done` returns."""
     usage.forget_peaks()
     before = usage.cpu_seconds()
     begin = time.perf_counter()

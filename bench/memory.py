@@ -1,4 +1,4 @@
-"""Whether the services grow with the number of jobs they have served."""
+"""Measures whether the services' memory grows with the number of jobs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,20 +9,20 @@ from bench.work import BLOCK, Numbers
 
 ROLES = "api_server", "worker"
 STEP = 20_000
-"""Jobs that may wait at a time."""
+"""Most jobs that wait at a time."""
 DRAIN_SECONDS = 600.0
 
 
 def memory_after(
-    system: JobSystem, looks: Sequence[int], batch_size: int, in_flight: int
+    system: JobSystem, levels: Sequence[int], batch_size: int, in_flight: int
 ) -> Iterator[Memory]:
-    """RSS after so many jobs in all, for each of `looks`, in ascending order."""
+    """The RSS after each number of jobs in `levels`, which must be in ascending order."""
     numbers = Numbers()
     usage = system.servers.usage()
     done = 0
-    for look in looks:
-        while done < look:
-            jobs = min(STEP, look - done, BLOCK)
+    for level in levels:
+        while done < level:
+            jobs = min(STEP, level - done, BLOCK)
             create_in_batches(system.grpc_addresses, numbers.take(), jobs, batch_size, in_flight)
             system.wait_drained(DRAIN_SECONDS)
             done += jobs

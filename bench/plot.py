@@ -1,4 +1,4 @@
-"""Pictures of the results."""
+"""Draws the results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from bench.results import Round, Sample
 from bench.stats import spread
 from bench.targets import ROWS
 
-# Text that stays text, and nothing in the file that changes from run to run.
+# Keeps text as text, and keeps the file the same for the same results.
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "bench", "font.size": 9})
 
 
@@ -20,13 +20,13 @@ def save_svg(figure: Figure, file: Path) -> None:
 
 
 def rates_figure(rounds: Sequence[Round]) -> Figure:
-    """Jobs a second and CPU time a job, each with the lowest and the highest of the rounds."""
+    """Jobs per second and CPU time per job, with the lowest and the highest value of all rounds."""
     names = [name for name in ROWS if any(name in one.samples for one in rounds)][::-1]
     figure = Figure(figsize=(9, 0.45 * len(names) + 1.2), layout="constrained")
     rate, cpu = figure.subplots(1, 2, sharey=True)
     values: list[tuple[Any, str, Callable[[Sample], float]]] = [
         (rate, "jobs/s, end to end", lambda sample: sample.rate),
-        (cpu, "CPU seconds for 1,000 jobs, load generator left out", lambda sample: sample.cpu_per_1000),
+        (cpu, "CPU seconds per 1,000 jobs, without the load generator", lambda sample: sample.cpu_per_1000),
     ]
     for axes, title, value in values:
         found = [spread(value(one.samples[name]) for one in rounds if name in one.samples) for name in names]
@@ -42,7 +42,7 @@ def rates_figure(rounds: Sequence[Round]) -> Figure:
 
 
 def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Points (x, y) by name; x may be 0 and then grow tenfold from point to point."""
+    """A curve for each name. The x axis is logarithmic and starts at 0."""
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     for name, points in lines.items():

@@ -1,8 +1,8 @@
-"""Where the CPU time of the Python processes goes, under the load of each of our rows.
+"""Where the Python processes spend their CPU time, under the load of each of our rows.
 
-Linux tells the CPU time of each thread. py-spy samples the stack of the thread that has the interpreter; the samples of
-the main thread and those of all other threads are scaled to the CPU time that these threads really took, so a system
-call counts for what calls it nearby.
+Linux gives the CPU time of each thread. py-spy samples the stack of the thread that holds the interpreter's
+lock. The samples of the main thread, and those of all other threads, are scaled to the CPU time that Linux
+gives for them. So a system call, which py-spy does not see, counts for the code around it.
 """
 
 import signal
@@ -31,15 +31,15 @@ DRAIN_SECONDS = 900.0
 ATTACH_SECONDS = 2.0
 PYTHON_ROLES = "api_server", "worker"
 Submit = Callable[[int, int], Submitted]
-"""Submits so many jobs (the second number), from a number on."""
+"""Arguments: the number of the first job, and how many jobs to submit."""
 
 
-def profile(settings: BenchSettings, tell: Callable[[str], None]) -> None:
+def profile(settings: BenchSettings, show: Callable[[str], None]) -> None:
     """Print tables for each of our rows."""
     numbers = Numbers()
     with (
         data_directory(settings.output) as directory,
-        # One API server has all jobs.
+        # With a single API server, its profile has all jobs.
         ours(directory, 1, 1) as system,
     ):
         addresses, in_flight = system.grpc_addresses, settings.in_flight
@@ -67,8 +67,8 @@ def profile(settings: BenchSettings, tell: Callable[[str], None]) -> None:
                 submit(numbers.take(), jobs)
                 system.wait_drained(DRAIN_SECONDS)
 
-            tell(f"\n# {row}")
-            _profile_row(system, directory, submit_and_wait, jobs, tell)
+            show(f"\n# {row}")
+            _profile_row(system, directory, submit_and_wait, jobs, show)
 
 
 def _profile_row(
@@ -76,10 +76,10 @@ def _profile_row(
     directory: Path,
     submit_and_wait: Callable[[], None],
     jobs: int,
-    tell: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> None:
     pids = {role: system.servers.pid(role) for role in PYTHON_ROLES}
-    # Unwatched: py-spy stops the process for each sample.
+    # Measured without py-spy, because it stops the process for each sample.
     before = {role: thread_seconds(pid) for role, pid in pids.items()}
     submit_and_wait()
     after = {role: thread_seconds(pid) for role, pid in pids.items()}
@@ -93,23 +93,23 @@ def _profile_row(
         stacks = read_stacks(file.read_text().splitlines())
         spent = threads_used(pids[role], before[role], after[role])
         micros = {name: seconds / jobs * 1e6 for name, seconds in spent.items()}
-        in_all = sum(micros.values())
-        tell(f"\n{role}: {in_all:,.0f} µs of CPU a job\n")
+        total = sum(micros.values())
+        show(f"\n{role}: {total:,.0f} µs of CPU per job\n")
         lines = [[name, number(each)] for name, each in sorted(micros.items(), key=lambda item: -item[1])]
-        tell(table(["thread", "µs a job"], lines))
+        show(table(["thread", "µs per job"], lines))
         main = micros[MAIN]
-        for name, found, share in zip((MAIN, "all others"), stacks, (main, in_all - main), strict=True):
-            tell(f"\n{role}, {name}\n")
-            tell(tables(found, share))
+        for name, found, share in zip((MAIN, "all others"), stacks, (main, total - main), strict=True):
+            show(f"\n{role}, {name}\n")
+            show(tables(found, share))
 
 
 def thread_seconds(pid: int) -> dict[int, float]:
-    """CPU time of each thread so far."""
+    """The CPU seconds of each thread since its start, by thread id."""
     return {each.id: each.user_time + each.system_time for each in psutil.Process(pid).threads()}
 
 
 def threads_used(pid: int, before: Mapping[int, float], after: Mapping[int, float]) -> dict[str, float]:
-    """CPU seconds between two looks, by the name that Linux has for a thread, without its number."""
+    """CPU seconds between two calls of thread_seconds, by Linux's name for the thread without its number."""
     used: defaultdict[str, float] = defaultdict(float)
     for thread, seconds in after.items():
         name = MAIN if thread == pid else Path(f"/proc/{pid}/task/{thread}/comm").read_text().strip()
@@ -119,7 +119,7 @@ def threads_used(pid: int, before: Mapping[int, float], after: Mapping[int, floa
 
 @contextmanager
 def watched(pid: int, file: Path) -> Iterator[Path]:
-    """`file` holds the stacks when the block is left."""
+    """Sample the process in the block. `file` has the stacks after the block."""
     command = ["py-spy", "record", "--pid", str(pid), "--format", "raw", "--output", str(file)]
     options = [
         "--rate",

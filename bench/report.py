@@ -1,4 +1,4 @@
-"""The results as text. Pure."""
+"""The results as Markdown tables. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,7 +10,6 @@ Cell = str
 
 
 def report(results: Results) -> str:
-    """All tables."""
     parts = [
         rates(results.rounds),
         latencies(results.rounds),
@@ -48,7 +47,7 @@ def latencies(rounds: Sequence[Round]) -> str:
 
 
 def cpu_by_role(rounds: Sequence[Round]) -> str:
-    """Microseconds a job."""
+    """Microseconds of CPU per job."""
     rows = []
     for name in ROWS:
         found = [one.samples[name] for one in rounds if name in one.samples]
@@ -56,15 +55,15 @@ def cpu_by_role(rounds: Sequence[Round]) -> str:
         for role in roles:
             micros = spread(each.cpu_seconds.get(role, 0.0) / each.jobs * 1e6 for each in found)
             rows.append([name, role, shown(micros)])
-    return table(["CPU", "process", "µs a job"], rows)
+    return table(["CPU", "process", "µs per job"], rows)
 
 
 def memory(found: Sequence[Memory]) -> str:
     rows = [[f"{each.jobs:,}", f"{each.rss / 1e6:,.0f}"] for each in found]
-    return table(["after so many jobs", "API server and worker, MB"], rows) if rows else ""
+    return table(["number of jobs before", "API server and worker, MB"], rows) if rows else ""
 
 
-def targets(judged: Iterable[Verdict]) -> str:
+def targets(results: Iterable[Verdict]) -> str:
     rows = [
         [
             each.what,
@@ -73,13 +72,13 @@ def targets(judged: Iterable[Verdict]) -> str:
             shown(each.measured),
             "not measured" if each.measured is None else "met" if each.met else "NOT MET",
         ]
-        for each in judged
+        for each in results
     ]
     return table(["target", "", "ratio", "measured", ""], rows)
 
 
 def shown(found: Spread | None) -> Cell:
-    """The median, and where there is more than one value the lowest and the highest."""
+    """The median, with the lowest and the highest value if they differ."""
     if found is None:
         return "-"
     if found.low == found.high:
@@ -88,14 +87,14 @@ def shown(found: Spread | None) -> Cell:
 
 
 def number(value: float) -> str:
-    """With about three digits that matter."""
+    """The number with about three significant digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def table(head: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> str:
-    """A Markdown table, padded so that it reads well in a terminal too."""
+    """A Markdown table, padded so that it is also easy to read in a terminal."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     rule = ["-" * width for width in widths]
     lines = (

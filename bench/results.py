@@ -1,4 +1,4 @@
-"""What a benchmark run found, as data. Pure."""
+"""The results of a benchmark run as data. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row measured once.
+    """One measurement of one row.
 
-    `cpu_seconds` and `peak_bytes` are by role and leave the load generator out; `load_cpu_seconds` is the load
+    `cpu_seconds` and `peak_bytes` are by role, without the load generator. `load_cpu_seconds` is the load
     generator's.
     """
 
@@ -21,33 +21,33 @@ class Sample:
 
     @property
     def submit_rate(self) -> float:
-        """Jobs a second, from the first call to the last answer."""
+        """Jobs per second, from the first call to the last answer."""
         return self.jobs / self.submit_seconds
 
     @property
     def rate(self) -> float:
-        """Jobs a second, from the first call to the last result."""
+        """Jobs per second, from the first call to the last result."""
         return self.jobs / self.total_seconds
 
     @property
     def cpu_per_1000(self) -> float:
-        """CPU seconds of the system for 1,000 jobs."""
+        """CPU seconds of the system per 1,000 jobs."""
         return sum(self.cpu_seconds.values()) / self.jobs * 1000
 
     @property
     def load_per_1000(self) -> float:
-        """CPU seconds of the load generator for 1,000 jobs."""
+        """CPU seconds of the load generator per 1,000 jobs."""
         return self.load_cpu_seconds / self.jobs * 1000
 
     @property
     def peak(self) -> int:
-        """Bytes, all processes of the system together."""
+        """Peak memory in bytes of all processes of the system together."""
         return sum(self.peak_bytes.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """From Create to a readable result, in milliseconds, at a steady rate."""
+    """Milliseconds from Create until the result can be read, at a steady rate."""
 
     p50: float
     p95: float
@@ -57,10 +57,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Everything measured once: samples by row, latencies by system.
+    """One measurement of everything: samples by row, latencies by system.
 
-    `batch` is the size of the batch in which the median job of the BatchCreate row was stored and changed, or the
-    setting that stands for it; the floor was measured with it.
+    `batch` is the size of the batch in which the median job of the BatchCreate row was written, or the
+    setting `floor_batch` if that row was not measured. The floor was measured with batches of this size.
     """
 
     samples: Mapping[str, Sample]
@@ -70,7 +70,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """RSS in bytes of API server and worker, after so many jobs."""
+    """RSS in bytes of API server and worker, after `jobs` jobs."""
 
     jobs: int
     rss: int
@@ -78,7 +78,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A whole run. `memory` is empty if it was not measured."""
+    """A complete run. `memory` is empty if it was not measured."""
 
     rounds: Sequence[Round]
     memory: Sequence[Memory] = ()

@@ -1,4 +1,4 @@
-"""One round: every system started afresh and measured once, one after the other."""
+"""One round: each system is started anew and measured once, one after the other."""
 
 from collections.abc import Callable
 
@@ -22,11 +22,11 @@ Submit = Callable[[int], Submitted]
 
 
 class Rounds:
-    """`tell` is given a line for each thing that was measured."""
+    """`show` gets a line of text for each measurement."""
 
-    def __init__(self, settings: BenchSettings, tell: Callable[[str], None]) -> None:
+    def __init__(self, settings: BenchSettings, show: Callable[[str], None]) -> None:
         self._settings = settings
-        self._tell = tell
+        self._show = show
         self._numbers = work.Numbers()
 
     def one(self) -> Round:
@@ -39,7 +39,7 @@ class Rounds:
         return Round(samples, latencies, batch)
 
     def _ours(self, samples: dict[str, Sample], latencies: dict[str, Latency]) -> int:
-        """The size of the batch in which the median job of the BatchCreate row went."""
+        """Measure our rows. Returns the size of the median job's batch in the BatchCreate row."""
         settings = self._settings
         batch = settings.floor_batch
         with (
@@ -55,9 +55,9 @@ class Rounds:
                     submit(self._numbers.take())
                     system.wait_drained(DRAIN_SECONDS)
                 batch = sizes.median
-                self._tell(f"  the median job was stored and changed in a batch of {batch}")
+                self._show(f"  the median job was written in a batch of {batch}")
             else:
-                self._tell(f"  {OURS_BATCH}: the contract has no BatchCreate")
+                self._show(f"  {OURS_BATCH}: the contract has no BatchCreate")
             samples[OURS_REST] = self._row(OURS_REST, system, self._over_rest(system, settings.rest_jobs))
             latencies[OURS_GRPC] = self._latency(OURS_GRPC, system)
         return batch
@@ -82,11 +82,11 @@ class Rounds:
                 lambda: system.wait_stored(stored + jobs, DRAIN_SECONDS),
             )
             work.check(system.load.read_back(), first, jobs)
-            self._tell_rate(CELERY, samples[CELERY])
+            self._show_rate(CELERY, samples[CELERY])
             latencies[CELERY] = system.load.latency(
                 self._numbers.take(), settings.latency_jobs, settings.latency_rate
             )
-            self._tell_latency(CELERY, latencies[CELERY])
+            self._show_latency(CELERY, latencies[CELERY])
 
     def _floor(self, samples: dict[str, Sample], batch: int) -> None:
         settings = self._settings
@@ -96,7 +96,7 @@ class Rounds:
         ):
             addresses = mongodb.uri(stack), kafka.bootstrap_servers(stack)
             samples[FLOOR] = measure_floor(running.usage(), *addresses, settings.batch_jobs, batch)
-        self._tell_rate(FLOOR, samples[FLOOR])
+        self._show_rate(FLOOR, samples[FLOOR])
 
     def _row(self, name: str, system: JobSystem, submit: Submit) -> Sample:
         first = self._numbers.take()
@@ -105,7 +105,7 @@ class Rounds:
         )
         ids = system.ids_of(first, work.BLOCK)
         work.check(system.read_back(ids), first, sample.jobs)
-        self._tell_rate(name, sample)
+        self._show_rate(name, sample)
         return sample
 
     def _warm_up(self, system: JobSystem) -> None:
@@ -129,14 +129,15 @@ class Rounds:
         found = grpc_latency(
             system.grpc_address, self._numbers.take(), settings.latency_jobs, settings.latency_rate
         )
-        self._tell_latency(name, found)
+        self._show_latency(name, found)
         return found
 
-    def _tell_rate(self, name: str, sample: Sample) -> None:
-        self._tell(
+    def _show_rate(self, name: str, sample: Sample) -> None:
+        self._show(
             f"  {name:<18} {sample.rate:8,.0f} jobs/s, submitted at {sample.submit_rate:,.0f}/s,"
-            f" {sample.cpu_per_1000:.2f} CPU s per 1,000 jobs and {sample.load_per_1000 * 1000:.0f} µs of load a job"
+            f" {sample.cpu_per_1000:.2f} CPU s per 1,000 jobs,"
+            f" load generator {sample.load_per_1000 * 1000:.0f} µs per job"
         )
 
-    def _tell_latency(self, name: str, found: Latency) -> None:
-        self._tell(f"  {name:<18} p50 {found.p50:.1f} ms, p95 {found.p95:.1f} ms, p99 {found.p99:.1f} ms")
+    def _show_latency(self, name: str, found: Latency) -> None:
+        self._show(f"  {name:<18} p50 {found.p50:.1f} ms, p95 {found.p95:.1f} ms, p99 {found.p99:.1f} ms")

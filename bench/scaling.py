@@ -1,4 +1,4 @@
-"""How cost depends on how many jobs are stored, and on how many wait."""
+"""How the cost changes with the number of stored jobs and with the number of waiting jobs."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ CREATE = "Create"
 
 @dataclass(frozen=True, slots=True)
 class StoredPoint:
-    """With so many ended jobs in the database: jobs/s by way of submitting, and what a read takes in ms."""
+    """With `stored` ended jobs in the database: jobs/s by method, and milliseconds per read."""
 
     stored: int
     rates: dict[str, Spread]
@@ -46,15 +46,17 @@ class StoredPoint:
 
 @dataclass(frozen=True, slots=True)
 class WaitingPoint:
-    """So many jobs waited when the workers began: jobs/s until the last was done, CPU seconds for 1,000 jobs."""
+    """With `waiting` jobs when the workers start: jobs/s until the last job has ended, CPU seconds per 1,000
+    jobs.
+    """
 
     waiting: int
     rate: float
     cpu_per_1000: float
 
 
-def scaling(settings: BenchSettings, tell: Callable[[str], None]) -> None:
-    """Raises StackError, and whatever says that a call failed."""
+def scaling(settings: BenchSettings, show: Callable[[str], None]) -> None:
+    """Raises StackError, BenchFailed, grpc.RpcError."""
     with (
         data_directory(settings.output) as directory,
         systems.ours(directory, settings.api_servers, settings.workers) as system,
@@ -63,14 +65,14 @@ def scaling(settings: BenchSettings, tell: Callable[[str], None]) -> None:
         stored = []
         for level in sorted(settings.stored):
             stored.append(curve.with_stored(level))
-            tell(f"  {level:,} stored: measured")
+            show(f"  {level:,} stored: measured")
         waiting = []
         for level in sorted(settings.waiting):
             waiting.append(curve.with_waiting(level))
-            tell(f"  {level:,} waiting: measured")
+            show(f"  {level:,} waiting: measured")
     settings.output.mkdir(parents=True, exist_ok=True)
     tables = f"{stored_table(stored)}\n\n{waiting_table(waiting)}\n"
-    tell(f"\n{tables}")
+    show(f"\n{tables}")
     (settings.output / "scaling.md").write_text(tables)
     data = {"stored": [asdict(each) for each in stored], "waiting": [asdict(each) for each in waiting]}
     save_json(data, settings.output / "scaling.json")
@@ -89,7 +91,7 @@ class Scaling:
         system.wait_drained(DRAIN_SECONDS)
 
     def with_stored(self, level: int) -> StoredPoint:
-        """Adds ended jobs until there are `level`, then measures."""
+        """Add ended jobs until there are `level`, then measure."""
         self._seed(level - self._system.database.jobs.estimated_document_count())
         rates = {CREATE: self._rates(lambda: self._one_by_one(self._settings.grpc_jobs))}
         if has_method(BATCH_CREATE):
@@ -108,7 +110,7 @@ class Scaling:
         )
 
     def with_waiting(self, level: int) -> WaitingPoint:
-        """Stops the workers, submits `level` jobs, starts the workers."""
+        """Stop the workers, submit `level` jobs, start the workers and measure."""
         self._set_consuming(consuming=False)
         (self._in_batches if has_method(BATCH_CREATE) else self._one_by_one)(level)
         usage = self._system.servers.usage()
@@ -116,7 +118,7 @@ class Scaling:
         return WaitingPoint(level, sample.rate, sample.cpu_per_1000)
 
     def _seed(self, missing: int) -> None:
-        """Store copies of a job that has ended, each with an id and a text of its own."""
+        """Store copies of an ended job, each with its own id and text."""
         jobs = self._system.database.jobs
         pattern = jobs.find_one({"status": "completed"})
         first = self._numbers.take()
@@ -146,7 +148,7 @@ class Scaling:
         self._system.wait_drained(DRAIN_SECONDS)
 
     def _some_ids(self) -> list[UUID]:
-        """Spread evenly over all that are stored."""
+        """The ids of a random sample of the stored jobs."""
         sample = self._system.database.jobs.aggregate(
             [{"$sample": {"size": READS}}, {"$project": {"_id": 1}}]
         )
@@ -175,7 +177,7 @@ def copy_of(pattern: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def timed(call: Callable[[Any], object], requests: Iterable[Any]) -> list[float]:
-    """Milliseconds of each call, one after the other."""
+    """The milliseconds of each call. The calls are made one after the other."""
     taken = []
     for request in requests:
         begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The processes of one system: started in order, watched, stopped in reverse."""
+"""The processes of one system: started in order, watched, stopped in reverse order."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ CHECK_EVERY = 1.0
 
 
 class Servers:
-    """Logs go to `directory`, one file for each part."""
+    """Each part has its own log file in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -29,7 +29,7 @@ class Servers:
         self._checked = 0.0
 
     def start(self, *parts: Part) -> None:
-        """Start these side by side; returns when all are ready. Raises StackError."""
+        """Start these parts at the same time and wait until all are ready. Raises StackError."""
         for part in parts:
             part.check_ports()
             part.prepare()
@@ -48,11 +48,11 @@ class Servers:
         return Usage(pids)
 
     def pid(self, role: str) -> int:
-        """Of the first process of a role."""
+        """The pid of the first process of a role."""
         return next(started.pid for part, started in self._running if part.name == role)
 
     def check_all_run(self) -> None:
-        """Raise StackError if a process has ended. Looks once a second at most, however often it is called."""
+        """Raise StackError if a process has ended. Checks at most once per second."""
         if time.monotonic() - self._checked < CHECK_EVERY:
             return
         self._checked = time.monotonic()
@@ -68,7 +68,7 @@ class Servers:
 
 @contextmanager
 def servers(directory: Path) -> Iterator[Servers]:
-    """Servers that are stopped, whatever happens; a SIGTERM to us stops them too."""
+    """Stop the servers at the end of the block, also after an error or a SIGTERM."""
     running = Servers(directory)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
@@ -79,7 +79,7 @@ def servers(directory: Path) -> Iterator[Servers]:
 
 @contextmanager
 def data_directory(output: Path) -> Iterator[Path]:
-    """For the data and logs of one system; it stays there when something fails."""
+    """A directory for the data and logs of one system. It is kept if the block fails."""
     directory = output / "servers"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -92,5 +92,5 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float, poll: float
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
-            raise StackError(f"waited {seconds:g} s in vain until {what}")
+            raise StackError(f"not within {seconds:g} s: {what}")
         time.sleep(poll)

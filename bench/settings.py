@@ -1,4 +1,4 @@
-"""What a benchmark run can be told; see docs/reference/performance.md."""
+"""The settings of a benchmark run; see docs/reference/performance.md."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,15 +14,15 @@ def _split(value: Any) -> Any:
 
 
 Counts = Annotated[tuple[NonNegativeInt, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
-"""Numbers in one variable: `0,1000`."""
+"""Several numbers in one variable, such as `0,1000`."""
 
 
 class BenchSettings(BaseSettings):
-    """Read from BENCH_ROUNDS, BENCH_GRPC_JOBS and so on. The services' own variables go through to them."""
+    """Read from BENCH_ROUNDS, BENCH_GRPC_JOBS and so on. The services read their own variables as usual."""
 
     model_config = SettingsConfigDict(env_prefix="BENCH_", env_ignore_empty=True, frozen=True)
 
-    rounds: PositiveInt = Field(default=3, description="how often everything is measured")
+    rounds: PositiveInt = Field(default=3, description="how many times everything is measured")
     warm_up_jobs: PositiveInt = Field(
         default=2_000, description="jobs before the first clock starts, in each system"
     )
@@ -31,15 +31,17 @@ class BenchSettings(BaseSettings):
     celery_jobs: PositiveInt = 3_000
     rest_jobs: PositiveInt = Field(default=10_000, description="submitted through our gateway")
     plain_jobs: PositiveInt = Field(default=1_000, description="submitted to the plain version")
-    in_flight: PositiveInt = Field(default=64, description="calls at a time, one by one and REST")
+    in_flight: PositiveInt = Field(default=64, description="calls in flight, for Create and REST")
     batch_size: PositiveInt = Field(default=1_000, description="jobs in a BatchCreate")
     batches_in_flight: PositiveInt = 4
-    floor_batch: PositiveInt = Field(default=200, description="the floor's, if BatchCreate was not measured")
-    latency_rate: PositiveInt = Field(default=50, description="jobs a second")
+    floor_batch: PositiveInt = Field(
+        default=200, description="the floor's batch, if BatchCreate was not measured"
+    )
+    latency_rate: PositiveInt = Field(default=50, description="jobs per second")
     latency_jobs: PositiveInt = 500
-    memory_jobs: PositiveInt = Field(default=20_000, description="before the first look at memory")
-    memory_jobs_more: PositiveInt = Field(default=200_000, description="before the second")
-    stored: Counts = Field(default=(0, 100_000, 1_000_000), description="jobs there already")
+    memory_jobs: PositiveInt = Field(default=20_000, description="jobs before memory is measured first")
+    memory_jobs_more: PositiveInt = Field(default=200_000, description="jobs before memory is measured again")
+    stored: Counts = Field(default=(0, 100_000, 1_000_000), description="jobs that are stored already")
     waiting: Counts = Field(default=(1_000, 10_000, 50_000), description="jobs that wait")
     api_servers: PositiveInt = Field(default=2, description="one for each core")
     workers: PositiveInt = 1

@@ -1,6 +1,6 @@
-"""What py-spy has seen, counted by part, by function with what it calls, and by function alone. Pure.
+"""Counts py-spy's samples by part, by function with its callees, and by function alone. Pure.
 
-A sample belongs to the innermost frame that a part of PARTS names.
+A sample belongs to the part of its innermost frame that PARTS knows.
 """
 
 from collections import Counter
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from bench.report import number, table
 
 MAIN = "MainThread"
-MOST_FUNCTIONS = 25
+MAX_FUNCTIONS = 25
 EVERYWHERE = 0.95
-"""The share of samples from which on a function says nothing, for all is called from it."""
+"""A function in more than this share of the samples is left out, because it calls everything."""
 PARTS = {
     "contract_runtime/structs": "Struct conversion",
     "service_runtime/validation": "validation",
@@ -30,17 +30,20 @@ PARTS = {
     "service_runtime/": "runtime",
     "api_server/": "our code",
     "worker_service/": "our code",
-    # What a callback does outside Python's own code, which is gRPC's core nearly always.
+    # Time that a callback spends outside Python code. It is nearly always gRPC's core.
     "asyncio/events.py": "gRPC, below Python",
     "asyncio/": "event loop",
     "selectors.py": "event loop",
 }
-"""What stands in a frame's file, and the part it belongs to; the first that fits."""
+"""Text in the path of a frame's file, and the part of that file. The first match counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """Samples of one process: stacks of frames, outermost first, with how often each was seen."""
+    """How many samples of a process have each stack.
+
+    A stack has its frames from the outermost to the innermost.
+    """
 
     counts: Counter[tuple[str, ...]]
 
@@ -55,7 +58,7 @@ class Stacks:
         return found
 
     def by_function(self) -> Counter[str]:
-        """Samples in which the function was on the stack."""
+        """How many samples have the function on the stack."""
         found: Counter[str] = Counter()
         for stack, count in self.counts.items():
             for frame in set(stack):
@@ -63,7 +66,7 @@ class Stacks:
         return found
 
     def by_self(self) -> Counter[str]:
-        """Samples in which the function itself ran."""
+        """How many samples have the function as the innermost frame."""
         found: Counter[str] = Counter()
         for stack, count in self.counts.items():
             found[stack[-1]] += count
@@ -71,7 +74,10 @@ class Stacks:
 
 
 def read_stacks(lines: Iterable[str]) -> tuple[Stacks, Stacks]:
-    """Of the main thread and of all others, from py-spy's raw format: `thread;frame;frame count`."""
+    """The stacks of the main thread and of all other threads.
+
+    `lines` are in py-spy's raw format: `thread;frame;frame count`.
+    """
     main: Counter[tuple[str, ...]] = Counter()
     others: Counter[tuple[str, ...]] = Counter()
     for line in lines:
@@ -82,19 +88,19 @@ def read_stacks(lines: Iterable[str]) -> tuple[Stacks, Stacks]:
 
 
 def tables(stacks: Stacks, micros: float) -> str:
-    """The same samples by part, by function with what it calls, and by function alone, in µs of `micros`."""
+    """Three tables of the samples, scaled so that all samples together are `micros` µs per job."""
     views = {
         "part": stacks.by_part().most_common(),
-        "function, with what it calls": [
+        "function, with its callees": [
             (frame, count)
-            for frame, count in stacks.by_function().most_common(MOST_FUNCTIONS * 3)
+            for frame, count in stacks.by_function().most_common(MAX_FUNCTIONS * 3)
             if count < EVERYWHERE * stacks.total
         ],
-        "function alone": stacks.by_self().most_common(MOST_FUNCTIONS),
+        "function alone": stacks.by_self().most_common(MAX_FUNCTIONS),
     }
     scale = micros / max(stacks.total, 1)
     return "\n\n".join(
-        table([name, "µs a job"], [[what, number(count * scale)] for what, count in rows])
+        table([name, "µs per job"], [[what, number(count * scale)] for what, count in rows])
         for name, rows in views.items()
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What several measurements of the same thing came to."""
+    """The median, the lowest and the highest of several measurements."""
 
     median: float
     low: float
@@ -16,13 +16,16 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Raises StatisticsError for no values."""
+    """Raises StatisticsError if there are no values."""
     ordered = sorted(values)
     return Spread(statistics.median(ordered), ordered[0], ordered[-1])
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of the values that at least `share` (0 to 1) of them do not exceed. Raises ValueError for none."""
+    """The smallest value that at least `share` (0 to 1) of the values do not exceed.
+
+    Raises ValueError if there are no values.
+    """
     if not values:
         raise ValueError("no values")
     ordered = sorted(values)
@@ -30,7 +33,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def weighted_median(sizes: Sequence[int]) -> int:
-    """The size of the batch in which the median item stands. Raises ValueError for none."""
+    """The size of the median item's batch. Raises ValueError if there are no sizes."""
     if not sizes:
         raise ValueError("no sizes")
     ordered = sorted(sizes)

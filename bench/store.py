@@ -1,4 +1,4 @@
-"""The results in files: all figures as JSON, the tables as Markdown, the main figures as a picture."""
+"""Writes the results: all figures as JSON, the tables as Markdown, the main figures as a picture."""
 
 import json
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from bench.targets import verdicts
 
 
 def store(results: Results, folder: Path) -> list[Path]:
-    """Write results.json, results.md and results.svg; returns where they are."""
+    """Write results.json, results.md and results.svg. Returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     as_json, as_text, as_picture = (folder / f"results.{kind}" for kind in ("json", "md", "svg"))
     judged = [{**asdict(each), "met": each.met} for each in verdicts(results)]

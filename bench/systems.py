@@ -1,4 +1,4 @@
-"""The systems that are measured, each with servers of its own that are started afresh and stopped again."""
+"""The systems that are measured. Each has its own servers, which are started anew and stopped."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,10 +27,10 @@ DRAIN_POLL = 0.02
 
 
 class JobSystem:
-    """Ours, or the plain version: whatever serves the contract and stores jobs in `jobs.jobs`.
+    """Our system or the plain version. Both serve the contract and store jobs in `jobs.jobs`.
 
-    The database is looked into only to learn whether work is left, which costs one index look-up, and which ids
-    there are.
+    The database is read for two things only: whether work is left, which costs one index look-up, and the ids
+    of jobs.
     """
 
     def __init__(
@@ -50,7 +50,8 @@ class JobSystem:
 
     def is_drained(self) -> bool:
         self.servers.check_all_run()
-        # From the end at which jobs are done last: at the other one an index is full of what has been taken out.
+        # Reads the index from the end whose jobs are done last. At the other end it is full of removed
+        # entries.
         last_first = [(field, DESCENDING) for field, _ in BY_DUE_TIME] if self._batches else None
         return self.database.jobs.find_one(self._unfinished, {"_id": 1}, sort=last_first) is None
 
@@ -59,7 +60,7 @@ class JobSystem:
         wait_until(self.is_drained, "all jobs are done", seconds, DRAIN_POLL)
 
     def ids_of(self, first: int, block: int) -> list[str]:
-        """Of the stored jobs whose numbers are in the block from `first` on."""
+        """The ids of the stored jobs whose numbers are in the block from `first` on."""
         inputs = {"$gte": text(first), "$lt": text(first + block)}
         return [
             str(document["_id"])
@@ -67,13 +68,13 @@ class JobSystem:
         ]
 
     def read_back(self, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """(text, hash) of each job."""
+        """The text and the hash of each job."""
         return read_back(self.grpc_address, ids, in_batches=self._batches)
 
 
 @contextmanager
 def ours(directory: Path, api_servers: int, workers: int) -> Iterator[JobSystem]:
-    """Our system with the settings that it has by default."""
+    """Our system with its default settings."""
     settings = StackSettings.with_free_ports(directory, api_servers, workers)
     with servers(directory) as running:
         running.start(mongodb.mongodb(settings), kafka.kafka(settings))
@@ -86,7 +87,7 @@ def ours(directory: Path, api_servers: int, workers: int) -> Iterator[JobSystem]
 
 @contextmanager
 def plain(directory: Path) -> Iterator[JobSystem]:
-    """The per-message version, behind the same gateway."""
+    """The version without batching, behind the same gateway."""
     settings = StackSettings.with_free_ports(directory)
     server_address, ready = f"{HOST}:{settings.api_server_port}", directory / "plain-worker-is-ready"
     bootstrap, python = kafka.bootstrap_servers(settings), (sys.executable, "-m")
@@ -129,22 +130,22 @@ class CelerySystem:
         self._results = MongoClient[dict[str, Any]](results).get_default_database().celery_taskmeta
 
     def stored(self) -> int:
-        """How many results there are."""
+        """The number of stored results."""
         return self._results.estimated_document_count()
 
     def wait_stored(self, results: int, seconds: float) -> None:
         """Raises StackError."""
 
-        def are_there() -> bool:
+        def are_stored() -> bool:
             self.servers.check_all_run()
             return self.stored() >= results
 
-        wait_until(are_there, f"{results} results are there", seconds, DRAIN_POLL)
+        wait_until(are_stored, f"{results} results are stored", seconds, DRAIN_POLL)
 
 
 @contextmanager
 def celery(directory: Path) -> Iterator[CelerySystem]:
-    """Two prefork processes, late acknowledgement, everything else as it comes."""
+    """Two prefork processes and late acknowledgement. Everything else has its default."""
     settings = StackSettings.with_free_ports(directory)
     broker = f"redis://{HOST}:{settings.kafka_port}/0"
     results = mongodb.uri(settings).replace("/?", "/celery?")
@@ -180,7 +181,7 @@ def celery(directory: Path) -> Iterator[CelerySystem]:
 
 @contextmanager
 def storage_and_dispatch(directory: Path) -> Iterator[tuple[Servers, StackSettings]]:
-    """MongoDB and Kafka alone."""
+    """Only MongoDB and Kafka."""
     settings = StackSettings.with_free_ports(directory)
     with servers(directory) as running:
         running.start(mongodb.mongodb(settings), kafka.kafka(settings))

@@ -1,4 +1,4 @@
-"""What the system is held to, each as a ratio within one round, and whether it holds. Pure."""
+"""The targets, each a ratio within one round, and whether they are met. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ ROWS = (OURS_GRPC, OURS_BATCH, OURS_REST, CELERY, PLAIN, FLOOR)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`ratio` gives None where a row is missing. The median over the rounds has to reach `bound`, or stay below it."""
+    """The median of `ratio` over all rounds must be at least `bound`, or at most if `at_most`.
+
+    `ratio` returns None if a row is missing.
+    """
 
     what: str
     against: str
@@ -24,7 +27,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`measured` is None where nothing was measured; the target is not met then."""
+    """`measured` is None if a row is missing; then the target is not met."""
 
     what: str
     against: str
@@ -56,7 +59,7 @@ def _latencies(percentile: Callable[[Latency], float]) -> Callable[[Round], floa
 
 
 def _cpu(one: Round) -> float | None:
-    """The less favourable of two ways to count: without the load generators, and with them."""
+    """The worse of two ratios: without the load generators' CPU time, and with it."""
     ours, theirs = one.samples.get(OURS_BATCH), one.samples.get(CELERY)
     if not ours or not theirs:
         return None
@@ -72,13 +75,13 @@ TARGETS = (
     Target("jobs/s, REST through Envoy", PLAIN, 15, at_most=False, ratio=_rates(OURS_REST, PLAIN)),
     Target("latency p50 over gRPC", CELERY, 1, at_most=True, ratio=_latencies(lambda each: each.p50)),
     Target("latency p99 over gRPC", CELERY, 1, at_most=True, ratio=_latencies(lambda each: each.p99)),
-    Target("CPU a job, BatchCreate", CELERY, 1 / 9, at_most=True, ratio=_cpu),
+    Target("CPU per job, BatchCreate", CELERY, 1 / 9, at_most=True, ratio=_cpu),
 )
 MEMORY_BOUND = 1.1
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    """One for each target, memory last."""
+    """One verdict for each target. Memory is the last."""
     found = []
     for target in TARGETS:
         ratios = [ratio for one in results.rounds if (ratio := target.ratio(one)) is not None]

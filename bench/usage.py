@@ -1,4 +1,4 @@
-"""CPU time and memory of running processes, by role, their children included."""
+"""CPU time and memory of running processes and their children, by role."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -6,37 +6,40 @@ from pathlib import Path
 
 import psutil
 
-PEAK_OF_RSS = "VmHWM:"
+PEAK_RSS = "VmHWM:"
 FORGET_PEAK = "5"
-"""What Linux takes in clear_refs to start its peak anew."""
+"""Written to clear_refs, this makes Linux reset the peak."""
 
 
 class Usage:
-    """Of the processes with these pids, by role."""
+    """`pids`: the processes of each role."""
 
     def __init__(self, pids: Mapping[str, Iterable[int]]) -> None:
         self._heads = {role: [psutil.Process(pid) for pid in each] for role, each in pids.items()}
 
     def cpu_seconds(self) -> dict[str, float]:
-        """User and system time so far. Children that have ended count once their parent has taken note."""
+        """User and system time since the start.
+
+        An ended child counts as soon as its parent has waited for it.
+        """
         return {
             role: sum(sum(process.cpu_times()[:4]) for process in self._processes(role))
             for role in self._heads
         }
 
     def rss(self, *roles: str) -> int:
-        """Bytes in memory now."""
+        """The bytes in memory now."""
         return sum(process.memory_info().rss for role in roles for process in self._processes(role))
 
     def forget_peaks(self) -> None:
         for role in self._heads:
             for process in self._processes(role):
-                # Some sandboxes forbid it; the peak then is the one since the start.
+                # Some sandboxes forbid the reset. Then the peak is the one since the start.
                 with suppress(OSError):
                     Path(f"/proc/{process.pid}/clear_refs").write_text(FORGET_PEAK)
 
     def peak_bytes(self) -> dict[str, int]:
-        """The most that each process had in memory, added up. Pages that processes share count for each of them."""
+        """The sum of each process's peak. Pages that processes share count for each of them."""
         return {role: sum(_peak(process.pid) for process in self._processes(role)) for role in self._heads}
 
     def _processes(self, role: str) -> list[psutil.Process]:
@@ -44,13 +47,13 @@ class Usage:
 
 
 def since(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """What was used between two looks at cpu_seconds."""
+    """The difference between two results of cpu_seconds."""
     return {role: after[role] - before[role] for role in after}
 
 
 def _peak(pid: int) -> int:
     with suppress(FileNotFoundError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith(PEAK_OF_RSS):
+            if line.startswith(PEAK_RSS):
                 return int(line.split()[1]) * 1024
     return 0

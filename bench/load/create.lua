@@ -1,8 +1,8 @@
--- Submits jobs over REST, each with a text of its own, for wrk. Arguments after "--": HOST:PORT, the first job's number,
--- how many jobs, how many connections.
+-- A script for wrk that submits jobs over REST, each with its own text. Arguments after "--": HOST:PORT, the number of the
+-- first job, the number of jobs, the number of connections.
 --
--- wrk runs for a time and then breaks off the calls that are open. Here it sends so many and ends when all are answered:
--- `delay` is asked before each call, so the answer to the one before has come.
+-- By itself, wrk runs for a fixed time and then cuts the open calls. This script sends a fixed number of calls and ends when
+-- all are answered: wrk calls `delay` before each call of a connection, when the connection's last call is answered.
 local ffi = require("ffi")
 ffi.cdef [[ struct time { long seconds, nanoseconds; }; int clock_gettime(int clock, struct time *now); ]]
 local MONOTONIC, FOR_EVER = 1, 3600 * 1000
@@ -16,7 +16,7 @@ local function seconds()
 end
 
 function init(arguments)
-  -- wrk asks for one call more, which it does not send, before it starts.
+  -- Before it starts, wrk asks for one request that it does not send.
   number = tonumber(arguments[2]) - 2
   left, open = tonumber(arguments[3]), tonumber(arguments[4])
   local body = '{"type":"compute","payload":{"input":"%064d"}}'

@@ -1,4 +1,7 @@
-"""Jobs over gRPC: one by one with many calls in flight, or in batches. The API server's processes are called in equal parts."""
+"""Submits jobs over gRPC: one by one with many calls in flight, or in batches.
+
+Each process of the API servers gets the same number of calls.
+"""
 
 import time
 from collections import deque
@@ -19,7 +22,7 @@ from jobs.v1 import job_service_pb2
 SERVICE = job_service_pb2.DESCRIPTOR.services_by_name["JobService"]
 BATCH_CREATE = "BatchCreate"
 TIMEOUT = 60.0
-LARGEST_ANSWER = 64 * 1024 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
 def path_of(method: str) -> str:
@@ -27,12 +30,12 @@ def path_of(method: str) -> str:
 
 
 def has_method(method: str) -> bool:
-    """Whether the contract has it."""
+    """Whether the contract has this method."""
     return method in SERVICE.methods_by_name
 
 
 def create_one_by_one(addresses: Sequence[str], first: int, jobs: int, in_flight: int) -> Submitted:
-    """`in_flight`: to all addresses together. Raises CallFailed unless every job was accepted."""
+    """`in_flight`: calls to all addresses together. Raises CallFailed unless every job was accepted."""
     requests = [_request(number).SerializeToString() for number in range(first, first + jobs)]
     count = len(addresses)
     with ExitStack() as stack:
@@ -51,7 +54,7 @@ def create_one_by_one(addresses: Sequence[str], first: int, jobs: int, in_flight
 def create_in_batches(
     addresses: Sequence[str], first: int, jobs: int, batch_size: int, in_flight: int
 ) -> Submitted:
-    """Raises grpc.RpcError. The caller checks that all items were accepted, by reading them back."""
+    """Raises grpc.RpcError. The caller must read the jobs back to check that all were accepted."""
     message: Any = GetMessageClass(SERVICE.methods_by_name[BATCH_CREATE].input_type)
     numbers = range(first, first + jobs)
     requests = [
@@ -72,15 +75,15 @@ def create_in_batches(
 
 
 def _batch_create(stack: ExitStack, address: str) -> Any:
-    """The method of a server that is connected until the stack is closed."""
-    options = [("grpc.max_receive_message_length", LARGEST_ANSWER)]
+    """The BatchCreate method of one server. The connection is closed with `stack`."""
+    options = [("grpc.max_receive_message_length", MAX_ANSWER_BYTES)]
     channel = stack.enter_context(grpc.insecure_channel(address, options))
     grpc.channel_ready_future(channel).result(TIMEOUT)
     return channel.unary_unary(path_of(BATCH_CREATE))
 
 
 def parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """`items` in parts of `size`, the last one perhaps smaller."""
+    """`items` in parts of `size`. The last part may be smaller."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 

@@ -1,8 +1,8 @@
-"""Unary gRPC calls as cheap as Python can make them, so that the server is measured and not its client.
+"""A minimal gRPC client for unary calls, so that the benchmark measures the server and not the client.
 
-One connection, a fixed number of calls in flight, requests that are bytes already. A call costs about a tenth of what
-grpcio's own client takes: frames are written by hand, the header block is the same bytes each time, and the server is
-told to keep no header table, so that `grpc-status` stands in its trailers as text.
+It uses one connection, a fixed number of calls in flight, and serialized requests. A call costs about a tenth
+of what grpcio's own client needs: frames are written by hand and the header block is always the same bytes.
+The server is asked to use no header table, so that `grpc-status` is in its trailers as text.
 """
 
 import socket
@@ -15,13 +15,13 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0x0, 0x1, 0x3, 0x4, 0x6, 0x7, 0x8
 END_STREAM, ACK, END_HEADERS = 0x1, 0x1, 0x4
 HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE = 0x1, 0x4
-LARGEST_WINDOW = 2**31 - 1
+MAX_WINDOW = 2**31 - 1
 FIRST_WINDOW = 65_535
-LARGEST_FRAME = 16_384
+MAX_FRAME = 16_384
 STATUS_OK = b"grpc-status\x010"
 READ_BYTES = 256 * 1024
 SILENCE = 30.0
-"""Seconds without a word from the server after which it is given up."""
+"""Seconds without data from the server after which a call fails."""
 
 _header = struct.Struct(">BHBBI")
 _settings = struct.Struct(">HI")
@@ -30,29 +30,32 @@ _increment = struct.Struct(">I")
 
 
 class CallFailed(BenchFailed):
-    """The server refused a call or broke the connection off; the text says how."""
+    """The server refused a call or closed the connection."""
 
 
 class Http2Calls:
     """Calls one method of one server, again and again."""
 
     def __init__(self, address: str, method: str) -> None:
-        """`method` as in `/jobs.v1.JobService/Create`."""
+        """`method`: a path such as `/jobs.v1.JobService/Create`."""
         host, port = address.rsplit(":", 1)
         self._headers = _header_block(address, method)
         self._socket = socket.create_connection((host, int(port)), timeout=SILENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._window = FIRST_WINDOW
         self._next_stream = 1
-        wide = _settings.pack(HEADER_TABLE_SIZE, 0) + _settings.pack(INITIAL_WINDOW_SIZE, LARGEST_WINDOW)
-        more = _increment.pack(LARGEST_WINDOW - FIRST_WINDOW)
+        wide = _settings.pack(HEADER_TABLE_SIZE, 0) + _settings.pack(INITIAL_WINDOW_SIZE, MAX_WINDOW)
+        more = _increment.pack(MAX_WINDOW - FIRST_WINDOW)
         self._socket.sendall(PREFACE + _frame(SETTINGS, 0, 0, wide) + _frame(WINDOW_UPDATE, 0, 0, more))
 
     def close(self) -> None:
         self._socket.close()
 
     def call(self, requests: Sequence[bytes], in_flight: int) -> list[bytes]:
-        """The answers, in the order of the requests, each small enough for one frame. Raises CallFailed, OSError."""
+        """The answers, in the order of the requests.
+
+        Each must fit into one frame. Raises CallFailed, OSError.
+        """
         answers: list[bytes] = [b""] * len(requests)
         first = self._next_stream
         self._next_stream += 2 * len(requests)
@@ -85,7 +88,7 @@ class Http2Calls:
 
     def _request(self, stream: int, message: bytes) -> bytes:
         length = _message.size + len(message)
-        if length > LARGEST_FRAME:
+        if length > MAX_FRAME:
             raise ValueError(f"a request of {length} bytes does not fit into one frame")
         self._window -= length
         body = _frame(DATA, END_STREAM, stream, _message.pack(0, len(message)) + message)
@@ -101,7 +104,10 @@ class Http2Calls:
 
 
 class _Frames:
-    """The frames in `data`, as (kind, flags, stream, payload); what is left over afterwards is `rest`."""
+    """Iterates over the frames in `data`, as (kind, flags, stream, payload).
+
+    After that, `rest` has the bytes of an incomplete frame.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -126,7 +132,9 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _header_block(address: str, method: str) -> bytes:
-    """HPACK: names by their numbers in the static table, values as text, nothing to be remembered."""
+    """The headers in HPACK: names as indices of the static table, values as text, nothing for the dynamic
+    table.
+    """
     post, http = b"\x83", b"\x86"
     path = b"\x04" + _text(method)
     authority = b"\x01" + _text(address)

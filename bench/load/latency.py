@@ -1,4 +1,4 @@
-"""The time from Create to a readable result, at a steady rate that leaves the system mostly idle."""
+"""Measures the time from Create until the result can be read, at a steady rate below the system's limit."""
 
 import asyncio
 import time
@@ -15,14 +15,16 @@ from jobs.v1 import job_pb2, job_service_pb2
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 
 if TYPE_CHECKING:
-    # Only the type checker knows it.
+    # Exists only in the stubs for type checkers.
     from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 POLL, POLL_SHARE = 0.002, 0.05
-"""Seconds between two looks for a result, and the share of the time waited so far, if that is more: a system that falls
-behind is not asked to death."""
+"""Seconds between two reads of a job, or this share of the time waited so far if that is more.
+
+The share keeps the load of the reads small on a system that falls behind.
+"""
 DEADLINE = 120.0
-"""Seconds. A system that cannot keep up with the rate falls behind until the last job has been created."""
+"""Seconds. The latency of a system that is slower than the rate grows until the last job is created."""
 START = 0.2
 
 
@@ -36,12 +38,12 @@ def latency(seconds: Sequence[float]) -> Latency:
 
 
 def pause(waited: float) -> float:
-    """Seconds until the next look, the same for every system."""
+    """Seconds until the next read, the same for every system."""
     return max(POLL, POLL_SHARE * waited)
 
 
 def grpc_latency(address: str, first: int, jobs: int, rate: float) -> Latency:
-    """Jobs start on time however long the ones before take, and each clock starts when its job was due."""
+    """Each job is created when it is due, even if earlier jobs take long. Its time is measured from then."""
     return latency(asyncio.run(_all(address, first, jobs, rate)))
 
 

@@ -1,4 +1,4 @@
-"""Every result, read through the API after the clock has stopped."""
+"""Reads all results through the API, after the measurement."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf.message_factory import GetMessageClass
 
-from bench.load.grpc_load import LARGEST_ANSWER, SERVICE, has_method, parts, path_of
+from bench.load.grpc_load import MAX_ANSWER_BYTES, SERVICE, has_method, parts, path_of
 from bench.load.http2 import Http2Calls
 from jobs.v1 import job_pb2, job_service_pb2
 
@@ -16,7 +16,10 @@ BATCH = 1000
 
 
 def read_back(address: str, ids: Sequence[str], *, in_batches: bool = True) -> Iterator[tuple[str, str]]:
-    """(text, hash) of each job: by BatchGet where the contract has it and `in_batches`, else by Get."""
+    """The text and the hash of each job.
+
+    Reads by BatchGet if the contract has it and `in_batches` is true, else by Get.
+    """
     jobs = _batch_get(address, ids) if in_batches and has_method(BATCH_GET) else _get(address, ids)
     for job in jobs:
         done = job.status == job_pb2.Job.completed
@@ -37,7 +40,7 @@ def _batch_get(address: str, ids: Sequence[str]) -> Iterator[job_pb2.Job]:
     method = SERVICE.methods_by_name[BATCH_GET]
     request: Any = GetMessageClass(method.input_type)
     answer: Any = GetMessageClass(method.output_type)
-    with grpc.insecure_channel(address, [("grpc.max_receive_message_length", LARGEST_ANSWER)]) as channel:
+    with grpc.insecure_channel(address, [("grpc.max_receive_message_length", MAX_ANSWER_BYTES)]) as channel:
         batch_get = channel.unary_unary(path_of(BATCH_GET), request.SerializeToString, answer.FromString)
         for part in parts(ids, BATCH):
             yield from batch_get(request(ids=part), timeout=30).jobs

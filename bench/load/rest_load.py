@@ -1,4 +1,8 @@
-"""Jobs over REST, by wrk: C and LuaJIT, so that the gateway and what is behind it are measured and not the client."""
+"""Submits jobs over REST with wrk.
+
+wrk is written in C with LuaJIT. It is so cheap that the gateway and the services are measured, not the
+client.
+"""
 
 import resource
 import shutil
@@ -9,15 +13,16 @@ from bench.errors import BenchFailed
 from bench.load.submitted import Submitted
 
 SCRIPT = Path(__file__).with_name("create.lua")
-LONGEST = "900s"
+MAX_DURATION = "900s"
 
 
 class RestLoadFailed(BenchFailed):
-    """wrk is missing, or did not do what it should; the text says what to do."""
+    """wrk is missing or has failed. The message tells what to do."""
 
 
 def create_over_rest(address: str, first: int, jobs: int, connections: int) -> Submitted:
-    """One call at a time on each connection. The caller checks that all were accepted, by reading them back.
+    """One call at a time on each connection. The caller must read the jobs back to check that all were
+    accepted.
 
     Raises RestLoadFailed.
     """
@@ -25,7 +30,7 @@ def create_over_rest(address: str, first: int, jobs: int, connections: int) -> S
         wrk(),
         *("--threads", "1"),
         *("--connections", str(connections)),
-        *("--duration", LONGEST),
+        *("--duration", MAX_DURATION),
         *("--script", str(SCRIPT)),
         f"http://{address}",
         *("--", address, str(first), str(jobs), str(connections)),
@@ -34,16 +39,16 @@ def create_over_rest(address: str, first: int, jobs: int, connections: int) -> S
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
-        # Its last line, and only when all calls were answered.
+        # wrk writes this line only when all calls were answered.
         seconds = float(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        raise RestLoadFailed(f"wrk did not end well:\n{done.stderr or done.stdout}") from None
+        raise RestLoadFailed(f"wrk failed:\n{done.stderr or done.stdout}") from None
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Submitted(jobs, seconds, cpu)
 
 
 def wrk() -> str:
-    """The program. Raises RestLoadFailed."""
+    """The path of the program. Raises RestLoadFailed if it is missing."""
     found = shutil.which("wrk")
     if found is None:
         raise RestLoadFailed(

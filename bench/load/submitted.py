@@ -1,11 +1,11 @@
-"""What a load generator tells."""
+"""The result of a load generator."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """`jobs` were answered within `seconds`; sending and receiving cost the load generator `cpu_seconds`."""
+    """`jobs` calls were answered in `seconds`. The load generator used `cpu_seconds`."""
 
     jobs: int
     seconds: float

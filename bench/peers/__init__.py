@@ -1,1 +1,1 @@
-"""Celery, set up as its documentation says for work that must not be lost."""
+"""Celery, configured as its documentation recommends for tasks that must not be lost."""

@@ -1,4 +1,4 @@
-"""The Celery application: Redis carries the tasks, MongoDB keeps the results."""
+"""The Celery application. Redis is the broker, MongoDB stores the results."""
 
 from celery import Celery
 
@@ -6,11 +6,14 @@ from bench.work import digest
 
 TASK = "sha256"
 BROKER, RESULTS = "BENCH_CELERY_BROKER", "BENCH_CELERY_RESULTS"
-"""Variables that tell the worker its URLs."""
+"""The environment variables with the worker's URLs."""
 
 
 def celery_app(broker: str, results: str) -> Celery:
-    """`broker` and `results` are URLs. A task is acknowledged after it has run, so that a killed worker loses none."""
+    """`broker` and `results` are URLs.
+
+    A task is acknowledged after it ran, so a killed worker loses no task.
+    """
     app = Celery("bench", broker=broker, backend=results)
     app.conf.task_acks_late = True
     app.task(name=TASK)(hash_text)

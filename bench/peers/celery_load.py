@@ -17,7 +17,7 @@ CLIENT_THREADS = 8
 
 
 class CeleryLoad:
-    """`ids` maps the id of each task that was submitted last to its text."""
+    """`ids` has the text of each task of the last `submit`, by task id."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -25,20 +25,20 @@ class CeleryLoad:
         self.ids: Mapping[str, str] = {}
 
     def submit(self, first: int, jobs: int) -> Submitted:
-        """One by one: Celery's client knows no other way."""
+        """Submits tasks one by one, because Celery's client has no batch call."""
         texts = [text(number) for number in range(first, first + jobs)]
         clock, cpu = time.perf_counter(), time.process_time()
         self.ids = {self._task.delay(each).id: each for each in texts}
         return Submitted(jobs, time.perf_counter() - clock, time.process_time() - cpu)
 
     def read_back(self) -> Iterator[tuple[str, str]]:
-        """(text, hash) of each task that was submitted last."""
+        """The text and the hash of each task of the last `submit`."""
         for task_id, task_text in self.ids.items():
             meta = self._app.backend.get_task_meta(task_id)
             yield task_text, meta["result"]["hash"] if meta["status"] == SUCCESS else meta["status"]
 
     def latency(self, first: int, jobs: int, rate: float) -> Latency:
-        """As grpc_latency; a thread waits for each task, for Celery's client is not asynchronous."""
+        """Like grpc_latency. A thread waits for each task, because Celery's client is not asynchronous."""
         start = time.perf_counter() + START
         with ThreadPoolExecutor(CLIENT_THREADS) as threads:
             taken = threads.map(

@@ -1,4 +1,4 @@
-"""What `celery --app bench.peers.celery_worker worker` loads."""
+"""The module for `celery --app bench.peers.celery_worker worker`."""
 
 import os
 

@@ -1,5 +1,6 @@
-"""The same architecture without any batching: what one writes first.
+"""The same architecture without batching, as a first version would be written.
 
-Every job is inserted, published, claimed, run and reported by itself, each step awaited before the next. The same
-contract, gateway, MongoDB and Kafka; no leases, no recovery, and no guarantee beyond those of each single step.
+Each job is inserted, published, claimed, run and reported alone, and each step is awaited before the next.
+The contract, the gateway, MongoDB and Kafka are the same. There are no leases, no recovery, and no guarantees
+beyond each single step.
 """

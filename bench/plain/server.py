@@ -1,4 +1,7 @@
-"""python -m bench.plain.server PORT MONGODB_URI KAFKA: Create, Get and UpdateStatus, one job at a time."""
+"""python -m bench.plain.server PORT MONGODB_URI KAFKA
+
+Serves Create, Get and UpdateStatus, one job per call.
+"""
 
 import asyncio
 import sys
@@ -18,8 +21,8 @@ from local_stack.settings import HOST
 
 TOPIC = "jobs.compute"
 PARTITIONS = 12
-# A step and the status it starts from.
-COMES_FROM = {"processing": "queued", "completed": "processing", "failed": "processing"}
+# The status before each status.
+PREVIOUS = {"processing": "queued", "completed": "processing", "failed": "processing"}
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -60,7 +63,7 @@ class PlainService:
         if request.HasField("result"):
             change["result"] = MessageToDict(request.result)
         document = await self._jobs.find_one_and_update(
-            {"_id": UUID(request.id), "status": COMES_FROM[status]}, {"$set": change}, return_document=True
+            {"_id": UUID(request.id), "status": PREVIOUS[status]}, {"$set": change}, return_document=True
         )
         if document is None:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "the job is not in that status")
@@ -68,7 +71,7 @@ class PlainService:
 
 
 def handlers(service: PlainService) -> grpc.GenericRpcHandler:
-    """The three calls of the contract that are served."""
+    """Handlers for the three methods of the contract that this server has."""
     calls: dict[str, tuple[Any, Any]] = {
         "Create": (service.create, job_service_pb2.CreateRequest),
         "Get": (service.get, job_service_pb2.GetRequest),

@@ -1,4 +1,7 @@
-"""python -m bench.plain.worker API_SERVER KAFKA READY_FILE: one message at a time, its offset committed at its end."""
+"""python -m bench.plain.worker API_SERVER KAFKA READY_FILE
+
+Handles one message at a time and commits its offset afterwards.
+"""
 
 import asyncio
 import sys
@@ -14,7 +17,7 @@ from jobs.v1 import dispatch_pb2, job_pb2, job_service_pb2
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 
 if TYPE_CHECKING:
-    # Only the type checker knows it.
+    # Exists only in the stubs for type checkers.
     from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 
@@ -28,7 +31,7 @@ async def work(api_server: str, kafka: str, ready: Path) -> None:
     )
     async with grpc.aio.insecure_channel(api_server) as channel, consumer:
         stub: JobServiceAsyncStub = JobServiceStub(channel)
-        ready.touch()  # noqa: ASYNC240 - once, before anything waits for the loop
+        ready.touch()  # noqa: ASYNC240 - called once, before the event loop has other work
         async for message in consumer:
             await handle(stub, dispatch_pb2.DispatchRecord.FromString(message.value))
             await consumer.commit()

@@ -9,7 +9,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from bench.load.http2 import LARGEST_FRAME, CallFailed, Http2Calls
+from bench.load.http2 import MAX_FRAME, CallFailed, Http2Calls
 
 ECHO = "/bench.Echo/Echo"
 REFUSED = b"refuse me"
@@ -66,7 +66,7 @@ async def test_a_refused_call_is_an_error(address: str) -> None:
 
 
 async def test_a_request_that_does_not_fit_into_a_frame_is_not_sent(address: str) -> None:
-    largest = LARGEST_FRAME - 5
+    largest = MAX_FRAME - 5
 
     assert await asyncio.to_thread(call, address, [b"x" * largest], 1) == [b"x" * largest]
     with pytest.raises(ValueError, match="does not fit"):

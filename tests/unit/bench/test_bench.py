@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic, checks and verdicts."""
+"""The benchmark's arithmetic, checks and targets."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from local_stack.settings import ROOT
 
 
 def sample(rate: float, cpu: float = 1.0, load: float = 0.0) -> Sample:
-    """A thousand jobs; `cpu` and `load` are CPU seconds for them."""
+    """A sample of 1,000 jobs. `cpu` and `load` are CPU seconds for all of them."""
     return Sample(1000, 500 / rate, 1000 / rate, {"api_server": cpu}, load, {"api_server": 10**8})
 
 
@@ -64,7 +64,7 @@ def test_all_targets_can_be_met() -> None:
         (replace(MET, latencies={**MET.latencies, CELERY: latency(7.9, 20)}), [5]),
         (replace(MET, latencies={**MET.latencies, CELERY: latency(9, 14.9)}), [6]),
         (with_sample(OURS_BATCH, sample(8_000, cpu=0.26)), [7]),
-        # Without the load generators it would be met.
+        # Without the load generators' time this target would be met.
         (with_sample(OURS_BATCH, sample(8_000, cpu=0.25, load=0.1)), [7]),
     ],
 )
@@ -72,14 +72,14 @@ def test_each_target_can_be_missed_by_a_little(changed: Round, missed: list[int]
     assert [n for n, holds in enumerate(met(Results([changed], MEMORY))) if not holds] == missed
 
 
-def test_memory_may_grow_to_its_bound_and_no_further() -> None:
+def test_memory_may_grow_up_to_its_bound() -> None:
     before = Memory(20_000, 100_000_000)
 
     assert met(Results([MET], (before, Memory(200_000, int(before.rss * MEMORY_BOUND)))))[-1]
     assert not met(Results([MET], (before, Memory(200_000, int(before.rss * MEMORY_BOUND) + 1))))[-1]
 
 
-def test_a_target_without_measurements_is_not_met_and_says_so() -> None:
+def test_a_target_without_measurements_is_reported_as_not_measured() -> None:
     without = replace(MET, samples={OURS_GRPC: MET.samples[OURS_GRPC]}, latencies={})
 
     found = verdicts(Results([without]))
@@ -99,10 +99,21 @@ def test_the_median_of_the_rounds_decides() -> None:
 def test_every_row_and_figure_is_reported() -> None:
     text = report.report(Results([MET, MET], MEMORY))
 
-    for name in MET.samples:
-        assert f"| {name} " in text
-    assert "| 200,000 " in text
+    rates, latencies, cpu, memory, _ = text.split("\n\n")
+    for name, each in MET.samples.items():
+        [row] = [line for line in rates.splitlines() if line.startswith(f"| {name} ")]
+        figures = [each.submit_rate, each.rate, each.cpu_per_1000, each.load_per_1000, each.peak / 1e6]
+        assert cells(row) == [name, *map(report.number, figures)]
+        assert f"| {name} " in cpu
+    for name, found in MET.latencies.items():
+        [row] = [line for line in latencies.splitlines() if line.startswith(f"| {name} ")]
+        assert cells(row) == [name, *map(report.number, [found.p50, found.p95, found.p99])]
+    assert [cells(row) for row in memory.splitlines()[2:]] == [["20,000", "200"], ["200,000", "210"]]
     assert text.count(" met ") == 9
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +125,7 @@ def test_every_row_and_figure_is_reported() -> None:
         (Spread(0.111, 0.1, 10.04), "0.11 (0.10 to 10.0)"),
     ],
 )
-def test_a_spread_is_shown_with_three_digits_that_matter(found: Spread | None, text: str) -> None:
+def test_a_spread_is_shown_with_three_significant_digits(found: Spread | None, text: str) -> None:
     assert report.shown(found) == text
 
 
@@ -123,7 +134,7 @@ def test_a_table_is_padded_markdown() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 1))
-def test_a_percentile_is_the_smallest_value_that_the_share_does_not_exceed(
+def test_a_percentile_is_the_smallest_value_that_the_share_of_values_does_not_exceed(
     values: list[float], share: float
 ) -> None:
     found = stats.percentile(values, share)
@@ -141,7 +152,7 @@ def test_no_values_have_no_percentile() -> None:
 @pytest.mark.parametrize(
     ("sizes", "median"), [([1], 1), ([1, 1, 1, 1, 500], 500), ([1] * 10 + [9], 1), ([200, 100, 300], 200)]
 )
-def test_the_median_job_s_batch_counts_jobs_not_batches(sizes: list[int], median: int) -> None:
+def test_the_weighted_median_counts_jobs_not_batches(sizes: list[int], median: int) -> None:
     assert stats.weighted_median(sizes) == median
 
 
@@ -149,7 +160,7 @@ def results_of(numbers: Iterable[int]) -> list[tuple[str, str]]:
     return [(work.text(number), work.digest(work.text(number))) for number in numbers]
 
 
-def test_a_text_has_64_characters_and_each_job_another() -> None:
+def test_each_job_has_its_own_text_of_64_characters() -> None:
     assert {len(work.text(number)) for number in (0, 1, 10**9)} == {64}
     assert work.text(1) != work.text(2)
 
@@ -174,7 +185,7 @@ def test_wrong_results_are_found(results: list[tuple[str, str]], problem: str) -
         work.check(results, first=5, jobs=3)
 
 
-def test_rows_get_numbers_of_their_own() -> None:
+def test_blocks_of_job_numbers_do_not_overlap() -> None:
     numbers = work.Numbers()
 
     assert numbers.take() + work.BLOCK <= numbers.take()
@@ -191,7 +202,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert rows == defaults
 
 
-def test_counts_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_counts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_STORED", "0,5000")
 
     assert BenchSettings().stored == (0, 5000)
