@@ -1,5 +1,6 @@
-"""What end-to-end tests share: calls that must succeed, and waiting for a job."""
+"""Calls that must succeed, waiting for a job, and a worker's log, for all end-to-end tests."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,10 +41,10 @@ def get(client: httpx.Client, job_id: str) -> dict[str, Any]:
 
 
 def wait_for(holds: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
-    """The first true value of `holds`."""
+    """Call `holds` until it returns a true value, and return that."""
     until = time.monotonic() + deadline
     while not (value := holds()):
-        assert time.monotonic() < until, f"waited {deadline:g} s in vain until {what}"
+        assert time.monotonic() < until, f"not within {deadline:g} s: {what}"
         time.sleep(POLL)
     return value
 
@@ -61,3 +62,10 @@ def wait_for_status(client: httpx.Client, job_id: str, *statuses: str) -> dict[s
 
 def wait_until_ended(client: httpx.Client, job_id: str) -> dict[str, Any]:
     return wait_for_status(client, job_id, "completed", "failed", "cancelled")
+
+
+def worker_events(stack: Stack, job_id: str, number: int = 1) -> list[str]:
+    """The names of the events that a worker has logged about a job, in order."""
+    complete_lines = stack.log_file("worker", number).read_text().split("\n")[:-1]
+    events = [json.loads(line) for line in complete_lines]
+    return [event["event"] for event in events if event.get("job_id") == job_id]

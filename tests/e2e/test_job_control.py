@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from tests.e2e.jobs_api import (
     wait_for,
     wait_for_status,
     wait_until_ended,
+    worker_events,
     workers_client,
 )
 from tests.e2e.rest import COMPUTE, error_of
@@ -161,7 +163,9 @@ def test_a_queued_job_that_is_cancelled_never_runs(jobs: httpx.Client, stopped: 
     assert reason_of(call(jobs, job, "cancel")) == "JOB_TERMINAL"
 
 
-def test_a_running_job_is_cancelled_at_once_and_stays_so(jobs: httpx.Client, gate: Gate) -> None:
+def test_a_running_job_is_cancelled_at_once_and_stays_cancelled(
+    stack: Stack, jobs: httpx.Client, gate: Gate
+) -> None:
     job = create(jobs, "gated", gate.payload)
     wait_for(lambda: gate.runs(job["id"]), "the handler runs")
     cancelled = call(jobs, job, "cancel").json()
@@ -171,7 +175,39 @@ def test_a_running_job_is_cancelled_at_once_and_stays_so(jobs: httpx.Client, gat
     running = jobs.get("/jobs", params={"status": "processing"}).json()["jobs"]
     assert job["id"] not in [each["id"] for each in running]
     gate.open()
+    wait_for(lambda: end_at_worker(stack, job), "the worker knows that the job was cancelled")
     assert get(jobs, job["id"]) == cancelled
+
+
+def test_a_late_report_of_a_cancelled_job_is_refused(
+    stack: Stack, jobs: httpx.Client, tmp_path: Path
+) -> None:
+    # A heartbeat may tell the worker of the cancellation before it reports. Then it does not report at all,
+    # and the test tries again with another job.
+    for index in range(5):
+        gate = Gate(directory := tmp_path / str(index))
+        directory.mkdir()
+        job = create(jobs, "gated", gate.payload)
+        wait_for(lambda gate=gate, job=job: gate.runs(job["id"]), "the handler runs")
+        # While it is frozen, the worker cannot hear of the cancellation.
+        stack.freeze("worker")
+        try:
+            cancelled = call(jobs, job, "cancel").json()
+            gate.open()
+        finally:
+            stack.thaw("worker")
+        end = wait_for(lambda job=job: end_at_worker(stack, job), "the worker has reported or given up")
+        assert cancelled["status"] == "cancelled"
+        assert get(jobs, job["id"]) == cancelled
+        if end == "report_refused":
+            return
+    pytest.fail("the worker never reported a cancelled job")
+
+
+def end_at_worker(stack: Stack, job: dict[str, Any]) -> str:
+    """The event by which the worker knows that the job is not its own any more, or ""."""
+    ends = [event for event in worker_events(stack, job["id"]) if event in {"report_refused", "job_given_up"}]
+    return ends[0] if ends else ""
 
 
 def test_a_cancelled_job_can_be_retried(jobs: httpx.Client) -> None:

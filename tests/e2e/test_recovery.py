@@ -1,6 +1,5 @@
-"""What the system survives: each fault is one real process killed, stopped or frozen."""
+"""The system recovers when a real process is killed, stopped or frozen."""
 
-import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from tests.e2e.jobs_api import (
     wait_for,
     wait_for_status,
     wait_until_ended,
+    worker_events,
     workers_client,
 )
 from tests.gate import Gate
@@ -28,7 +28,7 @@ def control(stack: Stack) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_worker_killed_in_mid_job_loses_nothing_and_the_job_ends_once(
+def test_a_job_of_a_killed_worker_runs_again_and_ends_once(
     stack: Stack, client: httpx.Client, gate: Gate
 ) -> None:
     job_id = create(client, "gated", gate.payload)["id"]
@@ -57,7 +57,7 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_cannot_report(
             job = wait_until_ended(client, job_id)
             assert (job["attempt"], job["result"]) == (2, {"attempt": 2})
             assert job["workerId"].startswith("worker-2/")
-            wait_for(lambda: says_that_it_lost(stack, job_id), "the report is refused, or never made")
+            wait_for(lambda: knows_that_it_lost(stack, job_id), "the report is refused, or not made")
             assert get(client, job_id) == job
         finally:
             stack.stop("worker", 2)
@@ -65,11 +65,9 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_cannot_report(
         stack.thaw("worker", 1)
 
 
-def says_that_it_lost(stack: Stack, job_id: str) -> bool:
-    """Whether the first worker knows that it holds a job no more: from a refusal, the job's next record, or a heartbeat."""
-    lines = [json.loads(line) for line in stack.log_file("worker", 1).read_text().splitlines()]
-    told = {line["event"] for line in lines if line.get("job_id") == job_id}
-    return not told.isdisjoint({"report_refused", "claim_lost", "job_given_up"})
+def knows_that_it_lost(stack: Stack, job_id: str) -> bool:
+    """Whether worker 1 knows that it has lost a job: by a refusal, by the job's next record or by a heartbeat."""
+    return not {"report_refused", "claim_lost", "job_given_up"}.isdisjoint(worker_events(stack, job_id))
 
 
 def test_a_worker_that_was_frozen_for_longer_than_its_lease_runs_the_job_again(
@@ -90,7 +88,7 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_runs_the_job_again(
     assert gate.runs(job_id) == [1, 2]
 
 
-def test_a_job_outlives_an_api_server_killed_right_after_its_answer(
+def test_a_job_survives_when_its_api_server_is_killed_right_after_the_answer(
     stack: Stack, client: httpx.Client
 ) -> None:
     ids = [create(client, "compute", {"input": str(number)})["id"] for number in range(20)]
@@ -99,7 +97,7 @@ def test_a_job_outlives_an_api_server_killed_right_after_its_answer(
     assert {wait_until_ended(client, job_id)["status"] for job_id in ids} == {"completed"}
 
 
-def test_an_api_server_that_is_told_to_end_answers_the_calls_in_hand(
+def test_an_api_server_that_is_stopped_answers_the_calls_in_flight(
     stack: Stack, client: httpx.Client
 ) -> None:
     def post(number: int) -> httpx.Response:
@@ -107,18 +105,18 @@ def test_an_api_server_that_is_told_to_end_answers_the_calls_in_hand(
 
     with ThreadPoolExecutor(8) as threads:
         answers = [threads.submit(post, number) for number in range(200)]
-        wait_for(lambda: sum(answer.done() for answer in answers) > 50, "the load is under way")
+        wait_for(lambda: sum(answer.done() for answer in answers) > 50, "some calls are answered")
         stack.stop("api_server", 1)
         stack.start("api_server", 1)
         results = [answer.result() for answer in answers]
-    # A call in hand is answered. One that comes too late is refused, or cancelled before the server has seen it.
+    # A call in flight is answered. A later call is refused, or cancelled before the server has seen it.
     codes = {(answer.status_code, answer.json().get("code")) for answer in results}
     assert codes <= {(200, None), (503, 14), (499, 1)}
     stored = [answer.json()["id"] for answer in results if answer.is_success]
     assert {wait_until_ended(client, job_id)["status"] for job_id in stored} == {"completed"}
 
 
-def test_jobs_created_while_kafka_is_down_run_when_it_is_back(stack: Stack, client: httpx.Client) -> None:
+def test_jobs_created_while_kafka_is_down_run_when_kafka_is_back(stack: Stack, client: httpx.Client) -> None:
     stack.kill("kafka", 1)
     try:
         ids = [create(client, "compute", {"input": str(number)})["id"] for number in range(20)]
@@ -128,7 +126,7 @@ def test_jobs_created_while_kafka_is_down_run_when_it_is_back(stack: Stack, clie
     assert {wait_until_ended(client, job_id)["status"] for job_id in ids} == {"completed"}
 
 
-def test_without_mongodb_calls_are_unavailable_and_service_resumes_by_itself(
+def test_without_mongodb_calls_are_unavailable_until_it_is_back(
     stack: Stack, client: httpx.Client, gate: Gate
 ) -> None:
     job_id = create(client, "gated", gate.payload)["id"]
@@ -137,7 +135,10 @@ def test_without_mongodb_calls_are_unavailable_and_service_resumes_by_itself(
     try:
         answer = client.post("/jobs", json={"type": "compute", "payload": {"input": ""}})
         assert (answer.status_code, answer.json()["code"]) == (503, 14)
-        wait_for(lambda: not is_serving(stack.address("api_server")), "health says so")
+        wait_for(
+            lambda: not is_serving(stack.address("api_server")),
+            "the API server reports that it is not serving",
+        )
         gate.open()
     finally:
         stack.start("mongodb", 1)
@@ -146,9 +147,7 @@ def test_without_mongodb_calls_are_unavailable_and_service_resumes_by_itself(
     assert wait_until_ended(client, create(client, "compute", {"input": "x"})["id"])["status"] == "completed"
 
 
-def test_a_worker_that_is_told_to_end_hands_its_jobs_back(
-    stack: Stack, client: httpx.Client, gate: Gate
-) -> None:
+def test_a_worker_that_is_stopped_releases_its_jobs(stack: Stack, client: httpx.Client, gate: Gate) -> None:
     job_id = create(client, "gated", gate.payload)["id"]
     wait_for(lambda: gate.runs(job_id) == [1], "the job runs")
     stack.stop("worker", 1)
@@ -160,19 +159,19 @@ def test_a_worker_that_is_told_to_end_hands_its_jobs_back(
     assert wait_until_ended(client, job_id)["result"] == {"attempt": 2}
 
 
-def test_stop_lets_the_job_in_hand_finish_and_holds_for_workers_that_start_later(
+def test_stop_lets_running_jobs_end_and_holds_for_workers_that_start_later(
     stack: Stack, client: httpx.Client, control: httpx.Client, gate: Gate
 ) -> None:
-    in_hand = create(client, "gated", gate.payload)["id"]
-    wait_for(lambda: gate.runs(in_hand) == [1], "the job runs")
+    running = create(client, "gated", gate.payload)["id"]
+    wait_for(lambda: gate.runs(running) == [1], "the job runs")
     stopped = control.post("/stop").json()
     assert (stopped["consuming"], stopped["pendingWorkerIds"]) == (False, [])
     try:
         waiting = create(client, "compute", {"input": "later"})["id"]
         stack.start("worker", 2)
         gate.open()
-        assert wait_until_ended(client, in_hand)["status"] == "completed"
-        state = wait_for(lambda: both_paused(control), "both workers say that they are paused")
+        assert wait_until_ended(client, running)["status"] == "completed"
+        state = wait_for(lambda: both_paused(control), "both workers report that they are paused")
         assert not state["consuming"]
         assert get(client, waiting)["status"] == "queued"
     finally:
