@@ -1,4 +1,4 @@
-"""What most end-to-end tests start from."""
+"""Clients for most end-to-end tests."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What tests of the REST API share."""
+"""Shared by the tests of the REST API."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import httpx
 
 COMPUTE: dict[str, Any] = {"type": "compute", "payload": {"input": "gateway"}}
 PATIENCE = 25.0
-"""Seconds to wait for an answer: longer than the gateway waits for a server, which is 15 s."""
+"""Seconds to wait for an answer. The gateway waits 15 s for a server."""
 
 
 def error_of(answer: httpx.Response, status: int, code: int) -> dict[str, Any]:
-    """The body of an error answer, which must have the one shape that all of them have."""
+    """Check the shape of an error answer and return its body."""
     assert answer.status_code == status, answer.text[:500]
     assert answer.headers["content-type"] == "application/json"
     body: dict[str, Any] = answer.json()

@@ -23,7 +23,7 @@ from local_stack.stack import Stack
 from tests.e2e.jobs_api import wait_until_ended
 from tests.e2e.rest import COMPUTE, error_of
 
-MOST = 1000
+MAX_JOBS = 1000
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def batch_get(jobs: JobServiceStub, *ids: str) -> BatchGetResponse:
     return jobs.BatchGet(BatchGetRequest(ids=ids), timeout=20)
 
 
-def test_a_full_batch_is_stored_in_order_runs_and_is_read_in_order(
+def test_the_jobs_of_a_full_batch_are_stored_run_and_read_in_order(
     jobs: JobServiceStub, client: httpx.Client
 ) -> None:
-    created = batch_create(jobs, *(request(labels={"n": str(n)}) for n in range(MOST)))
-    assert [outcome.job.labels["n"] for outcome in created.outcomes] == [str(n) for n in range(MOST)]
+    created = batch_create(jobs, *(request(labels={"n": str(n)}) for n in range(MAX_JOBS)))
+    assert [outcome.job.labels["n"] for outcome in created.outcomes] == [str(n) for n in range(MAX_JOBS)]
     assert all(outcome.job.status == Job.queued for outcome in created.outcomes)
     assert not any(outcome.job.HasField("payload") for outcome in created.outcomes)
     ids = [outcome.job.id for outcome in created.outcomes]
@@ -63,7 +63,7 @@ def test_a_full_batch_is_stored_in_order_runs_and_is_read_in_order(
     assert not found.missing_ids
 
 
-def test_each_job_of_a_batch_is_judged_by_itself(jobs: JobServiceStub) -> None:
+def test_each_job_of_a_batch_has_its_own_outcome(jobs: JobServiceStub) -> None:
     taken, empty_value = str(uuid7()), CreateRequest(type="compute")
     batch_create(jobs, request(id=taken))
     empty_value.payload.fields["x"].SetInParent()
@@ -86,7 +86,7 @@ def test_each_job_of_a_batch_is_judged_by_itself(jobs: JobServiceStub) -> None:
     assert created.outcomes[6].job.labels == {"last": "one"}
 
 
-def test_a_payload_of_a_batch_may_be_as_deep_as_any(jobs: JobServiceStub) -> None:
+def test_a_payload_in_a_batch_may_have_the_greatest_depth(jobs: JobServiceStub) -> None:
     deepest: dict[str, Any] = {}
     for _ in range(31):
         deepest = {"x": deepest}
@@ -97,14 +97,14 @@ def test_a_payload_of_a_batch_may_be_as_deep_as_any(jobs: JobServiceStub) -> Non
     assert found.payload == wanted.payload
 
 
-def test_an_id_with_other_words_is_refused_and_the_same_batch_again_is_the_same_jobs(
+def test_a_repeated_batch_is_the_same_jobs_and_a_changed_request_is_refused(
     jobs: JobServiceStub,
 ) -> None:
     requests = [request(id=str(uuid7())) for _ in range(50)]
     first = batch_create(jobs, *requests)
     again = batch_create(jobs, *requests)
     assert [each.job.id for each in again.outcomes] == [each.job.id for each in first.outcomes]
-    requests[7].labels["other"] = "words"
+    requests[7].labels["changed"] = "yes"
     third = batch_create(jobs, *requests)
     assert third.outcomes[7].error.code == Code.ALREADY_EXISTS
     assert sum(each.HasField("job") for each in third.outcomes) == 49
@@ -112,11 +112,11 @@ def test_an_id_with_other_words_is_refused_and_the_same_batch_again_is_the_same_
 
 @pytest.mark.parametrize(
     "requests",
-    [[], [request()] * (MOST + 1), [request(id=str(uuid7()))] * 2, [request(), request(id="no uuid")]],
-    ids=["none", "too many", "an id twice", "a rule of the contract"],
+    [[], [request()] * (MAX_JOBS + 1), [request(id=str(uuid7()))] * 2, [request(), request(id="not a uuid")]],
+    ids=["none", "too many", "an id twice", "not a uuid"],
 )
-def test_a_batch_that_is_wrong_as_a_whole_stores_nothing(
-    jobs: JobServiceStub, requests: list[CreateRequest]
+def test_a_batch_that_is_refused_as_a_whole_stores_nothing(
+    jobs: JobServiceStub, client: httpx.Client, requests: list[CreateRequest]
 ) -> None:
     mark = str(uuid4())
     marked = [CreateRequest() for _ in requests]
@@ -126,9 +126,10 @@ def test_a_batch_that_is_wrong_as_a_whole_stores_nothing(
     with pytest.raises(grpc.RpcError) as caught:
         batch_create(jobs, *marked)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert client.get("/jobs", params={"labels": f"mark={mark}"}).json()["jobs"] == []
 
 
-def test_jobs_that_are_not_there_are_named(jobs: JobServiceStub) -> None:
+def test_ids_of_missing_jobs_are_listed(jobs: JobServiceStub) -> None:
     (outcome,) = batch_create(jobs, request()).outcomes
     absent = str(uuid4())
     found = batch_get(jobs, absent, outcome.job.id)
@@ -140,8 +141,8 @@ def test_jobs_that_are_not_there_are_named(jobs: JobServiceStub) -> None:
     "ids",
     [
         [],
-        [str(uuid4()) for _ in range(MOST + 1)],
-        ["no uuid"],
+        [str(uuid4()) for _ in range(MAX_JOBS + 1)],
+        ["not a uuid"],
         [(twice := str(uuid4())), str(uuid4()), twice.upper()],
     ],
     ids=["none", "too many", "bad", "one twice"],
@@ -152,7 +153,7 @@ def test_a_wrong_list_of_ids_is_refused(jobs: JobServiceStub, ids: list[str]) ->
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_jobs_too_large_for_one_answer_are_refused_together(jobs: JobServiceStub) -> None:
+def test_jobs_too_large_for_one_answer_are_refused(jobs: JobServiceStub) -> None:
     large = CreateRequest(type="compute", labels={"large": "yes"})
     large.payload.update({"input": "x" * 1_000_000})
     ids = [batch_create(jobs, large).outcomes[0].job.id for _ in range(5)]
@@ -177,9 +178,9 @@ def test_batches_by_rest(client: httpx.Client) -> None:
     error_of(client.get("/jobs:batchGet"), 400, 3)
 
 
-def test_more_ids_than_a_url_holds_are_posted(client: httpx.Client) -> None:
+def test_more_ids_than_fit_into_a_url_can_be_posted(client: httpx.Client) -> None:
     job_id = client.post("/jobs", json=COMPUTE).json()["id"]
-    ids = [job_id, *(str(uuid4()) for _ in range(MOST - 1))]
+    ids = [job_id, *(str(uuid4()) for _ in range(MAX_JOBS - 1))]
     found = client.post("/jobs:batchGet", json={"ids": ids}).json()
     assert [job["id"] for job in found["jobs"]] == [job_id]
     assert found["missingIds"] == ids[1:]

@@ -30,7 +30,7 @@ from tests.gate import Gate
 
 ABOUT = MAX_BYTES - 100
 LARGEST = "x" * (ABOUT + MAX_BYTES - dict_to_struct({"input": "x" * ABOUT}).ByteSize())
-"""As the only text of a payload it makes exactly the largest one."""
+"""A payload with only this text has exactly the largest size."""
 
 
 @pytest_asyncio.fixture
@@ -48,7 +48,7 @@ async def created(client: JobClient, new_jobs: Iterable[NewJob]) -> list[Outcome
 
 
 def stored(client: httpx.Client, mark: str) -> list[dict[str, Any]]:
-    """All jobs that carry the mark."""
+    """All jobs with the label `mark`."""
     jobs: list[dict[str, Any]] = []
     token = ""
     while True:
@@ -63,7 +63,7 @@ def stored(client: httpx.Client, mark: str) -> list[dict[str, Any]]:
 # --- One job ---
 
 
-async def test_a_job_is_created_waited_for_and_read(jobs: JobClient) -> None:
+async def test_a_job_can_be_created_waited_for_and_read(jobs: JobClient) -> None:
     job = await jobs.create("compute", {"input": "hello"}, labels={"team": "x"})
     assert (job.type, job.status, job.labels, job.payload) == ("compute", "queued", {"team": "x"}, None)
     done = await jobs.wait(job.id, timeout=30)
@@ -74,7 +74,7 @@ async def test_a_job_is_created_waited_for_and_read(jobs: JobClient) -> None:
     assert await jobs.get(job.id.upper()) == done
 
 
-async def test_refusals_say_what_is_wrong(jobs: JobClient) -> None:
+async def test_errors_tell_what_is_wrong(jobs: JobClient) -> None:
     with pytest.raises(InvalidArgument) as caught:
         await jobs.create("no-such-type", {})
     assert [(each.field, each.rule) for each in caught.value.violations] == [("type", "type.known")]
@@ -89,7 +89,7 @@ async def test_refusals_say_what_is_wrong(jobs: JobClient) -> None:
         assert (missing.value.reason, missing.value.metadata) == ("JOB_NOT_FOUND", {"id": absent})
 
 
-async def test_who_waits_in_vain_hears_how_the_job_stands(jobs: JobClient, gate: Gate) -> None:
+async def test_a_wait_that_times_out_tells_the_job_s_status(jobs: JobClient, gate: Gate) -> None:
     job = await jobs.create("gated", gate.payload)
     with pytest.raises(DeadlineExceeded) as caught:
         await jobs.wait(job.id, timeout=1.5)
@@ -99,10 +99,10 @@ async def test_who_waits_in_vain_hears_how_the_job_stands(jobs: JobClient, gate:
     assert (await waiting).status is Status.COMPLETED
 
 
-# --- Many ---
+# --- Many jobs ---
 
 
-async def test_outcomes_are_in_order_and_each_its_own(jobs: JobClient) -> None:
+async def test_each_job_has_its_own_outcome_in_order(jobs: JobClient) -> None:
     taken = await jobs.create("compute", {"input": "taken"})
     new = numbered(2500, str(uuid4()))
     new[3] = NewJob("no-such-type")
@@ -134,7 +134,7 @@ async def test_outcomes_are_in_order_and_each_its_own(jobs: JobClient) -> None:
     assert [job and job.payload for job in found] == [outcome.request.payload for outcome in fine[::-1]]
 
 
-async def test_many_callers_and_waits_at_a_time(jobs: JobClient) -> None:
+async def test_many_callers_can_create_and_wait_at_a_time(jobs: JobClient) -> None:
     async def one(n: int) -> Job:
         return await jobs.wait((await jobs.create("compute", {"input": str(n)})).id, timeout=60)
 
@@ -143,14 +143,14 @@ async def test_many_callers_and_waits_at_a_time(jobs: JobClient) -> None:
     assert {job.status for job in done} == {Status.COMPLETED}
 
 
-async def test_ids_of_no_job_are_none_and_an_id_may_stand_there_twice(jobs: JobClient) -> None:
+async def test_missing_jobs_are_none_and_an_id_may_be_repeated(jobs: JobClient) -> None:
     job = await jobs.create(UNWORKED, {})
     found = await jobs.get_many([uuid4(), job.id, str(uuid4()), job.id])
     assert [each and each.id for each in found] == [None, job.id, None, job.id]
     assert await jobs.get_many([]) == []
 
 
-async def test_a_batch_as_large_as_they_get_goes_through_the_gateway(jobs: JobClient) -> None:
+async def test_a_batch_of_the_largest_size_passes_the_gateway(jobs: JobClient) -> None:
     payload = {"input": LARGEST[: MAX_BYTES // 8 - 200]}
     made = await asyncio.gather(*(jobs.create(UNWORKED, payload) for _ in range(16)))
     assert [job and job.payload == payload for job in await jobs.get_many([job.id for job in made])] == [
@@ -158,7 +158,7 @@ async def test_a_batch_as_large_as_they_get_goes_through_the_gateway(jobs: JobCl
     ] * 16
 
 
-async def test_the_largest_payloads_go_through_and_come_back_in_parts(jobs: JobClient) -> None:
+async def test_the_largest_payloads_are_created_and_read_in_several_calls(jobs: JobClient) -> None:
     outcomes = await created(jobs, [NewJob(UNWORKED, {"input": LARGEST})] * 6)
     found = await jobs.get_many([outcome.result().id for outcome in outcomes])
     assert [job and job.payload == {"input": LARGEST} for job in found] == [True] * 6
@@ -167,7 +167,7 @@ async def test_the_largest_payloads_go_through_and_come_back_in_parts(jobs: JobC
     assert [each.field for each in caught.value.violations] == ["payload"]
 
 
-async def test_an_endless_source_is_read_no_further_than_there_is_room_and_left_in_peace(
+async def test_an_endless_source_is_read_only_while_there_is_capacity(
     stack: Stack, client: httpx.Client
 ) -> None:
     mark, read = str(uuid4()), 0
@@ -182,7 +182,7 @@ async def test_an_endless_source_is_read_no_further_than_there_is_room_and_left_
     async with JobClient(stack.address("api_server"), jobs_in_hand=10) as jobs:
         outcomes = jobs.create_many(endless())
         handed_out = [(await anext(outcomes)).result() for _ in range(25)]
-        # One more is read, and waits for room.
+        # One more job is read and waits for capacity.
         assert await eventually(lambda: read, 25 + 10 + 1)
         await outcomes.aclose()
         again = await jobs.create(UNWORKED, {}, labels={"mark": mark})
@@ -192,7 +192,7 @@ async def test_an_endless_source_is_read_no_further_than_there_is_room_and_left_
 
 
 async def eventually(value: Any, expected: Any) -> bool:
-    """Whether it gets there, and stays."""
+    """Whether `value` becomes `expected` and stays so."""
     for _ in range(500):
         if value() == expected:
             break
@@ -201,7 +201,7 @@ async def eventually(value: Any, expected: Any) -> bool:
     return bool(value() == expected)
 
 
-async def test_what_a_source_raises_comes_after_the_outcomes_before_it(jobs: JobClient) -> None:
+async def test_a_source_s_error_is_raised_after_the_outcomes_before_it(jobs: JobClient) -> None:
     def broken() -> Iterable[NewJob]:
         yield from numbered(3, str(uuid4()))
         raise LookupError("no more")
@@ -213,11 +213,11 @@ async def test_what_a_source_raises_comes_after_the_outcomes_before_it(jobs: Job
         await anext(outcomes)
 
 
-# --- When things go wrong ---
+# --- Faults ---
 
 
 @pytest.mark.parametrize("way", ["gateway", "api_server"])
-async def test_a_server_killed_and_started_again_makes_no_job_twice_and_loses_none(
+async def test_a_restarted_server_loses_no_job_and_stores_none_twice(
     stack: Stack, client: httpx.Client, way: str
 ) -> None:
     mark, jobs_in_all, outcomes = str(uuid4()), 3000, list[Outcome]()
@@ -236,7 +236,7 @@ async def test_a_server_killed_and_started_again_makes_no_job_twice_and_loses_no
     assert {job["id"] for job in found} == {job.id for job in made}
 
 
-async def test_a_job_whose_time_was_up_is_created_again_by_its_id_and_there_once(
+async def test_a_create_that_timed_out_can_be_repeated_with_its_id(
     stack: Stack, client: httpx.Client
 ) -> None:
     mark = str(uuid4())
@@ -254,7 +254,7 @@ async def test_a_job_whose_time_was_up_is_created_again_by_its_id_and_there_once
     assert [each["id"] for each in stored(client, mark)] == [job_id]
 
 
-async def test_who_waits_for_a_job_outlives_the_server(stack: Stack, gate: Gate) -> None:
+async def test_a_wait_survives_a_restart_of_the_server(stack: Stack, gate: Gate) -> None:
     async with JobClient(stack.address("api_server")) as jobs:
         job = await jobs.create("gated", gate.payload)
         waiting = asyncio.create_task(jobs.wait(job.id))
@@ -266,7 +266,7 @@ async def test_who_waits_for_a_job_outlives_the_server(stack: Stack, gate: Gate)
         assert (await asyncio.wait_for(waiting, 60)).status is Status.COMPLETED
 
 
-async def test_a_caller_that_is_cancelled_disturbs_no_other(jobs: JobClient, client: httpx.Client) -> None:
+async def test_a_cancelled_caller_does_not_affect_the_others(jobs: JobClient, client: httpx.Client) -> None:
     mark = str(uuid4())
     calls = [asyncio.create_task(jobs.create(UNWORKED, {"n": n}, labels={"mark": mark})) for n in range(100)]
     await asyncio.sleep(0.002)
@@ -277,14 +277,14 @@ async def test_a_caller_that_is_cancelled_disturbs_no_other(jobs: JobClient, cli
     assert {job.id for job in made} <= {job["id"] for job in stored(client, mark)}
 
 
-async def test_an_id_of_another_time_is_refused(jobs: JobClient) -> None:
+async def test_an_id_from_the_past_is_refused(jobs: JobClient) -> None:
     old = uuid7(nanoseconds=1_600_000_000 * 10**9)
     with pytest.raises(InvalidArgument) as caught:
         await jobs.create(UNWORKED, {}, job_id=old)
     assert [each.rule for each in caught.value.violations] == ["id.time"]
 
 
-async def test_a_client_that_is_not_open_says_so(stack: Stack) -> None:
+async def test_a_client_that_is_not_open_raises_client_closed(stack: Stack) -> None:
     jobs = JobClient(stack.endpoints.jobs_address)
     with pytest.raises(ClientClosed):
         await jobs.get(uuid4())
@@ -294,7 +294,7 @@ async def test_a_client_that_is_not_open_says_so(stack: Stack) -> None:
         await jobs.create(UNWORKED, {})
 
 
-async def test_where_nobody_is_the_cause_is_told() -> None:
+async def test_without_a_server_the_cause_is_unavailable() -> None:
     async with JobClient("127.0.0.1:1") as jobs:
         with pytest.raises(DeadlineExceeded) as caught:
             await jobs.create(UNWORKED, {}, timeout=0.3)

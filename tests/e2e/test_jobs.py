@@ -1,4 +1,4 @@
-"""Jobs of every type, from REST and the stubs to a recorded result; and lists of them."""
+"""Jobs of every type, created by REST and by the stubs, with their results; and lists of jobs."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ def test_a_job_of_each_type_ends_with_its_result(client: httpx.Client, job_type:
 
 
 @pytest.mark.parametrize(
-    ("job_type", "payload", "reason", "told"),
+    ("job_type", "payload", "reason", "text"),
     [
         ("compute", {}, "INVALID_INPUT", "input"),
         ("compute", {"input": 1}, "INVALID_INPUT", "input"),
@@ -47,17 +47,17 @@ def test_a_job_of_each_type_ends_with_its_result(client: httpx.Client, job_type:
     ],
 )
 def test_a_job_that_cannot_be_done_fails_with_a_reason_and_without_a_trace(
-    client: httpx.Client, job_type: str, payload: dict[str, Any], reason: str, told: str
+    client: httpx.Client, job_type: str, payload: dict[str, Any], reason: str, text: str
 ) -> None:
     job = wait_until_ended(client, create(client, job_type, payload)["id"])
     assert job["status"] == "failed"
     assert job["error"]["reason"] == reason
-    assert told in job["error"]["message"]
+    assert text in job["error"]["message"]
     assert "Traceback" not in job["error"]["message"]
     assert job["error"]["code"] == ("INVALID_ARGUMENT" if reason == "INVALID_INPUT" else "INTERNAL")
 
 
-def test_a_payload_too_large_for_its_kafka_record_reaches_the_handler_all_the_same(
+def test_a_payload_too_large_for_a_kafka_record_reaches_the_handler(
     client: httpx.Client,
 ) -> None:
     text = "x" * 900_000
@@ -75,7 +75,7 @@ def test_a_chosen_id_makes_a_retry_safe(client: httpx.Client) -> None:
     assert (other.status_code, other.json()["details"][0]["reason"]) == (409, "JOB_ID_TAKEN")
 
 
-def test_calls_that_race_with_one_idempotency_key_make_one_job(client: httpx.Client) -> None:
+def test_concurrent_calls_with_one_idempotency_key_create_one_job(client: httpx.Client) -> None:
     key, label = str(uuid4()), uuid4().hex
 
     def post(text: str) -> httpx.Response:
@@ -92,7 +92,7 @@ def test_calls_that_race_with_one_idempotency_key_make_one_job(client: httpx.Cli
 
 
 def pages(client: httpx.Client, **query: Any) -> list[list[str]]:
-    """The ids of all pages."""
+    """The job ids of each page."""
     found, token = [], ""
     while True:
         answer = client.get("/jobs", params={**query, "pageToken": token})
@@ -117,7 +117,7 @@ def test_pages_are_newest_first_and_stay_stable_while_jobs_are_created(client: h
     assert [job["id"] for job in first["jobs"]] + rest == created[::-1]
 
 
-def test_filters_hold_together(client: httpx.Client) -> None:
+def test_filters_can_be_combined(client: httpx.Client) -> None:
     label = uuid4().hex
     wanted = create(client, "compute", {}, labels={"filter": label, "size": "l"})
     create(client, "compute", {"input": "fine"}, labels={"filter": label})
@@ -149,19 +149,19 @@ def test_a_wrong_list_request_names_the_field(
     assert answer.json()["details"][0]["fieldViolations"][0]["field"] == field
 
 
-def test_a_job_that_is_not_there_is_not_found_by_its_id(client: httpx.Client) -> None:
+def test_a_missing_job_is_not_found(client: httpx.Client) -> None:
     job_id = str(uuid4())
     answer = client.get(f"/jobs/{job_id}")
     assert answer.status_code == 404
     assert job_id in answer.json()["message"]
 
 
-def step(job_id: str, **fields: Any) -> job_service_pb2.UpdateStatusRequest:
+def update(job_id: str, **fields: Any) -> job_service_pb2.UpdateStatusRequest:
     return job_service_pb2.UpdateStatusRequest(id=job_id, **fields)
 
 
-def test_a_batch_answers_each_step_by_itself_and_in_order(stub: Any, client: httpx.Client) -> None:
-    with_worker = job_service_pb2.Claim(worker_id="somebody/1", expected_attempt=0)
+def test_each_update_of_a_batch_has_its_own_outcome_in_order(stub: Any, client: httpx.Client) -> None:
+    claim = job_service_pb2.Claim(worker_id="somebody/1", expected_attempt=0)
     ids = [create(client, "gated", {"ledger": "/dev/null", "gate": "/dev/null"})["id"] for _ in range(2)]
     for job_id in ids:
         wait_until_ended(client, job_id)
@@ -169,9 +169,9 @@ def test_a_batch_answers_each_step_by_itself_and_in_order(stub: Any, client: htt
     answer = stub.BatchUpdateStatus(
         job_service_pb2.BatchUpdateStatusRequest(
             requests=[
-                step(ids[0], status=job_pb2.Job.processing, claim=with_worker),
-                step(missing, status=job_pb2.Job.processing, claim=with_worker),
-                step(ids[1], status=job_pb2.Job.queued),
+                update(ids[0], status=job_pb2.Job.processing, claim=claim),
+                update(missing, status=job_pb2.Job.processing, claim=claim),
+                update(ids[1], status=job_pb2.Job.queued),
             ]
         )
     )
@@ -179,7 +179,7 @@ def test_a_batch_answers_each_step_by_itself_and_in_order(stub: Any, client: htt
     assert codes == [grpc.StatusCode.FAILED_PRECONDITION.value[0], grpc.StatusCode.NOT_FOUND.value[0], 3]
 
 
-def test_create_by_stub_answers_the_stored_job(stub: Any, client: httpx.Client) -> None:
+def test_create_by_stub_returns_the_stored_job(stub: Any, client: httpx.Client) -> None:
     before = datetime.now(UTC)
     request = job_service_pb2.CreateRequest(type="compute", payload=dict_to_struct({"input": "stub"}))
     job = stub.Create(request, timeout=10)

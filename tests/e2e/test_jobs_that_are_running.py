@@ -1,4 +1,4 @@
-"""What a handler says, and what is said to it, through the whole system: tries, time limits, progress, cancelling."""
+"""Running jobs in the whole system: retries, timeouts, progress and cancellation."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.jobs_api import create, get, wait_for, wait_until_ended
+from local_stack.stack import Stack
+from tests.e2e.jobs_api import create, get, wait_for, wait_until_ended, worker_events
 from tests.gate import Gate
 
 WAYS = ["gated", "gated-thread", "gated-process"]
@@ -25,13 +26,13 @@ def cancel(client: httpx.Client, job_id: str, reason: str = "") -> dict[str, Any
 
 
 def has_stopped(gate: Gate, job_id: str, way: str) -> bool:
-    """Whether the handler of a running job has come to an end before its time."""
+    """Whether the handler was stopped before its gate opened."""
     if way == "gated":
         return gate.was_stopped(job_id)
     return not psutil.pid_exists(gate.processes(job_id)[-1])
 
 
-def test_a_permanent_error_is_not_tried_again(client: httpx.Client) -> None:
+def test_a_job_with_a_permanent_error_is_not_retried(client: httpx.Client) -> None:
     payload = {"raise": "permanent", "text": "no such customer", "mends": True}
 
     job = wait_until_ended(client, create(client, "broken", payload, retryPolicy=NO_WAIT)["id"])
@@ -40,7 +41,7 @@ def test_a_permanent_error_is_not_tried_again(client: httpx.Client) -> None:
     assert job["error"] == {"code": "INTERNAL", "message": "no such customer", "reason": "PERMANENT_ERROR"}
 
 
-def test_a_handler_that_wants_to_be_tried_soon_is_whatever_the_policy_says(client: httpx.Client) -> None:
+def test_a_short_retry_after_overrides_the_policy(client: httpx.Client) -> None:
     payload = {"raise": "later", "delay": 0.2, "mends": True}
 
     job = wait_until_ended(client, create(client, "broken", payload, retryPolicy=LONG_WAIT)["id"])
@@ -48,11 +49,13 @@ def test_a_handler_that_wants_to_be_tried_soon_is_whatever_the_policy_says(clien
     assert (job["status"], job["attempt"], job["failures"]) == ("completed", 2, 1)
 
 
-def test_a_handler_that_wants_to_be_tried_late_waits_whatever_the_policy_says(client: httpx.Client) -> None:
+def test_a_long_retry_after_overrides_the_policy(client: httpx.Client) -> None:
     payload = {"raise": "later", "delay": 3600, "text": "busy"}
     job_id = create(client, "broken", payload, retryPolicy=NO_WAIT)["id"]
 
-    job = wait_for(lambda: (job := get(client, job_id)).get("failures") and job, "the first try has failed")
+    job = wait_for(
+        lambda: (job := get(client, job_id)).get("failures") and job, "the first attempt has failed"
+    )
 
     assert (job["status"], job["attempt"]) == ("queued", 1)
     wait = datetime.fromisoformat(job["nextAttemptTime"]) - datetime.now(UTC)
@@ -60,7 +63,7 @@ def test_a_handler_that_wants_to_be_tried_late_waits_whatever_the_policy_says(cl
     cancel(client, job_id)
 
 
-def test_asking_for_another_try_gives_no_try_more(client: httpx.Client) -> None:
+def test_retry_after_does_not_add_an_attempt(client: httpx.Client) -> None:
     payload = {"raise": "later", "delay": 0, "text": "busy"}
 
     job = wait_until_ended(client, create(client, "broken", payload, retryPolicy={"maxAttempts": 2})["id"])
@@ -70,7 +73,7 @@ def test_asking_for_another_try_gives_no_try_more(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_handler_beyond_its_time_is_stopped_and_has_failed(
+def test_a_handler_is_stopped_after_the_timeout_and_its_job_fails(
     client: httpx.Client, gate: Gate, way: str
 ) -> None:
     job_id = create(client, way, gate.payload, timeout="0.3s", retryPolicy=ONE_TRY)["id"]
@@ -85,16 +88,16 @@ def test_a_handler_beyond_its_time_is_stopped_and_has_failed(
     }
     if way == "gated-thread":
         gate.open()
-        wait_for(lambda: gate.has_returned(job_id), "its thread runs on to its end")
+        wait_for(lambda: gate.has_returned(job_id), "the thread runs to its end")
     else:
         wait_for(lambda: has_stopped(gate, job_id, way), "the handler has stopped")
     assert get(client, job_id) == job
 
 
-def test_each_try_has_its_own_time(client: httpx.Client, gate: Gate) -> None:
+def test_each_attempt_has_its_own_timeout(client: httpx.Client, gate: Gate) -> None:
     policy = {"maxAttempts": 3, **NO_WAIT}
     job_id = create(client, "gated", gate.payload, timeout="0.5s", retryPolicy=policy)["id"]
-    wait_for(lambda: gate.runs(job_id) == [1, 2], "the second try runs")
+    wait_for(lambda: gate.runs(job_id) == [1, 2], "the second attempt runs")
     gate.open()
 
     job = wait_until_ended(client, job_id)
@@ -106,7 +109,7 @@ def test_each_try_has_its_own_time(client: httpx.Client, gate: Gate) -> None:
 def test_progress_is_shown_while_the_handler_runs(client: httpx.Client, gate: Gate, way: str) -> None:
     job_id = create(client, way, {**gate.payload, "say": [37.5, "reading"]})["id"]
 
-    job = wait_for(lambda: (job := get(client, job_id)).get("progress") and job, "its progress is shown")
+    job = wait_for(lambda: (job := get(client, job_id)).get("progress") and job, "the progress is shown")
 
     assert (job["status"], job["progress"]) == ("processing", {"percent": 37.5, "message": "reading"})
     gate.open()
@@ -114,8 +117,8 @@ def test_progress_is_shown_while_the_handler_runs(client: httpx.Client, gate: Ga
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_cancelled_handler_is_stopped_and_its_result_counts_for_nothing(
-    client: httpx.Client, gate: Gate, way: str
+def test_a_cancelled_handler_is_stopped_and_its_result_is_ignored(
+    stack: Stack, client: httpx.Client, gate: Gate, way: str
 ) -> None:
     job_id = create(client, way, gate.payload)["id"]
     wait_for(lambda: gate.runs(job_id), "the job runs")
@@ -127,18 +130,21 @@ def test_a_cancelled_handler_is_stopped_and_its_result_counts_for_nothing(
     assert (job["error"]["code"], job["error"]["message"]) == ("CANCELLED", "not needed")
     if way == "gated-thread":
         gate.open()
-        wait_for(lambda: gate.has_returned(job_id), "its thread runs on to its end")
+        wait_for(lambda: gate.has_returned(job_id), "the thread runs to its end")
     else:
         wait_for(lambda: has_stopped(gate, job_id, way), "the handler has stopped")
         assert time.monotonic() - cancelled_at < 5
+    # After either event the worker reports nothing more about the job.
+    ends = {"job_given_up", "report_refused"}
+    wait_for(lambda: ends.intersection(worker_events(stack, job_id)), "the worker has dropped the job")
     assert get(client, job_id) == job
     assert gate.runs(job_id) == [1]
 
 
-def test_a_cancelled_handler_s_place_is_free_again(client: httpx.Client, gate: Gate) -> None:
+def test_a_cancelled_job_frees_its_process(client: httpx.Client, gate: Gate) -> None:
     processes = psutil.cpu_count() or 1
     ids = [create(client, "gated-process", gate.payload)["id"] for _ in range(processes)]
-    wait_for(lambda: all(gate.runs(job_id) for job_id in ids), "all processes are taken")
+    wait_for(lambda: all(gate.runs(job_id) for job_id in ids), "all processes are busy")
     for job_id in ids:
         cancel(client, job_id)
 

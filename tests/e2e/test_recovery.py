@@ -1,6 +1,6 @@
 """The system recovers when a real process is killed, stopped or frozen."""
 
-import re
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -66,7 +66,7 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_cannot_report(
 
 
 def knows_that_it_lost(stack: Stack, job_id: str) -> bool:
-    """Whether worker 1 knows that it has lost a job: by a refusal, by the job's next record or by a heartbeat."""
+    """Whether worker 1 knows that it has lost a job: by a refusal, the job's next record or a heartbeat."""
     return not {"report_refused", "claim_lost", "job_given_up"}.isdisjoint(worker_events(stack, job_id))
 
 
@@ -189,6 +189,8 @@ def both_paused(control: httpx.Client) -> dict[str, Any] | None:
 
 def test_every_log_line_of_a_service_is_one_json_object(stack: Stack) -> None:
     for part in ("api_server", "worker"):
-        lines = stack.log_file(part, 1).read_text().splitlines()
+        # The last line may be incomplete.
+        lines = stack.log_file(part, 1).read_text().split("\n")[:-1]
         assert lines
-        assert [line for line in lines if not re.fullmatch(r"\{.*\}", line)] == []
+        for line in lines:
+            assert isinstance(json.loads(line), dict)

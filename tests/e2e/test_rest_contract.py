@@ -1,4 +1,4 @@
-"""A plain REST client that knows the five original routes and the words queued, processing and completed."""
+"""A REST client that knows only the five original routes and three statuses."""
 
 import hashlib
 import re
@@ -10,11 +10,13 @@ import pytest
 
 from local_stack.stack import Stack
 
+STAYS_QUEUED = 0.5
+"""Seconds. Workers that are not stopped start a job within a few milliseconds."""
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class OriginalClient:
-    """Sends what such a client has always sent, and reads nothing else."""
+    """Sends and reads only what the original API had."""
 
     def __init__(self, stack: Stack) -> None:
         self._jobs = stack.endpoints.jobs_url
@@ -55,7 +57,7 @@ def client(stack: Stack) -> OriginalClient:
     return OriginalClient(stack)
 
 
-def test_a_job_is_created_queued_and_ends_completed_with_its_hash(client: OriginalClient) -> None:
+def test_a_job_is_created_as_queued_and_completes_with_its_hash(client: OriginalClient) -> None:
     job = client.create("compute", {"input": "hello"})
     assert UUID.fullmatch(job["id"])
     assert (job["type"], job["status"], job["payload"]) == ("compute", "queued", {"input": "hello"})
@@ -64,7 +66,7 @@ def test_a_job_is_created_queued_and_ends_completed_with_its_hash(client: Origin
     assert (done["id"], done["type"], done["payload"]) == (job["id"], "compute", {"input": "hello"})
 
 
-def test_a_client_can_do_the_work_itself(client: OriginalClient) -> None:
+def test_a_client_can_run_a_job_itself(client: OriginalClient) -> None:
     client.stop()
     try:
         job = client.create("compute", {"input": "by hand"})
@@ -76,22 +78,23 @@ def test_a_client_can_do_the_work_itself(client: OriginalClient) -> None:
         client.start()
 
 
-def test_a_stopped_system_keeps_jobs_queued_and_a_started_one_runs_them(client: OriginalClient) -> None:
+def test_jobs_stay_queued_while_the_system_is_stopped_and_run_after_start(client: OriginalClient) -> None:
     client.stop()
     client.stop()
     try:
         job = client.create("compute", {"input": "later"})
         other = client.create("data", {"records": [{"x": 1}]})
+        until = time.monotonic() + STAYS_QUEUED
+        while time.monotonic() < until:
+            assert {client.get(created["id"])["status"] for created in (job, other)} == {"queued"}
     finally:
         client.start()
         client.start()
-    # Nothing ran before the start: both were queued until then, and both end after it.
     for created in (job, other):
-        done = client.wait(created["id"], "completed")
-        assert done["startTime"] > created["createTime"]
+        client.wait(created["id"], "completed")
 
 
-def test_payloads_come_back_as_they_went(client: OriginalClient) -> None:
+def test_payloads_are_returned_unchanged(client: OriginalClient) -> None:
     payload = {
         "input": "é ☃ \u0000 \U0001f600",
         "nested": {"list": [1, 2.5, -0.25, True, None, "x", {}, []], "a.b": 1, "$set": {"$x": 1}, "": 0},

@@ -1,4 +1,4 @@
-"""API server and workers in several processes each, beside the shared stack and on its MongoDB and Kafka."""
+"""API server and workers with several processes each, on the MongoDB and Kafka of the shared stack."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ from tests.conftest import API_SERVER, WORKER
 from tests.e2e.jobs_api import create, jobs_client, wait_for, wait_until_ended, workers_client
 from tests.e2e.upstreams import healthy_ports
 
-OWN = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
+OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
 
 
 @pytest.fixture(scope="module")
 def double(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One API server of two processes, two workers of one parent, and a gateway."""
+    """An API server with two processes, two workers with one parent, and a gateway."""
     free = StackSettings.with_free_ports(tmp_path_factory.mktemp("double"))
-    ports = {name: getattr(free, name) for name in OWN}
+    ports = {name: getattr(free, name) for name in OWN_PORTS}
     double = Stack(
         stack.settings.model_copy(
             update={"data_dir": free.data_dir, "api_server_processes": 2, "worker_count": 2, **ports}
@@ -49,9 +50,13 @@ def events(stack: Stack, part: str) -> list[dict[str, Any]]:
 
 
 def pid_of(stack: Stack, part: str, number: int) -> int:
-    """Of the newest process of this number."""
+    """The pid of the newest process with this number."""
     started = [line for line in events(stack, part) if line["event"] == "process_started"]
     return [int(line["pid"]) for line in started if line["process"] == number][-1]
+
+
+def all_are_healthy(stack: Stack, cluster: str, ports: range) -> bool:
+    return healthy_ports(stack, cluster) == set(ports)
 
 
 def test_the_gateway_calls_every_process_and_jobs_are_done(double: Stack) -> None:
@@ -60,8 +65,7 @@ def test_the_gateway_calls_every_process_and_jobs_are_done(double: Stack) -> Non
         ("api_server", settings.api_server_ports(1)),
         ("worker_service", settings.worker_ports(1)),
     ):
-        # It is called before the next turn of the loop.
-        wait_for(lambda: healthy_ports(double, cluster) == set(ports), f"{cluster} is healthy")  # noqa: B023
+        wait_for(partial(all_are_healthy, double, cluster, ports), f"{cluster} is healthy")
     with jobs_client(double) as client:
         ids = [create(client, "compute", {"input": str(number)})["id"] for number in range(20)]
         assert {wait_until_ended(client, job_id)["status"] for job_id in ids} == {"completed"}
@@ -71,23 +75,23 @@ def test_the_gateway_calls_every_process_and_jobs_are_done(double: Stack) -> Non
     assert {line["process"] for line in events(double, "worker") if line["event"] == "started"} == {1, 2}
 
 
-def test_while_one_process_is_away_the_other_serves(double: Stack) -> None:
+def test_the_other_process_serves_while_one_restarts(double: Stack) -> None:
     victim = pid_of(double, "api_server", 2)
     first, second = (f"{HOST}:{port}" for port in double.settings.api_server_ports(1))
     os.kill(victim, signal.SIGKILL)
-    wait_for(lambda: pid_of(double, "api_server", 2) != victim, "another one starts")
-    away = 0
+    wait_for(lambda: pid_of(double, "api_server", 2) != victim, "a new process starts")
+    calls = 0
     with jobs_client(double) as client:
         while not is_serving(second):
             assert client.get("/jobs", params={"pageSize": 1}).is_success
-            assert create(client, "compute", {"input": "while one is away"})["status"] == "queued"
-            away += 1
-    assert away
+            assert create(client, "compute", {"input": "while one restarts"})["status"] == "queued"
+            calls += 1
+    assert calls
     assert is_serving(first)
 
 
 @pytest.mark.parametrize(("processes", "status"), [(2, 0), (3, 1)])
-def test_the_health_probe_asks_every_process(double: Stack, processes: int, status: int) -> None:
+def test_the_health_probe_checks_every_process(double: Stack, processes: int, status: int) -> None:
     command = [
         sys.executable,
         "-m",
@@ -102,12 +106,12 @@ def test_the_health_probe_asks_every_process(double: Stack, processes: int, stat
 def test_a_port_that_is_taken_ends_the_service_with_status_two(
     double: Stack, tmp_path: Path, part: str
 ) -> None:
-    described = {"api_server": services.api_server, "worker": services.worker}[part](double.settings, 1)
+    description = {"api_server": services.api_server, "worker": services.worker}[part](double.settings, 1)
     log = tmp_path / "log"
     with log.open("wb") as output:
         run = subprocess.run(
-            described.command,
-            env={**os.environ, **described.environment},
+            description.command,
+            env={**os.environ, **description.environment},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -119,7 +123,7 @@ def test_a_port_that_is_taken_ends_the_service_with_status_two(
     assert f"_PORT: cannot listen on {HOST}:" in log.read_text()
 
 
-def test_workers_end_in_order_with_their_parent(double: Stack) -> None:
+def test_workers_end_cleanly_with_their_parent(double: Stack) -> None:
     pids = [pid_of(double, "worker", number) for number in (1, 2)]
     double.stop("worker")
     ended = {
@@ -135,5 +139,5 @@ def test_no_api_server_outlives_its_parent(double: Stack) -> None:
     parent.kill()
     wait_for(
         lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes),
-        "all have ended",
+        "all processes have ended",
     )

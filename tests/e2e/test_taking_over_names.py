@@ -1,4 +1,4 @@
-"""A worker's name is one live process's alone, and a successor takes over at once what a dead one had."""
+"""Only one live worker has a name, and the successor of a dead worker takes over its jobs at once."""
 
 import re
 import socket
@@ -28,12 +28,12 @@ from tests.worker_process import WorkerProcesses, worker_processes
 LONG_LEASE = 90.0
 END_DEADLINE = 30.0
 OWN_NAME = {"WORKER_NAME": ""}
-"""None is set, so that the process takes one."""
+"""No name is set, so the process chooses one."""
 
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose leases outlast each test, so that no job comes back by the end of one."""
+    """A stack whose leases are longer than a test, so that no job is released by an expired lease."""
     stack = Stack(StackSettings.with_free_ports(tmp_path_factory.mktemp("patient")))
     stack.set_environment("api_server", 1, {**API_SERVER, "JOB_LEASE": f"{LONG_LEASE:g}"})
     stack.set_environment("worker", 1, WORKER)
@@ -57,13 +57,13 @@ def processes(patient: Stack, tmp_path: Path) -> Iterator[WorkerProcesses]:
 
 
 def names(stack: Stack) -> set[str]:
-    """Of the workers that live."""
+    """The names of the live workers."""
     with workers_client(stack) as control:
         workers: list[dict[str, Any]] = control.get("/state").json()["workers"]
     return {worker["identity"]["name"] for worker in workers if worker["report"]["state"] == "consuming"}
 
 
-def test_two_workers_on_one_host_get_two_names_by_themselves(
+def test_two_workers_on_one_host_choose_different_names(
     patient: Stack, processes: WorkerProcesses, tmp_path: Path
 ) -> None:
     own = {**OWN_NAME, "TMPDIR": str(tmp_path)}
@@ -71,7 +71,7 @@ def test_two_workers_on_one_host_get_two_names_by_themselves(
         processes.start(number, environment=own)
 
     expected = {f"{socket.gethostname()}-{number}" for number in (1, 2)}
-    wait_for(lambda: expected <= names(patient), "both are at work")
+    wait_for(lambda: expected <= names(patient), "both workers consume")
 
 
 def test_a_live_holder_is_never_evicted(
@@ -94,7 +94,7 @@ def test_a_live_holder_is_never_evicted(
     assert (job["status"], job["attempt"], job["workerId"]) == ("completed", 1, holder)
 
 
-def test_a_killed_workers_job_is_run_by_its_successor_long_before_the_lease_ends(
+def test_a_killed_worker_s_job_is_run_by_its_successor_before_the_lease_ends(
     patient: Stack, client: httpx.Client, gate: Gate
 ) -> None:
     job_id = create(client, "gated", gate.payload)["id"]
@@ -112,10 +112,10 @@ def test_a_killed_workers_job_is_run_by_its_successor_long_before_the_lease_ends
     assert "dead_members_removed" in patient.log_file("worker", 1).read_text()
 
 
-def test_a_worker_that_has_drained_leaves_its_name_at_once(processes: WorkerProcesses) -> None:
+def test_a_drained_worker_frees_its_name_at_once(processes: WorkerProcesses) -> None:
     for _ in range(2):
         worker = processes.start(2)
-        wait_for(lambda: processes.is_ready(2), "it serves")
+        wait_for(lambda: processes.is_ready(2), "the worker is ready")
         worker.process.terminate()
         assert worker.process.wait(END_DEADLINE) == 0
 
@@ -123,13 +123,13 @@ def test_a_worker_that_has_drained_leaves_its_name_at_once(processes: WorkerProc
         assert {"name_not_free_yet", "dead_members_removed"}.isdisjoint(worker.names())
 
 
-def test_a_frozen_worker_whose_name_has_gone_to_a_successor_ends_when_it_is_thawed(
+def test_a_frozen_worker_that_has_lost_its_name_ends_when_it_is_thawed(
     patient: Stack, client: httpx.Client, processes: WorkerProcesses, gate: Gate
 ) -> None:
     patient.stop("worker", 1)
     try:
         frozen = processes.start(2)
-        wait_for(lambda: processes.is_ready(2), "it serves")
+        wait_for(lambda: processes.is_ready(2), "the worker is ready")
         job_id = create(client, "gated", gate.payload)["id"]
         wait_for(lambda: gate.runs(job_id) == [1], "the job runs")
         frozen.freeze()
@@ -139,8 +139,8 @@ def test_a_frozen_worker_whose_name_has_gone_to_a_successor_ends_when_it_is_thaw
         frozen.thaw()
 
         assert frozen.process.wait(END_DEADLINE) == 2
-        [said] = frozen.told()
-        assert re.search(rf"'worker-2' .*: process {successor.process.pid} on ", said)
+        [message] = frozen.told()
+        assert re.search(rf"'worker-2' .*: process {successor.process.pid} on ", message)
         assert successor.process.poll() is None
         gate.open()
         job = wait_until_ended(client, job_id)

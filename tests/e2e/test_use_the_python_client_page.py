@@ -1,4 +1,4 @@
-"""The programs of docs/howto/use-the-python-client.md print what the page says."""
+"""The programs in docs/howto/use-the-python-client.md print the output that the page gives."""
 
 import re
 import subprocess
@@ -14,12 +14,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "use-the-python-client.md
 PROGRAMS: list[tuple[str, str]] = re.findall(r"```python\n(.*?)```\n\nIt prints (.*?)\.\n", PAGE, re.DOTALL)
 
 
-def test_each_program_says_what_it_prints() -> None:
+def test_the_page_gives_the_output_of_each_program() -> None:
     assert len(PROGRAMS) == PAGE.count("```python") > 0
 
 
-@pytest.mark.parametrize(("program", "told"), PROGRAMS, ids=["one", "many", "failing"])
-def test_the_page_s_programs_print_what_it_says(stack: Stack, program: str, told: str) -> None:
+@pytest.mark.parametrize(("program", "output"), PROGRAMS, ids=["one", "many", "failing"])
+def test_each_program_prints_the_output_on_the_page(stack: Stack, program: str, output: str) -> None:
     program = program.replace("127.0.0.1:3000", stack.endpoints.jobs_address)
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -30,4 +30,4 @@ def test_the_page_s_programs_print_what_it_says(stack: Stack, program: str, told
         check=False,
     )
     assert run.stderr == ""
-    assert run.stdout.splitlines() == re.findall(r"`(.*?)`", told)
+    assert run.stdout.splitlines() == re.findall(r"`(.*?)`", output)

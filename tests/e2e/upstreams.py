@@ -1,4 +1,4 @@
-"""What the gateway thinks of the servers behind it."""
+"""The gateway's view of the servers behind it."""
 
 import httpx
 

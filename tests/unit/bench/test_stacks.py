@@ -4,7 +4,7 @@ from bench.stacks import read_stacks, tables
 
 LINES = [
     "thread (MainThread: 0x7F);main (api_server/__main__.py:1);call (service_runtime/checked_calls.py:9) 3",
-    "thread (MainThread: 0x7F);main (api_server/__main__.py:1);walk (contract_runtime/structs.py:5);x (x.py:1) 5",
+    "thread (MainThread: 0x7F);main (api_server/__main__.py:1);f (contract_runtime/structs.py:5);x (x) 5",
     "thread (MainThread: 0x7F);main (api_server/__main__.py:1);main (api_server/__main__.py:1) 2",
     "thread (Thread-1: 0x8F);_worker (concurrent/futures/thread.py:69) 7",
     "thread (Thread-1: 0x8F);run (elsewhere.py:69) 1",
