@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 from tests.gate import Gate
+from tests.groups import GroupScheduling, in_order_of_start
+from tests.summary import Summary
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
@@ -52,3 +55,17 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 def file_root(stack: Stack) -> Path:
     """The folder that file jobs may read."""
     return stack.settings.file_root
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Summary())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    return GroupScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items[:] = in_order_of_start(items)

@@ -8,8 +8,7 @@ from local_stack.stack import Stack
 from tests.faults.cluster import make_stack
 from tests.faults.figures import HEADLINE, RULE
 from tests.faults.settings import FaultSettings
-
-LINES = pytest.StashKey[list[str]]()
+from tests.summary import add_lines
 
 
 @pytest.fixture(scope="session")
@@ -33,16 +32,8 @@ def tell(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> C
 
     def print_line(line: str) -> None:
         if line.startswith("|"):
-            request.config.stash.setdefault(LINES, []).append(line)
+            add_lines(request.config, "faults", HEADLINE, RULE, line)
         with capfd.disabled():
             print(f"\n{line}", end="", flush=True)  # noqa: T201 - for people at a terminal
 
     return print_line
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lines = config.stash.get(LINES, [])
-    if lines:
-        terminalreporter.section("faults")
-        for line in (HEADLINE, RULE, *lines):
-            terminalreporter.line(line)

@@ -17,9 +17,9 @@ from tests.fuzz.sending import sender
 from tests.fuzz.settings import FUZZ
 from tests.fuzz.storage import Storage
 from tests.fuzz.world import World
+from tests.summary import add_lines
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
-LINES = pytest.StashKey[list[str]]()
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -35,14 +35,6 @@ async def world(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[W
         for _ in range(2):  # a list of jobs shall have pages
             await world.do_a_good_job()
         yield world
-        request.config.stash[LINES] = world.counts.lines()
+        add_lines(request.config, f"fuzz, FUZZ_SEED={FUZZ.seed}", *world.counts.lines())
         await world.finish()
     client.close()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lines = config.stash.get(LINES, [])
-    if lines:
-        terminalreporter.section(f"fuzz, FUZZ_SEED={FUZZ.seed}")
-        for line in lines:
-            terminalreporter.line(line)

@@ -1,0 +1,57 @@
+"""Which tests run in one process, one after the other, when `pytest -n` runs tests in several processes.
+
+A group shares what is expensive to start: a stack of its own, or a database. Modules that are not listed are groups of their
+own. Groups that take long start first, so that at the end no process works alone for long.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
+
+GROUPS: Mapping[str, Sequence[str]] = {
+    # Faults under load, on two systems.
+    "faults, killed": ("tests/faults/test_scenarios.py",),
+    "faults, frozen": (),
+    # Tests that stop, kill or freeze parts of a running system.
+    "rough": (
+        "tests/e2e/test_recovery.py",
+        "tests/e2e/test_gateway_outages.py",
+        "tests/e2e/test_fleet_control.py",
+        "tests/e2e/test_poison.py",
+        "tests/e2e/test_jobs_that_are_running.py",
+        "tests/integration/test_worker.py",
+        "tests/integration/test_worker_endings.py",
+        "tests/integration/test_worker_names.py",
+    ),
+    # Tests that share a running system and leave all of its parts alone.
+    "calm": ("tests/e2e/", "tests/integration/test_worker_calls.py", "tests/fuzz/test_"),
+    "names": ("tests/e2e/test_taking_over_names.py",),
+    "elections": (
+        "tests/integration/mongo/test_elections.py",
+        "tests/integration/mongo/test_mongo_faults.py",
+    ),
+    "mongo": ("tests/integration/mongo/",),
+    "kafka": ("tests/integration/kafka/",),
+}
+"""The beginnings of the ids of each group's tests, in the order of start. If several fit an id, the longest one counts."""
+PREFIXES = {prefix: group for group, prefixes in GROUPS.items() for prefix in prefixes}
+
+
+def group_of(test_id: str) -> str:
+    fitting = [prefix for prefix in PREFIXES if test_id.startswith(prefix)]
+    return PREFIXES[max(fitting, key=len)] if fitting else test_id.split("::", maxsplit=1)[0]
+
+
+def in_order_of_start(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The tests of each group together, those of the listed groups first."""
+    groups = {group_of(item.nodeid): None for item in items}
+    ranks = {group: rank for rank, group in enumerate(dict.fromkeys([*GROUPS, *groups]))}
+    return sorted(items, key=lambda item: ranks[group_of(item.nodeid)])
+
+
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # - it has no types
+    """Gives each process a group at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
