@@ -10,11 +10,16 @@ VENV := .venv
 LOCAL := $(VENV)/.local-installed
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
+# Most tests wait most of the time, so that more of them run at once than there are cores.
+LANES ?= 6
+FAST_TESTS := tests/unit tests/faults/test_checker.py tests/fuzz/test_judges.py
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# If it is set, each process of the tests compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run demo up down status test test-faults test-compose bench bench-scaling bench-profile check fix proto release-contract verify lock clean
+.PHONY: help run demo up down status test test-fast test-faults test-compose bench bench-scaling bench-profile check fix proto release-contract verify lock clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -52,8 +57,11 @@ status: $(LOCAL) ## Say what runs where
 
 # --- Checking it ---
 
-test: $(DEV) ## Run all tests, on real MongoDB, Kafka and Envoy
-	@exec pytest
+test: $(DEV) ## Run all tests, on real MongoDB, Kafka and Envoy, in LANES processes
+	@exec pytest -n $(LANES)
+
+test-fast: $(DEV) ## Run the tests that need no server: about a minute
+	@exec pytest -n $(shell nproc) $(FAST_TESTS)
 
 test-faults: $(DEV) ## Harm every part under load, MINUTES at random by SEED, and send 10,000 odd calls: an hour
 	@FAULTS_JOBS=1000 FAULTS_RATE=50 FAULTS_LEASE=15 FAULTS_BOUND=120 FAULTS_REPUBLISH_AFTER=60 FAULTS_COMPARED=2000 \

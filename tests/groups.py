@@ -9,10 +9,17 @@ from collections.abc import Mapping, Sequence
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
+SCENARIO = "tests/faults/test_scenarios.py::test_no_job_is_lost_stuck_or_recorded_twice"
 GROUPS: Mapping[str, Sequence[str]] = {
-    # Faults under load, on two systems.
-    "faults, killed": ("tests/faults/test_scenarios.py",),
-    "faults, frozen": (),
+    # A worker's ends, and faults under load on two systems.
+    "endings": ("tests/integration/test_worker_endings.py",),
+    "faults": ("tests/faults/test_scenarios.py",),
+    "more faults": (
+        *(f"{SCENARIO}[{name}]" for name in ("poison", "topic_deleted", "rolling_restarts", "worker_frozen")),
+        *(f"{SCENARIO}[{name}]" for name in ("drain", "stopped_and_started", "kafka_killed")),
+        "tests/faults/test_scenarios.py::test_nor_by_many_faults_at_random",
+    ),
+    "fuzz": ("tests/fuzz/test_",),
     # Tests that stop, kill or freeze parts of a running system.
     "rough": (
         "tests/e2e/test_recovery.py",
@@ -20,19 +27,20 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "tests/e2e/test_fleet_control.py",
         "tests/e2e/test_poison.py",
         "tests/e2e/test_jobs_that_are_running.py",
+        "tests/e2e/test_several_processes.py",
+        "tests/e2e/test_several_servers.py",
         "tests/integration/test_worker.py",
-        "tests/integration/test_worker_endings.py",
         "tests/integration/test_worker_names.py",
     ),
     # Tests that share a running system and leave all of its parts alone.
-    "calm": ("tests/e2e/", "tests/integration/test_worker_calls.py", "tests/fuzz/test_"),
-    "names": ("tests/e2e/test_taking_over_names.py",),
+    "calm": ("tests/e2e/", "tests/integration/test_worker_calls.py"),
+    "kafka": ("tests/integration/kafka/",),
     "elections": (
         "tests/integration/mongo/test_elections.py",
         "tests/integration/mongo/test_mongo_faults.py",
     ),
+    "names": ("tests/e2e/test_taking_over_names.py",),
     "mongo": ("tests/integration/mongo/",),
-    "kafka": ("tests/integration/kafka/",),
 }
 """The beginnings of the ids of each group's tests, in the order of start. If several fit an id, the longest one counts."""
 PREFIXES = {prefix: group for group, prefixes in GROUPS.items() for prefix in prefixes}
