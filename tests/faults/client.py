@@ -1,4 +1,4 @@
-"""A client as it should be: an outcome that is unknown is asked again, with the same words. All that it hears is noted."""
+"""A correct client: it repeats the same request while the outcome is unknown. It records all answers."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from contract_runtime.statuses import call_status, decode_status
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
-from tests.faults.history import Asked, Seen, Told
+from tests.faults.history import Observation, Requested, Seen
 
 CALL_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -30,32 +30,32 @@ Answer = TypeVar("Answer")
 
 
 class Refused(Exception):
-    """The call was judged and not taken; `reason` is ErrorInfo's."""
+    """The server refused the call. `reason` is ErrorInfo's."""
 
-    def __init__(self, reason: str, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
         self.reason = reason
 
 
 class Unanswered(Exception):
-    """Nobody answered for as long as the caller was patient."""
+    """No server answered within the client's patience."""
 
 
 @dataclass
 class Witness:
-    """All that clients wanted and were told in one run."""
+    """All requests of one run and all answers to them."""
 
-    asked: dict[str, Asked] = field(default_factory=dict)
-    told: list[Told] = field(default_factory=list)
+    requested: dict[str, Requested] = field(default_factory=dict)
+    observations: list[Observation] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
-    def hear(self, reader: str, jobs: Sequence[Job]) -> None:
+    def observe(self, reader: str, jobs: Sequence[Job]) -> None:
         now = time.time()
-        self.told += [Told(reader, now, seen(job)) for job in jobs]
+        self.observations += [Observation(reader, now, seen(job)) for job in jobs]
 
-    def learn(self, job_id: str, **fields: Any) -> None:
-        """Something new about what was asked for."""
-        self.asked[job_id] = replace(self.asked[job_id], **fields)
+    def update(self, job_id: str, **fields: Any) -> None:
+        """Change what is known about a requested job."""
+        self.requested[job_id] = replace(self.requested[job_id], **fields)
 
 
 def seen(job: Job) -> Seen:
@@ -75,7 +75,7 @@ def canonical(result: Any) -> str:
 
 
 class Client:
-    """Calls of JobService at one address. `patience`: seconds for which a call without an answer is sent again."""
+    """Calls JobService at one address. `patience`: seconds for which a call without an answer is repeated."""
 
     def __init__(self, address: str, witness: Witness, patience: float) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
@@ -87,13 +87,16 @@ class Client:
         await self._channel.close()
 
     async def job(self, reader: str, method: str, request: Any, key: str = "") -> Job:
-        """A call that answers a job, noted as `reader`'s. `key`: its idempotency key. Raises Refused, Unanswered."""
+        """A call whose answer is a job, recorded for `reader`. `key`: an idempotency key.
+
+        Raises Refused, Unanswered.
+        """
         job: Job = await self.call(method, request, key)
-        self._witness.hear(reader, [job])
+        self._witness.observe(reader, [job])
         return job
 
     async def call(self, method: str, request: Any, key: str = "") -> Any:
-        """The answer, asked for until it comes. Raises Refused, Unanswered."""
+        """Repeat the call until there is an answer. Raises Refused, Unanswered."""
         metadata = (("idempotency-key", key),) if key else ()
         give_up = time.monotonic() + self._patience
         pause = FIRST_PAUSE
@@ -101,7 +104,7 @@ class Client:
             try:
                 return await getattr(self._stub, method)(request, timeout=CALL_SECONDS, metadata=metadata)
             except grpc.aio.AioRpcError as error:
-                if error.code() not in UNKNOWN_OUTCOME and not _is_broken_off(error):
+                if error.code() not in UNKNOWN_OUTCOME and not _is_broken_connection(error):
                     raise self._refusal(method, error) from None
                 if time.monotonic() > give_up:
                     raise Unanswered(f"{method}: {error.code().name} {error.details()}") from None
@@ -117,8 +120,11 @@ class Client:
         return Refused(reason, f"{method}: {error.code().name} {reason}")
 
 
-def _is_broken_off(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the connection was cut in the midst of the answer, which gRPC calls INTERNAL. The server gives a reason."""
+def _is_broken_connection(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the connection broke during the answer.
+
+    gRPC makes that INTERNAL too, but without the reason that a server gives.
+    """
     return error.code() is grpc.StatusCode.INTERNAL and not reason_of(error)
 
 

@@ -1,6 +1,7 @@
-"""The system under test, and the harm that can be done to it. Each fault is noted, so that the checker knows what it explains.
+"""The system under test, and the faults that can be injected.
 
-Parts that end are started again, as any supervisor would, unless they are down on purpose.
+Each fault is recorded, so that the checker knows what it explains. Parts that end are started again, as a
+supervisor would, unless a fault keeps them down.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ PARTS = (
     *(("worker", number) for number in WORKERS),
     ("gateway", 1),
 )
-OWN = frozenset({"api_server", "worker"})
+SERVICES = frozenset({"api_server", "worker"})
 SUPERVISOR_PAUSE = 0.25
 CONTROL_SECONDS = 20.0
 PATIENCE = 60.0
@@ -43,7 +44,7 @@ HOOKS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'tests/faults/hooks'}"}
 
 
 def make_stack(data_dir: Path, lease: float) -> Stack:
-    """Two API servers, three workers, not started."""
+    """A stack of two API servers and three workers, not started yet."""
     stack = Stack(StackSettings.with_free_ports(data_dir, api_servers=len(API_SERVERS), workers=len(WORKERS)))
     for name, number in PARTS:
         stack.set_environment(name, number, environment_of(name, lease))
@@ -51,13 +52,13 @@ def make_stack(data_dir: Path, lease: float) -> Stack:
 
 
 def environment_of(name: str, lease: float) -> dict[str, str]:
-    """What a part is told beside what the stack tells it."""
+    """A part's environment variables in addition to the stack's."""
     if name == "worker":
         return {
             "WORKER_JOB_TYPES": ",".join(WORKER_TYPES),
             "WORKER_HANDLERS": "tests.faults.handlers",
             "WORKER_THREADS": "8",
-            # Shorter than the longest job, so that some are handed back.
+            # Shorter than the longest job, so that some jobs are handed back.
             "WORKER_DRAIN_TIMEOUT": "2",
         }
     if name == "api_server":
@@ -65,83 +66,86 @@ def environment_of(name: str, lease: float) -> dict[str, str]:
             "JOB_TYPES": ",".join(ALL_TYPES),
             "JOB_LEASE": f"{lease}",
             "HEARTBEAT_INTERVAL": f"{min(lease / 6, 1.0)}",
-            # Half a second more than the gateway needs to turn away.
+            # Half a second more than the gateway needs to stop using a server.
             "SHUTDOWN_DELAY": "1.5",
         }
     return {}
 
 
 class Cluster:
-    """`stack` is up, with this `lease`. Numbers begin at 1. One task at a time may do harm to one part."""
+    """`stack` is up with this `lease`. Only one task at a time may inject faults into a part."""
 
     def __init__(self, stack: Stack, lease: float) -> None:
         self.stack = stack
         self._lease = lease
         self.faults: list[Fault] = []
         self.troubles: list[str] = []
-        """What should not have come of it, such as parts that ended with nobody having harmed them."""
+        """Unexpected events, such as a part that ended without a fault."""
         self.stops: list[Stopped] = []
-        self._more: dict[tuple[str, int], Mapping[str, str]] = {}
-        """What parts have in their environment for a while."""
+        self._temporary: dict[tuple[str, int], Mapping[str, str]] = {}
+        """Temporary environment variables of parts."""
         self._down: set[tuple[str, int]] = set()
         self._frozen: dict[tuple[str, int], int] = {}
-        """Place of its fault in `faults`."""
+        """The index in `faults` of a frozen part's fault; likewise for `_killed`."""
         self._killed: dict[tuple[str, int], int] = {}
         self._dying: set[tuple[str, int]] = set()
 
-    # --- Harm, and its end ---
+    # --- Faults and their ends ---
 
     async def kill(self, name: str, number: int = 1, *, others_recover: bool = False) -> None:
-        """SIGKILL; it stays down until `start`. `others_recover`: what it had to do must be done until then."""
+        """Send SIGKILL. The part stays down until `start`.
+
+        `others_recover`: the other parts must take over its work while it is down.
+        """
         self._down.add((name, number))
-        place = self._note(name, number, "killed")
+        fault = self._note(name, number, "killed")
         if not others_recover:
-            self._killed[name, number] = place
+            self._killed[name, number] = fault
         await asyncio.to_thread(self.stack.kill, name, number)
 
     async def stop(self, name: str, number: int = 1) -> None:
-        """SIGTERM, and wait for its end; it stays down until `start`."""
+        """Send SIGTERM and wait until the part has ended. It stays down until `start`."""
         self._down.add((name, number))
-        place = self._note(name, number, "stopped")
+        fault = self._note(name, number, "stopped")
         await asyncio.to_thread(self.stack.stop, name, number)
-        self._heal(place)
+        self._heal(fault)
 
     async def start(self, name: str, number: int = 1) -> None:
-        """Start what is down, and wait until it is ready."""
-        place = self._killed.pop((name, number), None)
-        if place is not None:
-            self._heal(place)
-        variables = {**environment_of(name, self._lease), **self._more.get((name, number), {})}
+        """Start a part and wait until it is ready."""
+        fault = self._killed.pop((name, number), None)
+        if fault is not None:
+            self._heal(fault)
+        variables = {**environment_of(name, self._lease), **self._temporary.get((name, number), {})}
         while True:
             try:
                 await asyncio.to_thread(self.stack.start, name, number, variables)
                 break
             except StackError:
-                # It may have met what kills it before it was ready.
+                # A crash point or a poison job may have killed it before it was ready.
                 if (name, number) not in self._dying:
                     raise
                 self._note(name, number, "killed")
-        if place is not None and name not in OWN:
-            # Their start is their own affair; what comes after is ours.
-            self._heal(place)
+        if fault is not None and name not in SERVICES:
+            # The start of MongoDB, Kafka or Envoy does not count; the fault lasts until they are ready.
+            self._heal(fault)
         self._down.discard((name, number))
 
     async def freeze(self, name: str, number: int = 1, *, others_recover: bool = False) -> None:
-        """SIGSTOP. `others_recover`: what it had to do must be done until it is thawed."""
+        """Send SIGSTOP. `others_recover`: the other parts must take over its work while it is frozen."""
         await asyncio.to_thread(self.stack.freeze, name, number)
-        place = self._note(name, number, "frozen")
+        fault = self._note(name, number, "frozen")
         if not others_recover:
-            self._frozen[name, number] = place
+            self._frozen[name, number] = fault
 
     async def thaw(self, name: str, number: int = 1) -> None:
-        place = self._frozen.pop((name, number), None)
-        if place is not None:
-            self._heal(place)
+        fault = self._frozen.pop((name, number), None)
+        if fault is not None:
+            self._heal(fault)
         if await asyncio.to_thread(self.stack.is_running, name, number):
             await asyncio.to_thread(self.stack.thaw, name, number)
 
     async def delete_topic(self, job_type: str) -> None:
-        """With all records that wait in it. That is healed as soon as it is done."""
+        """Delete a topic with all its records. The fault is over at once."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.stack.address("kafka"))
         await admin.start()
         try:
@@ -154,16 +158,16 @@ class Cluster:
     async def stopped(
         self, *, worker: str = "", job_type: str = "", amid_faults: bool = False
     ) -> AsyncIterator[None]:
-        """Workers are told to take no new jobs, all of them unless one or a type is named; then to go on.
+        """Stop all workers, one worker or one job type for the time of the block, by Stop and Start.
 
-        `amid_faults`: others do harm meanwhile, so that a worker may follow late.
+        `amid_faults`: there are other faults at the same time, so a worker may be paused late.
         """
         part: dict[str, Any] = {"worker": worker} if worker else {"type": job_type} if job_type else {}
         async with grpc.aio.insecure_channel(self.stack.endpoints.workers_address) as channel:
             stub = WorkerServiceStub(channel)
             answer = await answered(lambda: stub.Stop(StopRequest(**part), timeout=CONTROL_SECONDS))
             if answer.pending_worker_ids and not amid_faults:
-                self.troubles.append(f"a stop was not followed by {answer.pending_worker_ids}")
+                self.troubles.append(f"workers did not follow a stop: {answer.pending_worker_ids}")
             at = time.time()
             try:
                 yield
@@ -175,24 +179,24 @@ class Cluster:
 
     @asynccontextmanager
     async def changed(self, environments: Mapping[tuple[str, int], Mapping[str, str]]) -> AsyncIterator[None]:
-        """Parts run with more in their environment. That takes two restarts, of all of them at once."""
-        self._more |= environments
+        """Run parts with additional environment variables in the block. Restarts them before and after."""
+        self._temporary |= environments
         await asyncio.gather(*(self.restart(*part) for part in environments))
         try:
             yield
         finally:
             for part in environments:
-                del self._more[part]
+                del self._temporary[part]
             await asyncio.gather(*(self.restart(*part) for part in environments))
 
     async def restart(self, name: str, number: int = 1) -> None:
-        """SIGTERM, and start it again."""
+        """Send SIGTERM and start the part again."""
         await self.stop(name, number)
         await self.start(name, number)
 
     @asynccontextmanager
     async def may_die(self, name: str) -> AsyncIterator[None]:
-        """Parts of this name may end by themselves for a while: something in them is deadly."""
+        """Parts with this name may end by themselves in the block, because something in them crashes them."""
         parts = {part for part in PARTS if part[0] == name}
         self._dying |= parts
         try:
@@ -201,12 +205,12 @@ class Cluster:
             self._dying -= parts
 
     def clock_error(self, name: str, number: int) -> float:
-        """By how many seconds a part's log is ahead of the right time."""
+        """By how many seconds the clock of a part's log is ahead of the real time."""
         last = self.stack.log_file(name, number).read_text().splitlines()[-1]
         return datetime.fromisoformat(json.loads(last)["timestamp"]).timestamp() - time.time()
 
     async def heal(self) -> None:
-        """Everything runs, in its own environment."""
+        """Make all parts run."""
         for name, number in PARTS:
             await self.thaw(name, number)
             await self.start(name, number)
@@ -214,11 +218,11 @@ class Cluster:
     # --- The supervisor ---
 
     async def supervise(self) -> None:
-        """Until cancelled: start what has ended."""
+        """Start parts that have ended, until cancelled."""
         while True:
             await asyncio.sleep(SUPERVISOR_PAUSE)
             for name, number in PARTS:
-                if name in OWN and (name, number) not in self._down:
+                if name in SERVICES and (name, number) not in self._down:
                     await self._supervise(name, number)
 
     async def _supervise(self, name: str, number: int) -> None:
@@ -230,19 +234,19 @@ class Cluster:
             self.troubles.append(f"{name}-{number} ended by itself, see {self.stack.log_file(name, number)}")
         await asyncio.to_thread(self.stack.spawn, name, number)
 
-    # --- Notes ---
+    # --- Records ---
 
     def _note(self, name: str, number: int, kind: str) -> int:
         now = time.time()
         self.faults.append(Fault(f"{name}-{number}", kind, now, now))  # type: ignore[arg-type]
         return len(self.faults) - 1
 
-    def _heal(self, place: int) -> None:
-        self.faults[place] = replace(self.faults[place], healed=time.time())
+    def _heal(self, fault: int) -> None:
+        self.faults[fault] = replace(self.faults[fault], healed=time.time())
 
 
 async def answered(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer to a call that may be sent again, as long as it takes."""
+    """Repeat a call until it is answered, for PATIENCE seconds."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

@@ -1,4 +1,4 @@
-"""One stack for all scenarios, and the table of their figures at the end."""
+"""One stack for all scenarios, and a table of all figures at the end."""
 
 from collections.abc import Callable, Iterator
 
@@ -27,8 +27,8 @@ def fault_stack(fault_settings: FaultSettings, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def tell(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a line now, and, if it is of the table, once more at the end."""
+def show(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print a line at once. Lines of the table are printed again at the end."""
 
     def print_line(line: str) -> None:
         if line.startswith("|"):

@@ -1,6 +1,7 @@
-"""Places in the API server where it can be made to die: between two steps that belong together.
+"""Points in the API server where a test can kill it: between two steps that belong together.
 
-An order is a file named like the point. The process that comes there first takes the file away and kills itself.
+A test orders a crash by a file with the name of the point. The first process that reaches the point removes
+the file and kills itself.
 """
 
 import os
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Point:
-    """Before or after a method does its work, `worth_it` says of the result whether it did any."""
+    """Before or after a method's work. `worth_it` tells from the result whether the method did any work."""
 
     owner: str
     method: str
@@ -24,8 +25,8 @@ class Point:
 
 
 POINTS: Mapping[str, Point] = {
-    "stored, not told": Point("api_server.adapters.mongo.jobs.MongoJobStore", "insert_all", "after"),
-    "several stored, not told": Point(
+    "stored, not returned": Point("api_server.adapters.mongo.jobs.MongoJobStore", "insert_all", "after"),
+    "several stored, not returned": Point(
         "api_server.adapters.mongo.jobs.MongoJobStore",
         "insert_all",
         "after",
@@ -40,9 +41,11 @@ POINTS: Mapping[str, Point] = {
     "answered, not published": Point(
         "api_server.adapters.kafka.publisher.KafkaPublisher", "publish", "before"
     ),
-    "published, not noted": Point("api_server.adapters.kafka.publisher.KafkaPublisher", "publish", "after"),
+    "published, not recorded": Point(
+        "api_server.adapters.kafka.publisher.KafkaPublisher", "publish", "after"
+    ),
     "published, not marked": Point("api_server.adapters.mongo.due.MongoDueStore", "mark_published", "before"),
-    "steps stored, not answered": Point("api_server.adapters.mongo.jobs.MongoJobStore", "apply", "after"),
+    "updates stored, not answered": Point("api_server.adapters.mongo.jobs.MongoJobStore", "apply", "after"),
     "leases ended, not published": Point(
         "api_server.adapters.mongo.due.MongoDueStore", "expire_leases", "after", worth_it=bool
     ),
@@ -51,26 +54,28 @@ POINTS: Mapping[str, Point] = {
 
 WHEN_MARKED = "published, not marked"
 WHEN_LEASES_END = "leases ended, not published"
-ON_THE_WAY = tuple(point for point in POINTS if point not in (WHEN_MARKED, WHEN_LEASES_END))
-"""Those that every load comes to."""
+ALWAYS_REACHED = tuple(point for point in POINTS if point not in (WHEN_MARKED, WHEN_LEASES_END))
+"""The points that every load reaches."""
 
 
 def order(folder: Path, point: str) -> None:
-    """Let the next process that comes to `point` die there."""
+    """Kill the next process that reaches `point`."""
     (folder / point).touch()
 
 
 def is_ordered(folder: Path, point: str) -> bool:
-    """Whether nobody has died there since."""
+    """Whether no process has died at `point` since the order."""
     return (folder / point).exists()
 
 
 def arm(folder: str) -> None:
-    """Put the points into this process's classes."""
+    """Patch this process's classes so that the points work."""
     for name, point in POINTS.items():
         module, _, owner = point.owner.rpartition(".")
         kind = getattr(import_module(module), owner)
-        setattr(kind, point.method, _deadly(getattr(kind, point.method), point, os.path.join(folder, name)))  # noqa: PTH118 - see _die_if_ordered
+        method = getattr(kind, point.method)
+        file = os.path.join(folder, name)  # noqa: PTH118 - _die_if_ordered needs a string
+        setattr(kind, point.method, _deadly(method, point, file))
 
 
 def _deadly(method: Callable[..., Any], point: Point, file: str) -> Callable[..., Any]:
@@ -95,7 +100,7 @@ def _deadly(method: Callable[..., Any], point: Point, file: str) -> Callable[...
 
 def _die_if_ordered(file: str) -> None:
     try:
-        os.unlink(file)  # noqa: PTH108 - on every job's way
+        os.unlink(file)  # noqa: PTH108 - faster than Path, and runs for every job
     except FileNotFoundError:
         return
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a run comes to in numbers: one line of a table."""
+"""The figures of a run, as one line of a table."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from tests.faults.checker import CLAIM_SLACK
 from tests.faults.history import History
 
-HEADLINE = "| scenario | acknowledged | completed | failed | cancelled | lost | duplicates | longest time to recover |"
+HEADLINE = (
+    "| scenario | acknowledged | completed | failed | cancelled | lost | duplicates "
+    "| longest time to recover |"
+)
 RULE = "|---|---|---|---|---|---|---|---|"
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`duplicates` are handler runs that came to nothing, because their worker was lost or handed the job back.
+    """`duplicates`: handler runs without a result, because the worker was lost or handed the job back.
 
-    `recovery` is the longest that any job stood still, in seconds: it waited for a worker though it was due, or its handler
-    had ended and its end was not recorded. It is counted from the end of the fault that it stood still in.
+    `recovery`: the longest time in seconds for which a job made no progress. Either it was due and waited for
+    a worker, or its handler had ended and the result was not stored. The time is counted from the end of the
+    fault that caused it.
     """
 
     acknowledged: int
@@ -41,7 +45,7 @@ class Figures:
 
 def figures(history: History) -> Figures:
     statuses = Counter(stored.seen.status for stored in history.stored.values())
-    acknowledged = [asked.job_id for asked in history.asked.values() if asked.acknowledged]
+    acknowledged = [requested.job_id for requested in history.requested.values() if requested.acknowledged]
     return Figures(
         acknowledged=len(acknowledged),
         completed=statuses["completed"],
@@ -62,17 +66,17 @@ def _duplicates(history: History) -> Iterator[tuple[str, int]]:
 
 
 def _gaps(history: History) -> Iterator[tuple[float, float]]:
-    """Times in which a job stood still."""
+    """The intervals in which a job made no progress."""
     run_ends = {(run.job_id, run.attempt): run.end for run in history.runs if run.ending == "returned"}
     for job_id, stored in history.stored.items():
-        asked = history.asked[job_id]
-        if asked.by_hand:
+        requested = history.requested[job_id]
+        if requested.by_hand:
             continue
-        due = max(stored.create_time, asked.schedule_time or 0.0)
+        due = max(stored.create_time, requested.schedule_time or 0.0)
         for attempt in stored.attempts:
             yield due, attempt.start
             due = (attempt.end or attempt.start) + (
-                asked.least_backoff if attempt.outcome == "errored" else 0.0
+                requested.least_backoff if attempt.outcome == "errored" else 0.0
             )
             if attempt.outcome == "lost":
                 due = _moment_of_loss(history, attempt.worker, attempt.start, due)
@@ -82,13 +86,13 @@ def _gaps(history: History) -> Iterator[tuple[float, float]]:
 
 
 def _moment_of_loss(history: History, worker: str, start: float, end: float) -> float:
-    """When the harm was done that ended an attempt."""
-    harm = (
+    """When the fault happened that ended an attempt."""
+    faults = (
         fault.at
         for fault in history.faults
         if fault.part == worker and start - CLAIM_SLACK <= fault.at <= end
     )
-    return min(harm, default=end)
+    return min(faults, default=end)
 
 
 def _since_healed(history: History, begin: float, end: float) -> float:

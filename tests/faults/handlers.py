@@ -1,6 +1,7 @@
-"""Handlers that keep the ledger and do what the payload says. Named by WORKER_HANDLERS in tests/faults/cluster.py.
+"""Handlers that write to the ledger. WORKER_HANDLERS in tests/faults/cluster.py names this module.
 
-Payload: `ledger`, a file; `seconds` of work; `failures`, attempts that fail; `refuse`, whether to fail for good.
+The payload has `ledger`, a file; `seconds` of work; `failures`, the number of attempts that fail; `refuse`,
+whether the input is refused.
 """
 
 import asyncio
@@ -17,16 +18,16 @@ from worker_service import InputError, Job, RetryAfter, handler, progress
 
 STEPS = 5
 RETRY_AFTER = 0.2
-"""Seconds; as long as the backoff of the load's jobs."""
+"""Seconds. The same as the backoff of the load's jobs."""
 
 
-class Wanted(Exception):
-    """A failure that the payload asks for."""
+class RequestedFailure(Exception):
+    """A failure that the payload requests."""
 
 
 @contextmanager
 def recorded(job: Job) -> Iterator[dict[str, Any]]:
-    """Note the start and the end; gives the result, which names this run."""
+    """Record the start and the end. Yields the result, which has the id of this run."""
     ledger, run_id = job.payload["ledger"], uuid4().hex
     note(ledger, job=job.id, attempt=job.attempt, worker=os.environ["WORKER_NAME"], run_id=run_id)
     ending = "stopped"
@@ -40,11 +41,11 @@ def recorded(job: Job) -> Iterator[dict[str, Any]]:
         note(ledger, run_id=run_id, ending=ending)
 
 
-def fail_if_wanted(job: Job) -> None:
+def fail_if_requested(job: Job) -> None:
     if job.payload.get("refuse"):
         raise InputError("refuse", "is set")
     if job.attempt <= job.payload.get("failures", 0):
-        raise Wanted(f"attempt {job.attempt}") if job.attempt % 2 else RetryAfter(RETRY_AFTER)
+        raise RequestedFailure(f"attempt {job.attempt}") if job.attempt % 2 else RetryAfter(RETRY_AFTER)
 
 
 @handler("steady")
@@ -53,14 +54,14 @@ async def in_the_loop(job: Job) -> dict[str, Any]:
         for step in range(STEPS):
             await asyncio.sleep(job.payload["seconds"] / STEPS)
             progress(100 * (step + 1) / STEPS)
-        fail_if_wanted(job)
+        fail_if_requested(job)
         return result
 
 
 def blocking(job: Job) -> dict[str, Any]:
     with recorded(job) as result:
         time.sleep(job.payload["seconds"])
-        fail_if_wanted(job)
+        fail_if_requested(job)
         return result
 
 
@@ -75,7 +76,7 @@ def in_a_process(job: Job) -> dict[str, Any]:
 
 
 @handler("poison")
-async def takes_its_worker_down(job: Job) -> dict[str, Any]:
+async def kill_the_worker(job: Job) -> dict[str, Any]:
     with recorded(job) as result:
         await asyncio.sleep(job.payload["seconds"])
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""What happened in a run, as its witnesses tell it: the clients, the handlers' ledger, MongoDB at the end, and whoever did
-the harm.
+"""The history of a run, from four sources: the clients, the handlers' ledger, MongoDB at the end, and the
+faults.
 
-Times are seconds since the epoch by this machine's clock, which is the database's too.
+Times are seconds since the epoch. The clock is this machine's, which is also the database's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from typing import Literal
 
 FINAL = frozenset({"completed", "failed", "cancelled"})
 Ending = tuple[str, str]
-"""A final status and the error's reason, which is "" for a completed job."""
+"""A final status, and the error's reason or ""."""
 COMPLETED: Ending = ("completed", "")
 CANCELLED: Ending = ("cancelled", "CANCELLED")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A job as one answer showed it. `result` is JSON with sorted keys, None until there is one."""
+    """A job as one answer showed it. `result` is JSON with sorted keys, or None."""
 
     job_id: str
     status: str
@@ -33,8 +33,8 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An answer that a reader got. A reader makes one call at a time, so its answers have an order."""
+class Observation:
+    """An answer to a reader. A reader makes one call at a time, so its answers have an order."""
 
     reader: str
     at: float
@@ -42,15 +42,15 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a client wanted, and what it knows of it.
+class Requested:
+    """A job that a client requested, and what the client knows about it.
 
-    endings        how a job like this may end
+    endings        how such a job may end
     acknowledged   whether Create was answered
-    cancelled      the job as Cancel's answer showed it, if there was one
-    by_hand        a client takes and concludes it, no worker
-    may_error      whether the handler fails, or takes too long, by the client's wish
-    least_backoff  seconds that a failure is followed by a wait of, at the least
+    cancelled      the job in Cancel's answer, if there was one
+    by_hand        whether a client runs the job, and not a worker
+    may_error      whether the payload makes the handler fail or exceed the timeout
+    least_backoff  the shortest wait in seconds after a failure
     """
 
     job_id: str
@@ -69,7 +69,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a handler. `worker` is the name of its worker; `ending` is None if nobody saw the end."""
+    """One run of a handler. `worker` is a name. `ending` is None if the end is not in the ledger."""
 
     job_id: str
     attempt: int
@@ -82,7 +82,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One entry of Job.history; `end` is None while it runs."""
+    """One entry of Job.history. `end` is None while the attempt runs."""
 
     number: int
     worker_id: str
@@ -98,7 +98,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A job as MongoDB holds it at the end, with the attempts that the API shows of it."""
+    """A job in MongoDB at the end of the run, with its attempts from the API."""
 
     seen: Seen
     create_time: float
@@ -110,9 +110,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Harm that was done on purpose to a part, such as `worker-2`, from `at` to `healed`.
+    """An injected fault of a part, such as `worker-2`, from `at` to `healed`.
 
-    `healed` is `at` where the rest must recover by itself. What a stop makes a worker do goes on until it has ended.
+    `healed` equals `at` if the other parts must recover without this one. A stop lasts until the worker has
+    ended.
     """
 
     part: str
@@ -123,7 +124,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """From `at` to `until` nobody might take new jobs: of this `type`, or this worker, or, with neither, at all."""
+    """From `at` to `until` no job may be claimed, of this type or by this worker. Empty: of any, by any."""
 
     at: float
     until: float
@@ -133,10 +134,10 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`troubles` are answers that no client should get, and parts that ended with nobody having harmed them."""
+    """`troubles` are wrong answers, and parts that ended without a fault."""
 
-    asked: Mapping[str, Asked]
-    told: Sequence[Told]
+    requested: Mapping[str, Requested]
+    observations: Sequence[Observation]
     runs: Sequence[Run]
     stored: Mapping[str, Stored]
     faults: Sequence[Fault] = ()

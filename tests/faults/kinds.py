@@ -1,4 +1,4 @@
-"""The kinds of jobs in the load: what is asked for, and how it may end."""
+"""The kinds of jobs in the load, and how each may end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from jobs.v1.job_pb2 import RetryPolicy
 from jobs.v1.job_service_pb2 import CreateRequest
-from tests.faults.history import CANCELLED, COMPLETED, Asked, Ending
+from tests.faults.history import CANCELLED, COMPLETED, Ending, Requested
 
 HANDLER_ERROR: Ending = ("failed", "HANDLER_ERROR")
 RETRY_AFTER: Ending = ("failed", "RETRY_AFTER")
@@ -17,14 +17,18 @@ EXPIRED: Ending = ("failed", "EXPIRED")
 TIMEOUT: Ending = ("failed", "TIMEOUT")
 POISON: Ending = ("failed", "POISON")
 LABEL = "run"
-"""Carried by all jobs of a run."""
+"""The label of all jobs of a run."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """`share` of the load. `delay`, `expire_after`: schedule_time and expire_time in seconds from now. `cancel_after`: seconds from Create's answer.
+    """All times are in seconds.
 
-    `backoff` in seconds, the same after each failure.
+    share          how many jobs in 100 are of this kind
+    delay          from the request to the schedule_time
+    expire_after   from the request to the expire_time
+    cancel_after   from Create's answer to Cancel
+    backoff        the wait after each failure
     """
 
     share: int
@@ -61,7 +65,7 @@ KINDS: Mapping[str, Kind] = {
     "cancelled early": Kind(4, delay=60.0, cancel_after=0.2, endings=frozenset({CANCELLED})),
     "cancelled": Kind(4, seconds=1.0, cancel_after=0.5, endings=frozenset({CANCELLED, COMPLETED})),
     "by hand": Kind(4, type="by-hand", by_hand=True),
-    # None of these come by themselves; a scenario sends them.
+    # The load has none of these; scenarios send them.
     "brief": Kind(0, seconds=0.02),
     "poison": Kind(0, type="poison", seconds=0.2, endings=frozenset({POISON})),
 }
@@ -70,7 +74,7 @@ ALL_TYPES = (*WORKER_TYPES, "by-hand")
 
 
 def request_for(kind: Kind, job_id: str, run: str, ledger: str, now: float) -> CreateRequest:
-    """What to send for one job."""
+    """The request for one job of a kind."""
     request = CreateRequest(id=job_id, type=kind.type, labels={LABEL: run})
     request.payload.update({"ledger": ledger, "seconds": kind.seconds, **kind.payload})
     if kind.backoff is not None:
@@ -89,13 +93,13 @@ def request_for(kind: Kind, job_id: str, run: str, ledger: str, now: float) -> C
     return request
 
 
-def asked_for(name: str, kind: Kind, request: CreateRequest) -> Asked:
-    """The same as the checker wants to know it; nothing is acknowledged yet."""
+def requested_job(name: str, kind: Kind, request: CreateRequest) -> Requested:
+    """The checker's record of a request that is not acknowledged yet."""
     scheduled, expires = (
         getattr(request, field).ToMilliseconds() / 1000 if request.HasField(field) else None
         for field in ("schedule_time", "expire_time")
     )
-    return Asked(
+    return Requested(
         request.id,
         name,
         kind.type,

@@ -1,4 +1,4 @@
-"""The handlers' own record of what ran. A line is one appending write, so a line that was written survives any kill."""
+"""The handlers' own record of their runs. Each line is one appending write, so it survives a SIGKILL."""
 
 import json
 import os
@@ -10,9 +10,9 @@ from typing import Any
 from tests.faults.history import Run
 
 
-def note(ledger: str, **words: Any) -> None:
-    """Append one line, with the time. A clock that is wrong on purpose in this process is not asked."""
-    line = json.dumps({**words, "at": time.clock_gettime(time.CLOCK_REALTIME)}) + "\n"
+def note(ledger: str, **fields: Any) -> None:
+    """Append one line with the time. The time is right even if this process has a shifted clock."""
+    line = json.dumps({**fields, "at": time.clock_gettime(time.CLOCK_REALTIME)}) + "\n"
     file = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(file, line.encode())

@@ -1,4 +1,4 @@
-"""Makes histories of jobs that went as they should, for tests of the checker."""
+"""Makes correct histories, for tests of the checker."""
 
 import json
 from collections.abc import Sequence
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from tests.faults.history import (
     CANCELLED,
     COMPLETED,
-    Asked,
     Attempt,
     Ending,
     Fault,
     History,
+    Observation,
+    Requested,
     Run,
     Seen,
     Stored,
-    Told,
 )
 
 BEGIN = 1_000_000.0
@@ -27,13 +27,13 @@ ENDINGS: dict[str, Ending] = {
     "cancelled": CANCELLED,
     "lost": ("failed", "POISON"),
 }
-"""How a job ends whose last attempt ended like this."""
-HARM = {"lost": "killed", "handed_back": "stopped"}
+"""How a job ends, by the outcome of its last attempt."""
+FAULT_KINDS = {"lost": "killed", "handed_back": "stopped"}
 
 
 @dataclass
 class Life:
-    """One job's life, written down by all witnesses while it is lived. Each attempt is another worker's."""
+    """One job's life with the records of all sources. Each attempt has its own worker."""
 
     job_id: str
     outcomes: Sequence[str]
@@ -57,8 +57,8 @@ class Life:
         ending = endings.get(outcome, "stopped")
         self.runs.append(Run(self.job_id, number, worker, run_id, start, end if ending else None, ending))  # type: ignore[arg-type]
         self.attempts.append(Attempt(number, worker_id, start, end, outcome))
-        if outcome in HARM:
-            self.faults.append(Fault(worker, HARM[outcome], end - 0.5, end - 0.5))  # type: ignore[arg-type]
+        if outcome in FAULT_KINDS:
+            self.faults.append(Fault(worker, FAULT_KINDS[outcome], end - 0.5, end - 0.5))  # type: ignore[arg-type]
         if is_last:
             status, reason = ENDINGS[outcome]
             result = json.dumps({"run": run_id}) if status == "completed" else None
@@ -73,9 +73,9 @@ class Life:
         self.versions.append(Seen(self.job_id, status, attempt, revision, worker_id, result, reason))
 
     @property
-    def asked(self) -> Asked:
+    def requested(self) -> Requested:
         final = self.versions[-1]
-        return Asked(
+        return Requested(
             self.job_id,
             kind="example",
             type="type",
@@ -98,16 +98,16 @@ class Life:
             attempts=tuple(self.attempts),
         )
 
-    def told(self, reader: str, picks: Sequence[int] | None = None) -> list[Told]:
-        """What a reader saw who looked at these versions, all of them by default."""
+    def observations(self, reader: str, picks: Sequence[int] | None = None) -> list[Observation]:
+        """The observations of a reader that saw these versions, by default all."""
         chosen = range(len(self.versions)) if picks is None else picks
-        return [Told(reader, BEGIN + index, self.versions[index]) for index in chosen]
+        return [Observation(reader, BEGIN + index, self.versions[index]) for index in chosen]
 
 
-def history_of(lives: Sequence[Life], told: Sequence[Told]) -> History:
+def history_of(lives: Sequence[Life], observations: Sequence[Observation]) -> History:
     return History(
-        asked={life.job_id: life.asked for life in lives},
-        told=told,
+        requested={life.job_id: life.requested for life in lives},
+        observations=observations,
         runs=[run for life in lives for run in life.runs],
         stored={life.job_id: life.stored for life in lives},
         faults=[fault for life in lives for fault in life.faults],

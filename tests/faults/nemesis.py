@@ -1,4 +1,4 @@
-"""Does harm at random, by seed: the same seed picks the same faults in the same order."""
+"""Injects random faults. The same seed gives the same faults in the same order."""
 
 import asyncio
 import random
@@ -16,35 +16,35 @@ from tests.faults.trial import Trial
 LONGEST_PAUSE = 3.0
 TWO_AT_ONCE = 0.3
 LONGEST_FREEZE = {"worker": 2.0, "api_server": 1.5, "kafka": 1.5, "mongodb": 1.5, "gateway": 1.0}
-"""In leases."""
+"""In leases of a job."""
 
 
 @dataclass(frozen=True)
 class Act:
-    """Harm to these parts, and its end. Two acts at once have no part in common."""
+    """A fault of these parts, and its end. Two acts at the same time must not have a part in common."""
 
-    words: str
+    text: str
     parts: frozenset[tuple[str, int]]
     do: Callable[[], Awaitable[None]]
 
 
 async def nemesis(trial: Trial) -> None:
-    """Until the load has been sent. One clock is wrong all the time."""
-    chance = random.Random(trial.settings.seed)  # noqa: S311 - nothing secret
+    """Inject faults until the load has been sent. One clock is wrong all the time."""
+    chance = random.Random(trial.settings.seed)  # noqa: S311 - keeps no secret
     cluster = trial.cluster
-    trial.tell(f"nemesis: {trial.settings.minutes:g} minutes, seed {trial.settings.seed}")
+    trial.show(f"nemesis: {trial.settings.minutes:g} minutes, seed {trial.settings.seed}")
     shift = {"FAULTS_CLOCK_SHIFT": str(chance.choice([-60, 60]))}
-    prepared = {
+    environment = {
         **HOOKS,
         "FAULTS_CRASH_FOLDER": str(trial.folder),
         "FAULTS_REPUBLISH_AFTER": str(trial.settings.republish_after),
     }
     wrong = chance.choice([part for part in PARTS if part[0] in ("api_server", "worker")])
-    trial.tell(f"nemesis: clock of {_key(wrong)} off by {shift['FAULTS_CLOCK_SHIFT']} s")
+    trial.show(f"nemesis: clock of {_key(wrong)} off by {shift['FAULTS_CLOCK_SHIFT']} s")
     async with AsyncExitStack() as opened:
         for name in ("api_server", "worker"):
             await opened.enter_async_context(cluster.may_die(name))
-        environments = dict.fromkeys(ALL_API_SERVERS, prepared)
+        environments = dict.fromkeys(ALL_API_SERVERS, environment)
         environments[wrong] = {**environments.get(wrong, HOOKS), **shift}
         await opened.enter_async_context(cluster.changed(environments))
         await trial.sent(0.0)
@@ -55,8 +55,8 @@ async def nemesis(trial: Trial) -> None:
                 acts[0].parts
             ):
                 acts.append(second)
-            trial.tell(
-                f"nemesis: {time.monotonic() - begin:6.1f} s  {', and '.join(act.words for act in acts)}"
+            trial.show(
+                f"nemesis: {time.monotonic() - begin:6.1f} s  {', and '.join(act.text for act in acts)}"
             )
             await together(*(act.do() for act in acts))
             await asyncio.sleep(chance.uniform(0, LONGEST_PAUSE))

@@ -1,4 +1,7 @@
-"""What is done to the system under load, one function each. After each, everything is healed and the checker asked."""
+"""The scenarios: faults that are injected under load.
+
+Afterwards all faults are healed and the history is checked.
+"""
 
 import asyncio
 import itertools
@@ -12,33 +15,33 @@ from tests.faults.trial import Scenario, Trial
 
 ALL_API_SERVERS = tuple(("api_server", number) for number in API_SERVERS)
 RESTART_AFTER = 0.5
-"""Seconds until what was killed is started again."""
+"""Seconds from a kill to the start."""
 MARKED_AFTER = 3.0
 WAIT_PAUSE = 0.1
 LEADERS_CHANGE = 6.0
-"""Seconds until another API server looks after due jobs."""
+"""Seconds until another API server is the leader and handles due jobs."""
 CLOCK_TOLERANCE = 20.0
-"""Seconds that the last line of a log may be old."""
-JOBS_A_POISON_JOB = 200
+"""Seconds. How old the last line of a log may be."""
+JOBS_PER_POISON_JOB = 200
 DEFAULT_LEASE = 15.0
 
 
 async def nothing(_trial: Trial) -> None:
-    """The measure for the others: nothing may happen twice."""
+    """Without a fault no job may run twice."""
 
 
 async def worker_killed_and_restarted(trial: Trial) -> None:
     await trial.sent(0.4)
-    await trial.has_in_hand("worker-1")
+    await trial.job_runs_on("worker-1")
     await trial.cluster.kill("worker", 1)
     await asyncio.sleep(RESTART_AFTER)
     await trial.cluster.start("worker", 1)
 
 
 async def worker_killed_for_good(trial: Trial) -> None:
-    """The others must take its jobs over."""
+    """The other workers must take over its jobs."""
     await trial.sent(0.4)
-    await trial.has_in_hand("worker-2")
+    await trial.job_runs_on("worker-2")
     await trial.cluster.kill("worker", 2, others_recover=True)
     await trial.sent(1.0)
     await asyncio.sleep(trial.lease)
@@ -46,52 +49,52 @@ async def worker_killed_for_good(trial: Trial) -> None:
 
 async def all_workers_killed(trial: Trial) -> None:
     await trial.sent(0.4)
-    await trial.has_in_hand("worker-1")
+    await trial.job_runs_on("worker-1")
     await kill_all_workers(trial.cluster)
 
 
 async def kill_all_workers(cluster: Cluster) -> None:
-    """And start them again."""
+    """Kill all workers and start them again."""
     await together(*(cluster.kill("worker", number) for number in WORKERS))
     await asyncio.sleep(RESTART_AFTER)
     await together(*(cluster.start("worker", number) for number in WORKERS))
 
 
 async def api_server_killed_between_two_steps(trial: Trial) -> None:
-    """At each crash point in turn."""
+    """Kill an API server at each crash point in turn."""
     cluster = trial.cluster
     environment = {**HOOKS, "FAULTS_CRASH_FOLDER": str(trial.folder)}
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(cluster.may_die("api_server"))
         await opened.enter_async_context(cluster.changed(dict.fromkeys(ALL_API_SERVERS, environment)))
-        for place, point in enumerate(crash_points.ON_THE_WAY):
-            await trial.sent(0.1 + 0.5 * place / len(crash_points.ON_THE_WAY))
+        for index, point in enumerate(crash_points.ALWAYS_REACHED):
+            await trial.sent(0.1 + 0.5 * index / len(crash_points.ALWAYS_REACHED))
             crash_points.order(trial.folder, point)
-        await followed(trial, crash_points.ON_THE_WAY)
-        # Only what waits for a while is marked.
+        await crashed(trial, crash_points.ALWAYS_REACHED)
+        # Only jobs that wait for some time are marked as published.
         async with cluster.stopped(amid_faults=True):
             crash_points.order(trial.folder, crash_points.WHEN_MARKED)
             await trial.sent(0.8)
-            await followed(trial, [crash_points.WHEN_MARKED])
+            await crashed(trial, [crash_points.WHEN_MARKED])
         await trial.load.many("long", len(WORKERS))
         crash_points.order(trial.folder, crash_points.WHEN_LEASES_END)
         await together(*(cluster.kill("worker", number) for number in WORKERS))
-        await followed(trial, [crash_points.WHEN_LEASES_END])
+        await crashed(trial, [crash_points.WHEN_LEASES_END])
 
 
-async def followed(trial: Trial, points: Sequence[str]) -> None:
+async def crashed(trial: Trial, points: Sequence[str]) -> None:
     """Wait until an API server has died at each of these points."""
     deadline = time.monotonic() + 2 * trial.lease + LEADERS_CHANGE
     while left := [point for point in points if crash_points.is_ordered(trial.folder, point)]:
         if time.monotonic() > deadline:
-            trial.cluster.troubles.append(f"nobody came to the crash points {left}")
+            trial.cluster.troubles.append(f"no process reached the crash points {left}")
             return
         await asyncio.sleep(WAIT_PAUSE)
 
 
 async def worker_and_api_server_killed(trial: Trial) -> None:
     await trial.sent(0.4)
-    await trial.has_in_hand("worker-1")
+    await trial.job_runs_on("worker-1")
     await together(trial.cluster.kill("worker", 1), trial.cluster.kill("api_server", 1))
     await asyncio.sleep(RESTART_AFTER)
     await together(trial.cluster.start("worker", 1), trial.cluster.start("api_server", 1))
@@ -117,16 +120,16 @@ async def killed_and_restarted(trial: Trial, name: str) -> None:
 
 
 async def worker_frozen(trial: Trial) -> None:
-    """For longer than its lease: the others run its jobs, and what it says when it wakes up is refused."""
+    """Frozen for longer than its lease: other workers run its jobs, and its late reports are refused."""
     await trial.sent(0.4)
-    await trial.has_in_hand("worker-1")
+    await trial.job_runs_on("worker-1")
     await trial.cluster.freeze("worker", 1, others_recover=True)
     await asyncio.sleep(2 * trial.lease)
     await trial.cluster.thaw("worker", 1)
 
 
 async def api_servers_frozen(trial: Trial) -> None:
-    """One after the other, so that it is the leader once. The other one must do everything."""
+    """One after the other, so that the leader is frozen once. The other API server must do all the work."""
     for share, number in ((0.3, 1), (0.6, 2)):
         await trial.sent(share)
         await trial.cluster.freeze("api_server", number)
@@ -143,7 +146,7 @@ async def mongodb_frozen(trial: Trial) -> None:
 
 
 async def frozen(trial: Trial, name: str) -> None:
-    """For longer than a lease: an outage ends none."""
+    """Frozen for longer than a lease: an outage of MongoDB or Kafka must not end leases."""
     await trial.sent(0.4)
     await trial.cluster.freeze(name)
     await asyncio.sleep(1.5 * trial.lease)
@@ -165,15 +168,15 @@ async def rolling_restarts(trial: Trial) -> None:
 
 
 async def drain(trial: Trial) -> None:
-    """A worker is told to end in the midst of the load: what it cannot finish goes back at once."""
+    """A worker is stopped under load. It must hand back at once the jobs that it cannot finish."""
     await trial.sent(0.5)
-    await trial.has_in_hand("worker-3")
+    await trial.job_runs_on("worker-3")
     await trial.cluster.stop("worker", 3)
     await trial.sent(1.0)
 
 
 async def stopped_and_started(trial: Trial) -> None:
-    """The fleet, one worker, one type."""
+    """Stop the fleet, one worker and one job type."""
     await trial.sent(0.3)
     async with trial.cluster.stopped():
         await trial.sent(0.5)
@@ -182,13 +185,16 @@ async def stopped_and_started(trial: Trial) -> None:
 
 
 async def topic_deleted(trial: Trial) -> None:
-    """With the records of jobs that wait. They are found to be gone when the jobs are looked at again."""
+    """The topic is deleted with the records of waiting jobs.
+
+    The API server must notice it and publish them again.
+    """
     environment = {**HOOKS, "FAULTS_REPUBLISH_AFTER": str(trial.settings.republish_after)}
     async with trial.cluster.changed(dict.fromkeys(ALL_API_SERVERS, environment)):
         await trial.sent(0.3)
         async with trial.cluster.stopped():
             await trial.sent(0.6)
-            # By then they are marked as published.
+            # After this time the waiting jobs are marked as published.
             await asyncio.sleep(MARKED_AFTER)
             await trial.cluster.delete_topic("steady")
             await trial.sent(0.8)
@@ -196,15 +202,18 @@ async def topic_deleted(trial: Trial) -> None:
 
 
 async def poison(trial: Trial) -> None:
-    """Jobs that take their worker down each time, five times each, among others that must not suffer for it."""
+    """Some jobs crash their worker in each attempt. Other jobs must not fail because of them."""
     await trial.sent(0.2)
     async with trial.cluster.may_die("worker"):
-        await trial.load.many("poison", 2 + trial.count // JOBS_A_POISON_JOB)
+        await trial.load.many("poison", 2 + trial.count // JOBS_PER_POISON_JOB)
         await trial.load.ended("poison")
 
 
 async def wrong_clocks(trial: Trial) -> None:
-    """An API server and a worker are a minute off, in opposite directions. Leases must end, and end in time."""
+    """The clocks of an API server and a worker are wrong by a minute, in opposite directions.
+
+    Leases must still end in time.
+    """
     cluster = trial.cluster
     fast, slow = ({**HOOKS, "FAULTS_CLOCK_SHIFT": shift} for shift in ("60", "-60"))
     async with cluster.changed({("api_server", 1): slow, ("worker", 1): fast}):
@@ -212,21 +221,21 @@ async def wrong_clocks(trial: Trial) -> None:
             if abs(cluster.clock_error(part, 1) - off) > CLOCK_TOLERANCE:
                 cluster.troubles.append(f"the clock of {part}-1 is {cluster.clock_error(part, 1):.0f} s off")
         await trial.sent(0.4)
-        await trial.has_in_hand("worker-2")
+        await trial.job_runs_on("worker-2")
         await cluster.kill("worker", 2, others_recover=True)
         await trial.sent(0.7)
-        # So that the other API server, too, ends leases.
+        # After this restart the other API server ends the leases.
         await cluster.restart("api_server", 2)
-        await trial.has_in_hand("worker-3")
+        await trial.job_runs_on("worker-3")
         await cluster.kill("worker", 3, others_recover=True)
         await trial.sent(1.0)
         await asyncio.sleep(trial.lease)
 
 
 async def compared(trial: Trial) -> None:
-    """Jobs of 20 ms, all workers killed when half are done and restarted half a second later, leases as by default.
+    """Jobs of 20 ms with default leases. All workers are killed when half of the jobs are done.
 
-    Others have been measured on the same work.
+    They are started again half a second later. Other systems have been measured with the same work.
     """
     cluster, count = trial.cluster, trial.settings.compared
     by_default = environment_of("api_server", DEFAULT_LEASE)

@@ -1,4 +1,4 @@
-"""How large a run is: from variables FAULTS_*. The defaults are for `make test`; `make test-faults` sets more."""
+"""The size of a run, from variables FAULTS_*. The defaults are for `make test`."""
 
 import random
 from typing import Annotated
@@ -10,7 +10,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class FaultSettings(BaseSettings):
-    """`jobs` and `rate` (jobs a second) are those of each scenario."""
+    """`jobs` and `rate` (jobs per second) hold for each scenario."""
 
     model_config = SettingsConfigDict(env_prefix="FAULTS_", env_ignore_empty=True, frozen=True)
 
@@ -19,16 +19,18 @@ class FaultSettings(BaseSettings):
     lease: Seconds = 3.0
     bound: Seconds = Field(
         default=30.0,
-        description="seconds in which every job must have ended, from the end of load and faults",
+        description="seconds from the end of load and faults in which all jobs must end",
     )
-    compared: PositiveInt = Field(default=1000, description="jobs of the run to compare with others")
+    compared: PositiveInt = Field(
+        default=1000, description="jobs of the run that is compared with other systems"
+    )
     compared_within: Seconds = Field(
         default=30.0,
-        description="seconds from the restart in which they must have ended; 10 s on a quiet machine",
+        description="seconds from the restart in which they must end; 10 s on a quiet machine",
     )
     republish_after: Seconds = Field(
         default=4.0,
-        description="when an API server looks for the record of a job that waits; 60 s but for tests",
+        description="seconds until an API server checks the record of a waiting job; 60 s outside tests",
     )
-    minutes: Seconds = Field(default=0.15, description="how long nemesis goes on")
+    minutes: Seconds = Field(default=0.15, description="minutes of random faults")
     seed: int = Field(default_factory=lambda: random.randrange(1_000_000))  # noqa: S311 - it is printed

@@ -1,4 +1,4 @@
-"""What MongoDB holds of one run, read past our own services."""
+"""Reads the jobs of one run directly from MongoDB, without our services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,23 +14,23 @@ Client = AsyncMongoClient[dict[str, Any]]
 
 
 class RunStore:
-    """The jobs that carry the run's label. Its calls raise PyMongoError while MongoDB is down."""
+    """The jobs with the run's label. Its methods raise PyMongoError while MongoDB is down."""
 
     def __init__(self, client: Client, run: str) -> None:
         self._jobs = client["jobs"]["jobs"]
         self._label = f"{LABEL}={run}"
-        self._under_way = {"labels": self._label, "status": {"$in": ["queued", "processing"]}}
+        self._unfinished = {"labels": self._label, "status": {"$in": ["queued", "processing"]}}
 
-    async def is_under_way(self) -> bool:
-        """Whether a job has not ended."""
-        return await self._jobs.find_one(self._under_way) is not None
+    async def has_unfinished_jobs(self) -> bool:
+        """Whether a job of the run has not ended."""
+        return await self._jobs.find_one(self._unfinished) is not None
 
     async def count_completed(self) -> int:
         return await self._jobs.count_documents({"labels": self._label, "status": "completed"})
 
     async def delete_unfinished(self) -> None:
-        """For a run that failed: what is left of it must not disturb the next one."""
-        await self._jobs.delete_many(self._under_way)
+        """Delete what a failed run has left, so that it does not disturb the next run."""
+        await self._jobs.delete_many(self._unfinished)
 
     async def documents(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = await self._jobs.find({"labels": self._label}).to_list()

@@ -1,9 +1,9 @@
-"""One run: a load, something that happens meanwhile, and what the witnesses say afterwards."""
+"""One run: a load, a scenario, and the check of the history afterwards."""
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,10 +32,10 @@ GETS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Trial:
-    """What a scenario works with.
+    """The tools of a scenario.
 
-    `count`: jobs of the load, which begins when a scenario first waits for it. `bound`: seconds in which all jobs must have
-    ended, from the end of load and faults.
+    `count`: the jobs of the load. The load begins when the scenario first waits for it. `bound`: seconds from
+    the end of load and faults in which all jobs must end.
     """
 
     cluster: Cluster
@@ -45,17 +45,17 @@ class Trial:
     count: int
     bound: float
     folder: Path
-    tell: Callable[[str], None]
-    """Prints a line."""
+    show: Callable[[str], None]
+    """Prints a line of text."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def sent(self, share: float) -> None:
-        """Wait until this share of the load, 0 to 1, has been sent."""
+        """Wait until this share of the load, from 0 to 1, has been sent."""
         self.begun.set()
         await self.load.sent(round(share * self.count))
 
-    async def has_in_hand(self, worker: str) -> None:
-        """Send long jobs until this worker has begun one."""
+    async def job_runs_on(self, worker: str) -> None:
+        """Send long jobs until this worker runs one."""
         sent: set[str] = set()
         while not any(run.worker == worker and run.job_id in sent for run in read_runs(self.ledger)):
             sent.add(await self.load.one("long"))
@@ -66,11 +66,14 @@ class Trial:
         return self.folder / LEDGER
 
     async def all_ended(self) -> None:
-        """Wait until no job of the run is under way, for as long as is allowed; the checker will tell."""
+        """Wait until all jobs of the run have ended, at most `bound` seconds.
+
+        The checker finds unfinished jobs.
+        """
         deadline = time.monotonic() + self.bound
         while time.monotonic() < deadline:
             with suppress(PyMongoError):
-                if not await self.store.is_under_way():
+                if not await self.store.has_unfinished_jobs():
                     return
             await asyncio.sleep(POLL)
 
@@ -94,12 +97,12 @@ async def run_trial(
     scenario: Scenario,
     settings: FaultSettings,
     folder: Path,
-    tell: Callable[[str], None],
+    show: Callable[[str], None],
     count: int,
     bound: float,
 ) -> Result:
-    """Run a scenario under a load of `count` jobs, heal, wait until all have ended, and check."""
-    witness, chance = Witness(), random.Random(settings.seed)  # noqa: S311 - nothing secret
+    """Run a scenario under a load of `count` jobs, heal, wait until all jobs have ended, and check."""
+    witness, chance = Witness(), random.Random(settings.seed)  # noqa: S311 - keeps no secret
     run, ledger = f"{scenario.__name__}-{time.time_ns()}", folder / LEDGER
     stack = cluster.stack
     await cluster.heal()
@@ -111,25 +114,28 @@ async def run_trial(
         store = await opened.enter_async_context(run_store(stack.settings, run))
         opened.push_async_callback(store.delete_unfinished)
         load = Load(run, ledger, client, witness, chance)
-        background = [
-            asyncio.create_task(task)
-            for task in (
-                Readers(run, client, witness, chance).get("reader 1"),
-                Readers(run, direct, witness, chance).get("reader 2"),
-                Readers(run, client, witness, chance).list("reader 3"),
-                cluster.supervise(),
-            )
-        ]
+        reads = _reads(Readers(run, client, witness, chance), Readers(run, direct, witness, chance))
+        background = [asyncio.create_task(task) for task in (*reads, cluster.supervise())]
         opened.push_async_callback(_cancel, background)
-        trial = Trial(cluster, load, store, settings, count, bound, folder, tell)
+        trial = Trial(cluster, load, store, settings, count, bound, folder, show)
         await _act_under_load(trial, scenario)
         await trial.all_ended()
         stored = await _stored(store, client)
     troubles = [*witness.troubles, *cluster.troubles]
     history = History(
-        witness.asked, witness.told, read_runs(ledger), stored, cluster.faults, cluster.stops, troubles
+        witness.requested,
+        witness.observations,
+        read_runs(ledger),
+        stored,
+        cluster.faults,
+        cluster.stops,
+        troubles,
     )
     return Result(history, figures(history), check(history))
+
+
+def _reads(readers: Readers, direct_readers: Readers) -> list[Coroutine[Any, Any, None]]:
+    return [readers.get("reader 1"), direct_readers.get("reader 2"), readers.list("reader 3")]
 
 
 async def _act_under_load(trial: Trial, scenario: Scenario) -> None:
@@ -151,7 +157,7 @@ async def _load(trial: Trial) -> None:
 
 
 async def _stored(store: RunStore, client: Client) -> Mapping[str, Stored]:
-    """All jobs of the run, from MongoDB itself; their attempts from the API."""
+    """All jobs of the run from MongoDB, with their attempts from the API."""
     documents = await store.documents()
     gate = asyncio.Semaphore(GETS_AT_ONCE)
 

@@ -1,8 +1,8 @@
-"""Read by Python at its start, in processes that have this folder on PYTHONPATH: the harm that comes from within.
+"""Injects faults inside a process. Python runs this module at its start if the folder is on PYTHONPATH.
 
-FAULTS_CLOCK_SHIFT        seconds by which this process's wall clock is wrong
-FAULTS_CRASH_FOLDER       where tests/faults/crash_points.py looks for its orders
-FAULTS_REPUBLISH_AFTER    seconds, in place of a minute, after which an API server looks for the record of a job that waits
+FAULTS_CLOCK_SHIFT        seconds by which the wall clock of this process is wrong FAULTS_CRASH_FOLDER
+the folder with the orders of tests/faults/crash_points.py FAULTS_REPUBLISH_AFTER    seconds after which an
+API server checks the record of a waiting job; a minute by default
 """
 
 import datetime as dt
@@ -13,21 +13,21 @@ from typing import Any
 
 
 def shift_clock(seconds: float) -> None:
-    """Whoever asks this process's Python for the time of day is told another one. Monotonic clocks go right.
+    """Shift the wall clock of this process's Python code. Monotonic clocks stay right.
 
-    But for gRPC: it makes deadlines of Python's time and holds them against the system's, which here is another one.
+    gRPC gets the right time, because it compares deadlines made from Python's time with the system's clock.
     """
     right_time, right_time_ns = time.time, time.time_ns
 
     def wrong_time() -> float:
-        asker = str(sys._getframe(1).f_globals.get("__name__"))
-        return right_time() + (0.0 if asker.startswith("grpc.") else seconds)
+        caller = str(sys._getframe(1).f_globals.get("__name__"))
+        return right_time() + (0.0 if caller.startswith("grpc.") else seconds)
 
     shift = dt.timedelta(seconds=seconds)
     right_datetime = dt.datetime
 
     class Kind(type):
-        """Times made by others count as times of this kind, too."""
+        """Instances of the original datetime count as instances of this class."""
 
         def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, right_datetime)
@@ -50,7 +50,7 @@ def shift_clock(seconds: float) -> None:
 
     time.time = wrong_time
     time.time_ns = lambda: right_time_ns() + round(seconds * 1e9)
-    dt.datetime = WrongDatetime  # type: ignore[misc]  # - what this module is for
+    dt.datetime = WrongDatetime  # type: ignore[misc]  # - shifts the clock
 
 
 if "FAULTS_CLOCK_SHIFT" in os.environ:
