@@ -1,17 +1,14 @@
 """Calls that must succeed, waiting for a job, and a worker's log, for all end-to-end tests."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
 from local_stack.stack import Stack
-
-DEADLINE = 30.0
-POLL = 0.05
+from tests.waiting import wait_for
 
 
 @contextmanager
@@ -38,15 +35,6 @@ def get(client: httpx.Client, job_id: str) -> dict[str, Any]:
     assert answer.is_success, answer.text
     job: dict[str, Any] = answer.json()
     return job
-
-
-def wait_for(holds: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
-    """Call `holds` until it returns a true value, and return that."""
-    until = time.monotonic() + deadline
-    while not (value := holds()):
-        assert time.monotonic() < until, f"not within {deadline:g} s: {what}"
-        time.sleep(POLL)
-    return value
 
 
 def wait_for_status(client: httpx.Client, job_id: str, *statuses: str) -> dict[str, Any]:

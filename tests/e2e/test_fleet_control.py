@@ -14,16 +14,10 @@ from grpc_status import rpc_status
 from jobs.v1.worker_service_pb2 import StopRequest
 from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub
 from local_stack.stack import Stack
-from tests.e2e.jobs_api import (
-    create,
-    get,
-    wait_for,
-    wait_for_status,
-    wait_until_ended,
-    workers_client,
-)
+from tests.e2e.jobs_api import create, get, wait_for_status, wait_until_ended, workers_client
 from tests.e2e.rest import error_of
 from tests.gate import Gate
+from tests.waiting import wait_for
 
 
 @pytest.fixture

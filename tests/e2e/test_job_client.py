@@ -1,7 +1,7 @@
 """The Python client against the running system."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +27,7 @@ from job_client import (
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
 from tests.gate import Gate
+from tests.waiting import until
 
 ABOUT = MAX_BYTES - 100
 LARGEST = "x" * (ABOUT + MAX_BYTES - dict_to_struct({"input": "x" * ABOUT}).ByteSize())
@@ -183,7 +184,7 @@ async def test_an_endless_source_is_read_only_while_there_is_capacity(
         outcomes = jobs.create_many(endless())
         handed_out = [(await anext(outcomes)).result() for _ in range(25)]
         # One more job is read and waits for capacity.
-        assert await eventually(lambda: read, 25 + 10 + 1)
+        assert await gets_to_and_stays_at(lambda: read, 25 + 10 + 1)
         await outcomes.aclose()
         again = await jobs.create(UNWORKED, {}, labels={"mark": mark})
     ids = {job["id"] for job in stored(client, mark)}
@@ -191,12 +192,8 @@ async def test_an_endless_source_is_read_only_while_there_is_capacity(
     assert len(ids) <= 25 + 10 + 1
 
 
-async def eventually(value: Any, expected: Any) -> bool:
-    """Whether `value` becomes `expected` and stays so."""
-    for _ in range(500):
-        if value() == expected:
-            break
-        await asyncio.sleep(0.01)
+async def gets_to_and_stays_at(value: Callable[[], Any], expected: Any) -> bool:
+    await until(lambda: value() == expected)
     await asyncio.sleep(0.1)
     return bool(value() == expected)
 

@@ -14,7 +14,6 @@ from tests.e2e.jobs_api import (
     create,
     get,
     jobs_client,
-    wait_for,
     wait_for_status,
     wait_until_ended,
     worker_events,
@@ -22,6 +21,7 @@ from tests.e2e.jobs_api import (
 )
 from tests.e2e.rest import COMPUTE, error_of
 from tests.gate import Gate
+from tests.waiting import wait_for
 
 SOON = {"initialBackoff": "0.2s", "jitter": 0}
 

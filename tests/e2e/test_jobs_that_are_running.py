@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 from local_stack.stack import Stack
-from tests.e2e.jobs_api import create, get, wait_for, wait_until_ended, worker_events
+from tests.e2e.jobs_api import create, get, wait_until_ended, worker_events
 from tests.gate import Gate
+from tests.waiting import wait_for
 
 WAYS = ["gated", "gated-thread", "gated-process"]
 ONE_TRY = {"maxAttempts": 1}

@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from local_stack.stack import Stack
-from tests.e2e.jobs_api import create, get, wait_for, wait_until_ended
+from tests.e2e.jobs_api import create, get, wait_until_ended
 from tests.gate import Gate
+from tests.waiting import wait_for
 
 BESIDE_OTHERS, ALONE = 4, 3
 """How often the deadly job is lost beside other jobs, and then alone."""

@@ -13,13 +13,13 @@ from service_runtime.health_probe import is_serving
 from tests.e2e.jobs_api import (
     create,
     get,
-    wait_for,
     wait_for_status,
     wait_until_ended,
     worker_events,
     workers_client,
 )
 from tests.gate import Gate
+from tests.waiting import wait_for
 
 
 @pytest.fixture

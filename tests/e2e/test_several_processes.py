@@ -18,8 +18,9 @@ from local_stack.settings import HOST, ROOT, StackSettings
 from local_stack.stack import Stack
 from service_runtime.health_probe import is_serving
 from tests.conftest import API_SERVER, WORKER
-from tests.e2e.jobs_api import create, jobs_client, wait_for, wait_until_ended, workers_client
+from tests.e2e.jobs_api import create, jobs_client, wait_until_ended, workers_client
 from tests.e2e.upstreams import healthy_ports
+from tests.waiting import wait_for
 
 OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
 

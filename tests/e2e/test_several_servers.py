@@ -21,9 +21,10 @@ from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 from tests.conftest import API_SERVER, WORKER
-from tests.e2e.jobs_api import create, jobs_client, wait_for
+from tests.e2e.jobs_api import create, jobs_client
 from tests.e2e.rest import COMPUTE
 from tests.e2e.upstreams import healthy_ports
+from tests.waiting import wait_for
 
 OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
 ROUNDS = 2

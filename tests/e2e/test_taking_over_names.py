@@ -13,16 +13,9 @@ import pytest
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 from tests.conftest import API_SERVER, WORKER
-from tests.e2e.jobs_api import (
-    create,
-    get,
-    jobs_client,
-    wait_for,
-    wait_for_status,
-    wait_until_ended,
-    workers_client,
-)
+from tests.e2e.jobs_api import create, get, jobs_client, wait_for_status, wait_until_ended, workers_client
 from tests.gate import Gate
+from tests.waiting import wait_for
 from tests.worker_process import WorkerProcesses, worker_processes
 
 LONG_LEASE = 90.0

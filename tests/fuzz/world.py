@@ -1,8 +1,6 @@
 """The running system as the fuzz tests use it: plays out batches of calls and says what is not as it must be."""
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -28,8 +26,9 @@ from tests.fuzz.logs import LogWatch
 from tests.fuzz.roles import NEW_IDS, put_in_place
 from tests.fuzz.sending import Answer, Sender
 from tests.fuzz.storage import Storage
+from tests.waiting import until
 
-PROMPT = 10.0
+PROMPT = 20.0
 """Seconds within which a good job is done, whatever came before."""
 POLL = 0.02
 CLOCKS_AGREE = timedelta(seconds=1)
@@ -110,13 +109,13 @@ class World:
             read = await self._stub.Get(GetRequest(id=job.id))
             return bool(read.status == Job.completed)
 
-        await _wait_for(done, "a good job is done")
+        await until(done, "a good job is done", PROMPT)
 
     async def finish(self) -> None:
         """Once all is played: nothing waits that could run, no key has outlived its job, and all was tried."""
         await self.do_a_good_job()
         try:
-            await _wait_for(self._nothing_waits, "no job waits that could run", deadline=60)
+            await until(self._nothing_waits, "no job waits that could run", deadline=60)
         except AssertionError as error:
             raise AssertionError(f"{error}; stored: {await self._storage.waiting()}") from None
         keys = await self._storage.keys_without_a_job()
@@ -165,10 +164,3 @@ def _in_place(call: Call, actual: dict[str, str]) -> Call:
     if isinstance(call, NativeCall):
         return replace(call, raw=put_in_place(call.raw, actual))
     return replace(call, target=put_in_place(call.target, actual), body=put_in_place(call.body, actual))
-
-
-async def _wait_for(holds: Callable[[], Awaitable[bool]], what: str, deadline: float = PROMPT) -> None:
-    until = time.monotonic() + deadline
-    while not await holds():
-        assert time.monotonic() < until, f"waited {deadline:g} s in vain until {what}"
-        await asyncio.sleep(POLL)

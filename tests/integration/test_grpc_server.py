@@ -22,7 +22,7 @@ from service_runtime import checked_calls
 from service_runtime.health_probe import is_serving
 from service_runtime.server import MAX_RECEIVE_BYTES, GrpcServer, PortTaken
 from service_runtime.validation import ContractValidator
-from tests.e2e.jobs_api import wait_for
+from tests.waiting import until, wait_for
 
 JOB_ID = "0198f0a0-0000-7000-8000-000000000001"
 
@@ -236,9 +236,11 @@ async def test_a_server_that_turns_away_says_so_and_answers_all_the_same(
     jobs = job_service_pb2_grpc.JobServiceStub(channel)
     await server.set_serving(True)
     turning_away = asyncio.create_task(server.turn_away(60))
-    async with asyncio.timeout(10):
-        while (await health_of.Check(health_pb2.HealthCheckRequest())).status == 1:
-            await asyncio.sleep(0.01)
+
+    async def turned_away() -> bool:
+        return bool((await health_of.Check(health_pb2.HealthCheckRequest())).status != 1)
+
+    await until(turned_away)
     await server.set_serving(True)
     for name in ("", "jobs.v1.JobService"):
         assert (await health_of.Check(health_pb2.HealthCheckRequest(service=name))).status == 2

@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from local_stack import mongodb, services
 from local_stack.part import StackError
 from local_stack.settings import ROOT, StackSettings
 from local_stack.stack import Stack
+from tests.waiting import wait_for
 
 DEADLINE = 60.0
 
@@ -34,13 +34,6 @@ def own(settings: StackSettings) -> Iterator[Stack]:
     stack = Stack(settings)
     yield stack
     stack.down()
-
-
-def wait_for(holds: Callable[[], Any]) -> None:
-    until = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def documents(settings: StackSettings) -> Any:

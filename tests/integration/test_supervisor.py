@@ -19,7 +19,7 @@ import pytest
 from local_stack.ports import FREE_PORTS
 from local_stack.settings import HOST, ROOT
 from service_runtime.supervisor import Supervisor
-from tests.e2e.jobs_api import wait_for
+from tests.waiting import until, wait_for
 
 END_DEADLINE = 20.0
 
@@ -193,9 +193,7 @@ async def test_a_process_that_dies_again_and_again_is_started_less_and_less_ofte
 
     supervisor._run_one = counted  # type: ignore[method-assign]
     running = asyncio.create_task(supervisor.run(stop))
-    async with asyncio.timeout(END_DEADLINE):
-        while len(starts) < 4:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(starts) >= 4)
     stop.set()
     # 0.1, 0.2 and 0.4 s.
     assert starts[3] - starts[0] >= 0.7

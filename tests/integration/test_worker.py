@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -18,18 +18,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from contract_runtime.structs import dict_to_struct
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from local_stack.stack import Stack
-from tests.e2e.jobs_api import create, get, jobs_client, wait_for, wait_until_ended
+from tests.e2e.jobs_api import create, get, jobs_client, wait_until_ended
 from tests.gate import Gate
+from tests.waiting import until, wait_for
 from worker_service.claiming.backlog import FULL_RECORDS
 
 GROUP = "job-workers"
-
-
-async def until(holds: Callable[[], Awaitable[bool]], deadline: float = 30.0) -> None:
-    """Wait until `holds`, `deadline` seconds at most."""
-    async with asyncio.timeout(deadline):
-        while not await holds():
-            await asyncio.sleep(0.1)
 
 
 @dataclass(frozen=True)

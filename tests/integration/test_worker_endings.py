@@ -11,16 +11,9 @@ import httpx
 import pytest
 
 from local_stack.stack import Stack
-from tests.e2e.jobs_api import (
-    create,
-    get,
-    jobs_client,
-    wait_for,
-    wait_for_status,
-    wait_until_ended,
-    workers_client,
-)
+from tests.e2e.jobs_api import create, get, jobs_client, wait_for_status, wait_until_ended, workers_client
 from tests.gate import Gate
+from tests.waiting import wait_for
 from tests.worker_process import WorkerProcess, worker_processes
 from worker_service.kafka.consumer import CLOSE_SECONDS
 from worker_service.worker import CLAIM_SECONDS

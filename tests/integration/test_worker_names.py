@@ -15,7 +15,7 @@ from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs.v1.worker_pb2 import WorkerIdentity, WorkerReport
 from local_stack.stack import Stack
 from tests.conftest import API_SERVER
-from tests.e2e.jobs_api import wait_for
+from tests.waiting import wait_for
 
 PATIENCE = 3 * float(API_SERVER["HEARTBEAT_INTERVAL"])
 

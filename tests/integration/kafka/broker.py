@@ -17,6 +17,7 @@ from api_server.adapters.kafka.topics import KafkaTopics
 from api_server.domain.record_positions import RecordPosition
 from contract_runtime.topics import topic_of
 from jobs.v1.dispatch_pb2 import DispatchRecord
+from tests.waiting import until
 
 GROUP = "job-workers"
 PARTITIONS = 4
@@ -73,20 +74,19 @@ class Broker:
             return sorted(partition["partition"] for partition in described["partitions"])
 
     async def partitions_when_made(self, job_type: str) -> list[int]:
-        """Of a topic that was just created: the broker learns of it from the controller a moment later."""
-        async with asyncio.timeout(DEADLINE):
-            while True:
-                if found := await self.partitions(job_type):
-                    return found
-                await asyncio.sleep(0.05)
+        """Those of a topic that was made just now: the broker learns it from the controller a moment later."""
+        found: list[int] = await until(lambda: self.partitions(job_type), "the topic is there")
+        return found
 
     async def delete_topic(self, job_type: str) -> None:
         """Returns when the topic is gone."""
         async with self.admin() as admin:
             await admin.delete_topics([topic_of(job_type)])
-        async with asyncio.timeout(DEADLINE):
-            while await self.partitions(job_type):
-                await asyncio.sleep(0.05)
+
+        async def is_gone() -> bool:
+            return not await self.partitions(job_type)
+
+        await until(is_gone, "the topic is gone")
 
     async def delete_records(self, job_type: str, offsets: Mapping[int, int]) -> None:
         """Delete the records before these offsets, as retention does."""

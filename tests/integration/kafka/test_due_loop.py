@@ -1,7 +1,7 @@
 """The loop that recovers, on a real MongoDB and a real Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,20 +16,15 @@ from api_server.domain.transitions import claim
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.due_scans import DueScan
 from local_stack.stack import Stack
-from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Adapters, Broker
+from tests.integration.kafka.broker import GROUP, PARTITIONS, Adapters, Broker
 from tests.integration.kafka.test_kafka_publisher import publish_until_written
 from tests.integration.mongo.jobs import get, insert, new_job
 from tests.unit.api_server.dispatch.dispatch_fakes import make_dispatch
+from tests.waiting import until
 
 NO_LEASE_ENDS = 3600.0
 """A job lease so long that no test reaches it."""
 SHORT_LEASE = 2.0
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def store_job(stores: MongoStores, job_type: str, due_in: float = 0.0) -> Job:

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from contract_runtime.topics import topic_of
 from tests.integration.kafka.broker import Broker
+from tests.waiting import until
 from worker_service.api.backoff import Backoff
 from worker_service.kafka.committer import Committer
 from worker_service.kafka.consumer import JobConsumer, KafkaAddress
@@ -112,9 +113,7 @@ async def worker(broker: Broker, job_type: str, name: str) -> AsyncIterator[JobC
 async def has_all_partitions(consumer: JobConsumer) -> float:
     """The seconds it took."""
     begin = time.monotonic()
-    async with asyncio.timeout(DEADLINE):
-        while len(consumer.assignment()) < PARTITIONS:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(consumer.assignment()) == PARTITIONS)
     return time.monotonic() - begin
 
 

@@ -6,9 +6,10 @@ from collections.abc import Set as AbstractSet
 
 from contract_runtime.topics import topic_of
 from local_stack.stack import Stack
-from tests.integration.kafka.broker import DEADLINE, Broker
+from tests.integration.kafka.broker import Broker
 from tests.integration.kafka.test_group_members import make_topic
 from tests.integration.kafka.test_kafka_publisher import publish_until_written, some
+from tests.waiting import until
 from worker_service.api.backoff import Backoff
 from worker_service.kafka.committer import Committer
 from worker_service.kafka.consumer import JobConsumer, KafkaAddress
@@ -38,12 +39,6 @@ class RecordSink:
     def finish(self) -> None:
         for ticket in self.tickets:
             self._finish(ticket)
-
-
-async def until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_after_it(
@@ -87,7 +82,7 @@ async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_af
     try:
         await until(lambda: len(feed.tickets) == 8)
         feed.finish()
-        await until(lambda: not tracker.due(), SOON)
+        await until(lambda: not tracker.due(), "all is committed", SOON)
         assert not committing.done()
         # Nothing of the consumer that has left connects again.
         assert left._sync_task is None

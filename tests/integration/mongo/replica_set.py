@@ -1,7 +1,5 @@
 """Three mongods on loopback that are one replica set, whose elections take a second or two."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,9 @@ from local_stack import process
 from local_stack.mongodb import REPLICA_SET, _mongod
 from local_stack.process import ProcessId
 from local_stack.settings import HOST, StackSettings
+from tests.waiting import wait_for
 
 ELECTION_MS, HEARTBEAT_MS = 1000, 200
-DEADLINE = 40.0
 MEMBERS = (0, 1, 2)
 ALREADY_INITIALIZED, NODE_NOT_FOUND = 23, 74
 """Codes that a busy machine gives: the answer to the first try came too late; a member does not listen yet."""
@@ -37,7 +35,7 @@ class ReplicaSet:
         members = [{"_id": number, "host": self._address(number)} for number in MEMBERS]
         settings = {"electionTimeoutMillis": ELECTION_MS, "heartbeatIntervalMillis": HEARTBEAT_MS}
         config = {"_id": REPLICA_SET, "members": members, "settings": settings}
-        wait_until(lambda: self._initiate(config), "the replica set is initiated")
+        wait_for(lambda: self._initiate(config), "the replica set is initiated")
         self.wait_well()
 
     def down(self) -> None:
@@ -88,7 +86,7 @@ class ReplicaSet:
             ]
             return len(found) == 1
 
-        wait_until(is_found, "there is one primary")
+        wait_for(is_found, "there is one primary")
         return found[0]
 
     def secondaries(self) -> list[int]:
@@ -125,7 +123,7 @@ class ReplicaSet:
                 return False
             return True
 
-        wait_until(has_stepped_down, "the primary has stepped down")
+        wait_for(has_stepped_down, "the primary has stepped down")
 
     def wait_well(self) -> None:
         def is_well() -> bool:
@@ -134,7 +132,7 @@ class ReplicaSet:
                 state.get("isWritablePrimary") or state.get("secondary") for state in states
             )
 
-        wait_until(is_well, "all members are well")
+        wait_for(is_well, "all members are well")
 
     def _address(self, number: int) -> str:
         return f"{HOST}:{self._ports[number]}"
@@ -160,11 +158,3 @@ class ReplicaSet:
         except PyMongoError:
             return False
         return True
-
-
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.02)

@@ -22,7 +22,8 @@ from api_server.domain.listing import JobFilter
 from api_server.domain.transitions import cancel
 from api_server.recovery.leadership import Leadership
 from tests.integration.mongo.jobs import get, insert, new_job, now
-from tests.integration.mongo.replica_set import DEADLINE, ReplicaSet
+from tests.integration.mongo.replica_set import ReplicaSet
+from tests.waiting import DEADLINE, until
 
 T = TypeVar("T")
 
@@ -154,9 +155,7 @@ async def test_writes_and_the_due_lease_go_on_while_a_majority_lags_by_three_sec
         await sooner_or_later(lambda: insert(stores, new_job(), now()))
         # Known by now.
         await insert(stores, new_job(), now())
-        async with asyncio.timeout(DEADLINE):
-            while (leadership.unbroken_seconds() or 0) < 1:
-                await asyncio.sleep(0.05)
+        await until(lambda: (leadership.unbroken_seconds() or 0) >= 1)
         await asyncio.gather(*leading)
         for task in background:
             task.cancel()

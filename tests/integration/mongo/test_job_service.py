@@ -18,6 +18,7 @@ from api_server.ports import JobStore
 from api_server.services.creation import IdempotencyKey
 from tests.integration.mongo.jobs import document
 from tests.integration.mongo.services import Offered, service
+from tests.waiting import until
 
 
 class ServerDied(Exception):
@@ -93,9 +94,7 @@ async def test_a_job_is_offered_although_its_caller_has_gone(stores: MongoStores
     creating.cancel()
     await asyncio.wait([creating])
     assert creating.cancelled()
-    async with asyncio.timeout(10):
-        while not offered.offers:
-            await asyncio.sleep(0.01)
+    await until(lambda: offered.offers)
     (dispatch,) = offered.offers
     assert (await service(stores).get(dispatch.job_id)).status is Status.QUEUED
 

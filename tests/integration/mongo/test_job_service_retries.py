@@ -1,7 +1,6 @@
 """The service on a real database: tries, schedules, ends of waiting, Cancel and Retry."""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -22,6 +21,7 @@ from api_server.recovery.due_scans import DueScan
 from contract_runtime.errors import InvalidArgument
 from tests.integration.mongo.services import Offered, service
 from tests.unit.api_server.dispatch.dispatch_fakes import FakePublisher
+from tests.waiting import until
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -238,10 +238,7 @@ async def test_a_scheduled_job_is_offered_to_nobody_and_shows_its_time(stores: M
     assert caught.value.reason == "NOT_DUE"
     assert [each.dispatch.job_id for each in await stores.due.due("compute", soon, 10_000)].count(job.id) == 1
     assert await is_due(stores, job.id, soon - timedelta(milliseconds=1)) is False
-    deadline = time.monotonic() + 10
-    while stores.clock.now() <= soon:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
+    await until(lambda: stores.clock.now() > soon)
     [listed] = [each for each in (await api.page(JobFilter(), None, 1000)).jobs if each.id == job.id]
     assert listed.next_attempt_time is None
     assert (await api.get(job.id)).next_attempt_time is None

@@ -9,6 +9,7 @@ from api_server.services.job_groups import LARGE_AT_A_TIME, JobGroups
 from api_server.services.ready_jobs import ReadyJobs
 from tests.integration.mongo.jobs import stored
 from tests.integration.mongo.services import Offered
+from tests.waiting import until
 
 DEADLINE = 20.0
 MANY = 12
@@ -46,8 +47,7 @@ async def test_few_large_jobs_are_kept_at_a_time_and_small_ones_pass_them(stores
     async with asyncio.timeout(DEADLINE):
         assert await asyncio.gather(*(readers.read(job.id) for job in small)) == small
         assert await readers.read(UUID(int=7)) is None
-        while len(readers.kept) < LARGE_AT_A_TIME:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(readers.kept) >= LARGE_AT_A_TIME)
         readers.end.set()
         assert await asyncio.gather(*reading) == large
     assert readers.most_kept == LARGE_AT_A_TIME
@@ -70,8 +70,7 @@ async def test_one_who_fails_or_goes_makes_room_for_the_next(stores: MongoStores
     readers = Readers(stores)
     leaving = [asyncio.create_task(readers.read(job.id)) for job in large]
     async with asyncio.timeout(DEADLINE):
-        while len(readers.kept) < LARGE_AT_A_TIME:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(readers.kept) >= LARGE_AT_A_TIME)
         for task in leaving:
             task.cancel()
         await asyncio.wait(leaving)

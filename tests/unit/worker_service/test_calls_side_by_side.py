@@ -1,7 +1,7 @@
 """Claims and reports gather while a call is under way, and go beside it once they are worth a call of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import Fleet
 from tests.unit.worker_service.job_service_fake import api_of
+from tests.waiting import until
 from worker_service.api.backoff import Backoff
 from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming import claimer as claims
@@ -95,12 +96,6 @@ class Calls:
         await until(lambda: len(self.sizes) >= len(sizes))
         await asyncio.sleep(0.05)
         assert self.sizes == list(sizes)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Publishing outside the request: what is published, what is marked, and what is left to the due loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -19,15 +19,10 @@ from tests.unit.api_server.dispatch.dispatch_fakes import (
     ids,
     make_dispatch,
 )
+from tests.waiting import until
 
 SOON, LATER = NOW + dispatcher_module.MARK_BEFORE, NOW + timedelta(hours=1)
 """When jobs are due: so soon that they are marked if nobody claims them, and not yet."""
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

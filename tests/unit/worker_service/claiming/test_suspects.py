@@ -1,7 +1,7 @@
 """Jobs that may be what takes workers down are claimed in groups, or alone, and hold up nobody else for long."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import Fleet
 from tests.unit.worker_service.job_service_fake import api_of
+from tests.waiting import until
 from worker_service.api.backoff import Backoff
 from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.backlog import WaitingRecord
@@ -89,12 +90,7 @@ class Claims:
             self.lanes[lane].add(WaitingRecord(record, ticket, 1))
 
     async def starts(self, *names: str) -> None:
-        await self.until(lambda: self.started == list(names))
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(DEADLINE):
-            while not holds():
-                await asyncio.sleep(0.01)
+        await until(lambda: self.started == list(names))
 
     async def settled(self) -> None:
         """The claimer has looked at all that there is."""
@@ -268,7 +264,7 @@ async def test_a_doubled_record_of_a_suspect_is_done_with_when_its_turn_comes(cl
 
     claims.end("z1")
 
-    await claims.until(lambda: sorted(claims.finished) == [0, 1])
+    await until(lambda: sorted(claims.finished) == [0, 1])
     claims.add("a", "x")
     await claims.starts("z1", "a", "x")
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 from contract_runtime.structs import struct_to_dict
 from service_runtime.log_values import MAX_TRACE
 from tests.unit.worker_service import sample_handlers
+from tests.waiting import until
 from worker_service import Job
 from worker_service.execution import child
 from worker_service.execution.executor import Executor
@@ -43,12 +44,6 @@ def job(way: str, payload: dict[str, Any]) -> Job:
 def result_of(outcome: Outcome) -> dict[str, Any]:
     assert isinstance(outcome, Succeeded), outcome
     return struct_to_dict(outcome.result)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from tests.unit.worker_service.execution.test_executor import DEADLINE, until
+from tests.unit.worker_service.execution.test_executor import DEADLINE
+from tests.waiting import until
 from worker_service import Job
 from worker_service.execution import handler_loop, loop_watch
 from worker_service.execution.executor import Executor

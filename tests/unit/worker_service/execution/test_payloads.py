@@ -1,7 +1,7 @@
 """Payloads that were too large to travel are read few at a time, and few bytes of them are in memory together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,6 +12,7 @@ from contract_runtime.structs import MAX_BYTES
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job
 from tests.unit.worker_service.job_service_fake import api_of
+from tests.waiting import until
 from worker_service.api.backoff import Backoff
 from worker_service.claiming.in_flight import MOST_LARGE, Claimed
 from worker_service.claiming.lanes import Lane
@@ -64,12 +65,6 @@ async def reads() -> AsyncIterator[Reads]:
     async with api_of({"Get": reads.get}) as api:
         reads.payloads = Payloads(api, Backoff, clock=lambda: reads.time)
         yield reads
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_few_are_read_at_a_time(reads: Reads) -> None:

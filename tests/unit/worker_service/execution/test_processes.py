@@ -16,7 +16,8 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from tests.unit.worker_service.execution.test_executor import SPECS, WAYS, job, result_of, run, until
+from tests.unit.worker_service.execution.test_executor import SPECS, WAYS, job, result_of, run
+from tests.waiting import until
 from worker_service.execution.child_pipe import Done, Message
 from worker_service.execution.executor import Executor
 from worker_service.execution.invoke import Ended

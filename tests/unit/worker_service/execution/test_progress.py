@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from jobs.v1.fleet_service_pb2 import JobProgress
 from service_runtime.validation import ContractValidator
-from tests.unit.worker_service.execution.test_executor import SPECS, WAYS, job, until
+from tests.unit.worker_service.execution.test_executor import SPECS, WAYS, job
+from tests.waiting import until
 from worker_service import Job, progress
 from worker_service.execution.executor import Executor
 from worker_service.execution.invoke import call

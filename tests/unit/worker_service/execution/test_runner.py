@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job as JobMessage
 from tests.unit.worker_service import sample_handlers
 from tests.unit.worker_service.job_service_fake import api_of
+from tests.waiting import until
 from worker_service import Job
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
@@ -76,12 +77,6 @@ class Jobs:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.01)
         return {}
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.unit.worker_service.execution.test_executor import DEADLINE, SPECS, WAYS, job, result_of, until
+from tests.unit.worker_service.execution.test_executor import DEADLINE, SPECS, WAYS, job, result_of
+from tests.waiting import until
 from worker_service.execution import executor as executor_module
 from worker_service.execution.executor import Executor
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded

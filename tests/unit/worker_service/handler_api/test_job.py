@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.worker_service.execution.test_executor import SPECS, until
+from tests.unit.worker_service.execution.test_executor import SPECS
+from tests.waiting import until
 from worker_service import Job
 from worker_service.execution.executor import Executor
 from worker_service.execution.outcome import Failed
