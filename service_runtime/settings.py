@@ -7,12 +7,11 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from contract_runtime.job_types import JOB_TYPE_PATTERN
 from service_runtime.log_output import tell
 
 WRONG_SETTINGS_STATUS = 2
 """Exit status of a process whose settings are wrong."""
-JOB_TYPE_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
-"""What the name of a job type looks like, everywhere."""
 LAST_PORT = 65535
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 

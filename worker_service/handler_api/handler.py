@@ -14,7 +14,7 @@ from functools import cached_property
 from types import FunctionType, ModuleType
 from typing import Any, Literal, TypeVar, get_args
 
-from service_runtime.settings import JOB_TYPE_PATTERN
+from contract_runtime.job_types import JOB_TYPE_PATTERN
 
 DECLARATIONS = "__job_handlers__"
 """Name of the list in a module's namespace."""
