@@ -1,15 +1,17 @@
 """The names of the collections, and the names that some of them had before.
 
-A start renames what is still there under a former name. A rename is one atomic step, keeps documents and indexes, and
-succeeds once: of servers that start at the same time, one renames and the others find nothing to rename.
+A start renames what is still there under a former name. A rename is one atomic step, keeps documents and
+indexes, and succeeds once: of servers that start at the same time, one renames and the others find nothing to
+rename.
 
-A server of the version before that still runs creates the collections under the former names again, and does not see
-what is stored under the new ones. The next start moves what that server stored. Until the last such server has stopped:
+A server of the version before that still runs creates the collections under the former names again, and does
+not see what is stored under the new ones. The next start moves what that server stored. Until the last such
+server has stopped:
 
 - An idempotency key that reaches both versions may create two jobs. Nothing else is stored twice.
 - A worker is unknown to one of the versions, registers again, and keeps its jobs.
-- Each version elects a leader. Their writes are guarded, so each job changes once; a record may be published twice, and
-  the second claim is refused.
+- Each version elects a leader. Their writes are guarded, so each job changes once; a record may be published
+  twice, and the second claim is refused.
 """
 
 from typing import Any
@@ -37,7 +39,9 @@ MOVED_TOGETHER = 1000
 
 NAMESPACE_NOT_FOUND, NAMESPACE_EXISTS = 26, 48
 BUSY = frozenset({117, 12587})
-"""ConflictingOperationInProgress and BackgroundOperationInProgressForNamespace: an index is being built, for example."""
+"""ConflictingOperationInProgress and BackgroundOperationInProgressForNamespace: an index is being built, for
+example.
+"""
 
 log = structlog.get_logger()
 
@@ -69,9 +73,11 @@ async def _rename(former: Collection, present: Collection) -> None:
 
 
 async def _move_documents(former: Collection, present: Collection) -> None:
-    """Move what a server of the version before has stored since the rename. If both have an `_id`, `present` keeps its own.
+    """Move what a server of the version before has stored since the rename. If both have an `_id`, `present`
+    keeps its own.
 
-    The former collection stays, though empty: dropping it could lose a document that is being stored just then.
+    The former collection stays, though empty: dropping it could lose a document that is being stored just
+    then.
     """
     undecoded = former.with_options(codec_options=RAW_CODEC)
     moved = 0
@@ -79,7 +85,8 @@ async def _move_documents(former: Collection, present: Collection) -> None:
         try:
             await present.insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
+            refusals = [each for each in error.details["writeErrors"] if each["code"] != DUPLICATE_KEY]
+            if refusals or error.details["writeConcernErrors"]:
                 raise
         await former.delete_many({"_id": {"$in": [document["_id"] for document in documents]}})
         moved += len(documents)
