@@ -38,7 +38,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One claim of a job and what came of it. `worker_id` is "" for a claim without a worker's name; `failure` is set if
+    """One claim of a job and what came of it. `worker_id` is "" for a claim without a worker's name; `error` is set if
     it errored.
     """
 
@@ -47,4 +47,4 @@ class Attempt:
     start_time: datetime
     end_time: datetime | None
     outcome: Outcome
-    failure: Failure | None = None
+    error: Failure | None = None

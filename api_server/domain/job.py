@@ -64,7 +64,7 @@ class Job:
     revision: int = 1
     worker_id: str = ""
     result: Mapping[str, Any] | None = None
-    failure: Failure | None = None
+    error: Failure | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
     retry_policy: RetryPolicy = DEFAULT_POLICY
@@ -125,8 +125,8 @@ class Job:
                 outcome = Outcome.CANCELLED
             case _:
                 outcome = Outcome.RUNNING
-        failure = self.failure if outcome is Outcome.ERRORED else None
-        return Attempt(self.attempt, self.worker_id, self.start_time, self.end_time, outcome, failure)
+        error = self.error if outcome is Outcome.ERRORED else None
+        return Attempt(self.attempt, self.worker_id, self.start_time, self.end_time, outcome, error)
 
 
 def _as_json(job: Job) -> str:

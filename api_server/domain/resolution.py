@@ -52,7 +52,7 @@ def applied_status(transition: Transition, job: Job) -> Status | None:
         and transition.attempt_after in (None, job.attempt)
         and transition.claim_id in ("", job.claim_id)
         and job.result == transition.result
-        and job.failure == transition.failure
+        and job.error == transition.failure
     )
     return change.status if is_as_left else None
 
@@ -65,8 +65,8 @@ def _failure_taken(transition: Transition, job: Job) -> Status | None:
             (attempt.number, attempt.worker_id) == (transition.guard.attempt, transition.guard.worker_id)
             and attempt.outcome is Outcome.ERRORED
             and failure is not None
-            and attempt.failure is not None
-            and attempt.failure.shortened() == failure.shortened()
+            and attempt.error is not None
+            and attempt.error.shortened() == failure.shortened()
         ):
             return Status.QUEUED if attempt in job.past else Status.FAILED
     return None

@@ -16,22 +16,18 @@ from api_server.domain.listing import JobPage
 from api_server.domain.resolution import Applied
 from api_server.domain.retry import RetryPolicy
 from contract_runtime.errors import ServiceError
+from contract_runtime.job_fields import Kind, names_of
 from contract_runtime.statuses import error_to_status
 from contract_runtime.structs import fill_struct
 from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS_NUMBERS = {status: job_pb2.Job.Status.Value(status.value) for status in Status}
-TIMES = (
-    "create_time",
-    "update_time",
-    "start_time",
-    "end_time",
-    "schedule_time",
-    "expire_time",
-    "next_attempt_time",
-)
-"""Fields of a job, of the same name in the contract."""
+PLAIN = names_of(Kind.TEXT, Kind.NUMBER)
+TIMES = names_of(Kind.TIME)
+DURATIONS = names_of(Kind.DURATION)
+OBJECTS = names_of(Kind.OBJECT)
+"""Fields that are shown alike: those of the kind, by the names that contract and domain share."""
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """What gRPC clients take unless told otherwise. A single job always fits. As JSON it can become six times as much, which is
 within the gateway's limit.
@@ -44,41 +40,42 @@ TOKEN_BYTES = 64
 
 def job_message(job: Job) -> job_pb2.Job:
     message = job_pb2.Job()
-    _fill_job(message, job, whole=True)
+    _fill_job(message, job)
     return message
 
 
-def _fill_job(message: job_pb2.Job, job: Job, *, whole: bool) -> None:
-    """`whole`: with all that may be large, which is the payload, the result and the history.
+def _fill_job(message: job_pb2.Job, job: Job) -> None:
+    _fill_small(message, job)
+    for name in OBJECTS:
+        if (data := getattr(job, name)) is not None:
+            fill_struct(getattr(message, name), data)
+    message.history.extend(map(_attempt_message, job.history))
 
-    Field by field, which takes half the time of a constructor with messages for its fields.
+
+def _fill_small(message: job_pb2.Job, job: Job) -> None:
+    """All fields but those that may be large: the payload, the result and the history.
+
+    Setting each field takes half the time of a constructor with messages for its fields.
     """
     message.id = str(job.id)
-    message.type = job.type
     message.status = STATUS_NUMBERS[job.status]
-    message.attempt = job.attempt
-    message.revision = job.revision
-    message.worker_id = job.worker_id
-    message.failures = job.failures
-    message.losses = job.losses
     message.retry_policy.CopyFrom(_policy_message(job.retry_policy))
+    for name in PLAIN:
+        if value := getattr(job, name):
+            setattr(message, name, value)
     for name in TIMES:
         if (time := getattr(job, name)) is not None:
             _fill_time(getattr(message, name), time)
+    for name in DURATIONS:
+        if (duration := getattr(job, name)) is not None:
+            getattr(message, name).FromTimedelta(duration)
     if job.labels:
         message.labels.update(job.labels)
-    if job.timeout is not None:
-        message.timeout.FromTimedelta(job.timeout)
-    if job.failure is not None:
-        message.error.CopyFrom(_error_message(job.failure))
+    if job.error is not None:
+        message.error.CopyFrom(_error_message(job.error))
     if job.progress is not None:
         message.progress.percent = job.progress.percent
         message.progress.message = job.progress.message
-    if whole:
-        fill_struct(message.payload, job.payload)
-        if job.result is not None:
-            fill_struct(message.result, job.result)
-        message.history.extend(_attempt_message(attempt) for attempt in job.history)
 
 
 @lru_cache(maxsize=256)
@@ -99,7 +96,7 @@ def _attempt_message(attempt: Attempt) -> job_pb2.Attempt:
         start_time=_timestamp(attempt.start_time),
         end_time=_timestamp(attempt.end_time),
         outcome=job_pb2.Attempt.Outcome.Value(attempt.outcome.value),
-        error=_error_message(attempt.failure) if attempt.failure is not None else None,
+        error=_error_message(attempt.error) if attempt.error is not None else None,
     )
 
 
@@ -116,7 +113,7 @@ def list_message(page: JobPage, token_after: Callable[[UUID], str]) -> job_servi
     response = job_service_pb2.ListResponse()
     next_after, size = page.next_after, TOKEN_BYTES
     for job in page.jobs:
-        _fill_job(response.jobs.add(), job, whole=True)
+        _fill_job(response.jobs.add(), job)
         size += response.jobs[-1].ByteSize() + FRAME_BYTES
         if size > MAX_ANSWER_BYTES and len(response.jobs) > 1:
             del response.jobs[-1]
@@ -143,7 +140,7 @@ def _created(outcome: Job | ServiceError) -> job_service_pb2.CreateOutcome:
     if isinstance(outcome, ServiceError):
         message.error.CopyFrom(error_to_status(outcome))
     else:
-        _fill_job(message.job, outcome, whole=False)
+        _fill_small(message.job, outcome)
     return message
 
 
@@ -156,7 +153,7 @@ def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_se
     for job in jobs:
         if job is None:
             continue
-        _fill_job(response.jobs.add(), job, whole=True)
+        _fill_job(response.jobs.add(), job)
         size += response.jobs[-1].ByteSize() + FRAME_BYTES
         if size > MAX_ANSWER_BYTES:
             raise AnswerTooLarge(MAX_ANSWER_BYTES)

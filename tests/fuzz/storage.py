@@ -116,7 +116,7 @@ def document_faults(raw: RawBSONDocument) -> Iterator[str]:
         "is due while it is not over, and then no more": ("due_time" in raw) != job.status.is_terminal,
         "has an end if it is over": (job.end_time is not None) == job.status.is_terminal,
         "has a result if it is completed": (job.result is not None) == (job.status is Status.COMPLETED),
-        "has an error if it ended badly": (job.failure is not None)
+        "has an error if it ended badly": (job.error is not None)
         == (job.status in (Status.FAILED, Status.CANCELLED)),
         "is held while it is under way": job.status is not Status.PROCESSING
         or (job.start_time is not None and bool(job.worker_id) != bool(job.claim_id)),

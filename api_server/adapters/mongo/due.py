@@ -16,7 +16,7 @@ from api_server.adapters.mongo.client import (
     read_up_to,
     within,
 )
-from api_server.adapters.mongo.documents import decode, from_position, to_position, to_timeout
+from api_server.adapters.mongo.document_parts import decode, from_position, to_position, to_timeout
 from api_server.adapters.mongo.expiry import expire_all, expire_due_leases
 from api_server.adapters.mongo.indexes import BY_DUE_TIME
 from api_server.adapters.mongo.writes import Writes, resend

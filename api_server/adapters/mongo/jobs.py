@@ -20,7 +20,8 @@ from api_server.adapters.mongo.client import (
     read_up_to,
     within,
 )
-from api_server.adapters.mongo.documents import decode_job, to_document, to_tries
+from api_server.adapters.mongo.document_parts import to_tries
+from api_server.adapters.mongo.documents import decode_job, to_document
 from api_server.adapters.mongo.expiry import release_all
 from api_server.adapters.mongo.listing import read_page
 from api_server.adapters.mongo.plan import Statement, StatusUpdate, encode_step, plan

@@ -25,7 +25,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import ExecutionTimeout, NetworkTimeout
 
 from api_server.adapters.mongo.client import RAW_CODEC, Collection, Document, read_up_to
-from api_server.adapters.mongo.documents import decode_job, label
+from api_server.adapters.mongo.document_parts import label
+from api_server.adapters.mongo.documents import decode_job
 from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter, JobPage
 

@@ -12,7 +12,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateMany, UpdateOne
 
 from api_server.adapters.mongo.client import Document
-from api_server.adapters.mongo.documents import encode_object, from_failure, stored_id
+from api_server.adapters.mongo.document_parts import encode_object, from_failure, from_id
 from api_server.adapters.mongo.updates import guard_filter, update_many, update_one
 from api_server.domain.job import Status
 from api_server.domain.transition import Guard, Transition
@@ -89,7 +89,7 @@ def _parts(steps: Sequence[StatusUpdate]) -> Iterator[list[StatusUpdate]]:
 
 def _for_one(step: StatusUpdate) -> UpdateOne:
     guard = step.transition.guard
-    where = {"_id": stored_id(step.transition.job_id), **guard_filter(guard)}
+    where = {"_id": from_id(step.transition.job_id), **guard_filter(guard)}
     return UpdateOne(where, update_one(step.transition.change, step.own), hint=_hint(guard))
 
 
@@ -97,7 +97,7 @@ def _for_all(steps: Sequence[StatusUpdate]) -> UpdateOne | UpdateMany:
     first = steps[0]
     if len(steps) == 1:
         return _for_one(first)
-    ids = [stored_id(step.transition.job_id) for step in steps]
+    ids = [from_id(step.transition.job_id) for step in steps]
     guard = first.transition.guard
     where = {"_id": {"$in": ids}, **guard_filter(guard)}
     own = {name: [step.own[name] for step in steps] for name in first.own}

@@ -341,7 +341,7 @@ class JobLife(RuleBasedStateMachine):
         assert (job.failures, job.losses) == (model.failures, model.losses)
         assert job.lone_losses == model.lone_losses
         assert job.result == model.result
-        assert (job.failure.reason if job.failure else None) == model.reason
+        assert (job.error.reason if job.error else None) == model.reason
         assert job.next_attempt_time == model.next_attempt_time
         assert job.expire_time == model.expire_time
         assert (job.progress.message if job.progress else None) == model.progress
@@ -357,7 +357,7 @@ class JobLife(RuleBasedStateMachine):
         if job.status is Status.QUEUED and job.expire_time is not None:
             assert document["due_time"] <= job.expire_time
         assert job.failures <= job.retry_policy.max_attempts
-        is_poison = job.failure is not None and job.failure.reason == "POISON"
+        is_poison = job.error is not None and job.error.reason == "POISON"
         assert (job.lone_losses >= job_model.MOST_LONE_LOSSES) is is_poison
         assert (job.result is not None) is (job.status is Status.COMPLETED)
         if job.result is not None and job.worker_id:
@@ -366,7 +366,7 @@ class JobLife(RuleBasedStateMachine):
         assert numbers == sorted(set(numbers))
         assert len(numbers) <= job_model.LONGEST_HISTORY
         assert all(attempt.end_time for attempt in job.past)
-        assert all((attempt.failure is not None) is (attempt.outcome == "errored") for attempt in job.history)
+        assert all((attempt.error is not None) is (attempt.outcome == "errored") for attempt in job.history)
 
     @staticmethod
     def _check_forward(before: Job | None, job: Job) -> None:

@@ -54,13 +54,13 @@ async def test_a_job_is_tried_three_times_with_growing_waits(stores: MongoStores
     for attempt, wait in ((1, SECOND), (2, 2 * SECOND)):
         await claimed(stores, job.id, attempt - 1)
         waiting = await service(stores).update(failing(job.id, attempt))
-        assert (waiting.status, waiting.failures, waiting.failure) == (Status.QUEUED, attempt, None)
+        assert (waiting.status, waiting.failures, waiting.error) == (Status.QUEUED, attempt, None)
         assert waiting.next_attempt_time == waiting.update_time + wait
     await claimed(stores, job.id, 2)
     failed = await service(stores).update(failing(job.id, 3))
-    assert (failed.status, failed.failures, failed.failure) == (Status.FAILED, 3, FAILURE)
+    assert (failed.status, failed.failures, failed.error) == (Status.FAILED, 3, FAILURE)
     assert failed.next_attempt_time is None
-    assert [(each.number, each.outcome, each.failure) for each in failed.history] == [
+    assert [(each.number, each.outcome, each.error) for each in failed.history] == [
         (number, Outcome.ERRORED, FAILURE) for number in (1, 2, 3)
     ]
     with pytest.raises(TransitionRefused, match="has ended"):
@@ -290,8 +290,8 @@ async def test_a_job_that_expired_before_it_was_created_fails_at_once(empty_stor
     report = await DueScan(stores.due, publisher, publisher, ["compute"]).run_once(stores.clock.now())
     assert (report.expired, publisher.published) == (1, [])
     failed = await api.get(job.id)
-    assert failed.failure is not None
-    assert (failed.status, failed.failure.code, failed.failure.reason) == (Status.FAILED, 4, "EXPIRED")
+    assert failed.error is not None
+    assert (failed.status, failed.error.code, failed.error.reason) == (Status.FAILED, 4, "EXPIRED")
 
 
 async def test_a_job_that_waits_for_its_next_try_expires_meanwhile(empty_stores: MongoStores) -> None:
@@ -322,7 +322,7 @@ async def test_cancel_answers_the_job_and_spares_it_the_dispatch(stores: MongoSt
     offered = Offered()
     job = await created(stores)
     cancelled = await service(stores, offered=offered).cancel(job.id, "no longer wanted")
-    assert (cancelled.status, cancelled.failure) == (
+    assert (cancelled.status, cancelled.error) == (
         Status.CANCELLED,
         Failure(1, "no longer wanted", "CANCELLED"),
     )

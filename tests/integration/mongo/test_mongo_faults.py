@@ -17,7 +17,8 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from api_server.adapters.mongo import client as mongo_client
-from api_server.adapters.mongo.documents import from_failure, to_document, to_job
+from api_server.adapters.mongo.document_parts import from_failure
+from api_server.adapters.mongo.documents import to_document, to_job
 from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.fleet import Worker, WorkerReport

@@ -86,10 +86,10 @@ async def test_a_job_has_failed_as_poison_at_the_third_loss_of_a_worker_that_had
     assert (after.status, after.losses, after.lone_losses) == (status, 8, lone_losses + alone)
     assert after.history[-1].outcome is Outcome.LOST
     if status is Status.FAILED:
-        assert (after.failure, after.end_time, after.worker_id) == (POISON, time, WORKER)
+        assert (after.error, after.end_time, after.worker_id) == (POISON, time, WORKER)
         assert "due_time" not in await document(empty_stores, job.id)
     else:
-        assert after.failure is None
+        assert after.error is None
         assert "alone" not in await document(empty_stores, job.id)
 
 
@@ -211,7 +211,7 @@ async def test_a_waiting_job_fails_at_its_expire_time(empty_stores: MongoStores)
     assert await empty_stores.due.expire([job.id, later.id], time) == 1
     after = await read(empty_stores, job.id)
     assert after == replace(
-        job, status=Status.FAILED, failure=EXPIRED, end_time=time, update_time=time, revision=2
+        job, status=Status.FAILED, error=EXPIRED, end_time=time, update_time=time, revision=2
     )
     assert after.history == ()
     assert "due_time" not in await document(empty_stores, job.id)

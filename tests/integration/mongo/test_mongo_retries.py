@@ -90,7 +90,7 @@ async def test_failed_tries_go_together_each_with_its_own_wait_and_error(stores:
         assert after.next_attempt_time == time + number * SECOND
         assert (await document(stores, job.id))["due_time"] == after.next_attempt_time
         [attempt] = after.history
-        assert attempt.failure == replace(HOSTILE, message=f"$number {number}")
+        assert attempt.error == replace(HOSTILE, message=f"$number {number}")
 
 
 async def test_a_failure_decided_from_an_outdated_number_is_not_written(stores: MongoStores) -> None:
@@ -143,7 +143,7 @@ async def test_a_failure_without_a_worker_is_final_and_counts(stores: MongoStore
     job = await stored(stores, "taken")
     await taken(stores, complete_unfenced(job.id, Status.FAILED, None, FAILURE, now()))
     after = await read(stores, job.id)
-    assert (after.status, after.failures, after.failure) == (Status.FAILED, 1, FAILURE)
+    assert (after.status, after.failures, after.error) == (Status.FAILED, 1, FAILURE)
     assert [(each.worker_id, each.outcome) for each in after.history] == [("", Outcome.ERRORED)]
 
 
@@ -185,11 +185,11 @@ async def test_messages_of_past_attempts_are_cut(stores: MongoStores, length: in
     tried, failed = await stored(stores, "processing"), await stored(stores, "processing")
     await taken(stores, try_again(tried.id, WORKER, 1, long, now(), failures=0, wait=SECOND))
     await taken(stores, fail(failed.id, WORKER, 1, long, now()))
-    assert (await read(stores, failed.id)).history[-1].failure == long
+    assert (await read(stores, failed.id)).history[-1].error == long
     await taken(stores, retry(failed.id, "retry-1", now()))
     for job in (tried, failed):
         [attempt] = (await read(stores, job.id)).history
-        assert attempt.failure == replace(FAILURE, message="ü" * 512)
+        assert attempt.error == replace(FAILURE, message="ü" * 512)
 
 
 # --- Cancel ---
@@ -204,7 +204,7 @@ async def test_a_cancelled_job_says_why_and_who_had_it(stores: MongoStores) -> N
         assert after == replace(
             job,
             status=Status.CANCELLED,
-            failure=Failure(1, "no longer wanted", "CANCELLED"),
+            error=Failure(1, "no longer wanted", "CANCELLED"),
             worker_id=worker_id,
             end_time=time,
             update_time=time,
@@ -283,12 +283,12 @@ async def test_retry_queues_a_failed_job_at_once_with_all_of_its_tries(stores: M
         job,
         status=Status.QUEUED,
         worker_id="",
-        failure=None,
+        error=None,
         end_time=None,
         progress=None,
         failures=0,
         losses=0,
-        past=(replace(job.history[-1], outcome=Outcome.ERRORED, failure=FAILURE),),
+        past=(replace(job.history[-1], outcome=Outcome.ERRORED, error=FAILURE),),
         revision=job.revision + 1,
         update_time=time,
         retry_id="r",
@@ -304,7 +304,7 @@ async def test_retry_of_a_job_cancelled_while_it_ran_keeps_that_attempt(stores: 
     await taken(stores, retry(job.id, "r", now()))
     [attempt] = (await read(stores, job.id)).history
     assert attempt == job.history[-1]
-    assert (attempt.outcome, attempt.failure) == (Outcome.CANCELLED, None)
+    assert (attempt.outcome, attempt.error) == (Outcome.CANCELLED, None)
 
 
 async def test_retry_of_a_job_cancelled_while_it_waited_adds_no_attempt(stores: MongoStores) -> None:

@@ -75,10 +75,10 @@ STATES: dict[str, Job] = {
     "taken_without_worker": replace(job(Status.PROCESSING, 2), claim_id="claim-b"),
     "completed_by_me": replace(job(Status.COMPLETED, 2, ME), result={"hash": "other"}),
     "completed_by_another": replace(job(Status.COMPLETED, 3, OTHER), result={"hash": "x"}),
-    "failed": replace(job(Status.FAILED, 2, ME), failure=Failure(13, "other", "HANDLER_ERROR")),
-    "failed_with_my_failure": replace(job(Status.FAILED, 2, ME), failure=FAILURE, failures=3),
-    "failed_and_expired": replace(job(Status.FAILED, 2, ME), failure=FAILURE, expire_time=NOW),
-    "poisoned": replace(job(Status.FAILED, 2, ME), failure=Failure(10, "", "POISON"), lone_losses=3),
+    "failed": replace(job(Status.FAILED, 2, ME), error=Failure(13, "other", "HANDLER_ERROR")),
+    "failed_with_my_failure": replace(job(Status.FAILED, 2, ME), error=FAILURE, failures=3),
+    "failed_and_expired": replace(job(Status.FAILED, 2, ME), error=FAILURE, expire_time=NOW),
+    "poisoned": replace(job(Status.FAILED, 2, ME), error=Failure(10, "", "POISON"), lone_losses=3),
     "cancelled": job(Status.CANCELLED, 2, ME),
 }
 
@@ -174,7 +174,7 @@ def after(job: Job, step: Transition) -> Job:
         worker_id=job.worker_id if change.worker_id is None else change.worker_id,
         attempt=job.attempt + change.adds_attempt,
         result=step.result,
-        failure=None if queued else step.failure,
+        error=None if queued else step.failure,
         claim_id=step.claim_id or ("" if queued else job.claim_id),
         past=job.past + ended,
         cancel_id=guard.call.id if guard.call and guard.call.name == "cancel_id" else job.cancel_id,
@@ -345,7 +345,7 @@ def test_the_history_ends_with_the_present_attempt(state: str, outcome: Outcome 
         return
     [present] = job.history[1:]
     assert (present.number, present.worker_id, present.outcome) == (2, job.worker_id, outcome)
-    assert present.failure == (job.failure if outcome is Outcome.ERRORED else None)
+    assert present.error == (job.error if outcome is Outcome.ERRORED else None)
     assert (present.start_time, present.end_time) == (job.start_time, job.end_time)
 
 

@@ -179,7 +179,7 @@ def the_largest_job() -> Job:
         largest,
         result=largest,
         labels={f"{n:063}": "\U0001f600" * 128 for n in range(32)},
-        failure=failure,
+        error=failure,
         past=past,
         worker_id="w" * 200,
         progress=Progress(50.0, "\U0001f600" * 512),
