@@ -36,17 +36,23 @@ class StructTooLargeError(StructError):
     """The object is above MAX_BYTES."""
 
 
-def check_size(struct: Struct) -> None:
-    """Raise StructTooLargeError if `struct` is above MAX_BYTES."""
+def check_size(struct: Struct) -> int:
+    """The size in bytes as protobuf. Raises StructTooLargeError if it is above MAX_BYTES."""
     size = struct.ByteSize()
     if size > MAX_BYTES:
         raise StructTooLargeError(f"must be at most {MAX_BYTES} bytes as protobuf, is {size}")
+    return size
 
 
 def struct_to_dict(struct: Struct) -> dict[str, Any]:
     """The object as plain Python data. Raises StructError."""
-    check_size(struct)
-    return _object_to_dict(struct, 1)
+    return struct_to_dict_and_size(struct)[0]
+
+
+def struct_to_dict_and_size(struct: Struct) -> tuple[dict[str, Any], int]:
+    """The object as plain Python data, and its size in bytes as protobuf. Raises StructError."""
+    size = check_size(struct)
+    return _object_to_dict(struct, 1), size
 
 
 def dict_to_struct(data: dict[str, Any]) -> Struct:

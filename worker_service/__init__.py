@@ -1,4 +1,7 @@
-"""The worker service. Handlers of your own import what they need from here; see docs/howto/write-a-handler.md."""
+"""The worker service.
+
+Your own handlers import what they need from here; see docs/howto/write-a-handler.md.
+"""
 
 from worker_service.handler_api.handler import handler
 from worker_service.handler_api.job import InputError, Job, PermanentError, RetryAfter

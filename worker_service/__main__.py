@@ -1,4 +1,6 @@
-"""Runs workers: `python -m worker_service`, settings from the environment; one worker, or a parent of several."""
+"""Runs one worker, or a supervisor of several: `python -m worker_service`, with settings from the
+environment.
+"""
 
 import sys
 
@@ -9,14 +11,15 @@ from worker_service.settings import WorkerSettings
 
 
 def main() -> int:
-    """The exit status."""
+    """Returns the exit status."""
     settings = load_settings(WorkerSettings)
     number = join_supervisor(sys.argv[1:])
     configure_logging(settings, number)
     if number is None and settings.worker_count > 1:
         return supervise("worker_service", settings.worker_count)
-    # A parent needs nothing of it, nor do the processes that handlers run in, which import this module too.
-    from worker_service.one_process import run  # noqa: PLC0415
+    # Not imported above: a supervisor does not need it, nor do the processes of handlers, which import this
+    # module too.
+    from worker_service.one_process import run  # noqa: PLC0415 - see above
 
     return run(settings, number)
 

@@ -1,7 +1,6 @@
-"""Puts the worker together. The one place that knows which parts there are."""
+"""Puts the worker together. The one place that knows all parts."""
 
 import asyncio
-import functools
 import os
 import secrets
 import socket
@@ -21,9 +20,8 @@ from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
 from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.claimer import Claimer
-from worker_service.claiming.in_flight import InFlightJobs
 from worker_service.claiming.intake import Intake
-from worker_service.claiming.lanes import Lane
+from worker_service.claiming.worker_state import WorkerState
 from worker_service.control.heartbeat import Heartbeat
 from worker_service.control.membership import Membership
 from worker_service.control.servicer import CALL_SECONDS, WorkerControl
@@ -37,15 +35,14 @@ from worker_service.kafka.consumer import JobConsumer, KafkaAddress
 from worker_service.kafka.offsets import OffsetTracker
 from worker_service.reporting.reporter import Reporter
 from worker_service.settings import WorkerSettings
-from worker_service.state.desired_fleet import DesiredFleet
-from worker_service.state.totals import Totals
-from worker_service.worker import Worker
+from worker_service.worker import SERVER_GRACE_SECONDS, JobPath, Worker
 
 log = structlog.get_logger()
 
-SERVER_GRACE_SECONDS = 1.0
-INLINE_PLACES = 100
-"""Jobs of plain handlers of the loop, which run one after the other, that are claimed before it is known how fast they are."""
+INLINE_SLOTS = 100
+"""How many jobs of plain handlers are claimed before their speed is known. They run on the loop, one after
+the other.
+"""
 
 
 async def run_worker(
@@ -55,17 +52,18 @@ async def run_worker(
     prepare_process: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
-    """Run the worker of this `name` until `stop` is set. Raises PortTaken, NameTaken, or what a part of it failed of.
+    """Run the worker of this `name` until `stop` is set. Raises PortTaken, NameTaken, or the failure of a
+    part.
 
-    `prepare_process` is run in each process that handlers run in, and must be picklable.
+    `prepare_process` runs in each process that handlers run in, and must be picklable.
     """
-    identity = new_identity(name, settings.worker_job_types)
-    with structlog.contextvars.bound_contextvars(worker_id=identity.worker_id):
+    state = WorkerState(new_identity(name, settings.worker_job_types), lane_limits(settings))
+    with structlog.contextvars.bound_contextvars(worker_id=state.identity.worker_id):
         async with AsyncExitStack() as stack:
             api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
-            # Heartbeats and control have connections of their own: batches must not hold them up.
-            heartbeat_api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
-            server = control_server(settings, WorkerControl(heartbeat_api))
+            # Heartbeats and control have their own connections, so that no large call delays them.
+            control_api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
+            server = control_server(settings, WorkerControl(control_api))
             await server.start()
             stack.push_async_callback(server.stop, SERVER_GRACE_SECONDS)
             executor = Executor(
@@ -75,15 +73,15 @@ async def run_worker(
                 prepare_process=prepare_process,
             )
             stack.push_async_callback(executor.close)
-            worker = build_worker(settings, identity, handlers, executor, api, heartbeat_api, server)
-            # Again, for a worker that ends by a failure: its partitions are free for others at once.
-            stack.push_async_callback(worker.consumer.close)
+            worker = build_worker(settings, state, handlers, executor, api, control_api, server)
+            # Again, for a worker that ends by a failure: its partitions become free at once.
+            stack.push_async_callback(worker.path.consumer.close)
             log.info("started", types=list(settings.worker_job_types), port=settings.worker_port)
             await worker.run(stop)
 
 
 def new_identity(name: str, job_types: Sequence[str]) -> WorkerIdentity:
-    """Who this process is: the worker's name and a new incarnation."""
+    """The identity of this process: the worker's name and a new incarnation."""
     return WorkerIdentity(
         worker_id=f"{name}/{secrets.token_hex(4)}",
         name=name,
@@ -91,6 +89,18 @@ def new_identity(name: str, job_types: Sequence[str]) -> WorkerIdentity:
         pid=os.getpid(),
         types=job_types,
     )
+
+
+def lane_limits(settings: WorkerSettings) -> Mapping[str, int]:
+    """How many jobs each lane runs at a time, by the lane's name."""
+    return {
+        "loop": settings.worker_concurrency,
+        # A lane apart from that of async handlers, which take long: plain handlers are short, so many are
+        # claimed ahead.
+        "inline": INLINE_SLOTS,
+        "thread": settings.worker_threads,
+        "process": settings.worker_processes,
+    }
 
 
 def control_server(settings: WorkerSettings, control: WorkerControl) -> GrpcServer:
@@ -105,97 +115,51 @@ def control_server(settings: WorkerSettings, control: WorkerControl) -> GrpcServ
 
 def build_worker(
     settings: WorkerSettings,
-    identity: WorkerIdentity,
+    state: WorkerState,
     handlers: Mapping[str, HandlerSpec],
     executor: Executor,
     api: ApiClient,
-    heartbeat_api: ApiClient,
+    control_api: ApiClient,
     server: GrpcServer,
 ) -> Worker:
-    """All parts, each given what it needs, in the order of a job's way backwards."""
-    claims_wake, pauses_wake, membership_wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    def on_desired_change() -> None:
-        for lane in lanes.values():
-            lane.shut_out(desired.stopped_types)
-        for wake in (claims_wake, pauses_wake, membership_wake):
-            wake.set()
-
-    totals, in_flight, tracker = Totals(), InFlightJobs(), OffsetTracker()
-    desired = DesiredFleet(identity.name, on_desired_change)
+    """A job's path, and the parts around it."""
     board = ProgressBoard()
-    limits: dict[str, int] = {
-        "loop": settings.worker_concurrency,
-        # Apart from handlers that wait: these are short, so many are claimed ahead.
-        "inline": INLINE_PLACES,
-        "thread": settings.worker_threads,
-        "process": settings.worker_processes,
-    }
-    lanes = {
-        name: Lane(limit, on_work=claims_wake.set, on_full_change=pauses_wake.set)
-        for name, limit in limits.items()
-    }
-    validator = ContractValidator()
-    validator.warm(DispatchRecord)
-    updates = StatusUpdates(api)
-    reporter = Reporter(identity.worker_id, updates, in_flight, totals, Backoff())
-    payloads = Payloads(api, Backoff)
-    runner = Runner(handlers, executor, payloads, board, report=reporter.put, leave=in_flight.leave)
-    committer = Committer(tracker, Backoff())
-    claimer = Claimer(
-        identity.worker_id,
-        updates,
-        list(lanes.values()),
-        in_flight,
-        desired,
-        totals,
-        wake=claims_wake,
-        backoff=Backoff(),
-        finish=committer.finish,
-        start=runner.start,
-        give_up=runner.give_up,
-        on_trouble_change=pauses_wake.set,
-    )
-    lanes_by_topic = {
-        topic_of(job_type): lanes[handlers[job_type].lane] for job_type in settings.worker_job_types
-    }
-    intake = Intake(
-        lanes_by_topic, tracker, desired, claimer, in_flight, validator, totals, finish=committer.finish
-    )
-    consumer = JobConsumer(
-        KafkaAddress(settings.kafka_bootstrap_servers, settings.kafka_group_id, identity.name),
-        lanes_by_topic,
-        intake,
-        tracker,
-        committer,
-        pauses_wake=pauses_wake,
-        backoff=Backoff(),
-    )
-    heartbeat = Heartbeat(
-        identity,
-        heartbeat_api,
-        in_flight,
-        desired,
-        totals,
-        claimer,
-        board,
-        give_up=runner.give_up,
-        assignment=consumer.assignment,
-        backoff=Backoff(),
-    )
+    path = build_path(settings, state, handlers, executor, board, api)
+    heartbeat = Heartbeat(state, control_api, path.claimer, path.runner, board, path.consumer, Backoff())
     return Worker(
-        heartbeat=heartbeat,
-        membership=Membership(consumer, desired, server.set_serving, wake=membership_wake),
-        consumer=consumer,
-        committer=committer,
-        claimer=claimer,
-        runner=runner,
-        reporter=reporter,
-        in_flight=in_flight,
-        totals=totals,
-        lanes=lanes,
-        set_serving=server.set_serving,
-        stop_serving=functools.partial(server.stop, SERVER_GRACE_SECONDS),
+        state,
+        path,
+        heartbeat,
+        Membership(state, path.consumer, server),
+        server,
         drain_timeout=settings.worker_drain_timeout,
         loop_timeout=settings.worker_loop_timeout,
     )
+
+
+def build_path(
+    settings: WorkerSettings,
+    state: WorkerState,
+    handlers: Mapping[str, HandlerSpec],
+    executor: Executor,
+    board: ProgressBoard,
+    api: ApiClient,
+) -> JobPath:
+    """A job's path through the worker: consumer, intake, claimer, runner, reporter.
+
+    Each part gets the part after it, so the last one is built first.
+    """
+    updates = StatusUpdates(api)
+    reporter = Reporter(state, updates, Backoff())
+    runner = Runner(handlers, executor, Payloads(api, Backoff), board, reporter, state.in_flight)
+    committer = Committer(OffsetTracker(), Backoff())
+    claimer = Claimer(state, updates, runner, committer, Backoff())
+    lanes = {
+        topic_of(job_type): state.lanes[handlers[job_type].lane] for job_type in settings.worker_job_types
+    }
+    validator = ContractValidator()
+    validator.warm(DispatchRecord)
+    intake = Intake(state, lanes, claimer, committer.tracker, committer, validator)
+    address = KafkaAddress(settings.kafka_bootstrap_servers, settings.kafka_group_id, state.identity.name)
+    consumer = JobConsumer(address, lanes, intake, committer, state.pause_wake, Backoff())
+    return JobPath(consumer, committer, claimer, runner, reporter)

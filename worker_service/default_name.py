@@ -1,6 +1,7 @@
-"""A name for a worker that was given none: the host's name and the lowest number that no other process has.
+"""A name for a worker without one: the host's name and the lowest number that no other process has.
 
-A lock file stands for each number. The kernel lets go of the lock however the process ends, so nothing is to be tidied up.
+Each number has a lock file. The kernel releases the lock however the process ends, so there is nothing to
+clean up.
 """
 
 import fcntl
@@ -10,13 +11,13 @@ import tempfile
 from pathlib import Path
 
 FOLDER = "distributed-processing-workers"
-MOST_SLOTS = 1000
+MAX_NUMBER = 1000
 MAX_NAME = 128
 """Characters; the contract's limit for a worker's name."""
 
 
 class NoFreeName(Exception):
-    """No number can be had; says why."""
+    """There is no free number. The message says why."""
 
 
 def take_default_name(host: str) -> str:
@@ -24,40 +25,40 @@ def take_default_name(host: str) -> str:
     stem = name_stem(host)
     try:
         folder = _shared_folder()
-        for number in range(1, MOST_SLOTS + 1):
+        for number in range(1, MAX_NUMBER + 1):
             name = f"{stem}-{number}"
             if _take(folder / name):
                 return name
     except OSError as error:
         raise NoFreeName(str(error)) from None
-    raise NoFreeName(f"all numbers up to {MOST_SLOTS} are taken in {folder}")
+    raise NoFreeName(f"all numbers up to {MAX_NUMBER} are taken in {folder}")
 
 
 def name_stem(host: str) -> str:
     """The host's name, cut and cleaned so that with any number it is a worker's name."""
     cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", host)
-    return cleaned[: MAX_NAME - len(f"-{MOST_SLOTS}")] or "worker"
+    return cleaned[: MAX_NAME - len(f"-{MAX_NUMBER}")] or "worker"
 
 
 def _shared_folder() -> Path:
-    """One for all users, as /tmp itself is."""
+    """One folder for all users, as /tmp is."""
     folder = Path(tempfile.gettempdir()) / FOLDER
     try:
         folder.mkdir()
     except FileExistsError:
         return folder
-    # The mode that mkdir takes is subject to the umask.
+    # The umask changes the mode that is given to mkdir.
     folder.chmod(0o1777)
     return folder
 
 
 def _take(path: Path) -> bool:
-    """Lock a file for the life of this process; whether it could be had."""
+    """Lock a file until this process ends; whether the lock was free."""
     try:
         file = _open(path)
     except PermissionError:
         if path.exists():
-            # Another user's, and not for us to look at.
+            # The file of another user, without permission for us.
             return False
         raise
     try:
@@ -65,7 +66,8 @@ def _take(path: Path) -> bool:
     except BlockingIOError:
         os.close(file)
         return False
-    # The file stays open. Programs that handlers start do not get it; a mere fork would, and must not keep the lock.
+    # The file stays open. Programs that handlers start do not inherit it. A fork does, and must not keep the
+    # lock.
     os.register_at_fork(after_in_child=lambda: os.close(file))
     return True
 
@@ -74,7 +76,7 @@ def _open(path: Path) -> int:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     while True:
         try:
-            # Without O_CREAT, which Linux forbids for another user's file in a folder that is open to all.
+            # Without O_CREAT: Linux forbids it for another user's file in a folder that is open to all.
             return os.open(path, flags)
         except FileNotFoundError:
             try:

@@ -23,9 +23,10 @@ log = structlog.get_logger()
 
 
 def run(settings: WorkerSettings, number: int | None) -> int:
-    """The exit status: 0 after an orderly end, 1 after a failure. `number`: of this process where there are several.
+    """Returns the exit status: 0 after an orderly end, 1 after a failure. `number`: of this process, if there
+    are several.
 
-    Wrong settings end the process with 2; so does a name that another process has.
+    Wrong settings, and a name that another process has, end the process with status 2.
     """
     prepare_process = functools.partial(configure_logging, settings, number)
     own = settings if number is None else settings.of_process(number)
@@ -52,17 +53,18 @@ def run(settings: WorkerSettings, number: int | None) -> int:
 
 
 def name_of_this_process() -> str:
-    """A name that no other process of this host has. Ends the process with status 2 if none can be had."""
+    """A name that no other process of this host has. Ends the process with status 2 if there is none."""
     try:
         return take_default_name(socket.gethostname())
     except NoFreeName as error:
         exit_with_wrong_settings(
-            f"WORKER_NAME: must be set here, or TMPDIR be a folder that can be written; no name can be chosen: {error}"
+            "WORKER_NAME: must be set here, or TMPDIR must be a folder that can be written; "
+            f"no name can be chosen: {error}"
         )
 
 
 def handlers_for(settings: WorkerSettings) -> Mapping[str, HandlerSpec]:
-    """All handlers by job type. Ends the process with status 2 if they are wrong, or lack one of the worker's types."""
+    """All handlers by job type. Ends the process with status 2 if a handler is wrong or missing."""
     try:
         handlers = load_handlers(settings.worker_handlers, settings.worker_file_root)
     except WrongHandlers as error:

@@ -1,4 +1,4 @@
-"""What the worker service can be told; see docs/reference/settings.md."""
+"""The settings of the worker service; see docs/reference/settings.md."""
 
 import os
 from pathlib import Path
@@ -18,9 +18,9 @@ from service_runtime.settings import (
 from worker_service.default_name import MAX_NAME
 
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
-MOST_JOB_TYPES = 256
-"""As many as the contract lets a worker register."""
-WorkerJobTypes = Annotated[JobTypes, Field(max_length=MOST_JOB_TYPES)]
+MAX_JOB_TYPES = 256
+"""The contract's limit for the types of one worker."""
+WorkerJobTypes = Annotated[JobTypes, Field(max_length=MAX_JOB_TYPES)]
 _CPUS = os.cpu_count() or 1
 
 
@@ -54,7 +54,7 @@ class WorkerSettings(ServiceSettings):
     worker_host: str = Field(default="127.0.0.1", min_length=1)
     worker_port: Port = 50151
     worker_drain_timeout: Seconds = Field(
-        default=10.0, description="seconds that jobs in hand get at shutdown"
+        default=10.0, description="seconds that jobs in flight get at shutdown"
     )
     api_server_address: Addresses = Field(default=("127.0.0.1:50051",), description="the first port of each")
     api_server_processes: ProcessCount = Field(default=1, description="how many ports each API server has")
@@ -69,7 +69,10 @@ class WorkerSettings(ServiceSettings):
         return tuple(dict.fromkeys(every))
 
     def of_process(self, number: int) -> Self:
-        """The same for the process of this number, from 1 on: with its own port, and its own name if there is one."""
+        """The settings of one process: with its own port, and with its own name if a name is set.
+
+        Numbers start at 1.
+        """
         name = self.worker_name and f"{self.worker_name}-{number}"
         return self.model_copy(update={"worker_port": self.worker_port + number - 1, "worker_name": name})
 
@@ -88,8 +91,8 @@ class WorkerSettings(ServiceSettings):
         longest = MAX_NAME - len(f"-{self.worker_count}")
         if self.worker_count > 1 and self.worker_name is not None and len(self.worker_name) > longest:
             raise ValueError(
-                f"WORKER_NAME: {self.worker_name!r} is not allowed: at most {longest} characters, since each of the "
-                f"{self.worker_count} workers adds its number"
+                f"WORKER_NAME: {self.worker_name!r} is not allowed: at most {longest} characters, "
+                f"since each of the {self.worker_count} workers adds its number"
             )
         return self
 

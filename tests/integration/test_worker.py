@@ -1,4 +1,6 @@
-"""A real worker against real Kafka: bad records, doubled records, a full lane, and rebalances hold up nobody."""
+"""A real worker with real Kafka: bad records, duplicate records, a full lane and rebalances delay no other
+job.
+"""
 
 import asyncio
 import json
@@ -28,7 +30,7 @@ GROUP = "job-workers"
 
 @dataclass(frozen=True)
 class Kafka:
-    """What the tests do to the broker behind the worker's back, and see of it."""
+    """Writes records and reads offsets, past the worker."""
 
     servers: str
 
@@ -52,14 +54,14 @@ class Kafka:
         return [TopicPartition(topic, partition["partition"]) for partition in description["partitions"]]
 
     async def lag(self, topic: str) -> int:
-        """Records that the workers have not done with."""
+        """How many records the workers have not finished."""
         partitions = await self.partitions(topic)
         async with AIOKafkaConsumer(bootstrap_servers=self.servers, group_id=GROUP) as consumer:
             ends = await consumer.end_offsets(partitions)
             committed = [await consumer.committed(partition) or 0 for partition in partitions]
         return int(sum(ends.values()) - sum(committed))
 
-    async def wait_until_done_with(self, topic: str) -> None:
+    async def wait_until_finished(self, topic: str) -> None:
         async def done() -> bool:
             return await self.lag(topic) == 0
 
@@ -82,58 +84,58 @@ def record_of(job: dict[str, Any]) -> bytes:
     return DispatchRecord(id=job["id"], type=job["type"], attempt=0, payload=payload).SerializeToString()
 
 
-def strange_record(job_type: str) -> bytes:
+def unknown_record(job_type: str) -> bytes:
     """A record of a job that does not exist."""
     return DispatchRecord(id=str(uuid4()), type=job_type, payload_omitted=True).SerializeToString()
 
 
-async def test_records_that_nobody_can_use_do_not_block_their_partition(
+async def test_unusable_records_do_not_block_their_partition(
     stack: Stack, kafka: Kafka, client: httpx.Client
 ) -> None:
-    unusable = [b"\xff\xff", None, strange_record("file"), strange_record("compute")]
+    unusable = [b"\xff\xff", None, unknown_record("file"), unknown_record("compute")]
     for _, number in await kafka.partitions("jobs.compute"):
         await kafka.send("jobs.compute", unusable, number)
 
     job = wait_until_ended(client, create(client, "compute", {"input": "after them"})["id"])
 
     assert (job["status"], job["attempt"]) == ("completed", 1)
-    await kafka.wait_until_done_with("jobs.compute")
+    await kafka.wait_until_finished("jobs.compute")
     lines = [json.loads(line) for line in stack.log_file("worker").read_text().splitlines()]
-    told = [line for line in lines if line["event"] == "bad_record"]
-    assert {line["problem"] for line in told} == {
+    logged = [line for line in lines if line["event"] == "bad_record"]
+    assert {line["problem"] for line in logged} == {
         "the value is not a DispatchRecord",
         "the record has no value",
         "type: must belong to topic jobs.compute, is 'file'",
     }
-    assert all(line["topic"] == "jobs.compute" and "partition" in line and "offset" in line for line in told)
+    assert all(
+        line["topic"] == "jobs.compute" and "partition" in line and "offset" in line for line in logged
+    )
 
 
-async def test_a_doubled_record_runs_its_job_once(kafka: Kafka, client: httpx.Client, gate: Gate) -> None:
+async def test_a_job_with_duplicate_records_runs_once(kafka: Kafka, client: httpx.Client, gate: Gate) -> None:
     job = create(client, "gated", gate.payload)
-    doubles = [record_of(job)] * 5
-    await kafka.send("jobs.gated", doubles)
+    duplicates = [record_of(job)] * 5
+    await kafka.send("jobs.gated", duplicates)
     wait_for(lambda: gate.runs(job["id"]), "the job runs")
-    await kafka.send("jobs.gated", doubles)
-    await kafka.wait_until_done_with("jobs.gated")
+    await kafka.send("jobs.gated", duplicates)
+    await kafka.wait_until_finished("jobs.gated")
 
     gate.open()
     ended = wait_until_ended(client, job["id"])
-    await kafka.send("jobs.gated", doubles)
-    await kafka.wait_until_done_with("jobs.gated")
+    await kafka.send("jobs.gated", duplicates)
+    await kafka.wait_until_finished("jobs.gated")
 
     assert (ended["status"], ended["attempt"]) == ("completed", 1)
     assert get(client, job["id"]) == ended
     assert gate.runs(job["id"]) == [1]
 
 
-async def test_a_full_lane_holds_up_its_own_types_only(
-    kafka: Kafka, client: httpx.Client, gate: Gate
-) -> None:
-    # As many as there are threads: the lane of threads can claim nothing more.
+async def test_a_full_lane_delays_only_its_own_types(kafka: Kafka, client: httpx.Client, gate: Gate) -> None:
+    # One job for each thread: the thread lane can claim no more.
     running = [create(client, "gated-thread", gate.payload)["id"] for _ in range(os.cpu_count() or 1)]
     wait_for(lambda: all(gate.runs(job_id) for job_id in running), "all threads are taken")
     waiting = FULL_RECORDS + 500
-    await kafka.send("jobs.gated-thread", [strange_record("gated-thread") for _ in range(waiting)])
+    await kafka.send("jobs.gated-thread", [unknown_record("gated-thread") for _ in range(waiting)])
 
     for number in range(20):
         job = wait_until_ended(client, create(client, "compute", {"input": str(number)})["id"])
@@ -143,14 +145,14 @@ async def test_a_full_lane_holds_up_its_own_types_only(
     last = create(client, "gated-thread", gate.payload)["id"]
     gate.open()
     assert wait_until_ended(client, last)["status"] == "completed"
-    await kafka.wait_until_done_with("jobs.gated-thread")
+    await kafka.wait_until_finished("jobs.gated-thread")
 
 
 async def test_jobs_go_on_through_rebalances(
     stack: Stack, kafka: Kafka, client: httpx.Client, gate: Gate
 ) -> None:
-    in_hand = create(client, "gated", gate.payload)["id"]
-    wait_for(lambda: gate.runs(in_hand), "the job runs")
+    running = create(client, "gated", gate.payload)["id"]
+    wait_for(lambda: gate.runs(running), "the job runs")
     ids = []
     for change in (stack.start, stack.stop):
         changing = asyncio.create_task(asyncio.to_thread(change, "worker", 2))
@@ -160,14 +162,14 @@ async def test_jobs_go_on_through_rebalances(
         await changing
     gate.open()
 
-    ended = [wait_until_ended(client, job_id) for job_id in [in_hand, *ids]]
+    ended = [wait_until_ended(client, job_id) for job_id in [running, *ids]]
 
     assert {(job["status"], job["attempt"]) for job in ended} == {("completed", 1)}
-    assert gate.runs(in_hand) == [1]
-    await kafka.wait_until_done_with("jobs.compute")
+    assert gate.runs(running) == [1]
+    await kafka.wait_until_finished("jobs.compute")
 
 
-async def test_a_worker_that_cannot_reach_kafka_says_that_it_does_not_serve_and_recovers(
+async def test_a_worker_without_kafka_is_not_healthy_until_kafka_is_back(
     stack: Stack, client: httpx.Client
 ) -> None:
     async def serving() -> bool:

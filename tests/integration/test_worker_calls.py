@@ -1,4 +1,6 @@
-"""What a worker says to a real API server: batches with a culprit in them, results that do not fit, dead endpoints."""
+"""A worker's calls to a real API server: batches with one bad request, results that do not fit, dead
+endpoints.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -18,18 +20,16 @@ from jobs.v1.worker_pb2 import Fleet
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import create, get, jobs_client
+from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
 from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.claimer import Claimer
 from worker_service.claiming.in_flight import Claimed, InFlightJobs
-from worker_service.claiming.lanes import Lane
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Succeeded
 from worker_service.kafka.offsets import OffsetTracker, Partition, Ticket
 from worker_service.reporting.reporter import Reporter
-from worker_service.state.desired_fleet import DesiredFleet
-from worker_service.state.totals import Totals
 
 WORKER_ID = "test/1"
 PARTITION = Partition(topic_of(UNWORKED), 0)
@@ -63,11 +63,11 @@ async def test_a_request_that_breaks_a_rule_is_refused_alone(api: ApiClient, cli
 
     outcomes = await StatusUpdates(api).send([claim(first), claim("no uuid"), claim(last)])
 
-    told = [outcome and (outcome.accepted.attempt, outcome.error.code) for outcome in outcomes]
-    assert told == [(1, Code.OK), (0, Code.INVALID_ARGUMENT), (1, Code.OK)]
+    codes = [outcome and (outcome.accepted.attempt, outcome.error.code) for outcome in outcomes]
+    assert codes == [(1, Code.OK), (0, Code.INVALID_ARGUMENT), (1, Code.OK)]
 
 
-async def test_a_claim_sent_again_is_answered_as_before(api: ApiClient, client: httpx.Client) -> None:
+async def test_a_claim_sent_again_gets_the_same_answer(api: ApiClient, client: httpx.Client) -> None:
     job_id = new_job(client)
 
     outcomes = [(await StatusUpdates(api).send([claim(job_id)]))[0] for _ in range(2)]
@@ -75,26 +75,26 @@ async def test_a_claim_sent_again_is_answered_as_before(api: ApiClient, client: 
     assert [outcome and outcome.accepted.attempt for outcome in outcomes] == [1, 1]
 
 
-async def test_an_endpoint_that_is_down_is_passed_over(stack: Stack, client: httpx.Client) -> None:
+async def test_an_endpoint_that_is_down_is_skipped(stack: Stack, client: httpx.Client) -> None:
     async with ApiClient([DEAD, stack.address("api_server")]) as api:
         jobs = [await api.get(new_job(client), 5) for _ in range(3)]
 
     assert {job.type for job in jobs} == {UNWORKED}
 
 
-async def test_without_an_endpoint_nothing_is_known_and_nothing_raised() -> None:
+async def test_without_a_live_endpoint_the_outcome_is_unknown_and_no_error_is_raised() -> None:
     async with ApiClient([DEAD]) as api:
         assert await StatusUpdates(api).send([claim(str(uuid4()))]) == [None]
 
 
 class Reports:
-    """A reporter at work, and the jobs in its hand."""
+    """A reporter, and the jobs in flight."""
 
     def __init__(self, api: ApiClient) -> None:
         self._updates = StatusUpdates(api)
-        self.in_flight, self.totals = InFlightJobs(), Totals()
-        self.reporter = Reporter(WORKER_ID, self._updates, self.in_flight, self.totals, Backoff())
-        self.lane = Lane(10, on_work=lambda: None, on_full_change=lambda: None)
+        state = worker_state({"loop": 10})
+        self.in_flight, self.totals, self.lane = state.in_flight, state.totals, state.lanes["loop"]
+        self.reporter = Reporter(state, self._updates, Backoff())
 
     async def claim(self, job_id: str) -> Claimed:
         [outcome] = await self._updates.send([claim(job_id)])
@@ -182,40 +182,34 @@ async def test_a_superseded_report_is_dropped_and_counted(reports: Reports, clie
     assert get(client, job_id)["status"] == "processing"
 
 
+class JobsGivenUp(JobsTaken):
+    """Removes the jobs that were given up from the table, as the runner does."""
+
+    def __init__(self, in_flight: InFlightJobs) -> None:
+        super().__init__()
+        self._in_flight = in_flight
+
+    def give_up(self, claimed: Claimed) -> None:
+        super().give_up(claimed)
+        self._in_flight.remove(claimed)
+
+
 class Claims:
-    """A claimer at work on one lane, and what it says of records and jobs."""
+    """A claimer with one lane, and the jobs and records that it hands over."""
 
     def __init__(self, api: ApiClient) -> None:
         self._tracker = OffsetTracker()
         self._tracker.assign(PARTITION)
         self._offset = -1
-        wake = asyncio.Event()
-        desired = DesiredFleet("test", wake.set)
-        desired.hear(Fleet(consuming=True, revision=1))
-        self.in_flight, self.finished = InFlightJobs(), list[int]()
-        self.started, self.given_up = list[Claimed](), list[Claimed]()
-        self.lane = Lane(10, on_work=wake.set, on_full_change=lambda: None)
-        self.claimer = Claimer(
-            WORKER_ID,
-            StatusUpdates(api),
-            [self.lane],
-            self.in_flight,
-            desired,
-            Totals(),
-            wake=wake,
-            backoff=Backoff(),
-            finish=lambda ticket: self.finished.append(ticket.offset),
-            start=self.started.append,
-            give_up=self._give_up,
-            on_trouble_change=lambda: None,
-        )
-
-    def _give_up(self, claimed: Claimed) -> None:
-        self.given_up.append(claimed)
-        self.in_flight.leave(claimed)
+        state = worker_state({"loop": 10})
+        state.desired.receive(Fleet(consuming=True, revision=1))
+        self.in_flight, self.lane = state.in_flight, state.lanes["loop"]
+        jobs, records = JobsGivenUp(state.in_flight), RecordsTaken()
+        self.started, self.given_up, self.finished = jobs.started, jobs.given_up, records.finished
+        self.claimer = Claimer(state, StatusUpdates(api), jobs, records, Backoff())
 
     async def poll(self, job_id: str, *attempts: int) -> None:
-        """Records of a job come in, the first one at offset 0; returns when they are done with, as far as they can be."""
+        """Records of a job come in, from offset 0 on. Returns when no claim is under way."""
         for attempt in attempts:
             self._offset += 1
             ticket = self._tracker.begin(PARTITION, self._offset)
@@ -223,7 +217,7 @@ class Claims:
             record = DispatchRecord(id=job_id, type=UNWORKED, attempt=attempt)
             self.lane.add(WaitingRecord(record, ticket, 1))
         await asyncio.sleep(0)  # the claimer wakes up
-        assert await self.claimer.quiet(10)
+        assert await self.claimer.wait_idle(10)
 
 
 @pytest.fixture
@@ -235,8 +229,8 @@ async def claims(api: ApiClient) -> AsyncIterator[Claims]:
     await asyncio.wait([running])
 
 
-async def hand_back(api: ApiClient, job_id: str) -> None:
-    """As a lease that runs out would."""
+async def release(api: ApiClient, job_id: str) -> None:
+    """Queue the job again, as the end of its lease would."""
     token = Token(worker_id=WORKER_ID, attempt=1)
     request = UpdateStatusRequest(id=job_id, status=Job.Status.queued, token=token)
     [outcome] = await StatusUpdates(api).send([request])
@@ -244,12 +238,12 @@ async def hand_back(api: ApiClient, job_id: str) -> None:
     assert outcome.WhichOneof("outcome") == "accepted"
 
 
-async def test_a_record_published_after_the_claim_in_hand_has_its_job_claimed_again(
+async def test_a_record_published_after_the_current_claim_has_its_job_claimed_again(
     api: ApiClient, claims: Claims, client: httpx.Client
 ) -> None:
     job_id = new_job(client)
     await claims.poll(job_id, 0)
-    await hand_back(api, job_id)
+    await release(api, job_id)
 
     await claims.poll(job_id, 1)
 
@@ -259,7 +253,7 @@ async def test_a_record_published_after_the_claim_in_hand_has_its_job_claimed_ag
     assert get(client, job_id)["attempt"] == 2
 
 
-async def test_a_record_published_before_the_claim_in_hand_is_refused(
+async def test_a_record_published_before_the_current_claim_is_refused(
     claims: Claims, client: httpx.Client
 ) -> None:
     job_id = new_job(client)
@@ -270,13 +264,13 @@ async def test_a_record_published_before_the_claim_in_hand_is_refused(
     assert (len(claims.started), claims.given_up, claims.finished) == (1, [], [0, 1])
 
 
-async def test_a_later_record_outlives_the_refusal_of_an_earlier_one(
+async def test_a_later_record_is_claimed_after_an_earlier_one_was_refused(
     api: ApiClient, claims: Claims, client: httpx.Client
 ) -> None:
     job_id = new_job(client)
     [outcome] = await StatusUpdates(api).send([claim(job_id)])
     assert outcome is not None
-    await hand_back(api, job_id)
+    await release(api, job_id)
 
     await claims.poll(job_id, 0, 1)
 
@@ -284,7 +278,7 @@ async def test_a_later_record_outlives_the_refusal_of_an_earlier_one(
     assert sorted(claims.finished) == [0, 1]
 
 
-async def test_a_later_record_whose_partition_is_taken_away_is_left_to_others(
+async def test_a_later_record_is_forgotten_when_its_partition_is_revoked(
     claims: Claims, client: httpx.Client
 ) -> None:
     job_id = new_job(client)
@@ -295,6 +289,6 @@ async def test_a_later_record_whose_partition_is_taken_away_is_left_to_others(
     )
 
     claims.in_flight.drop_successors({PARTITION})
-    claims.in_flight.leave(claims.started[0])
+    claims.in_flight.remove(claims.started[0])
 
     assert claims.lane.take() is None

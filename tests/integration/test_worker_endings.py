@@ -1,4 +1,4 @@
-"""How a real worker process ends: whatever is in its way, its jobs are handed back, once, and its exit status tells."""
+"""How a real worker process ends: it releases each of its jobs once, and its exit status tells the cause."""
 
 import os
 import time
@@ -28,7 +28,7 @@ watchdog.HOPELESS_SECONDS = 6.0
 from worker_service.__main__ import main
 sys.exit(main())
 """
-"""A worker that loses patience with Kafka sooner than others."""
+"""A worker that gives up on Kafka after a short time."""
 
 ENDS_OF_AN_OUTCOME = """
 import sys
@@ -55,7 +55,7 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def start_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Starts the only worker that there is then, given Python's arguments and more settings; returns when it serves."""
+    """Starts the only worker. Takes arguments of Python and more settings. Returns when the worker serves."""
 
     def start(
         *arguments: str, environment: Mapping[str, str] | None = None, log: Path | None = None
@@ -73,13 +73,13 @@ def start_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerP
 
 
 def run_one_of_each(client: httpx.Client, gate: Gate, *job_types: str) -> list[str]:
-    """The ids of jobs of these types, all of which are running."""
+    """Create a job of each type and wait until all are running. Returns their ids."""
     ids = [create(client, job_type, gate.payload)["id"] for job_type in job_types]
     wait_for(lambda: all(gate.runs(job_id) for job_id in ids), "the jobs run")
     return ids
 
 
-def assert_handed_back(client: httpx.Client, ids: list[str]) -> None:
+def assert_released(client: httpx.Client, ids: list[str]) -> None:
     for job_id in ids:
         job = wait_for_status(client, job_id, "queued")
         assert (job["attempt"], job["workerId"]) == (1, "")
@@ -118,7 +118,7 @@ def test_a_worker_whose_log_cannot_be_written_runs_its_jobs_and_ends_in_order(
 
 
 @pytest.mark.parametrize("fault", ["freeze", "kill"])
-def test_a_worker_that_is_told_to_end_while_kafka_is_away_hands_all_its_jobs_back(
+def test_a_worker_that_is_asked_to_end_while_kafka_is_away_releases_all_its_jobs(
     stack: Stack,
     client: httpx.Client,
     gate: Gate,
@@ -131,36 +131,36 @@ def test_a_worker_that_is_told_to_end_while_kafka_is_away_hands_all_its_jobs_bac
     try:
         worker.process.terminate()
         assert worker.process.wait(END_DEADLINE) == 0
-        assert_handed_back(client, ids)
+        assert_released(client, ids)
     finally:
         {"freeze": stack.thaw, "kill": stack.start}[fault]("kafka")
     [drained] = [event for event in worker.events() if event["event"] == "drained"]
-    assert drained["handed_back"] == 2
+    assert drained["released"] == 2
 
 
-def test_a_worker_that_drains_leaves_its_partitions_to_the_others_before_it_waits_for_its_jobs(
+def test_a_draining_worker_gives_its_partitions_to_others_before_it_waits_for_its_jobs(
     stack: Stack,
     client: httpx.Client,
     gate: Gate,
     start_worker: Callable[..., WorkerProcess],
 ) -> None:
     worker = start_worker(environment={"WORKER_DRAIN_TIMEOUT": f"{LONG_DRAIN:.0f}"})
-    [in_hand] = run_one_of_each(client, gate, "gated")
+    [running] = run_one_of_each(client, gate, "gated")
     stack.start("worker", 1)
     wait_for(lambda: len(consumers_of(stack, "jobs.compute")) == 2, "both have partitions")
 
     worker.process.terminate()
-    ids = [create(client, "compute", {"input": "to be run by the other"})["id"] for _ in range(20)]
+    ids = [create(client, "compute", {"input": "for the other worker"})["id"] for _ in range(20)]
 
     wait_for(
         lambda: all(get(client, job_id)["status"] == "completed" for job_id in ids),
         "the other runs them",
         LONG_DRAIN / 3,
     )
-    assert get(client, in_hand)["status"] == "processing"
+    assert get(client, running)["status"] == "processing"
     gate.open()
     assert worker.process.wait(END_DEADLINE) == 0
-    assert wait_until_ended(client, in_hand)["attempt"] == 1
+    assert wait_until_ended(client, running)["attempt"] == 1
 
 
 def consumers_of(stack: Stack, topic: str) -> list[str]:
@@ -174,22 +174,22 @@ def consumers_of(stack: Stack, topic: str) -> list[str]:
     ]
 
 
-def test_a_job_in_a_thread_is_handed_back_when_its_thread_is_about_to_end(
+def test_a_job_in_a_thread_is_released_when_its_process_is_about_to_end(
     stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:
     worker = start_worker()
     [job_id] = run_one_of_each(client, gate, "gated-thread")
-    # The worker waits for Kafka for seconds when it leaves the group.
+    # Without Kafka, leaving the group takes the worker some seconds.
     stack.freeze("kafka")
     try:
         worker.process.terminate()
-        assert_handed_back(client, [job_id])
+        assert_released(client, [job_id])
         assert worker.process.wait(CLOSE_SECONDS - 1) == 0
     finally:
         stack.thaw("kafka")
 
 
-def test_a_job_whose_claim_has_no_answer_when_the_worker_ends_is_handed_back(
+def test_a_job_whose_claim_has_no_answer_when_the_worker_ends_is_released(
     stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:
     worker = start_worker()
@@ -209,10 +209,10 @@ def test_a_job_whose_claim_has_no_answer_when_the_worker_ends_is_handed_back(
     assert wait_for_status(client, job_id, "queued")["workerId"] == ""
     assert gate.runs(job_id) == []
     [drained] = [event for event in worker.events() if event["event"] == "drained"]
-    assert (drained["handed_back"], drained["superseded"]) == (1, 0)
+    assert (drained["released"], drained["superseded"]) == (1, 0)
 
 
-def test_a_handler_that_will_not_stop_is_handed_back_once_and_the_worker_ends(
+def test_a_job_whose_handler_does_not_stop_is_released_once_and_the_worker_ends(
     client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:
     worker = start_worker()
@@ -221,9 +221,9 @@ def test_a_handler_that_will_not_stop_is_handed_back_once_and_the_worker_ends(
     worker.process.terminate()
 
     assert worker.process.wait(END_DEADLINE) == 0
-    assert_handed_back(client, ids)
+    assert_released(client, ids)
     [drained] = [event for event in worker.events() if event["event"] == "drained"]
-    assert (drained["handed_back"], drained["superseded"]) == (1, 0)
+    assert (drained["released"], drained["superseded"]) == (1, 0)
     assert "ended_with_tasks_left" in worker.names()
 
 
@@ -245,14 +245,14 @@ def test_a_handler_that_blocks_the_event_loop_for_longer_than_the_lease_fails_al
 
     assert (failed["status"], failed["attempt"], failed["error"]["reason"]) == ("failed", 1, "LOOP_BLOCKED")
     assert (ended["status"], ended["attempt"]) == ("completed", 1)
-    told = [event for event in worker.events() if event["event"] == "handler_loop_blocked"]
-    assert told[0]["job_id"] == blocking
-    assert "in blocking" in told[0]["stack"]
+    logged = [event for event in worker.events() if event["event"] == "handler_loop_blocked"]
+    assert logged[0]["job_id"] == blocking
+    assert "in blocking" in logged[0]["stack"]
     worker.process.terminate()
     assert worker.process.wait(END_DEADLINE) == 0
 
 
-def test_a_worker_whose_event_loop_stays_blocked_hands_its_jobs_back_and_fails(
+def test_a_worker_whose_event_loop_stays_blocked_releases_its_jobs_and_fails(
     client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:
     worker = start_worker(environment={"WORKER_LOOP_TIMEOUT": "2"})
@@ -262,13 +262,13 @@ def test_a_worker_whose_event_loop_stays_blocked_hands_its_jobs_back_and_fails(
 
     assert worker.process.wait(END_DEADLINE) == 1
 
-    assert_handed_back(client, ids)
+    assert_released(client, ids)
     assert get(client, inline)["status"] == "queued"
     assert wait_until_ended(client, blocking)["error"]["reason"] == "LOOP_BLOCKED"
     assert {"handler_loop_given_up", "part_failed", "drained"} <= worker.names()
 
 
-def test_a_worker_that_has_lost_kafka_for_good_hands_its_jobs_back_before_it_fails(
+def test_a_worker_that_has_lost_kafka_for_good_releases_its_jobs_before_it_fails(
     stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:
     worker = start_worker("-c", SOON_HOPELESS)
@@ -276,13 +276,13 @@ def test_a_worker_that_has_lost_kafka_for_good_hands_its_jobs_back_before_it_fai
     stack.freeze("kafka")
     try:
         assert worker.process.wait(END_DEADLINE) == 1
-        assert_handed_back(client, ids)
+        assert_released(client, ids)
     finally:
         stack.thaw("kafka")
     assert {"part_failed", "drained", "worker_failed"} <= worker.names()
 
 
-def test_a_job_whose_outcome_ends_its_worker_is_lost_and_so_are_those_that_ran_beside_it(
+def test_a_job_whose_outcome_ends_its_worker_is_lost_together_with_the_jobs_beside_it(
     client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:
     worker = start_worker("-c", ENDS_OF_AN_OUTCOME)
@@ -295,7 +295,7 @@ def test_a_job_whose_outcome_ends_its_worker_is_lost_and_so_are_those_that_ran_b
     gate.open()
     start_worker()
 
-    # None of them is innocent for all that is known: each has lost a worker, and none a try.
+    # Any of them may be guilty, so each counts a loss; none uses up a try.
     for job_id in [guilty, *neighbours]:
         job = wait_until_ended(client, job_id)
         assert (job["losses"], job["history"][0]["outcome"]) == (1, "lost")

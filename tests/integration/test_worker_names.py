@@ -1,4 +1,6 @@
-"""A worker's name, with a real API server that stands still or is cut off from MongoDB: a live holder is never evicted."""
+"""A worker's name, with a real API server that is frozen or cut off from MongoDB: a live holder keeps its
+name.
+"""
 
 import time
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ def fleet(stack: Stack) -> Iterator[FleetServiceStub]:
 
 @dataclass
 class Process:
-    """A worker's process, as far as the API server knows of it."""
+    """A worker's process, as the API server sees it."""
 
     fleet: FleetServiceStub
     name: str
@@ -38,7 +40,7 @@ class Process:
         self.worker_id = f"{self.name}/{uuid4()}"
 
     def register(self) -> grpc.RpcError | None:
-        """Why not, if it was refused."""
+        """Register. Returns the error if it was refused."""
         identity = WorkerIdentity(worker_id=self.worker_id, name=self.name, host="here", pid=7)
         try:
             self.fleet.RegisterWorker(RegisterWorkerRequest(worker=identity), timeout=5)
@@ -47,7 +49,7 @@ class Process:
         return None
 
     def registers(self) -> bool:
-        """Whether it has the name now; False if another has it, or the server does not know."""
+        """Whether it has the name now. False if another has it, or if the server cannot tell."""
         error = self.register()
         if error is not None:
             assert error.code() in (grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.UNAVAILABLE)
@@ -63,7 +65,7 @@ def name() -> str:
     return f"name-{uuid4()}"
 
 
-def test_a_newcomer_hears_who_has_its_name_and_gets_it_once_that_one_is_silent(
+def test_a_newcomer_is_refused_with_the_holder_of_its_name_and_gets_it_once_the_holder_is_silent(
     fleet: FleetServiceStub, name: str
 ) -> None:
     holder, newcomer = Process(fleet, name), Process(fleet, name)
@@ -88,17 +90,17 @@ def test_a_newcomer_hears_who_has_its_name_and_gets_it_once_that_one_is_silent(
 
 
 @pytest.mark.parametrize("part", ["api_server", "mongodb"])
-def test_a_server_that_heard_nobody_evicts_nobody(
+def test_a_server_that_could_receive_no_heartbeat_takes_no_name_away(
     stack: Stack, fleet: FleetServiceStub, name: str, part: str
 ) -> None:
     holder, newcomer = Process(fleet, name), Process(fleet, name)
     assert holder.register() is None
     stack.freeze(part)
-    time.sleep(2 * PATIENCE)  # The fault is that long.
+    time.sleep(2 * PATIENCE)  # the fault lasts this long
     stack.thaw(part)
     thawed = time.monotonic()
 
-    # Long silent, and not dead for that.
+    # The holder was silent for long, but it does not count as dead.
     def refused() -> bool:
         error = newcomer.register()
         assert error is not None

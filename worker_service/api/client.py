@@ -84,8 +84,8 @@ class Stubs:
 class ApiClient:
     """Calls of JobService and FleetService. Each is safe to send again, and raises ApiCallFailed.
 
-    `wait` is the time limit of the whole call, in seconds. Within it, the client also asks the other endpoints when one
-    is unavailable or gives no answer for a while.
+    `wait` is the time limit of the whole call, in seconds. Within it, the client also asks the other
+    endpoints when one is unavailable or gives no answer for a while.
     """
 
     def __init__(self, addresses: Sequence[str]) -> None:

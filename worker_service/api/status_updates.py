@@ -1,4 +1,6 @@
-"""Sends the status updates of many jobs in one call, and returns for each job whether it was accepted or refused."""
+"""Sends the status updates of many jobs in one call, and returns for each job whether it was accepted or
+refused.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -35,8 +37,8 @@ class StatusUpdates:
     async def send(self, requests: Sequence[UpdateStatusRequest]) -> list[UpdateOutcome | None]:
         """One outcome for each request, in order. None: the outcome is unknown; send the request again.
 
-        A call that may have failed because of one request is split into halves until that request is alone. A request
-        that fails MAX_FAULTS times by a fault of the server counts as refused.
+        A call that may have failed because of one request is split into halves until that request is alone. A
+        request that fails MAX_FAULTS times by a fault of the server counts as refused.
         """
         try:
             response = await self._api.batch_update_status(

@@ -1,4 +1,4 @@
-"""The records that wait in a lane: which is next, and whether there are too many."""
+"""The records that wait in a lane: which of them is next, and whether there are too many."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ from worker_service.kafka.records import is_suspect
 
 FULL_RECORDS = 4000
 FULL_BYTES = 16 * 1024 * 1024
-"""So much waiting is a full lane, until it is half empty again."""
+"""A lane with this many waiting records or bytes is full, until it is half empty again."""
 
 
 @value
 class WaitingRecord:
-    """A record that was polled and whose job has not been claimed. `size` in bytes."""
+    """A record that was polled and whose job is not claimed yet. `size` in bytes."""
 
     record: DispatchRecord
     ticket: Ticket
@@ -25,15 +25,16 @@ class WaitingRecord:
 
 
 def any_suspect(_record: DispatchRecord) -> bool:
-    """For whom all are the same."""
+    """Every suspect may be taken."""
     return True
 
 
 class Backlog:
-    """In the order of their arrival.
+    """Keeps records in the order of their arrival.
 
-    Types may be shut out: their records wait on, are not taken, and count for nothing, so that they hold up no others.
-    Records of suspects, which may have to wait for each other, hold up others only when they alone make the lane full.
+    A job type may be shut out. Its records go on waiting, but none is taken and none counts, so they hold up
+    no others. Suspects may have to wait for each other. They hold up other records only when they alone make
+    the lane full.
     """
 
     def __init__(self, on_full_change: Callable[[], None]) -> None:
@@ -41,21 +42,23 @@ class Backlog:
         self._on_full_change = on_full_change
         self._queues: dict[_Kind, _Queue] = {}
         self._open: dict[bool, _Open] = {False: _Open(), True: _Open()}
-        """The queues that are not shut out: of suspects (True), and of others."""
+        """The queues that are not shut out: those of suspects under True, all others under False."""
         self.arrivals = 0
-        """How many have come, ever."""
+        """How many records have arrived since the start."""
         self._shut_out: AbstractSet[str] = frozenset()
         self.full = False
-        """Whether so much waits that no more is to be polled."""
+        """Whether the consumer should poll no more records for this lane."""
 
     def __len__(self) -> int:
-        """Without those that are shut out."""
+        """The records that are not shut out."""
         return sum(part.records for part in self._open.values())
 
     @property
     def oldest(self) -> int | None:
-        """Which arrival has waited longest, counted from 1, of those that are neither shut out nor suspects; None: there is
-        none.
+        """The number of the arrival that has waited longest, counted from 1, without suspects and shut-out
+        types.
+
+        None if no such record waits.
         """
         return min((queue.first_arrival for queue in self._open[False].queues if queue), default=None)
 
@@ -75,12 +78,12 @@ class Backlog:
 
     @property
     def others(self) -> int:
-        """Records of jobs that are no suspects, without those that are shut out."""
+        """How many records wait whose jobs are no suspects, without shut-out types."""
         return self._open[False].records
 
     @property
     def first_suspect(self) -> DispatchRecord | None:
-        """The suspect that has waited longest, of those that are not shut out."""
+        """The suspect that has waited longest, without shut-out types."""
         queue = self._open[True].first()
         return None if queue is None else queue.first
 
@@ -91,10 +94,11 @@ class Backlog:
         large: bool = True,
         suspects: Callable[[DispatchRecord], bool] = any_suspect,
     ) -> WaitingRecord | None:
-        """The record that has waited longest, of those that are not shut out and may be taken; None if there is none.
+        """Remove and return the record that has waited longest and may be taken; None if there is none.
 
-        `suspects`: whether the first suspect may be taken now; those behind it wait for it. `others`: whether a record of no
-        suspect may be; `large`: also one whose payload stayed behind, which others pass.
+        `suspects`: whether the first suspect may be taken now; the suspects behind it wait for it. `others`:
+        whether records of other jobs may be taken. `large`: whether that includes records without their
+        payload; if not, the records behind them are taken first.
         """
         part = self._open[False]
         queue = part.first(large=large) if others else None
@@ -115,7 +119,7 @@ class Backlog:
         return waiting
 
     def shut_out(self, job_types: AbstractSet[str]) -> None:
-        """Shut out these types and no others."""
+        """Shut out these types, and no others."""
         self._shut_out = job_types
         self._reopen()
         self._review()
@@ -128,7 +132,7 @@ class Backlog:
         self._review()
 
     def _reopen(self) -> None:
-        """Count anew what is not shut out."""
+        """Find again which queues are not shut out, and count their records."""
         for suspects in self._open:
             self._open[suspects] = _Open(
                 [
@@ -147,7 +151,7 @@ class Backlog:
 
 
 class _Kind(NamedTuple):
-    """Records that wait in one line."""
+    """Records of the same kind wait in one queue."""
 
     job_type: str
     suspects: bool
@@ -155,7 +159,7 @@ class _Kind(NamedTuple):
 
 
 class _Queue:
-    """Waiting records of one kind, each with its number in the order of arrival in the lane."""
+    """Waiting records of one kind, each with its arrival number in the lane."""
 
     def __init__(self, is_large: bool) -> None:
         self.is_large = is_large
@@ -189,7 +193,7 @@ class _Queue:
 
 
 class _Open:
-    """Queues that records may be taken from, and what is in all of them."""
+    """The queues that records may be taken from, and the totals of all of them."""
 
     def __init__(self, queues: Sequence[_Queue] = ()) -> None:
         self.queues = queues
@@ -197,7 +201,10 @@ class _Open:
         self._bytes = sum(queue.size for queue in queues)
 
     def first(self, *, large: bool = True) -> _Queue | None:
-        """The one with the record that has waited longest. `large`: of all queues, not only of those of small payloads."""
+        """The queue whose first record has waited longest.
+
+        `large`: whether queues of large payloads count.
+        """
         if not self.records:
             return None
         first = None
@@ -211,10 +218,10 @@ class _Open:
         return first
 
     def count(self, records: int, size: int) -> None:
-        """So many more wait, with so many bytes."""
+        """Add to the totals of waiting records and bytes."""
         self.records += records
         self._bytes += size
 
     def fills(self, share: float) -> bool:
-        """Whether that is this share of what makes a lane full."""
+        """Whether this is at least `share` of a full lane."""
         return self.records >= FULL_RECORDS * share or self._bytes >= FULL_BYTES * share

@@ -1,4 +1,7 @@
-"""The table of jobs that this worker is claiming or has in hand: none of them is ever claimed a second time."""
+"""The table of jobs in flight: jobs that this worker is claiming or holds.
+
+It never claims such a job a second time.
+"""
 
 from collections import defaultdict
 from collections.abc import Set as AbstractSet
@@ -10,8 +13,8 @@ from worker_service.claiming.lanes import Lane
 from worker_service.claiming.suspects import Suspects
 from worker_service.kafka.offsets import Partition, Ticket
 
-MOST_LARGE = 32
-"""Jobs in hand whose payloads were too large to travel in their records; a payload is 1 MiB at most."""
+MAX_LARGE = 32
+"""Jobs in flight whose payload was too large for the record. A payload is 1 MiB at most."""
 
 
 @dataclass(slots=True)
@@ -24,12 +27,12 @@ class Claiming:
     size: int = 0
     """Bytes of the record."""
     alone: bool = False
-    """Whether nothing else is in hand, nor will be for a while."""
+    """Whether no other job is in flight, nor will be for a while."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Claimed:
-    """A job in hand. `attempt` is the fencing token's."""
+    """A job that this worker holds. `attempt` and the worker's id are the fencing token."""
 
     record: DispatchRecord
     lane: Lane
@@ -47,17 +50,17 @@ class Claimed:
 class InFlightJobs:
     """Jobs by id. A job is in at most one of `claiming` and `held`.
 
-    A record that was published after their claim is a successor: the claim has ended, whatever the worker thinks. It
-    goes back into its lane when the job leaves the hand.
+    A record that was published after our claim is a successor. It shows that our claim has ended, so it goes
+    back into its lane as soon as the job is removed from here.
     """
 
     def __init__(self, suspects: Suspects | None = None) -> None:
         self.claiming: dict[str, Claiming] = {}
         self.held: dict[str, Claimed] = {}
         self.suspects = suspects or Suspects()
-        """Those among them."""
+        """The suspects among these jobs."""
         self.large = 0
-        """How many of them have a payload that is still to be read."""
+        """How many of these jobs have a payload that the record did not carry."""
         self._successors: defaultdict[str, list[WaitingRecord]] = defaultdict(list)
 
     def begin_claiming(self, claiming: Claiming) -> None:
@@ -71,7 +74,7 @@ class InFlightJobs:
         self.held[claimed.id] = claimed
 
     def add_successor(self, waiting: WaitingRecord) -> None:
-        """Keep a record until its job leaves the hand."""
+        """Keep a record until its job is removed from here."""
         self._successors[waiting.record.id].append(waiting)
 
     def has_successor(self, job_id: str) -> bool:
@@ -79,7 +82,7 @@ class InFlightJobs:
         return job_id in self._successors
 
     def drop_successors(self, partitions: AbstractSet[Partition]) -> None:
-        """Forget the records of `partitions`: Kafka gives them to whoever has the partition next."""
+        """Forget the records of `partitions`. Their next owner polls them again."""
         for job_id, successors in list(self._successors.items()):
             kept = [waiting for waiting in successors if waiting.ticket.partition not in partitions]
             if kept:
@@ -87,11 +90,11 @@ class InFlightJobs:
             else:
                 del self._successors[job_id]
 
-    def leave(self, job: Claiming | Claimed) -> None:
-        """A job is in hand no more: its claim was refused or lost, or its outcome has been reported."""
+    def remove(self, job: Claiming | Claimed) -> None:
+        """The claim of a job was refused or lost, or its outcome has been reported."""
         table = self.claiming if isinstance(job, Claiming) else self.held
         del table[job.record.id]
-        self.suspects.leave(job.record.id)
+        self.suspects.remove(job.record.id)
         self.large -= job.record.payload_omitted
         job.lane.release()
         for waiting in self._successors.pop(job.record.id, ()):

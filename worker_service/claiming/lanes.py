@@ -1,4 +1,4 @@
-"""A lane for each way of running a handler: how many jobs it may hold, and which records wait for it."""
+"""Lanes. Each way of running a handler has a lane, with a limit of jobs and the records that wait for it."""
 
 import asyncio
 import time
@@ -11,18 +11,21 @@ from worker_service.claiming.backlog import Backlog, WaitingRecord, any_suspect
 from worker_service.claiming.completion_rate import AHEAD_SECONDS, CompletionRate
 from worker_service.kafka.offsets import Partition
 
-MOST_AHEAD = 1000
-"""Jobs held beyond the limit, at most, because jobs are short."""
-MOST_AHEAD_OF_REFUSALS = 50
-"""The same, because claims are refused: few, as the next one may be of a long job."""
+MAX_AHEAD = 1000
+"""How many jobs may be held beyond the limit because jobs are short."""
+MAX_AHEAD_OF_REFUSALS = 50
+"""How many jobs may be held beyond the limit because claims are refused. Few: the next claim may be of a long
+job.
+"""
 
 
 class Lane:
-    """Holds up to `limit` jobs and, ahead of them, as many as are soon done; see Pace.
+    """Holds `limit` jobs and, beyond that, as many as will soon be done; see CompletionRate.
 
-    The allowance keeps a lane of short jobs busy while claims and reports travel. A job claimed ahead waits here for about
-    as long as Pace looks ahead, not more; a lane of long jobs claims nothing that it cannot start. Refused claims give an
-    allowance too: a narrow lane would get through a heap of stale records too slowly.
+    The extra jobs keep a lane of short jobs busy while claims and reports travel. A job that was claimed
+    ahead waits about AHEAD_SECONDS at most. A lane of long jobs claims only what it can start at once.
+    Refused claims raise the limit too: otherwise a lane with few slots would work too slowly through many
+    stale records.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class Lane:
         self._refusals = RecentCount(AHEAD_SECONDS, clock)
         self._left_behind = 0
         self.slots = asyncio.Semaphore(limit)
-        """Taken while a job runs; see Place."""
+        """A job takes one while it runs; see Slot."""
 
     @property
     def arrivals(self) -> int:
@@ -57,23 +60,23 @@ class Lane:
     @property
     def capacity(self) -> int:
         """How many jobs may be claimed now."""
-        ahead = min(self._completion_rate.soon_done(), MOST_AHEAD)
-        ahead_of_refusals = min(self._refusals.count(), MOST_AHEAD_OF_REFUSALS)
+        ahead = min(self._completion_rate.soon_done(), MAX_AHEAD)
+        ahead_of_refusals = min(self._refusals.count(), MAX_AHEAD_OF_REFUSALS)
         return max(0, self.limit + ahead + ahead_of_refusals - self._held)
 
     @property
     def claimable(self) -> int:
-        """How many jobs could be claimed now for records that wait."""
+        """How many of the waiting records could be claimed now."""
         return min(self.capacity, len(self._waiting)) if self._waiting else 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether no job is being claimed or in hand, and no handler goes on without its job."""
+        """Whether no job is in flight, and no abandoned handler goes on."""
         return not self._held
 
     @property
     def others_wait(self) -> bool:
-        """Whether any record waits of a job that is no suspect."""
+        """Whether the record of any job that is no suspect waits."""
         return self._waiting.others > 0
 
     @property
@@ -83,12 +86,12 @@ class Lane:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether handlers that were left behind have all places."""
+        """Whether abandoned handlers occupy all slots."""
         return self._left_behind >= self.limit
 
     @property
     def full(self) -> bool:
-        """Whether so much waits that no more is to be polled."""
+        """Whether the consumer should poll no more records for this lane."""
         return self._waiting.full
 
     def add(self, waiting: WaitingRecord) -> None:
@@ -111,16 +114,16 @@ class Lane:
         self._waiting.shut_out(job_types)
 
     def drop(self, partitions: AbstractSet[Partition]) -> None:
-        """Forget the records of `partitions`: Kafka gives them to whoever has the partition next."""
+        """Forget the records of `partitions`. Their next owner polls them again."""
         self._waiting.drop(partitions)
         self._on_work()
 
     def hold(self) -> None:
-        """A job is being claimed, or in hand, from now on."""
+        """A job is in flight from now on."""
         self._held += 1
 
     def note_run(self, seconds: float) -> None:
-        """A job has run for so long."""
+        """A job has run for `seconds`."""
         self._completion_rate.note_run(seconds)
 
     def note_refusal(self) -> None:
@@ -128,16 +131,16 @@ class Lane:
         self._refusals.note()
 
     def leave_behind(self) -> None:
-        """A handler goes on without its job, in one of the places."""
+        """A handler goes on though its job has ended. It occupies a slot."""
         self._left_behind += 1
         self.hold()
 
     def recover(self) -> None:
-        """One that was left behind has ended."""
+        """A handler that was left behind has ended."""
         self._left_behind -= 1
         self.release()
 
     def release(self) -> None:
-        """A job is in hand no more: its claim was refused, or its outcome has been reported."""
+        """A job is no longer in flight: its claim was refused or lost, or its outcome has been reported."""
         self._held -= 1
         self._on_work()

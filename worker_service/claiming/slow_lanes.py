@@ -1,4 +1,4 @@
-"""Tells of a lane whose jobs wait long for a place, though the worker has their records: it has too few places, or too little CPU."""
+"""Warns when jobs wait long for a slot: their lane has too few slots, or the worker too little CPU."""
 
 import asyncio
 import time
@@ -12,23 +12,28 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 1.0
 LONG_SECONDS = 10.0
-"""A wait that is told of."""
+"""A wait that is worth a warning."""
 AGAIN_SECONDS = 60.0
-"""How long no more is said of the same lane."""
+"""How long there is no second warning about the same lane."""
 
 
 class OldestWait:
-    """How long the oldest of those that wait has waited, at least. Looks at numbers of arrivals only, so that waiting costs
-    nothing.
+    """How long, at least, the oldest waiting record has waited.
+
+    It looks at arrival numbers only, so waiting records need no time stamps.
     """
 
     def __init__(self, now: float) -> None:
         self._marked_at = now
         self._mark = 0
-        """The last that had arrived by then."""
+        """The number of the last arrival at that time."""
 
-    def look(self, now: float, arrivals: int, oldest: int | None) -> float:
-        """In seconds. `arrivals`: how many have come, ever; `oldest`: which of them has waited longest, counted from 1."""
+    def update(self, now: float, arrivals: int, oldest: int | None) -> float:
+        """The wait in seconds.
+
+        `arrivals`: how many records have arrived since the start. `oldest`: the number of the arrival that
+        has waited longest, counted from 1; None if none waits.
+        """
         if oldest is None or oldest > self._mark:
             self._marked_at, self._mark = now, arrivals
         return now - self._marked_at
@@ -39,18 +44,19 @@ async def watch_waits(
 ) -> None:
     """Until cancelled. `lanes` by their names."""
     waits = {name: OldestWait(clock()) for name in lanes}
-    told_at: dict[str, float] = {}
+    warned_at: dict[str, float] = {}
     while True:
         await asyncio.sleep(tick)
         now = clock()
         for name, lane in lanes.items():
-            seconds = waits[name].look(now, lane.arrivals, lane.oldest)
-            # With room they wait for something else, such as an API server that does not answer.
+            seconds = waits[name].update(now, lane.arrivals, lane.oldest)
+            # With free capacity the records wait for something else, such as an API server that does not
+            # answer.
             if (
                 seconds < LONG_SECONDS
                 or lane.capacity
-                or now - told_at.get(name, -AGAIN_SECONDS) < AGAIN_SECONDS
+                or now - warned_at.get(name, -AGAIN_SECONDS) < AGAIN_SECONDS
             ):
                 continue
-            told_at[name] = now
-            log.warning("jobs_wait_for_a_place", lane=name, seconds=round(seconds, 1), places=lane.limit)
+            warned_at[name] = now
+            log.warning("jobs_wait_for_a_slot", lane=name, seconds=round(seconds, 1), slots=lane.limit)

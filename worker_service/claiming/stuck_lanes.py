@@ -1,4 +1,4 @@
-"""Ends a worker in which one way of running handlers has come to a standstill."""
+"""Ends a worker in which handlers that never end occupy a whole lane."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ HOPELESS_SECONDS = 30.0
 
 
 class LaneStuck(Exception):
-    """Handlers that were left behind have had all places of a lane for HOPELESS_SECONDS: only a new process helps."""
+    """Abandoned handlers have occupied all slots of a lane for HOPELESS_SECONDS. Only a new process helps."""
 
 
 async def watch_lanes(
@@ -26,6 +26,7 @@ async def watch_lanes(
                 stuck_since.pop(name, None)
             elif now - stuck_since.setdefault(name, now) >= HOPELESS_SECONDS:
                 raise LaneStuck(
-                    f"handlers that do not end have had all places of the {name} lane for {HOPELESS_SECONDS:g} s"
+                    f"handlers that do not end have occupied all slots of the {name} lane "
+                    f"for {HOPELESS_SECONDS:g} s"
                 )
         await asyncio.sleep(tick)

@@ -1,14 +1,15 @@
-"""Which of the jobs that may take workers down are run now, and beside what. Pure.
+"""Decides which suspects run now, and beside which other jobs. A suspect is a job that may crash its worker.
+Pure.
 
-This is group testing. A worker that is lost makes all jobs that it had in hand suspects, most of them innocent. With each
-loss the group in which a suspect is run again gets smaller; a group that ends well clears all its members at once. In the
-end a suspect is run alone: if the worker is lost then, that job is why.
+This is group testing. When a worker is lost, all jobs that it held become suspects; most of them are
+innocent. After each further loss a suspect runs in a smaller group. A group that ends well clears all its
+members at once. In the end a suspect runs alone: if the worker is lost then, that job is the cause.
 
-Ordinary jobs go on beside a group. While a suspect is to be run alone, claims are closed: until the worker has nothing in
-hand, and from the start of the suspect until it has ended or has run for its patience. A worker that cannot get empty
-within that patience runs it beside what is left. Patience doubles with each further loss, so that whatever the job needs
-to be alone for is found in the end, however long it runs. Between two such jobs claims are open for as long as they were
-closed, if anything else waits.
+Ordinary jobs go on beside a group. For a suspect that must run alone, claims are closed: first until the
+worker holds no other job, then until the suspect has ended or has run for its patience. A worker that does
+not get empty within that patience runs the suspect beside the remaining jobs. The patience doubles with each
+further loss. So a job is found in the end however long it must run alone before it does harm. Between two
+such jobs, claims are open for as long as they were closed, if other jobs wait.
 """
 
 import time
@@ -18,61 +19,65 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.kafka.records import SUSPECT_LOSSES
 
 GROUP_SIZES = {SUSPECT_LOSSES: 64, SUSPECT_LOSSES + 1: 8}
-"""Suspects that are in hand together at most, by their losses; one if there are more losses."""
+"""How many suspects may be in flight together, by their losses. With more losses it is one."""
 LONE_LOSSES = max(GROUP_SIZES) + 1
-"""From so many losses on a job is run alone."""
+"""A job with this many losses or more runs alone."""
 FIRST_PATIENCE = 10.0
-MOST_DOUBLINGS = 16
-"""Whatever a record says, a patience is a few days at most."""
+MAX_DOUBLINGS = 16
+"""Limits a patience to a few days, whatever a record says."""
 
 
 def group_size(losses: int) -> int:
-    """How many suspects may be in hand together with one of so many losses, itself included."""
+    """How many suspects may be in flight together with a suspect of this many losses, itself included."""
     return GROUP_SIZES.get(losses, 1)
 
 
 def patience(losses: int) -> float:
-    """For how many seconds claims are closed until a suspect of so many losses begins, and again from then on."""
-    return float(FIRST_PATIENCE * 2 ** min(losses - LONE_LOSSES, MOST_DOUBLINGS))
+    """For how many seconds claims are closed before a suspect of this many losses starts, and again after its
+    start.
+    """
+    return float(FIRST_PATIENCE * 2 ** min(losses - LONE_LOSSES, MAX_DOUBLINGS))
 
 
 def is_lone(record: DispatchRecord) -> bool:
-    """Whether a job is to be run alone."""
+    """Whether a job must run alone."""
     return record.losses >= LONE_LOSSES
 
 
 class Suspects:
-    """The suspects in hand, and the one that is to be run alone next. Times are of `clock`, in seconds."""
+    """The suspects in flight, and the suspect that runs alone next. Times come from `clock`, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._group: dict[str, int] = {}
-        """Those in hand that limit which others may be, with their group sizes."""
+        """The suspects in flight that limit which others may join, with their group sizes."""
         self._lone_id: str | None = None
-        """The one in hand that was to be run alone; there is never a second one."""
+        """The suspect in flight that had to run alone. There is never a second one."""
         self._alone_until: float | None = None
         """When it has been alone for long enough; None: it is not alone."""
         self._next_id: str | None = None
-        """The one that is to be run alone next, for which the worker gets empty."""
+        """The suspect that runs alone next. The worker gets empty for it."""
         self._waits_until = 0.0
-        """When it is run beside others, rather than to wait any longer."""
+        """From then on it runs beside other jobs rather than wait any longer."""
         self._closed_since: float | None = None
         self._rest_until = 0.0
 
     @property
     def closed(self) -> bool:
-        """Whether nothing may be claimed but what is to be run alone."""
+        """Whether only the suspect that must run alone may be claimed."""
         if self._alone_until is not None:
             return True
-        return self._next_id is not None and self._is_awaited
+        return self._next_id is not None and self._waits_to_be_alone
 
     @property
-    def _is_awaited(self) -> bool:
+    def _waits_to_be_alone(self) -> bool:
         return self._next_id is not None and self._clock() < self._waits_until
 
-    def look(self, first: DispatchRecord | None, *, others_wait: bool) -> None:
-        """Begin to get empty for `first`, the record of a job that is to be run alone and is next in its line, unless it is
-        not its turn yet. `others_wait`: whether there is anything else to claim.
+    def choose_next(self, first: DispatchRecord | None, *, others_wait: bool) -> None:
+        """Let the worker get empty for `first`, the next job that must run alone, unless it is not its turn
+        yet.
+
+        `others_wait`: whether any other record waits to be claimed.
         """
         now = self._clock()
         if first is None or self._lone_id is not None or (others_wait and now < self._rest_until):
@@ -83,9 +88,9 @@ class Suspects:
         self._note_closed()
 
     def admits(self, record: DispatchRecord, *, idle: bool) -> bool:
-        """Whether a suspect may be claimed now. `idle`: whether the worker has nothing in hand."""
+        """Whether a suspect may be claimed now. `idle`: whether no job is in flight."""
         if is_lone(record):
-            return record.id == self._next_id and not self._group and (idle or not self._is_awaited)
+            return record.id == self._next_id and not self._group and (idle or not self._waits_to_be_alone)
         if self._next_id is not None or self._alone_until is not None:
             return False
         return len(self._group) < min([group_size(record.losses), *self._group.values()])
@@ -96,33 +101,33 @@ class Suspects:
         if not is_lone(record):
             return False
         self._lone_id, self._next_id = record.id, None
-        # The time for the way to the API server counts little.
+        # The time of the call to the API server hardly counts.
         self._alone_until = self._clock() + patience(record.losses) if idle else None
         self._note_closed()
         return idle
 
-    def outlasted(self) -> str | None:
-        """The job that has been alone for long enough, if there is one: `open` is to be called for it."""
+    def past_patience(self) -> str | None:
+        """The job that has been alone for its patience, if there is one. `end_solitude` is due for it."""
         is_over = self._alone_until is not None and self._clock() >= self._alone_until
         return self._lone_id if is_over else None
 
-    def open(self, job_id: str) -> None:
-        """A job is alone no more, but for others that are to be."""
+    def end_solitude(self, job_id: str) -> None:
+        """Other jobs may be claimed beside this one, except those that must run alone."""
         if job_id == self._lone_id:
             self._alone_until = None
             self._group.pop(job_id, None)
             self._note_closed()
 
-    def leave(self, job_id: str) -> None:
-        """A job, suspect or not, is in hand no more."""
+    def remove(self, job_id: str) -> None:
+        """A job, suspect or not, is no longer in flight."""
         if self._group.pop(job_id, None) is None and job_id != self._lone_id:
             return
         if job_id == self._lone_id:
             self._lone_id = self._alone_until = None
             self._note_closed()
 
-    def seconds_to_next_look(self) -> float | None:
-        """After so long `look` and `outlasted` may have news, whatever else happens; None: not before something does."""
+    def seconds_to_next_change(self) -> float | None:
+        """When time alone changes what `choose_next` and `past_patience` answer; None: it does not."""
         now = self._clock()
         times = [self._rest_until]
         if self._alone_until is not None:

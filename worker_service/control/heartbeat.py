@@ -1,104 +1,107 @@
-"""Tells the API server that this worker lives and what it holds, and hears what the fleet shall do."""
+"""Sends the worker's heartbeats: that it lives and what is in flight.
+
+The answers carry the desired state of the fleet.
+"""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import structlog
 from google.rpc.code_pb2 import Code
 
 from jobs.v1.fleet_service_pb2 import HeartbeatRequest
-from jobs.v1.worker_pb2 import AssignedPartitions, WorkerIdentity, WorkerReport
+from jobs.v1.worker_pb2 import AssignedPartitions, WorkerReport
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
 from worker_service.api.errors import ApiCallFailed
 from worker_service.claiming.claimer import Claimer
-from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.claiming.in_flight import Claimed
+from worker_service.claiming.ports import ClaimedJobs
+from worker_service.claiming.worker_state import WorkerState
 from worker_service.control.registration import register
 from worker_service.execution.progress_board import ProgressBoard, job_progress
 from worker_service.kafka.offsets import Partition
-from worker_service.state.desired_fleet import DesiredFleet
-from worker_service.state.totals import Totals
+from worker_service.kafka.ports import Assignment
 
 log = structlog.get_logger()
 
 CALL_SECONDS = 2.0
-"""Short: a heartbeat that is late is worth less than the next one. Shorter still where leases are short."""
+"""Short: the next heartbeat is worth more than a late one. Even shorter where leases are short."""
 TRIES_A_LEASE = 4
-MOST_INTERVALS = 1.5
-"""How long a heartbeat may take, so that the next one comes in time for a worker that may miss no more than two."""
+MAX_INTERVALS = 1.5
+"""How long a heartbeat may take, in heartbeat intervals. The API server counts a worker as lost after three
+intervals of silence, so the next heartbeat still comes in time.
+"""
 LAST_SECONDS = 1.0
 """How long the last heartbeat may take."""
-MOST_WORDS = 1000
-"""The contract's limit for the words of progress in a heartbeat; the rest goes with the following ones."""
-MOST_INT32 = 2**31 - 1
+MAX_PROGRESS = 1000
+"""The contract's limit of progress updates in one heartbeat. The rest goes with the next heartbeats."""
+MAX_INT32 = 2**31 - 1
 
 
 class Heartbeat:
-    """Registers the worker, then sends a heartbeat each interval; the API server says how long that is."""
+    """Registers the worker, then sends a heartbeat each interval. The API server sets the interval."""
 
     def __init__(
         self,
-        identity: WorkerIdentity,
+        state: WorkerState,
         api: ApiClient,
-        in_flight: InFlightJobs,
-        desired: DesiredFleet,
-        totals: Totals,
         claimer: Claimer,
+        jobs: ClaimedJobs,
         board: ProgressBoard,
-        *,
-        give_up: Callable[[Claimed], None],
-        assignment: Callable[[], Collection[Partition]],
+        consumer: Assignment,
         backoff: Backoff,
     ) -> None:
-        """`give_up` is told each job in hand that must not go on."""
-        self._identity = identity
+        """`jobs` gives up each held job that the API server tells this worker to stop."""
+        self._state = state
+        self._in_flight = state.in_flight
+        self._desired = state.desired
         self._api = api
-        self._in_flight = in_flight
-        self._desired = desired
-        self._totals = totals
         self._claimer = claimer
+        self._jobs = jobs
         self._board = board
-        self._give_up = give_up
-        self._assignment = assignment
+        self._consumer = consumer
         self._backoff = backoff
         self._interval = 1.0
         self._call_seconds = CALL_SECONDS
         self.registered = asyncio.Event()
         self.draining = False
-        """Set when the worker shuts down; told with each heartbeat."""
+        """Set when the worker shuts down. Each heartbeat carries it."""
 
     async def run(self) -> None:
-        """Until cancelled: register, then beat. A heartbeat that fails is followed by the next one, soon.
+        """Register, then send heartbeats until cancelled. After a failed heartbeat the next one follows soon.
 
         Raises NameTaken.
         """
         await self._register()
         while True:
             try:
-                await self._beat()
+                await self._send()
             except ApiCallFailed as error:
                 log.warning("heartbeat_failed", code=error.code_name, message=error.message)
                 if error.code == Code.NOT_FOUND:
-                    # Nothing new is taken until it is clear that no other process has taken over this worker's name.
-                    self._desired.forget()
+                    # No new job is claimed until it is clear that no other process has taken this worker's
+                    # name.
+                    self._desired.reset()
                     self.registered.clear()
                     await self._register()
                 await self._pause()
                 continue
             except Exception:
-                # Without heartbeats all jobs in hand are lost, whatever the fault.
+                # Without heartbeats all jobs in flight are lost, whatever the fault.
                 log.exception("heartbeat_failed")
                 await self._pause()
                 continue
             self._backoff.reset()
-            # A wish just heard is confirmed with a heartbeat at once, when no claim that it forbids is under way.
-            if self._desired.followed:
+            # A new desired state is confirmed with a heartbeat at once, as soon as no claim that it forbids
+            # is under way.
+            if self._desired.is_followed:
                 await asyncio.sleep(self._interval)
-            elif await self._claimer.follows_wish(self._interval):
-                self._desired.follow()
+            elif await self._claimer.wait_until_desired(self._interval):
+                self._desired.mark_followed()
                 log.info(
-                    "fleet_wish_followed",
+                    "desired_state_followed",
                     consuming=self._desired.consuming,
                     stopped_types=sorted(self._desired.stopped_types),
                 )
@@ -106,64 +109,67 @@ class Heartbeat:
     async def _pause(self) -> None:
         await asyncio.sleep(min(self._backoff.next(), self._interval))
 
-    async def beat_for_the_last_time(self) -> None:
-        """After `run` was cancelled: say that nothing is in hand any more, so that a successor has the name at once."""
+    async def send_last(self) -> None:
+        """After `run` was cancelled: report that no job is in flight, so that a successor gets the name at
+        once.
+        """
         if not self.registered.is_set():
             return
         try:
             async with asyncio.timeout(LAST_SECONDS):
-                await self._beat()
+                await self._send()
         except (ApiCallFailed, TimeoutError) as error:
             log.warning("last_heartbeat_failed", problem=repr(error))
 
     async def _register(self) -> None:
-        answer = await register(self._identity, self._api, self._backoff)
+        answer = await register(self._state.identity, self._api, self._backoff)
         lease = answer.lease.ToTimedelta().total_seconds()
         self._interval = max(answer.heartbeat_interval.ToTimedelta().total_seconds(), 0.1)
         self._call_seconds = min(
-            CALL_SECONDS, max(lease / TRIES_A_LEASE, 0.1), MOST_INTERVALS * self._interval
+            CALL_SECONDS, max(lease / TRIES_A_LEASE, 0.1), MAX_INTERVALS * self._interval
         )
-        self._desired.hear(answer.fleet)
+        self._desired.receive(answer.fleet)
         log.info("registered", consuming=self._desired.consuming, heartbeat_interval=self._interval)
         self.registered.set()
 
-    async def _beat(self) -> None:
+    async def _send(self) -> None:
         held = dict(self._in_flight.held)
-        words = self._board.unsent(MOST_WORDS)
+        progress = self._board.unsent(MAX_PROGRESS)
         request = HeartbeatRequest(
-            worker_id=self._identity.worker_id,
-            # A claim whose answer is on its way may be ours already.
+            worker_id=self._state.identity.worker_id,
+            # A job whose claim has no answer yet may be ours already.
             job_ids=[*held, *self._in_flight.claiming],
             report=self._report(),
-            progress=job_progress(words),
+            progress=job_progress(progress),
         )
         answer = await self._api.heartbeat(request, self._call_seconds)
-        self._board.note_sent(words)
+        self._board.note_sent(progress)
         self._stop(answer.stop_job_ids, held)
-        self._desired.hear(answer.fleet)
+        self._desired.receive(answer.fleet)
 
     def _stop(self, job_ids: Iterable[str], held: Mapping[str, Claimed]) -> None:
-        """`held` when they were asked about: the answer knows nothing of a claim that came after."""
+        """`held`: the jobs that the request named. The answer says nothing about claims that came later."""
         for job_id in job_ids:
             claimed = held.get(job_id)
             if claimed is not None and self._in_flight.held.get(job_id) is claimed:
-                self._give_up(claimed)
+                self._jobs.give_up(claimed)
 
     def _report(self) -> WorkerReport:
+        totals = self._state.totals
         return WorkerReport(
-            state=self._state(),
-            assignments=assigned_partitions(self._assignment()),
-            # While it drains, its name goes to a successor once this is 0.
+            state=self._worker_state(),
+            assignments=assigned_partitions(self._consumer.assignment()),
+            # While the worker drains, its name goes to a successor once this is 0.
             in_flight=len(self._in_flight.held) + len(self._in_flight.claiming),
-            completed_total=min(self._totals.completed, MOST_INT32),
-            failed_total=min(self._totals.failed, MOST_INT32),
+            completed_total=min(totals.completed, MAX_INT32),
+            failed_total=min(totals.failed, MAX_INT32),
             fleet_revision=self._desired.followed_revision,
         )
 
-    def _state(self) -> "WorkerReport.State.ValueType":
+    def _worker_state(self) -> "WorkerReport.State.ValueType":
         if self.draining:
             return WorkerReport.State.draining
-        if any(self._desired.allows(job_type) for job_type in self._identity.types):
+        if any(self._desired.allows(job_type) for job_type in self._state.identity.types):
             return WorkerReport.State.consuming
         return WorkerReport.State.paused
 

@@ -1,43 +1,37 @@
-"""Keeps a worker in the consumer group, or out of it while it is stopped by name: others then have its partitions."""
+"""Keeps a worker in the consumer group, or out of it while it is stopped by name, so that others get its
+partitions.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import structlog
 
+from worker_service.claiming.worker_state import WorkerState
 from worker_service.kafka.consumer import JobConsumer
 from worker_service.kafka.idleness import warn_when_idle
+from worker_service.kafka.ports import HealthStatus
 from worker_service.kafka.watchdog import watch
-from worker_service.state.desired_fleet import DesiredFleet
 
 log = structlog.get_logger()
 
 
 class Membership:
-    """A stop of the fleet, or of a type, moves no partitions: there would be nobody to have them."""
+    """A stop of the whole fleet, or of a type, moves no partitions: no other worker would use them."""
 
-    def __init__(
-        self,
-        consumer: JobConsumer,
-        desired: DesiredFleet,
-        set_serving: Callable[[bool], Awaitable[None]],
-        *,
-        wake: asyncio.Event,
-    ) -> None:
-        """`wake` is set when the wish has changed."""
+    def __init__(self, state: WorkerState, consumer: JobConsumer, health: HealthStatus) -> None:
+        self._desired = state.desired
+        self._wake = state.membership_wake
         self._consumer = consumer
-        self._desired = desired
-        self._set_serving = set_serving
-        self._wake = wake
+        self._health = health
 
     async def run(self) -> None:
-        """Until cancelled: join, poll, leave, as the fleet's wish goes. Raises ConsumptionLost."""
+        """Until cancelled: join, poll and leave as the desired state says. Raises ConsumptionLost."""
         while True:
             if self._desired.stopped_by_name:
                 log.info("standing_by")
-                # Without partitions there is nothing that it could fail to consume.
-                await self._set_serving(True)
-                await self._wished(stopped=False)
+                # A worker without partitions has nothing to consume, so it is healthy.
+                await self._health.set_serving(True)
+                await self._wait_for(stopped=False)
             await self._consumer.start()
             await self._consume_until_stopped()
             await self._consumer.leave()
@@ -47,14 +41,14 @@ class Membership:
             parts = [
                 group.create_task(self._consumer.poll()),
                 group.create_task(self._consumer.keep_pauses()),
-                group.create_task(watch(lambda: self._consumer.contacts, self._set_serving)),
-                group.create_task(warn_when_idle(self._consumer.assignment)),
+                group.create_task(watch(self._consumer, self._health)),
+                group.create_task(warn_when_idle(self._consumer)),
             ]
-            await self._wished(stopped=True)
+            await self._wait_for(stopped=True)
             for part in parts:
                 part.cancel()
 
-    async def _wished(self, *, stopped: bool) -> None:
+    async def _wait_for(self, *, stopped: bool) -> None:
         while self._desired.stopped_by_name is not stopped:
             await self._wake.wait()
             self._wake.clear()

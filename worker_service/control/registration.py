@@ -1,4 +1,4 @@
-"""Registers a worker: waits for a name whose holder has gone, and gives way to a holder that lives."""
+"""Registers a worker: waits for the name of a dead process, and leaves the name of a live process alone."""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,19 +17,21 @@ log = structlog.get_logger()
 CALL_SECONDS = 2.0
 ASK_AGAIN_SECONDS = 0.25
 SIGNS_OF_LIFE = 2
-"""A holder was heard of so often since we first asked: it lives. Of one that died a heartbeat may still be on its way into
-a database that was out of reach.
+"""A holder that has sent this many heartbeats since we first asked is alive.
+
+One is not enough: the last heartbeat of a dead process may have been delayed while the database was
+unreachable.
 """
 NAME_TAKEN = "WORKER_NAME_TAKEN"
 
 
 class NameTaken(Exception):
-    """Another process has this worker's name, and lives; says which."""
+    """A live process has this worker's name. The message says which process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a name, in the API server's words, and when that process was last heard of."""
+    """The process that has a name, and the time of its last heartbeat, as the API server wrote them."""
 
     worker_id: str
     host: str
@@ -38,7 +40,11 @@ class Holder:
 
 
 async def register(identity: WorkerIdentity, api: ApiClient, backoff: Backoff) -> RegisterWorkerResponse:
-    """Ask until the name is ours. Raises NameTaken once its holder has been heard of twice, or is another one."""
+    """Ask until the name is ours.
+
+    Raises NameTaken when its holder has sent SIGNS_OF_LIFE heartbeats, or when another process has taken the
+    name.
+    """
     request = RegisterWorkerRequest(worker=identity)
     known: Holder | None = None
     signs_of_life = 0

@@ -1,4 +1,4 @@
-"""WorkerService: the fleet's control, for which any worker passes the word to the API server."""
+"""WorkerService: operators start and stop the fleet through any worker, which calls the API server."""
 
 from collections.abc import Awaitable
 from typing import Any, TypeVar
@@ -22,10 +22,10 @@ from worker_service.api.client import ApiClient
 from worker_service.api.errors import ApiCallFailed
 
 SET_FLEET_SECONDS = 8.0
-"""The API server waits up to 5 s for the workers."""
+"""Longer than the 5 s that the API server waits for the workers."""
 GET_FLEET_SECONDS = 5.0
 CALL_SECONDS = 10.0
-"""Longest time that a call of WorkerService may take."""
+"""How long a call of WorkerService may take."""
 T = TypeVar("T")
 
 
@@ -69,7 +69,7 @@ def part_of(request: StartRequest | StopRequest) -> FleetPart | None:
 
 
 def desired_part(fleet: Fleet) -> dict[str, Any]:
-    """The fields that each answer has of the wish."""
+    """The desired state, as the fields that all answers have."""
     return {
         "consuming": fleet.consuming,
         "stopped_workers": fleet.stopped_workers,
@@ -90,10 +90,10 @@ async def reach(call: Awaitable[T]) -> T:
 
 
 def _refusal(error: ApiCallFailed) -> ServiceError | None:
-    """What the API server says is wrong with the request, in terms of ours, whose fields have no `part` around them."""
-    told = status_to_error(error.status)
-    if isinstance(told, InvalidArgument):
+    """The API server's refusal, in the terms of the caller's request, whose fields are not inside `part`."""
+    refusal = status_to_error(error.status)
+    if isinstance(refusal, InvalidArgument):
         return InvalidArgument(
-            [each._replace(field=each.field.removeprefix("part.")) for each in told.violations]
+            [each._replace(field=each.field.removeprefix("part.")) for each in refusal.violations]
         )
-    return told
+    return refusal

@@ -1,6 +1,7 @@
-"""The payloads of jobs: from their records or, where they are too large to travel, read from the API server.
+"""The payloads of jobs: from their records or, if too large for a record, from the API server.
 
-However many such jobs are in hand, few payloads are read at a time, and few bytes of them are in memory together.
+Only a few payloads are read at a time, and only a limited number of bytes is in memory, however many jobs
+need one.
 """
 
 import asyncio
@@ -12,31 +13,33 @@ from typing import Any
 import structlog
 from google.rpc.code_pb2 import Code
 
-from contract_runtime.structs import MAX_BYTES, StructError, struct_to_dict
+from contract_runtime.structs import MAX_BYTES, StructError, struct_to_dict, struct_to_dict_and_size
 from service_runtime.byte_budget import ByteBudget
 from service_runtime.outage import Outage
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
 from worker_service.api.errors import ApiCallFailed
-from worker_service.claiming.in_flight import MOST_LARGE, Claimed
+from worker_service.claiming.in_flight import MAX_LARGE, Claimed
 
 log = structlog.get_logger()
 
 GET_SECONDS = 8.0
-MOST_READS = 4
-"""Payloads that are on their way at a time."""
-MOST_LARGE_BYTES = MOST_LARGE * MAX_BYTES
-"""Of large payloads in memory, as protobuf; Python's own objects take a few times that."""
+MAX_READS = 4
+"""How many payloads are read at a time."""
+MAX_LARGE_BYTES = MAX_LARGE * MAX_BYTES
+"""Large payloads in memory, in protobuf bytes. Python's own objects take a few times as much."""
 GONE_SECONDS = 10.0
-"""How long a job is asked for that is not there: after an election a read may be older than what was acknowledged."""
+"""How long to ask again for a job that was not found. After an election, a read may miss an acknowledged
+write.
+"""
 
 
 class JobGone(Exception):
-    """A job in hand has vanished from the database."""
+    """A job that this worker holds is no longer in the database."""
 
 
 class Payloads:
-    """Give each payload for as long as its job runs."""
+    """Gives each job its payload for as long as the job runs."""
 
     def __init__(
         self,
@@ -47,18 +50,18 @@ class Payloads:
         self._api = api
         self._new_backoff = new_backoff
         self._clock = clock
-        self._memory = ByteBudget(MOST_LARGE_BYTES)
-        self._reads = asyncio.Semaphore(MOST_READS)
+        self._memory = ByteBudget(MAX_LARGE_BYTES)
+        self._reads = asyncio.Semaphore(MAX_READS)
         self._outage = Outage("payloads", quiet_seconds=5.0)
 
     @asynccontextmanager
     async def of(self, claimed: Claimed) -> AsyncIterator[dict[str, Any]]:
-        """The job's payload; a large one counts as in memory inside `async with`. Raises JobGone."""
-        payload = _travelled(claimed)
+        """The job's payload. A large one counts as in memory inside `async with`. Raises JobGone."""
+        payload = _from_record(claimed)
         if payload is not None:
             yield payload
             return
-        # The record does not tell the size.
+        # The record does not contain the size.
         held = MAX_BYTES
         await self._memory.acquire(held)
         try:
@@ -70,36 +73,36 @@ class Payloads:
             self._memory.release(held)
 
     async def _read(self, claimed: Claimed) -> tuple[dict[str, Any], int]:
-        """Asked for until it comes; with its size. Raises JobGone."""
+        """The payload and its size in bytes. Asks until the payload comes. Raises JobGone."""
         backoff = self._new_backoff()
-        gone_since: float | None = None
+        not_found_since: float | None = None
         while True:
             try:
                 async with self._reads:
                     payload = (await self._api.get(claimed.id, GET_SECONDS)).payload
                     self._outage.succeeded()
-                    return await asyncio.to_thread(struct_to_dict, payload), payload.ByteSize()
+                    return await asyncio.to_thread(struct_to_dict_and_size, payload)
             except ApiCallFailed as error:
                 if error.code != Code.NOT_FOUND:
-                    gone_since = None
-                    # Every job in hand meets it.
+                    not_found_since = None
+                    # Many jobs may meet the same failure. It is logged once.
                     self._outage.failed(str(error))
-                elif gone_since is None:
-                    gone_since = self._clock()
+                elif not_found_since is None:
+                    not_found_since = self._clock()
                     log.warning(
                         "payload_not_found", job_id=claimed.id, type=claimed.type, attempt=claimed.attempt
                     )
-                elif self._clock() - gone_since >= GONE_SECONDS:
+                elif self._clock() - not_found_since >= GONE_SECONDS:
                     raise JobGone from None
             await asyncio.sleep(backoff.next())
 
 
-def _travelled(claimed: Claimed) -> dict[str, Any] | None:
-    """The payload in the record; None: the API server, which alone knows for certain, is to be asked."""
+def _from_record(claimed: Claimed) -> dict[str, Any] | None:
+    """The payload in the record. None: only the API server has it, or has a valid one."""
     if claimed.record.payload_omitted:
         return None
     try:
         return struct_to_dict(claimed.record.payload)
     except StructError as error:
-        log.warning("record_with_a_bad_payload", job_id=claimed.id, type=claimed.type, problem=str(error))
+        log.warning("record_payload_invalid", job_id=claimed.id, type=claimed.type, problem=str(error))
         return None

@@ -1,5 +1,7 @@
-"""Runs claimed jobs, each in a task of its own or, where that would cost more than the job, on the handlers' loop in turn,
-and hands their outcomes to the reporter.
+"""Runs claimed jobs and hands their outcomes over to the reporter.
+
+A job runs in its own task. Plain handlers of the event loop are shorter than a task, so they run one after
+the other.
 """
 
 import asyncio
@@ -11,12 +13,14 @@ from typing import Any, NamedTuple
 import structlog
 
 from contract_runtime.structs import StructError, struct_to_dict
-from worker_service.claiming.in_flight import Claimed
+from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.claiming.ports import ClaimedJobs
 from worker_service.execution.executor import Executor
 from worker_service.execution.inline_runs import InlineRuns
 from worker_service.execution.loop_watch import LoopStuck
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason
 from worker_service.execution.payloads import JobGone, Payloads
+from worker_service.execution.ports import OutcomeSink
 from worker_service.execution.progress_board import ProgressBoard
 from worker_service.execution.slot import Slot
 from worker_service.handler_api.handler import RunIn
@@ -27,12 +31,12 @@ from worker_service.kafka.records import time_limit_of
 log = structlog.get_logger()
 
 INTERRUPT_SECONDS = 5.0
-"""How long a handler may take to stop when it is told to."""
+"""How long a handler may take to stop after it was asked to."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A job whose outcome is still to come."""
+    """A job that runs in a task and has no outcome yet."""
 
     claimed: Claimed
     run_in: RunIn
@@ -40,14 +44,14 @@ class _Run:
 
 
 class _InlineRun(NamedTuple):
-    """How a job of a plain handler ended, and how long it took, in seconds."""
+    """The outcome of a job of a plain handler, and how long it took, in seconds."""
 
     outcome: Outcome
     seconds: float
 
 
-class Runner:
-    """Jobs beyond their lane's limit wait here until one of the lane ends."""
+class Runner(ClaimedJobs):
+    """A job beyond its lane's limit waits here until another job of the lane ends."""
 
     def __init__(
         self,
@@ -55,35 +59,38 @@ class Runner:
         executor: Executor,
         payloads: Payloads,
         board: ProgressBoard,
-        *,
-        report: Callable[[Claimed, Outcome], None],
-        leave: Callable[[Claimed], None],
+        outcomes: OutcomeSink,
+        in_flight: InFlightJobs,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`handlers` by job type. `report` takes each job's outcome, `leave` each job that shall have none."""
+        """`handlers` by job type. `outcomes` takes the outcome of each job that was not given up."""
         self._handlers = handlers
         self._executor = executor
         self._payloads = payloads
         self._board = board
-        self._report = report
-        self._leave = leave
+        self._outcomes = outcomes
+        self._in_flight = in_flight
         self._clock = clock
         self._group = asyncio.TaskGroup()
         self._running: dict[str, _Run] = {}
-        """Those that have a task, by job id."""
+        """The jobs that have a task, by id."""
         self._inline: InlineRuns[_InlineRun | None] = InlineRuns(
-            executor.handlers, run_job=self._run_inline, end_job=self._end_inline, fail_job=report
+            executor.handlers, run_job=self._run_inline, end_job=self._end_inline, fail_job=outcomes.put
         )
         self._interrupted: set[Claimed] = set()
 
     async def run(self) -> None:
-        """Keep the jobs' tasks until cancelled; a fault in one of them, other than the handler's, ends all."""
+        """Keep the jobs' tasks until cancelled.
+
+        Raises a fault of these tasks; a handler's own failure is an outcome.
+        """
         async with self._group:
             await self._inline.run()
 
     async def watch(self, limit: float) -> None:
-        """Until cancelled: fail the job that holds up the handlers' loop for `limit` seconds. Raises LoopStuck when there is no
-        hope for the loop; its jobs have been handed back then.
+        """Until cancelled: fail the job that blocks the handlers' loop for `limit` seconds.
+
+        Raises LoopStuck when the loop cannot be saved. Its jobs have been released by then.
         """
         try:
             await self._executor.watch(limit)
@@ -92,7 +99,7 @@ class Runner:
             raise
 
     def start(self, claimed: Claimed) -> None:
-        """Run a job that was claimed."""
+        """Run this job."""
         if (
             self._handlers[claimed.type].is_inline
             and not claimed.record.payload_omitted
@@ -107,26 +114,28 @@ class Runner:
         self._running[claimed.id] = _Run(claimed, self._handlers[claimed.type].run_in, task)
 
     def give_up(self, claimed: Claimed) -> None:
-        """A job was cancelled, or its claim is lost: stop its handler, and let nobody hear of it. A job whose outcome is
-        being reported leaves the hand by that; so does one of a plain handler of the loop, which nothing can stop.
+        """Stop this job without a report: it was cancelled, or its claim is lost.
+
+        Does nothing for a job whose outcome is being reported, and for a plain handler of the loop that has
+        begun: nothing can stop it. The report then removes the job from the table.
         """
         if self._inline.remove(claimed):
-            _tell_given_up(claimed)
-            self._leave(claimed)
+            _log_given_up(claimed)
+            self._in_flight.remove(claimed)
             return
         run = self._running.get(claimed.id)
         if run is None:
             return
         del self._running[claimed.id]
-        _tell_given_up(claimed)
-        # Its handler may take a while to stop; until then no other job is claimed in its place.
+        _log_given_up(claimed)
+        # The handler may take a while to stop. Until then it occupies its place in the lane.
         claimed.lane.hold()
         run.task.add_done_callback(lambda _task: claimed.lane.release())
         self._cancel(run)
-        self._leave(claimed)
+        self._in_flight.remove(claimed)
 
-    async def idle(self, seconds: float) -> bool:
-        """Wait until no job is running, `seconds` at most; whether that came about."""
+    async def wait_idle(self, seconds: float) -> bool:
+        """Wait, for `seconds` at most, until no job is running; whether that happened."""
         try:
             async with asyncio.timeout(seconds):
                 await self._inline.idle()
@@ -137,12 +146,14 @@ class Runner:
         return not self._running
 
     async def interrupt(self, modes: Collection[RunIn]) -> None:
-        """Hand back the jobs that run in these ways. A thread cannot be stopped: its job runs on, for nothing. So does a
-        handler that does not stop within INTERRUPT_SECONDS.
+        """Release the jobs that run in these ways.
+
+        A thread cannot be stopped: it runs on, and its result is not used. So does a handler that does not
+        stop within INTERRUPT_SECONDS.
         """
         if "loop" in modes:
             for claimed in self._inline.remove_all():
-                self._report(claimed, Interrupted())
+                self._outcomes.put(claimed, Interrupted())
         runs = [run for run in self._running.values() if run.run_in in modes]
         for run in runs:
             self._cancel(run)
@@ -156,7 +167,7 @@ class Runner:
             self._inline.fail_all(Interrupted())
         for run in runs:
             if not run.task.done():
-                _tell_not_stopped(run.claimed)
+                _log_not_stopped(run.claimed)
             # Also for a task that was cancelled before it began.
             self._end(run.claimed, Interrupted())
 
@@ -170,16 +181,16 @@ class Runner:
         run = self._running.get(claimed.id)
         if run is not None and run.claimed is claimed:
             del self._running[claimed.id]
-            self._report(claimed, outcome)
+            self._outcomes.put(claimed, outcome)
 
     def _run_inline(self, claimed: Claimed) -> _InlineRun | None:
-        """In the handlers' thread. None: the record's payload cannot be used."""
+        """Called in the handlers' thread. None: the payload in the record is not usable."""
         try:
             payload = struct_to_dict(claimed.record.payload)
         except StructError:
             return None
         started = self._clock()
-        # Its progress could not be told before it has ended, so nobody listens.
+        # Progress could be sent only after the handler has ended, so it is not collected.
         outcome = self._executor.run_inline(
             self._handlers[claimed.type], _job(claimed, payload), seconds=time_limit_of(claimed.record)
         )
@@ -190,7 +201,7 @@ class Runner:
             self._start_task(claimed)
             return
         claimed.lane.note_run(run.seconds)
-        self._report(claimed, run.outcome)
+        self._outcomes.put(claimed, run.outcome)
 
     async def _run(self, claimed: Claimed) -> None:
         try:
@@ -214,7 +225,7 @@ class Runner:
 
     async def _outcome_of(self, claimed: Claimed, payload: dict[str, Any], slot: Slot) -> Outcome:
         def abandon(going_on: asyncio.Future[Any]) -> None:
-            _tell_not_stopped(claimed)
+            _log_not_stopped(claimed)
             slot.keep_until(going_on)
 
         latest = self._board.open(claimed.id, claimed.attempt)
@@ -234,9 +245,9 @@ def _job(claimed: Claimed, payload: dict[str, Any]) -> Job:
     return Job(id=claimed.id, type=claimed.type, attempt=claimed.attempt, payload=payload)
 
 
-def _tell_given_up(job: Claimed) -> None:
+def _log_given_up(job: Claimed) -> None:
     log.info("job_given_up", job_id=job.id, type=job.type, attempt=job.attempt)
 
 
-def _tell_not_stopped(job: Claimed) -> None:
+def _log_not_stopped(job: Claimed) -> None:
     log.warning("handler_not_stopped", job_id=job.id, type=job.type, attempt=job.attempt)

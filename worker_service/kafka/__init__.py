@@ -1,1 +1,1 @@
-"""Kafka: polls records, keeps the worker in its consumer group, and commits offsets."""
+"""Kafka: polls records, is a member of the consumer group, and commits offsets."""

@@ -1,53 +1,44 @@
-"""Commits offsets: one commit at a time, each with all that may be committed by then.
+"""Commits offsets: one commit at a time, with all offsets that are due.
 
-Nobody waits for a commit, so it is left until more can go with it, and until the jobs just claimed have been run.
+Nobody waits for a commit. So it is delayed until more offsets can go with it, and until the new jobs have
+started.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Protocol
 
 import structlog
 
 from worker_service.api.backoff import Backoff
-from worker_service.kafka.offsets import OffsetTracker, Partition, Ticket
+from worker_service.kafka.offsets import OffsetTracker, Ticket
+from worker_service.kafka.ports import FinishedRecords, OffsetStore
 
 log = structlog.get_logger()
 
 COMMIT_AFTER_SECONDS = 0.2
-"""What was claimed within this time before a crash is polled again, and refused."""
+"""After a crash, records finished within this time before it are polled again, and their claims are refused.
+"""
 
 
 class CommitFailed(Exception):
-    """The offsets were not stored; trying again may help."""
+    """The offsets were not stored. Another try may help."""
 
 
 class PartitionsLost(CommitFailed):
-    """The partitions belong to another member of the group by now, or will be assigned anew."""
+    """Another member of the group has the partitions by now, or a rebalance is about to assign them."""
 
 
-class OffsetStore(Protocol):
-    """Where offsets are kept."""
-
-    def assignment(self) -> frozenset[Partition]:
-        """The partitions that this process consumes now."""
-
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Store the next offset to read of each partition. Raises PartitionsLost, CommitFailed."""
-
-
-class Committer:
-    """Told of finished records by anybody, commits in a task of its own."""
+class Committer(FinishedRecords):
+    """Takes finished records from any part, and commits their offsets in its own task."""
 
     def __init__(self, tracker: OffsetTracker, backoff: Backoff) -> None:
-        self._tracker = tracker
+        self.tracker = tracker
         self._backoff = backoff
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
 
     def finish(self, ticket: Ticket) -> None:
-        """A record's claim is durable or was refused."""
-        self._tracker.finish(ticket)
+        """The claim of this record's job is durable or was refused, or the record can never be claimed."""
+        self.tracker.finish(ticket)
         self._wake.set()
 
     async def run(self, store: OffsetStore) -> None:
@@ -66,7 +57,10 @@ class Committer:
                 self._backoff.reset()
 
     async def flush(self, store: OffsetStore, seconds: float) -> None:
-        """Commit what is due, once, within `seconds`. What could not be committed is polled again, and refused."""
+        """Commit what is due, once, within `seconds`.
+
+        After a failure the records are polled again and their claims refused.
+        """
         try:
             async with asyncio.timeout(seconds):
                 await self._commit(store)
@@ -76,13 +70,13 @@ class Committer:
     async def _commit(self, store: OffsetStore) -> None:
         async with self._lock:
             assigned = store.assignment()
-            commits = [commit for commit in self._tracker.due() if commit.partition in assigned]
+            commits = [commit for commit in self.tracker.due() if commit.partition in assigned]
             if not commits:
                 return
             try:
                 await store.commit({commit.partition: commit.offset for commit in commits})
             except PartitionsLost as error:
                 log.warning("partitions_lost", partitions=len(commits), problem=str(error))
-                self._tracker.lose(commits)
+                self.tracker.lose(commits)
             else:
-                self._tracker.committed(commits)
+                self.tracker.committed(commits)

@@ -1,11 +1,11 @@
-"""The Kafka consumer: polls records, keeps the group, stores offsets."""
+"""The Kafka consumer: polls records, is a member of the group, stores offsets."""
 
 import asyncio
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -14,17 +14,19 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from worker_service.api.backoff import Backoff
 from worker_service.kafka.committer import CommitFailed, Committer, PartitionsLost
 from worker_service.kafka.group_members import remove_members
-from worker_service.kafka.offsets import OffsetTracker, Partition
+from worker_service.kafka.offsets import Partition
+from worker_service.kafka.ports import OffsetStore, RecordSink
 
 log = structlog.get_logger()
 
 POLL_MS = 200
 POLL_WHILE_PAUSED_MS = 20
-"""A poll that is under way does not see that a partition has been resumed, though its records are at hand."""
-MOST_RECORDS = 500
+"""Short, because a poll under way does not notice that a partition has been resumed."""
+MAX_RECORDS = 500
 COMMIT_SECONDS = 2.0
 LOOK_EVERY_SECONDS = 0.2
-"""How often it is looked whether polling has reached the broker: to ask aiokafka about each partition takes a while."""
+"""How often to check whether polling reaches the broker. Asking aiokafka about each partition takes a while.
+"""
 PROBE_EVERY_SECONDS = 3.0
 PROBE_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
@@ -33,65 +35,56 @@ PAUSE_AFTER_ERROR_SECONDS = 1.0
 OPTIONS = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
-    # The least that brokers allow by default: so soon is a killed worker's work given to others.
+    # The least that brokers allow by default. After this time the partitions of a killed worker go to others.
     "session_timeout_ms": 6_000,
     "heartbeat_interval_ms": 1_000,
     # Longer than the revoke callback takes.
     "rebalance_timeout_ms": 10_000,
     # Joining the group may take as long as the rebalance.
     "request_timeout_ms": 15_000,
-    # A partition that is resumed joins the next fetch, which starts when the one under way ends.
+    # A resumed partition joins the next fetch, which starts when the fetch under way ends.
     "fetch_max_wait_ms": 100,
     "fetch_max_bytes": 8 * 1024 * 1024,
-    # New partitions, and a topic that was deleted and made anew, are noticed within this time.
+    # The consumer notices new partitions, and a topic that was deleted and created again, within this time.
     "metadata_max_age_ms": 5_000,
 }
 
 
-class RecordSink(Protocol):
-    """Where records go."""
-
-    def wants(self, topic: str) -> bool:
-        """Whether records of `topic` may be polled now."""
-
-    def accept(self, partition: Partition, offset: int, value: bytes | None) -> None:
-        """Take one record."""
-
-    async def revoked(self, partitions: AbstractSet[Partition]) -> None:
-        """The partitions are about to be taken away; returns soon."""
-
-
 @dataclass(frozen=True, slots=True)
 class KafkaAddress:
-    """Whom to ask for what. `client_id` is the worker's name, by which its successor knows what it left behind."""
+    """`client_id` is the worker's name.
+
+    By it, the next worker of that name finds the members that this one left behind.
+    """
 
     bootstrap_servers: Sequence[str]
     group_id: str
     client_id: str
 
 
-class JobConsumer:
-    """Start it, then run `poll` and `keep_pauses` until it is closed or has left; then it may be started again."""
+class JobConsumer(OffsetStore):
+    """Start it, then run `poll` and `keep_pauses` until it is closed or has left.
+
+    Then it may be started again.
+    """
 
     def __init__(
         self,
         address: KafkaAddress,
         topics: Collection[str],
-        feed: RecordSink,
-        tracker: OffsetTracker,
+        sink: RecordSink,
         committer: Committer,
-        *,
-        pauses_wake: asyncio.Event,
+        pause_wake: asyncio.Event,
         backoff: Backoff,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`pauses_wake` is set when what `feed` wants may have changed."""
+        """`pause_wake` is set when `sink.wants` may have changed."""
         self._address = address
         self._topics = set(topics)
-        self._feed = feed
-        self._tracker = tracker
+        self._sink = sink
         self._committer = committer
-        self._pauses_wake = pauses_wake
+        self._tracker = committer.tracker
+        self._pause_wake = pause_wake
         self._backoff = backoff
         self._clock = clock
         self._consumer: AIOKafkaConsumer | None = None
@@ -100,10 +93,13 @@ class JobConsumer:
         self._last_fetch: int | None = None
         self._last_probe = 0.0
         self.contacts = 0
-        """Goes up whenever polling has been seen to reach the broker."""
+        """How often polling was seen to reach the broker."""
 
     async def start(self) -> None:
-        """Join the group, in place of this worker's predecessors; tried until Kafka is there and has the topics."""
+        """Join the group in place of this worker's predecessors.
+
+        Try until Kafka answers and has the topics.
+        """
         while True:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=list(self._address.bootstrap_servers),
@@ -137,14 +133,17 @@ class JobConsumer:
         return not missing
 
     async def poll(self) -> None:
-        """Poll until cancelled. Errors are told and polling goes on; a watchdog ends the process if nothing helps."""
+        """Poll until cancelled.
+
+        An error is logged, and polling goes on; if that does not help, the watchdog ends the process.
+        """
         consumer = self._started()
         while True:
             try:
-                # Awaited directly, so that no rebalance can come between aiokafka's check and ours.
+                # Awaited directly, so that no rebalance happens between aiokafka's check and ours.
                 batches = await consumer.getmany(
                     timeout_ms=POLL_WHILE_PAUSED_MS if self._some_are_paused else POLL_MS,
-                    max_records=MOST_RECORDS,
+                    max_records=MAX_RECORDS,
                 )
             except KafkaError as error:
                 log.warning("poll_failed", problem=repr(error))
@@ -153,16 +152,16 @@ class JobConsumer:
             for topic_partition, records in batches.items():
                 partition = Partition(*topic_partition)
                 for record in records:
-                    self._feed.accept(partition, record.offset, record.value)
+                    self._sink.accept(partition, record.offset, record.value)
             await self._note_contact(consumer)
-            # getmany does not give way to others while it has records at hand.
+            # getmany does not yield to other tasks while it has records in memory.
             await asyncio.sleep(0)
 
     async def keep_pauses(self) -> None:
-        """Pause and resume partitions as the feed wishes, until cancelled."""
+        """Pause and resume partitions by what the sink wants, until cancelled."""
         while True:
-            await self._pauses_wake.wait()
-            self._pauses_wake.clear()
+            await self._pause_wake.wait()
+            self._pause_wake.clear()
             self._apply_pauses()
 
     def assignment(self) -> frozenset[Partition]:
@@ -174,7 +173,7 @@ class JobConsumer:
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Store the next offset to read of each partition. Raises PartitionsLost, CommitFailed."""
         try:
-            # Without Kafka, aiokafka's own call never ends once its consumer is closed.
+            # Without Kafka, aiokafka's call never ends after its consumer was closed.
             async with asyncio.timeout(COMMIT_SECONDS):
                 await self._started().commit(
                     {TopicPartition(*partition): offset for partition, offset in offsets.items()}
@@ -187,7 +186,10 @@ class JobConsumer:
             raise CommitFailed(f"no answer within {COMMIT_SECONDS:g} s") from None
 
     async def leave(self) -> None:
-        """Leave the group in order, so that others have the partitions and all that has not been claimed of them."""
+        """Leave the group in order.
+
+        Then other workers get the partitions and all records that are not claimed yet.
+        """
         await self.revoked(self.assignment())
         await self.close()
 
@@ -199,14 +201,20 @@ class JobConsumer:
         await _stop(consumer)
 
     async def revoked(self, partitions: AbstractSet[Partition]) -> None:
-        """Before a rebalance: jobs in hand run on, their leases guard them; all else is let go."""
-        await self._feed.revoked(partitions)
+        """Before a rebalance: forget all records that are not claimed.
+
+        Jobs in flight go on, protected by their leases.
+        """
+        await self._sink.revoked(partitions)
         await self._committer.flush(self, COMMIT_SECONDS)
         for partition in partitions:
             self._tracker.revoke(partition)
 
     def assigned(self, partitions: AbstractSet[Partition]) -> None:
-        """After a rebalance. aiokafka has forgotten the pauses. Must not wait: the first records come soon after."""
+        """After a rebalance. aiokafka has forgotten the pauses.
+
+        This must not wait: the first records come soon.
+        """
         for partition in partitions:
             self._tracker.assign(partition)
         self._apply_pauses()
@@ -216,15 +224,16 @@ class JobConsumer:
         if self._consumer is None:
             return
         assigned, paused = self._consumer.assignment(), self._consumer.paused()
-        unwanted = {partition for partition in assigned if not self._feed.wants(partition.topic)}
+        unwanted = {partition for partition in assigned if not self._sink.wants(partition.topic)}
         self._consumer.pause(*(unwanted - paused))
         self._consumer.resume(*(paused - unwanted))
         self._some_are_paused = bool(unwanted)
 
     async def _note_contact(self, consumer: AIOKafkaConsumer) -> None:
-        """A fetch that was answered proves contact; where none is sent, because all is paused, the group's
-        coordinator is asked. The latest fetch of any partition counts: one partition without a leader is no reason
-        to end a worker.
+        """Count a contact when a fetch was answered.
+
+        While all partitions are paused there is no fetch, so ask the group's coordinator. The latest fetch of
+        any partition counts: one partition without a leader must not end a worker.
         """
         now = self._clock()
         if now - self._last_look < LOOK_EVERY_SECONDS:
@@ -255,20 +264,22 @@ class JobConsumer:
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Within CLOSE_SECONDS, and a little more for each part that aiokafka itself did not close."""
+    """Takes CLOSE_SECONDS at most, and a little more for each part that aiokafka itself did not close."""
     problem = await _closed(consumer.stop(), CLOSE_SECONDS)
     if not problem:
         return
     log.warning("consumer_not_closed", problem=problem)
-    # `stop` ends at the first part that fails. The client would go on for ever then, and connect again.
+    # `stop` ends at the first part that fails. Then the client would go on for ever, and connect again.
     for part in (consumer._fetcher, consumer._client):  # noqa: SLF001 - aiokafka offers no other way
         if part is not None and (problem := await _closed(part.close(), CLOSE_PART_SECONDS)):
             log.warning("consumer_not_closed", part=type(part).__name__, problem=problem)
 
 
 async def _closed(closing: Coroutine[Any, Any, None], seconds: float) -> str:
-    """Why it was not closed; empty if it was. In a task of its own: without Kafka, aiokafka's cancellations of its own tasks
-    leak out.
+    """Why it was not closed; empty if it was.
+
+    It runs in its own task because, without Kafka, aiokafka's cancellations of its own tasks reach the
+    caller.
     """
     task = asyncio.create_task(closing)
     await asyncio.wait([task], timeout=seconds)
@@ -282,7 +293,7 @@ async def _closed(closing: Coroutine[Any, Any, None], seconds: float) -> str:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # - aiokafka has no types
-    """aiokafka logs what these raise and goes on, so they log it as ours."""
+    """aiokafka would log what these methods raise as its own and go on, so they log it themselves."""
 
     def __init__(self, consumer: JobConsumer) -> None:
         self._consumer = consumer

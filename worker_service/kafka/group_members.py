@@ -1,4 +1,4 @@
-"""Takes a worker's dead predecessor out of the consumer group, so that nobody waits for the end of its session."""
+"""Removes a worker's dead predecessor from the consumer group, so nobody waits for its session to end."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,16 +16,17 @@ AGAIN_SECONDS = 0.1
 
 
 async def remove_members(bootstrap_servers: Sequence[str], group_id: str, client_id: str) -> None:
-    """Remove the members of this `client_id`, within REMOVE_SECONDS. Only for who has not joined and has the name.
+    """Remove the members of this `client_id`, within REMOVE_SECONDS. The caller has the name and has not
+    joined yet.
 
-    A failure is told and nothing more: members that are gone leave the group by themselves some seconds later.
+    A failure is only logged: Kafka itself removes dead members some seconds later.
     """
     client = AIOKafkaClient(bootstrap_servers=list(bootstrap_servers), client_id=client_id)
     try:
         async with asyncio.timeout(REMOVE_SECONDS):
             await client.bootstrap()
             removed = await _remove_when_possible(client, group_id, client_id)
-    except Exception as error:  # noqa: BLE001 - whatever it is, a worker can do without
+    except Exception as error:  # noqa: BLE001 - a worker can do without the removal, whatever has failed
         log.warning("dead_members_not_removed", problem=repr(error))
     else:
         if removed:
@@ -35,7 +36,10 @@ async def remove_members(bootstrap_servers: Sequence[str], group_id: str, client
 
 
 async def _remove_when_possible(client: AIOKafkaClient, group_id: str, client_id: str) -> list[str]:
-    """A group's coordinator may have to be found first, or have just moved. Raises KafkaError."""
+    """Repeats, because the group's coordinator may be unknown yet or may have just moved.
+
+    Raises KafkaError.
+    """
     while True:
         try:
             return await _remove(client, group_id, client_id)
@@ -46,7 +50,7 @@ async def _remove_when_possible(client: AIOKafkaClient, group_id: str, client_id
 
 
 async def _remove(client: AIOKafkaClient, group_id: str, client_id: str) -> list[str]:
-    """The ids of the members that were removed. Raises KafkaError."""
+    """Returns the ids of the removed members. Raises KafkaError."""
     coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group_id)
     answer = await client.send(coordinator, DescribeGroupsRequest([group_id]))
     [(error_code, _group, _state, _protocol_type, _protocol, members, *_)] = answer.groups

@@ -1,9 +1,10 @@
-"""Says so when this worker has nothing to consume: it would wait for jobs for ever, and look well."""
+"""Warns when this worker has no partition: it would wait for jobs for ever, and look healthy."""
 
 import asyncio
-from collections.abc import Callable, Collection
 
 import structlog
+
+from worker_service.kafka.ports import Assignment
 
 log = structlog.get_logger()
 
@@ -13,15 +14,15 @@ IDLE_SECONDS = 30.0
 
 
 async def warn_when_idle(
-    assignment: Callable[[], Collection[object]],
-    idle_seconds: float = IDLE_SECONDS,
-    tick: float = TICK_SECONDS,
+    consumer: Assignment, idle_seconds: float = IDLE_SECONDS, tick: float = TICK_SECONDS
 ) -> None:
-    """Until cancelled: warn when `assignment` has been empty for `idle_seconds`, once until it is not."""
+    """Until cancelled: warn once when the assignment has been empty for `idle_seconds`, and again after the
+    next time.
+    """
     seconds = 0.0
     while True:
         await asyncio.sleep(tick)
-        before, seconds = seconds, 0.0 if assignment() else seconds + tick
+        before, seconds = seconds, 0.0 if consumer.assignment() else seconds + tick
         if before < idle_seconds <= seconds:
             log.warning(
                 "no_partitions",

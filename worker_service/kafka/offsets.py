@@ -1,8 +1,8 @@
 """Which Kafka offsets may be committed. Pure bookkeeping: no asyncio, no Kafka.
 
-A record is finished once the claim of its job is durable or was refused. Records of one partition finish in any order;
-what may be committed is the offset after the longest finished run. Each assignment of a partition is an epoch of its
-own, so that what was begun before a rebalance cannot count after it.
+A record is finished when the claim of its job is durable or was refused. Records of one partition finish in
+any order. The offset after the longest finished run may be committed. Each assignment of a partition is a new
+epoch, so records that were begun before a rebalance do not count after it.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ class Partition(NamedTuple):
 
 
 class Ticket(NamedTuple):
-    """One record handed out in one assignment of its partition."""
+    """One record that was polled in one assignment of its partition."""
 
     partition: Partition
     epoch: int
@@ -38,12 +38,12 @@ class Commit(NamedTuple):
 class _Progress:
     epoch: int
     begun: deque[int] = field(default_factory=deque)
-    """Offsets handed out, ascending, from the first unfinished one on."""
+    """Offsets begun, ascending, from the first unfinished one on."""
     finished: set[int] = field(default_factory=set)
-    """Those of `begun` that are finished."""
+    """The offsets in `begun` that are finished."""
     last_begun: int = -1
     next_offset: int = -1
-    """The offset after the longest finished run; -1: nothing finished yet."""
+    """The offset after the longest finished run; -1: nothing is finished yet."""
     committed: int = -1
 
 
@@ -60,20 +60,21 @@ class OffsetTracker:
         self._assigned[partition] = _Progress(self._last_epoch)
 
     def revoke(self, partition: Partition) -> None:
-        """End the epoch of `partition`: nothing of it is committed any more."""
+        """End the epoch of `partition`. None of its offsets is committed any more."""
         self._assigned.pop(partition, None)
 
     def lose(self, commits: Iterable[Commit]) -> None:
-        """End the epochs of these, unless newer ones have begun."""
+        """End the epochs of these commits, unless newer ones have begun."""
         for commit in commits:
             progress = self._assigned.get(commit.partition)
             if progress is not None and progress.epoch == commit.epoch:
                 del self._assigned[commit.partition]
 
     def begin(self, partition: Partition, offset: int) -> Ticket | None:
-        """Note that a record was handed out; None if its partition is not assigned.
+        """Note that a record was polled. None: its partition is not assigned.
 
-        Offsets ascend. One that does not shows that the log was made anew: what was before it counts no more.
+        Offsets ascend. A lower offset shows that the topic was created again; then earlier records no longer
+        count.
         """
         progress = self._assigned.get(partition)
         if progress is None:
@@ -86,7 +87,7 @@ class OffsetTracker:
         return Ticket(partition, progress.epoch, offset)
 
     def finish(self, ticket: Ticket) -> None:
-        """Note that a record needs no more looking after. A ticket of another epoch, or finished already, is ignored."""
+        """Note that a record is finished. A ticket of another epoch, or of a finished record, is ignored."""
         progress = self._assigned.get(ticket.partition)
         if progress is None or progress.epoch != ticket.epoch:
             return
@@ -99,7 +100,7 @@ class OffsetTracker:
             progress.next_offset = offset + 1
 
     def due(self) -> list[Commit]:
-        """What may be committed and has not been."""
+        """The offsets that may be committed and are not committed yet."""
         return [
             Commit(partition, progress.epoch, progress.next_offset)
             for partition, progress in self._assigned.items()

@@ -12,12 +12,12 @@ from service_runtime.validation import ContractValidator
 MAX_TYPE = 63
 """Characters; the contract's limit for a job's type."""
 SUSPECT_LOSSES = 2
-"""Workers lost with a job in hand, from which on the job itself may be why."""
+"""After this many of its workers were lost, the job itself may be the cause."""
 _uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
 class BadRecord(ValueError):
-    """A record that no worker can use; says why."""
+    """No worker can use this record. The message says why."""
 
 
 def decode_record(value: bytes | None, topic: str, validator: ContractValidator) -> DispatchRecord:
@@ -39,9 +39,10 @@ def decode_record(value: bytes | None, topic: str, validator: ContractValidator)
 
 
 def is_plainly_valid(record: DispatchRecord) -> bool:
-    """Whether a record is within the contract's rules, in the form that the API server writes. False: it may be, too.
+    """Whether a record keeps the contract's rules, in the form that the API server writes. False: the
+    validator decides.
 
-    A quarter of what the validator takes, for nearly every record.
+    It takes a quarter of the validator's time and is enough for nearly every record.
     """
     return (
         _uuid(record.id) is not None
@@ -54,13 +55,13 @@ def is_plainly_valid(record: DispatchRecord) -> bool:
 
 
 def time_limit_of(record: DispatchRecord) -> float | None:
-    """How long one attempt may run, in seconds; None: as long as it takes."""
+    """How long one attempt may run, in seconds; None: without a limit."""
     if not record.HasField("timeout"):
         return None
-    # Not by way of a timedelta: whatever a record says must not be too much for it.
+    # Not through a timedelta, which does not hold every Duration.
     return float(record.timeout.seconds + record.timeout.nanos / 1e9)
 
 
 def is_suspect(record: DispatchRecord) -> bool:
-    """Whether a job may be what takes workers down: see worker_service.claiming.suspects."""
+    """Whether a job may crash its worker; see worker_service.claiming.suspects."""
     return record.losses >= SUSPECT_LOSSES

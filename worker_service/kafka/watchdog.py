@@ -1,10 +1,14 @@
-"""Tells health checks whether this worker really consumes, and ends a worker that has not for too long."""
+"""Answers health checks by whether this worker consumes, and ends a worker that has not consumed for too
+long.
+"""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
+
+from worker_service.kafka.ports import BrokerContacts, HealthStatus
 
 log = structlog.get_logger()
 
@@ -15,13 +19,14 @@ HOPELESS_SECONDS = 30.0
 
 
 class ConsumptionLost(Exception):
-    """No successful poll for HOPELESS_SECONDS: only a new process helps."""
+    """No poll has succeeded for HOPELESS_SECONDS. Only a new process helps."""
 
 
 class Silence:
-    """How long, in seconds, a counter has stood still.
+    """How long, in seconds, a counter has not changed.
 
-    A tick counts for MOST_SECONDS_A_TICK at most, so that a process that was stopped and goes on is given its time.
+    A tick counts as MOST_SECONDS_A_TICK at most. So a process that was stopped and goes on has time to
+    recover.
     """
 
     def __init__(self, count: int, now: float) -> None:
@@ -30,7 +35,7 @@ class Silence:
         self.seconds = 0.0
 
     def tick(self, count: int, now: float) -> None:
-        """Look at the counter."""
+        """Compare the counter with its last value."""
         self.seconds += min(now - self._last, MOST_SECONDS_A_TICK)
         self._last = now
         if count != self._count:
@@ -39,19 +44,20 @@ class Silence:
 
 
 async def watch(
-    contacts: Callable[[], int],
-    set_serving: Callable[[bool], Awaitable[None]],
-    clock: Callable[[], float] = time.monotonic,
+    consumer: BrokerContacts, health: HealthStatus, clock: Callable[[], float] = time.monotonic
 ) -> None:
-    """Until cancelled: serving while `contacts` has gone up in the last HEALTHY_SECONDS. Raises ConsumptionLost."""
-    silence = Silence(contacts(), clock())
+    """Until cancelled: report healthy while the consumer has reached the broker in the last HEALTHY_SECONDS.
+
+    Raises ConsumptionLost.
+    """
+    silence = Silence(consumer.contacts, clock())
     serving = False
     while silence.seconds < HOPELESS_SECONDS:
         await asyncio.sleep(TICK_SECONDS)
-        silence.tick(contacts(), clock())
-        healthy = contacts() > 0 and silence.seconds < HEALTHY_SECONDS
+        silence.tick(consumer.contacts, clock())
+        healthy = consumer.contacts > 0 and silence.seconds < HEALTHY_SECONDS
         if healthy != serving:
             serving = healthy
-            await set_serving(serving)
+            await health.set_serving(serving)
             log.info("health_changed", serving=serving)
     raise ConsumptionLost(f"no successful poll for {HOPELESS_SECONDS:g} s")

@@ -1,7 +1,6 @@
-"""Reports what became of jobs, again and again until each report is accepted or refused.
+"""Reports the outcomes of jobs. Each report is sent again until the API server accepts or refuses it.
 
-What waits goes together in one call. While a call is under way the next reports gather; only when enough have gathered
-does another call go beside it.
+All waiting reports go in one call; see CallSlots.
 """
 
 import asyncio
@@ -19,64 +18,59 @@ from contract_runtime.value import value
 from jobs.v1.job_pb2 import Job, JobError
 from jobs.v1.job_service_pb2 import FailureHint, Token, UpdateOutcome, UpdateStatusRequest
 from worker_service.api.backoff import Backoff
+from worker_service.api.call_slots import MAX_ITEMS, CallSlots
 from worker_service.api.status_updates import StatusUpdates
-from worker_service.claiming.in_flight import Claimed, InFlightJobs
+from worker_service.claiming.in_flight import Claimed
+from worker_service.claiming.worker_state import WorkerState
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
-from worker_service.state.totals import Totals
+from worker_service.execution.ports import OutcomeSink
 
 log = structlog.get_logger()
 
 COMPLETED, FAILED, QUEUED = Job.Status.completed, Job.Status.failed, Job.Status.queued
-"""Names for them because looking one up takes as long as half a report."""
-MOST_AT_ONCE = 500
-MOST_CALLS = 2
-WORTH_A_CALL = 100
-"""Reports for which a call goes beside one that is under way."""
-MOST_BYTES = 2 * 1024 * 1024
+"""Constants because a lookup takes half as long as a report."""
+MAX_BYTES = 2 * 1024 * 1024
+"""Reports in one call, unless a single report is larger."""
 MAX_MESSAGE = 4096
 """Characters; the contract's limit for JobError.message."""
 CODES: Mapping[str, int] = {
     Reason.INVALID_INPUT: Code.INVALID_ARGUMENT,
     Reason.TIMEOUT: Code.DEADLINE_EXCEEDED,
 }
-"""JobError's code for these reasons; INTERNAL for all others."""
+"""JobError's code for these reasons. All others have INTERNAL."""
 UNFIT_RESULT = {Code.INVALID_ARGUMENT: "INVALID_RESULT", Code.RESOURCE_EXHAUSTED: "RESULT_TOO_LARGE"}
-"""How the API server refuses a result, and the reason that the job then fails with."""
+"""The code with which the API server refuses a result, and the reason with which the job then fails."""
 
 
 @value
 class Report:
-    """What is to be said of a job in hand."""
+    """The outcome of a job, ready to be sent. `size` in bytes."""
 
     claimed: Claimed
     request: UpdateStatusRequest
+    size: int
 
 
-class Reporter:
-    """A job leaves the hand, and its lane, when its report has been accepted or refused; so few can ever wait here."""
+class Reporter(OutcomeSink):
+    """A job is in flight, and counts in its lane, until its report is accepted or refused.
 
-    def __init__(
-        self,
-        worker_id: str,
-        updates: StatusUpdates,
-        in_flight: InFlightJobs,
-        totals: Totals,
-        backoff: Backoff,
-    ) -> None:
-        self._worker_id = worker_id
+    So only few reports can wait.
+    """
+
+    def __init__(self, state: WorkerState, updates: StatusUpdates, backoff: Backoff) -> None:
+        self._worker_id = state.identity.worker_id
+        self._in_flight = state.in_flight
+        self._totals = state.totals
         self._updates = updates
-        self._in_flight = in_flight
-        self._totals = totals
         self._backoff = backoff
         self._waiting: deque[Report] = deque()
-        self._calls = 0
-        """Under way."""
+        self._calls = CallSlots()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def put(self, claimed: Claimed, outcome: Outcome) -> None:
-        """Report the outcome of a job in hand as soon as possible."""
+        """Report the outcome of this job as soon as possible."""
         self._waiting.append(self._report(claimed, outcome))
         self._idle.clear()
         self._wake.set()
@@ -87,12 +81,12 @@ class Reporter:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                while self._may_call():
-                    self._calls += 1
+                while self._waiting and self._calls.allows(len(self._waiting)):
+                    self._calls.under_way += 1
                     calls.create_task(self._send(self._next_batch()))
 
     async def flush(self, seconds: float) -> bool:
-        """Wait until no report waits or travels, `seconds` at most; whether that came about."""
+        """Wait, for `seconds` at most, until every report has been answered; whether that happened."""
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
@@ -100,17 +94,12 @@ class Reporter:
             return False
         return True
 
-    def _may_call(self) -> bool:
-        if not self._calls:
-            return bool(self._waiting)
-        return self._calls < MOST_CALLS and len(self._waiting) >= WORTH_A_CALL
-
     def _next_batch(self) -> list[Report]:
         batch: list[Report] = []
         size = 0
-        while self._waiting and len(batch) < MOST_AT_ONCE:
-            size += self._waiting[0].request.ByteSize()
-            if batch and size > MOST_BYTES:
+        while self._waiting and len(batch) < MAX_ITEMS:
+            size += self._waiting[0].size
+            if batch and size > MAX_BYTES:
                 break
             batch.append(self._waiting.popleft())
         return batch
@@ -126,10 +115,10 @@ class Reporter:
             self._backoff.reset()
         else:
             await asyncio.sleep(self._backoff.next())
-        self._calls -= 1
+        self._calls.under_way -= 1
         if self._waiting:
             self._wake.set()
-        elif not self._calls:
+        elif not self._calls.under_way:
             self._idle.set()
 
     def _settle(self, report: Report, outcome: UpdateOutcome) -> None:
@@ -141,13 +130,13 @@ class Reporter:
             return
         else:
             self._note_refusal(report, outcome.error)
-        self._in_flight.leave(report.claimed)
+        self._in_flight.remove(report.claimed)
 
     def _count(self, reported: "Job.Status.ValueType", became: "Job.Status.ValueType") -> None:
         if reported == COMPLETED:
             self._totals.completed += 1
         elif reported != FAILED:
-            self._totals.handed_back += 1
+            self._totals.released += 1
         elif became == QUEUED:
             self._totals.retried += 1
         else:
@@ -155,9 +144,10 @@ class Reporter:
 
     def _note_refusal(self, report: Report, status: Status) -> None:
         self._totals.superseded += 1
-        # A refused token is ordinary after a long stall; any other refusal points at a fault.
-        tell = log.warning if status.code == Code.FAILED_PRECONDITION else log.error
-        tell(
+        # A refused token is normal after this process was stopped for long. Any other refusal points at a
+        # fault.
+        write = log.warning if status.code == Code.FAILED_PRECONDITION else log.error
+        write(
             "report_refused",
             job_id=report.claimed.id,
             type=report.claimed.type,
@@ -183,7 +173,7 @@ class Reporter:
                 request.status = QUEUED
             case _:
                 assert_never(outcome)
-        return Report(claimed, request)
+        return Report(claimed, request, request.ByteSize())
 
 
 def _job_error(reason: str, message: str) -> JobError:

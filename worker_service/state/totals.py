@@ -10,10 +10,11 @@ class Totals:
     completed: int = 0
     failed: int = 0
     retried: int = 0
-    """Failures reported after which the job was queued for another try."""
-    handed_back: int = 0
+    """Reported failures after which the job was queued again."""
+    released: int = 0
+    """Jobs that this worker gave back unfinished, so that they run again."""
     superseded: int = 0
-    """Reports refused because somebody else holds the job by now."""
+    """Reports that were refused because the job has another holder by now."""
     refused: int = 0
-    """Claims refused: records that were doubled or stale, or whose job is gone."""
+    """Refused claims: the record was a duplicate or stale, or the job is gone."""
     bad_records: int = 0

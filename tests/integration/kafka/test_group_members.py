@@ -90,15 +90,13 @@ class RecordSink:
 @asynccontextmanager
 async def worker(broker: Broker, job_type: str, name: str) -> AsyncIterator[JobConsumer]:
     """The consumer of a worker of this name, at work."""
-    tracker = OffsetTracker()
     consumer = JobConsumer(
         KafkaAddress(broker.servers, job_type, name),
         [topic_of(job_type)],
         RecordSink(),
-        tracker,
-        Committer(tracker, Backoff()),
-        pauses_wake=asyncio.Event(),
-        backoff=Backoff(),
+        Committer(OffsetTracker(), Backoff()),
+        asyncio.Event(),
+        Backoff(),
     )
     await consumer.start()
     polling = asyncio.create_task(consumer.poll())

@@ -54,10 +54,9 @@ async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_af
         KafkaAddress(broker.servers, job_type, "name"),
         [topic_of(job_type)],
         feed,
-        tracker,
         committer,
-        pauses_wake=asyncio.Event(),
-        backoff=Backoff(),
+        asyncio.Event(),
+        Backoff(),
     )
     committing = asyncio.create_task(committer.run(consumer))
     await consumer.start()

@@ -1,4 +1,4 @@
-"""A gRPC server whose answers a test writes, for what a real API server does only when it is at fault."""
+"""A gRPC server with the answers of a test, for what a real API server does only when it has a fault."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ async def api_of(calls: Mapping[str, Call]) -> AsyncIterator[ApiClient]:
 async def serving(
     calls: Mapping[str, Call], credentials: grpc.ServerCredentials | None = None
 ) -> AsyncIterator[str]:
-    """The address of a server that has these calls of JobService and FleetService, each a function of a request and a context."""
+    """Serves these calls of JobService and FleetService, each a function of a request and a context. Yields the address."""
     server = grpc.aio.server()
     for service in SERVICES:
         handlers = {

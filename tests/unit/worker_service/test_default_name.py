@@ -1,4 +1,4 @@
-"""Processes on one host get different names by themselves, and a name is free again when its process has gone."""
+"""Processes on one host choose different names, and a name is free again when its process has ended."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from jobs.v1.worker_pb2 import WorkerIdentity
 from local_stack.settings import ROOT
 from service_runtime.settings import WrongSettings, read_settings
 from service_runtime.validation import ContractValidator
-from worker_service.default_name import FOLDER, MOST_SLOTS, name_stem
+from worker_service.default_name import FOLDER, MAX_NUMBER, name_stem
 from worker_service.settings import WorkerSettings
 
 NOBODY = 65534
@@ -51,7 +51,7 @@ Start = Callable[..., tuple[str, subprocess.Popen[str]]]
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """In place of /tmp, and open to all users like that."""
+    """Stands in for /tmp, and is open to all users as well."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         folder.chmod(0o1777)
@@ -60,7 +60,10 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
-    """Starts a process on a host of this name; the name it got, and the process, which holds it until its end."""
+    """Starts a process on a host of this name.
+
+    Returns the name that it chose, and the process, which keeps the name.
+    """
 
     def start(
         host: str = "host", then: str = UNTIL_TOLD, user: int = 0, umask: str = "022"
@@ -101,7 +104,7 @@ def test_hosts_that_share_a_folder_do_not_share_numbers(start: Start) -> None:
 
 
 @pytest.mark.parametrize("then", [START_A_PROGRAM, FORK], ids=["program", "fork"])
-def test_what_a_process_leaves_behind_does_not_hold_its_name(start: Start, then: str) -> None:
+def test_a_child_that_outlives_its_process_does_not_keep_the_name(start: Start, then: str) -> None:
     name, process = start(then=then)
     left_behind = int(line_of(process.stdout))
     try:
@@ -130,12 +133,12 @@ def test_users_share_the_numbers_whatever_their_umask(start: Start) -> None:
     process.kill()
     process.wait()
 
-    # The first one's file is closed to others: the next number is theirs.
+    # Others may not open the first file, so they take the next number.
     assert (start(user=NOBODY)[0], start()[0]) == ("host-3", "host-1")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-def test_a_name_that_another_user_has_left_is_free(start: Start) -> None:
+def test_a_name_that_another_user_no_longer_uses_is_free(start: Start) -> None:
     _, process = start(user=NOBODY)
     process.kill()
     process.wait()
@@ -144,7 +147,7 @@ def test_a_name_that_another_user_has_left_is_free(start: Start) -> None:
     assert start(user=NOBODY)[0] == "host-2"
 
 
-def test_a_folder_that_cannot_be_used_is_told(start: Start, folder: Path) -> None:
+def test_the_error_names_a_folder_that_cannot_be_used(start: Start, folder: Path) -> None:
     (folder / FOLDER).write_text("")
 
     said, _ = start()
@@ -153,7 +156,7 @@ def test_a_folder_that_cannot_be_used_is_told(start: Start, folder: Path) -> Non
     assert str(folder / FOLDER) in said
 
 
-def test_a_folder_of_others_that_cannot_be_written_is_told(start: Start, folder: Path) -> None:
+def test_the_error_names_a_folder_of_another_user_that_cannot_be_written(start: Start, folder: Path) -> None:
     (folder / FOLDER).mkdir(mode=0o555)
 
     said, _ = start(user=NOBODY if os.geteuid() == 0 else 0)
@@ -169,7 +172,7 @@ def test_a_link_in_place_of_a_file_is_not_followed(start: Start, folder: Path) -
     assert not (folder / "elsewhere").exists()
 
 
-@given(st.text(max_size=300), st.integers(1, MOST_SLOTS))
+@given(st.text(max_size=300), st.integers(1, MAX_NUMBER))
 def test_any_host_name_makes_a_workers_name(host: str, number: int) -> None:
     name = f"{name_stem(host)}-{number}"
 

@@ -1,4 +1,4 @@
-"""How a worker ends depends on what ended it: whether the jobs that it has not finished are handed back, or lost."""
+"""Whether a worker that ends releases its unfinished jobs or leaves them to be lost depends on the cause."""
 
 import asyncio
 from typing import Any
@@ -6,26 +6,26 @@ from typing import Any
 import pytest
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service.claiming.in_flight import Claimed, Claiming, InFlightJobs
-from worker_service.claiming.lanes import Lane
+from tests.unit.worker_service.worker_fakes import worker_state
+from worker_service.claiming.in_flight import Claimed, Claiming
 from worker_service.execution.outcome import Interrupted
 from worker_service.kafka.watchdog import ConsumptionLost
-from worker_service.state.totals import Totals
-from worker_service.worker import Worker
+from worker_service.worker import JobPath, Worker
 
 
 class Parts:
-    """All parts of a worker that holds one job, the one of `failing` with its failure, and what is asked of them."""
+    """All parts of a worker that holds one job. The part `failing` fails. `asked`: what was asked of them."""
 
     def __init__(self, failing: str, failure: BaseException) -> None:
         self.failing = failing
         self.failure = failure
         self.asked: list[str] = []
-        self.in_flight = InFlightJobs()
+        self.state = worker_state({"loop": 1})
+        self.in_flight = self.state.in_flight
         self.registered = asyncio.Event()
         self.registered.set()
         self.draining = False
-        lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
+        lane = self.state.lanes["loop"]
         record = DispatchRecord(id="job", type="type")
         self.in_flight.begin_claiming(Claiming(record, lane))
         self.in_flight.move_to_held(Claimed(record, lane, 1))
@@ -34,17 +34,9 @@ class Parts:
         return _Part(self, name)
 
     def worker(self) -> Worker:
-        names = ("heartbeat", "membership", "consumer", "committer", "claimer", "runner", "reporter")
-        return Worker(
-            **{name: self.part(name) for name in names},
-            in_flight=self.in_flight,
-            totals=Totals(),
-            lanes={},
-            set_serving=self.part("server").set_serving,
-            stop_serving=self.part("server").stop_serving,
-            drain_timeout=0.0,
-            loop_timeout=15.0,
-        )
+        path = JobPath(*map(self.part, ("consumer", "committer", "claimer", "runner", "reporter")))
+        heartbeat, membership, server = map(self.part, ("heartbeat", "membership", "server"))
+        return Worker(self.state, path, heartbeat, membership, server, drain_timeout=0.0, loop_timeout=15.0)
 
 
 class _Part:
@@ -61,16 +53,16 @@ class _Part:
     async def watch(self, _limit: float) -> None:
         await asyncio.Event().wait()
 
-    async def idle(self, _seconds: float) -> bool:
+    async def wait_idle(self, _seconds: float) -> bool:
         return False
 
     async def interrupt(self, modes: set[str]) -> None:
         self._parts.asked.append(f"interrupt {'and'.join(sorted(modes))}")
         if "thread" in modes:
             for claimed in list(self._parts.in_flight.held.values()):
-                self._parts.in_flight.leave(claimed)
+                self._parts.in_flight.remove(claimed)
 
-    async def beat_for_the_last_time(self) -> None:
+    async def send_last(self) -> None:
         self._parts.asked.append("last heartbeat")
 
     def put(self, _claimed: Claimed, outcome: object) -> None:
@@ -90,7 +82,7 @@ class _Part:
     ("failing", "failure"),
     [("membership", ConsumptionLost("no poll")), ("committer", KeyError("c")), ("claimer", KeyError("c"))],
 )
-async def test_jobs_are_handed_back_by_a_worker_that_ends_of_what_is_around_it(
+async def test_a_worker_that_ends_because_of_kafka_or_claiming_releases_its_jobs(
     failing: str, failure: Exception
 ) -> None:
     parts = Parts(failing, failure)
@@ -100,15 +92,15 @@ async def test_jobs_are_handed_back_by_a_worker_that_ends_of_what_is_around_it(
 
 
 @pytest.mark.parametrize("failing", ["runner", "reporter"])
-async def test_jobs_are_left_to_be_lost_by_a_worker_that_ends_of_an_outcome(failing: str) -> None:
-    parts = Parts(failing, KeyError("what an outcome made of it"))
+async def test_a_worker_that_ends_because_of_an_outcome_leaves_its_jobs_to_be_lost(failing: str) -> None:
+    parts = Parts(failing, KeyError("caused by an outcome"))
     with pytest.raises(KeyError):
         await parts.worker().run(asyncio.Event())
     assert parts.asked == []
     assert list(parts.in_flight.held) == ["job"]
 
 
-async def test_jobs_are_handed_back_by_a_worker_that_is_told_to_end() -> None:
+async def test_a_worker_that_is_asked_to_end_releases_its_jobs() -> None:
     parts, stop = Parts("none", KeyError()), asyncio.Event()
     stop.set()
     await parts.worker().run(stop)

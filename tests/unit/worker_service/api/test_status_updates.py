@@ -1,4 +1,4 @@
-"""A step that the server fails at holds up no other step, and is not sent for ever."""
+"""An update that makes the server fail delays no other update, and is not sent for ever."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,10 +23,10 @@ POISON = "poison"
 
 
 def faulty(code: grpc.StatusCode) -> Mapping[str, Call]:
-    """A server that fails at each call with POISON in it."""
+    """A server that fails each call that contains POISON."""
 
     async def update(request: BatchUpdateStatusRequest, context: Any) -> BatchUpdateStatusResponse:
-        if any(step.id == POISON for step in request.requests):
+        if any(each.id == POISON for each in request.requests):
             await context.abort(code, "a fault")
         accepted = UpdateOutcome(accepted=UpdateAccepted(attempt=1))
         return BatchUpdateStatusResponse(outcomes=[accepted for _ in request.requests])
@@ -35,13 +35,13 @@ def faulty(code: grpc.StatusCode) -> Mapping[str, Call]:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN])
-async def test_what_the_server_fails_at_is_tried_some_more_and_then_counts_as_refused(
+async def test_an_update_that_makes_the_server_fail_is_tried_a_few_times_and_then_counts_as_refused(
     code: grpc.StatusCode,
 ) -> None:
-    steps = [UpdateStatusRequest(id=name) for name in ("a", "b", POISON, "c", "d")]
+    requests = [UpdateStatusRequest(id=name) for name in ("a", "b", POISON, "c", "d")]
     async with api_of(faulty(code)) as api:
         updates = StatusUpdates(api)
-        rounds = [await updates.send(steps) for _ in range(MAX_FAULTS)]
+        rounds = [await updates.send(requests) for _ in range(MAX_FAULTS)]
 
     for outcomes in rounds:
         assert [outcome and outcome.accepted.attempt for outcome in (*outcomes[:2], *outcomes[3:])] == [1] * 4

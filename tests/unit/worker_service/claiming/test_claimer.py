@@ -1,4 +1,6 @@
-"""The claimer leaves stopped types alone, goes on with the others, and knows when the wish is being followed."""
+"""The claimer claims no jobs of stopped types, goes on with the others, and knows when the desired state is
+followed.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,27 +14,25 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import Fleet
 from tests.unit.worker_service.job_service_fake import api_of
+from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
 from worker_service.api.backoff import Backoff
 from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.claimer import Claimer
-from worker_service.claiming.in_flight import Claimed, InFlightJobs
-from worker_service.claiming.lanes import Lane
 from worker_service.kafka.offsets import Partition, Ticket
-from worker_service.state.desired_fleet import DesiredFleet
-from worker_service.state.totals import Totals
 
 DEADLINE = 20.0
 
 
 class Claims:
-    """A claimer at work on one lane; each call is answered when the test says so."""
+    """A claimer with one lane. Each call is answered when the test allows it."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.answer = asyncio.Semaphore(0)
-        self.started = list[str]()
-        self.finished = list[int]()
+        self.jobs, self.records = JobsTaken(), RecordsTaken()
+        self.state = worker_state({"loop": 100})
+        self.desired = self.state.desired
         self.calls = list[list[str]]()
         self.stopped: dict[str, str] = {}
         """Reasons for which the server refuses claims, by type."""
@@ -49,39 +49,15 @@ class Claims:
         return BatchUpdateStatusResponse(outcomes=outcomes)
 
     def wire(self, updates: StatusUpdates) -> None:
-        wake = asyncio.Event()
-        self.lane = Lane(100, on_work=wake.set, on_full_change=lambda: None)
-
-        def on_change() -> None:
-            self.lane.shut_out(self.desired.stopped_types)
-            wake.set()
-
-        self.desired = DesiredFleet("test", on_change)
-        self.claimer = Claimer(
-            "test/1",
-            updates,
-            [self.lane],
-            InFlightJobs(),
-            self.desired,
-            Totals(),
-            wake=wake,
-            backoff=Backoff(),
-            finish=lambda ticket: self.finished.append(ticket.offset),
-            start=self._start,
-            give_up=lambda _: None,
-            on_trouble_change=lambda: None,
-        )
-
-    def _start(self, claimed: Claimed) -> None:
-        self.started.append(claimed.id)
+        self.claimer = Claimer(self.state, updates, self.jobs, self.records, Backoff())
 
     def add(self, job_id: str, job_type: str) -> None:
         ticket = Ticket(Partition(f"jobs.{job_type}", 0), 1, len(job_id))
-        self.lane.add(WaitingRecord(DispatchRecord(id=job_id, type=job_type), ticket, 1))
+        self.state.lanes["loop"].add(WaitingRecord(DispatchRecord(id=job_id, type=job_type), ticket, 1))
 
     async def starts(self, *job_ids: str) -> None:
         async with asyncio.timeout(DEADLINE):
-            while self.started != list(job_ids):
+            while self.jobs.started_ids != list(job_ids):
                 await asyncio.sleep(0.01)
 
 
@@ -98,59 +74,59 @@ async def claims() -> AsyncIterator[Claims]:
         await asyncio.wait([running])
 
 
-async def test_a_stopped_type_waits_and_is_claimed_when_it_may_go_on(claims: Claims) -> None:
-    claims.desired.hear(Fleet(consuming=True, revision=1, stopped_types=["data"]))
+async def test_a_stopped_type_waits_and_is_claimed_once_it_is_started_again(claims: Claims) -> None:
+    claims.desired.receive(Fleet(consuming=True, revision=1, stopped_types=["data"]))
     claims.answer.release()
     claims.add("first", "data")
     claims.add("second", "compute")
     await claims.starts("second")
 
     claims.answer.release()
-    claims.desired.hear(Fleet(consuming=True, revision=2))
+    claims.desired.receive(Fleet(consuming=True, revision=2))
     await claims.starts("second", "first")
 
 
-async def test_a_stop_of_a_type_is_followed_once_its_claims_have_ended_whatever_others_go_on(
+async def test_a_stop_of_a_type_is_followed_once_the_claims_of_that_type_have_ended(
     claims: Claims,
 ) -> None:
-    claims.desired.hear(Fleet(consuming=True, revision=1))
+    claims.desired.receive(Fleet(consuming=True, revision=1))
     claims.add("data", "data")
     async with asyncio.timeout(DEADLINE):
         await claims.asked.wait()
 
-    claims.desired.hear(Fleet(consuming=True, revision=2, stopped_types=["data"]))
+    claims.desired.receive(Fleet(consuming=True, revision=2, stopped_types=["data"]))
     claims.add("compute", "compute")
-    following = asyncio.create_task(claims.claimer.follows_wish(DEADLINE))
-    assert not await claims.claimer.follows_wish(0.2)
+    following = asyncio.create_task(claims.claimer.wait_until_desired(DEADLINE))
+    assert not await claims.claimer.wait_until_desired(0.2)
 
     claims.answer.release()
     assert await following
-    # The other type's claim is under way meanwhile, and was not waited for.
-    assert not await claims.claimer.quiet(0)
-    assert claims.started == ["data"]
+    # The claim of the other type is still under way. Nobody waited for it.
+    assert not await claims.claimer.wait_idle(0)
+    assert claims.jobs.started_ids == ["data"]
 
 
 async def test_a_stop_of_all_is_followed_once_all_claims_have_ended(claims: Claims) -> None:
-    claims.desired.hear(Fleet(consuming=True, revision=1))
+    claims.desired.receive(Fleet(consuming=True, revision=1))
     claims.add("compute", "compute")
     async with asyncio.timeout(DEADLINE):
         await claims.asked.wait()
 
-    claims.desired.hear(Fleet(consuming=True, revision=2, stopped_workers=["test"]))
-    assert not await claims.claimer.follows_wish(0.2)
+    claims.desired.receive(Fleet(consuming=True, revision=2, stopped_workers=["test"]))
+    assert not await claims.claimer.wait_until_desired(0.2)
 
     claims.answer.release()
-    assert await claims.claimer.follows_wish(DEADLINE)
+    assert await claims.claimer.wait_until_desired(DEADLINE)
 
 
 @pytest.mark.parametrize(
     ("reason", "others"), [("TYPE_STOPPED", True), ("WORKER_STOPPED", False), ("FLEET_STOPPED", False)]
 )
-async def test_a_job_of_which_the_server_knows_a_stop_waits_here_until_the_wish_is_heard(
+async def test_a_job_whose_stop_only_the_server_knows_waits_until_the_desired_state_is_received(
     claims: Claims, reason: str, others: bool
 ) -> None:
     claims.stopped = {"data": reason}
-    claims.desired.hear(Fleet(consuming=True, revision=1))
+    claims.desired.receive(Fleet(consuming=True, revision=1))
     claims.answer.release()
     claims.add("d", "data")
     async with asyncio.timeout(DEADLINE):
@@ -162,10 +138,10 @@ async def test_a_job_of_which_the_server_knows_a_stop_waits_here_until_the_wish_
     claims.add("cc", "compute")
     await claims.starts(*(["cc"] if others else []))
     assert claims.calls == [["d"], ["cc"]] if others else [["d"]]
-    assert claims.finished == ([2] if others else [])
+    assert claims.records.finished == ([2] if others else [])
 
-    # The stop is over, or it was an answer from before the stop: then the claim is refused once more.
+    # The stop is over. (If this answer were older than the stop, the claim would be refused once more.)
     claims.stopped = {}
-    claims.desired.hear(Fleet(consuming=True, revision=1))
+    claims.desired.receive(Fleet(consuming=True, revision=1))
     await claims.starts(*(["cc", "d"] if others else ["d", "cc"]))
-    assert sorted(claims.finished) == [1, 2]
+    assert sorted(claims.records.finished) == [1, 2]

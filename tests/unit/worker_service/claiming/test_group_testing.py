@@ -1,4 +1,6 @@
-"""Groups of suspects find the jobs that take workers down: all of those, no other job, and with few workers lost."""
+"""Groups of suspects find all jobs that crash their worker, and no other job, and few workers are lost for
+it.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -19,15 +21,15 @@ from worker_service.claiming.suspects import (
 )
 from worker_service.kafka.records import SUSPECT_LOSSES
 
-PLACES = 500
-"""Jobs that the worker has in hand at most."""
+CAPACITY = 500
+"""How many jobs the worker holds at most."""
 STEP = 1.0
-"""Seconds between two looks of the worker."""
+"""Seconds between two steps of the worker."""
 
 
 @dataclass
 class Run:
-    """A job as the server and the worker see it. `deadly`: whether its worker is lost when it ends."""
+    """A job as the server and the worker see it. `deadly`: whether it crashes its worker when it ends."""
 
     id: str
     seconds: float
@@ -43,7 +45,7 @@ class Run:
 
 
 class Trial:
-    """One worker that is started again whenever it is lost, and claims as the claimer does."""
+    """A worker that claims as the claimer does, and is started again whenever it is lost."""
 
     def __init__(self, jobs: list[Run]) -> None:
         self.waiting = deque(jobs)
@@ -63,8 +65,8 @@ class Trial:
             assert self.time < 1e6
 
     def _claim(self) -> None:
-        if (job_id := self.suspects.outlasted()) is not None:
-            self.suspects.open(job_id)
+        if (job_id := self.suspects.past_patience()) is not None:
+            self.suspects.end_solitude(job_id)
             for job in self.held:
                 job.alone = False
         while (taken := self._next()) is not None:
@@ -76,13 +78,13 @@ class Trial:
             self.held.append(taken)
 
     def _next(self) -> Run | None:
-        """Whichever has waited longest of the first suspect and the first other job, if it may be claimed."""
-        if len(self.held) >= PLACES:
+        """The first suspect or the first other job: the one that has waited longer and may be claimed."""
+        if len(self.held) >= CAPACITY:
             return None
         suspect = next((job for job in self.waiting if job.losses >= SUSPECT_LOSSES), None)
         other = next((job for job in self.waiting if job.losses < SUSPECT_LOSSES), None)
         first = suspect.record if suspect is not None and is_lone(suspect.record) else None
-        self.suspects.look(first, others_wait=other is not None)
+        self.suspects.choose_next(first, others_wait=other is not None)
         idle = not self.held
         if suspect is not None and not self.suspects.admits(suspect.record, idle=idle):
             suspect = None
@@ -97,7 +99,7 @@ class Trial:
                 self._lose_worker()
                 return
             self.held.remove(job)
-            self.suspects.leave(job.id)
+            self.suspects.remove(job.id)
             self.completed.append(job)
 
     def _lose_worker(self) -> None:
@@ -123,8 +125,8 @@ def test_only_the_guilty_fail_and_all_others_complete(
     innocent: list[float], guilty: list[tuple[float, int]], losses: int
 ) -> None:
     jobs = [Run(f"i{n}", seconds, losses=losses) for n, seconds in enumerate(innocent)]
-    for number, (seconds, place) in enumerate(guilty):
-        jobs.insert(min(place, len(jobs)), Run(f"g{number}", seconds, deadly=True))
+    for number, (seconds, index) in enumerate(guilty):
+        jobs.insert(min(index, len(jobs)), Run(f"g{number}", seconds, deadly=True))
     trial = Trial(jobs)
 
     trial.run(most_deaths=len(guilty) * most_deaths_of_one(max((each[0] for each in guilty), default=1.0)))
@@ -134,9 +136,9 @@ def test_only_the_guilty_fail_and_all_others_complete(
 
 
 def most_deaths_of_one(seconds: float) -> int:
-    """Until a job is run alone, until it is alone for long enough, and the losses that count."""
+    """Losses until a job runs alone, losses until it is alone for long enough, and the losses that count."""
     doublings = max(0, ceil(log2(seconds / FIRST_PATIENCE))) + 1
-    # As long again where the worker cannot get empty, because of others that run for so long.
+    # As many again if the worker cannot get empty because other jobs run for as long.
     return LONE_LOSSES + 2 * doublings + ceil(log2(300 / FIRST_PATIENCE)) + MAX_LONE_LOSSES
 
 

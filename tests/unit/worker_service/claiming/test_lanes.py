@@ -1,4 +1,4 @@
-"""A lane never holds more than it can run and has lately finished, and says when it is full."""
+"""A lane claims as many jobs as it can run and has lately run, and is full when too many records wait."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,21 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from worker_service.claiming import backlog as waiting_records
-from worker_service.claiming import completion_rate as pace
-from worker_service.claiming import lanes
+from tests.unit.worker_service.worker_fakes import Clock
+from worker_service.claiming import backlog, completion_rate, lanes
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.lanes import Lane
 from worker_service.kafka.offsets import Partition, Ticket
 from worker_service.kafka.records import is_suspect
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def lane_of(limit: int, clock: Callable[[], float] | None = None, flips: list[bool] | None = None) -> Lane:
@@ -42,7 +33,7 @@ def waiting(
 
 
 def taken_from(lane: Lane) -> list[int]:
-    """The offsets of all records that can be taken."""
+    """Take all records that can be taken; their offsets."""
     return [item.ticket.offset for item in iter(lane.take, None)]
 
 
@@ -55,37 +46,37 @@ def test_an_idle_lane_claims_no_more_than_its_limit() -> None:
     assert lane.capacity == 0
 
 
-def test_a_lane_of_short_jobs_claims_ahead_what_it_ran_in_the_last_moment() -> None:
+def test_a_lane_of_short_jobs_claims_ahead_as_many_as_ended_in_the_last_moment() -> None:
     clock = Clock()
     lane = lane_of(30, clock)
     for _ in range(30):
         lane.hold()
     for _ in range(20):
-        lane.note_run(pace.AHEAD_SECONDS / 2)
+        lane.note_run(completion_rate.AHEAD_SECONDS / 2)
         lane.release()
 
     assert lane.capacity == 20 + 20
 
-    clock.now += pace.AHEAD_SECONDS * 1.5
+    clock.now += completion_rate.AHEAD_SECONDS * 1.5
     assert lane.capacity == 20 + 2
 
 
-def test_a_lane_claims_ahead_what_one_place_would_soon_be_through_with() -> None:
+def test_a_lane_claims_ahead_as_many_as_one_slot_will_soon_have_run() -> None:
     clock = Clock()
     lane = lane_of(3, clock)
-    lane.note_run(pace.AHEAD_SECONDS / 8)
+    lane.note_run(completion_rate.AHEAD_SECONDS / 8)
     assert lane.capacity == 3 + 8
 
-    # One that takes longer tells that there may be more of its kind.
-    lane.note_run(pace.AHEAD_SECONDS * 100)
+    # A job that takes longer shows that more such jobs may come.
+    lane.note_run(completion_rate.AHEAD_SECONDS * 100)
     assert lane.capacity == 3 + 1
 
-    for _ in range(10 * pace.RUNS_REMEMBERED):
-        lane.note_run(pace.AHEAD_SECONDS / 8)
-    clock.now += pace.MEMORY_SECONDS * 0.99
+    for _ in range(10 * completion_rate.RUNS_REMEMBERED):
+        lane.note_run(completion_rate.AHEAD_SECONDS / 8)
+    clock.now += completion_rate.MEMORY_SECONDS * 0.99
     assert lane.capacity == 3 + 7
 
-    clock.now += pace.MEMORY_SECONDS * 0.02
+    clock.now += completion_rate.MEMORY_SECONDS * 0.02
     assert lane.capacity == 3
 
 
@@ -93,35 +84,35 @@ def test_a_lane_of_long_jobs_claims_nothing_ahead() -> None:
     lane = lane_of(3)
     for _ in range(3):
         lane.hold()
-    lane.note_run(pace.AHEAD_SECONDS)
+    lane.note_run(completion_rate.AHEAD_SECONDS)
     lane.release()
 
     assert lane.capacity == 1
 
 
-def test_refused_claims_let_a_narrow_lane_look_further_but_not_far() -> None:
+def test_refused_claims_let_a_lane_with_few_slots_claim_a_little_more() -> None:
     clock = Clock()
     lane = lane_of(2, clock)
     lane.note_refusal()
     assert lane.capacity == 2 + 1
 
-    for _ in range(lanes.MOST_AHEAD_OF_REFUSALS):
+    for _ in range(lanes.MAX_AHEAD_OF_REFUSALS):
         lane.note_refusal()
-    assert lane.capacity == 2 + lanes.MOST_AHEAD_OF_REFUSALS
+    assert lane.capacity == 2 + lanes.MAX_AHEAD_OF_REFUSALS
 
-    clock.now += pace.AHEAD_SECONDS * 1.5
+    clock.now += completion_rate.AHEAD_SECONDS * 1.5
     assert lane.capacity == 2
 
 
 def test_claims_ahead_are_bounded() -> None:
     lane = lane_of(1)
-    for _ in range(lanes.MOST_AHEAD + 50):
+    for _ in range(lanes.MAX_AHEAD + 50):
         lane.note_run(0)
 
-    assert lane.capacity == 1 + lanes.MOST_AHEAD
+    assert lane.capacity == 1 + lanes.MAX_AHEAD
 
 
-def test_records_come_out_in_the_order_they_came_in() -> None:
+def test_records_are_taken_in_the_order_of_arrival() -> None:
     lane = lane_of(1)
     for offset in range(3):
         lane.add(waiting(offset))
@@ -134,11 +125,11 @@ def test_records_come_out_in_the_order_they_came_in() -> None:
 def test_a_lane_is_full_by_count_until_half_of_it_is_gone() -> None:
     flips: list[bool] = []
     lane = lane_of(1, flips=flips)
-    for offset in range(waiting_records.FULL_RECORDS):
+    for offset in range(backlog.FULL_RECORDS):
         lane.add(waiting(offset))
     assert lane.full
 
-    for _ in range(waiting_records.FULL_RECORDS // 2):
+    for _ in range(backlog.FULL_RECORDS // 2):
         lane.take()
     assert lane.full
 
@@ -149,24 +140,24 @@ def test_a_lane_is_full_by_count_until_half_of_it_is_gone() -> None:
 
 def test_a_lane_is_full_by_bytes() -> None:
     lane = lane_of(1)
-    lane.add(waiting(0, size=waiting_records.FULL_BYTES))
+    lane.add(waiting(0, size=backlog.FULL_BYTES))
 
     assert lane.full
 
 
-def test_dropping_a_partition_forgets_its_records_only() -> None:
+def test_dropping_a_partition_forgets_its_records_and_no_others() -> None:
     lane = lane_of(1)
     for offset in range(4):
-        lane.add(waiting(offset, partition=offset % 2, size=waiting_records.FULL_BYTES // 4))
+        lane.add(waiting(offset, partition=offset % 2, size=backlog.FULL_BYTES // 4))
     assert lane.full
 
     lane.drop({Partition("jobs.compute", 0)})
 
-    assert [lane.take(), lane.take(), lane.take()][:2] != [None, None]
     assert not lane.full
+    assert taken_from(lane) == [1, 3]
 
 
-def test_records_of_all_types_come_out_in_the_order_they_came_in() -> None:
+def test_records_of_all_types_are_taken_in_the_order_of_arrival() -> None:
     lane = lane_of(1)
     for offset, job_type in enumerate(["a", "b", "a", "c", "b", "a"]):
         lane.add(waiting(offset, job_type=job_type))
@@ -174,7 +165,7 @@ def test_records_of_all_types_come_out_in_the_order_they_came_in() -> None:
     assert taken_from(lane) == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_type_that_is_shut_out_waits_and_others_pass_it() -> None:
+def test_a_shut_out_type_waits_and_other_types_pass_it() -> None:
     lane = lane_of(1)
     for offset, job_type in enumerate(["a", "b", "a", "b"]):
         lane.add(waiting(offset, job_type=job_type))
@@ -189,16 +180,16 @@ def test_a_type_that_is_shut_out_waits_and_others_pass_it() -> None:
     assert taken_from(lane) == [4]
 
 
-def test_records_that_are_shut_out_do_not_make_a_lane_full() -> None:
+def test_records_of_shut_out_types_do_not_make_a_lane_full() -> None:
     flips: list[bool] = []
     lane = lane_of(1, flips=flips)
-    for offset in range(waiting_records.FULL_RECORDS):
+    for offset in range(backlog.FULL_RECORDS):
         lane.add(waiting(offset, job_type="a"))
     assert lane.full
 
     lane.shut_out({"a"})
     assert not lane.full
-    lane.add(waiting(0, size=waiting_records.FULL_BYTES - 1, job_type="b"))
+    lane.add(waiting(0, size=backlog.FULL_BYTES - 1, job_type="b"))
     assert not lane.full
 
     lane.shut_out(set())
@@ -206,7 +197,7 @@ def test_records_that_are_shut_out_do_not_make_a_lane_full() -> None:
     assert flips == [True, False, True]
 
 
-def test_records_that_are_shut_out_are_forgotten_with_their_partition() -> None:
+def test_records_of_shut_out_types_are_forgotten_with_their_partition() -> None:
     lane = lane_of(1)
     for offset, partition in enumerate([0, 1, 0]):
         lane.add(waiting(offset, partition, job_type="a"))
@@ -217,7 +208,7 @@ def test_records_that_are_shut_out_are_forgotten_with_their_partition() -> None:
     assert taken_from(lane) == [1]
 
 
-def test_suspects_are_passed_by_others_and_keep_their_place() -> None:
+def test_other_jobs_pass_suspects_which_keep_their_place_in_the_queue() -> None:
     lane = lane_of(1)
     for offset, losses in enumerate([1, 2, 0, 4, 1]):
         lane.add(waiting(offset, losses=losses))
@@ -227,7 +218,7 @@ def test_suspects_are_passed_by_others_and_keep_their_place() -> None:
     assert taken_from(lane) == [1, 3, 4]
 
 
-def test_without_another_record_no_suspect_is_taken_for_one() -> None:
+def test_a_suspect_that_may_not_run_is_not_taken_even_if_nothing_else_waits() -> None:
     lane = lane_of(1)
     lane.add(waiting(0, losses=2))
 
@@ -235,7 +226,7 @@ def test_without_another_record_no_suspect_is_taken_for_one() -> None:
     assert lane.take() is not None
 
 
-def test_suspects_wait_for_the_first_of_them() -> None:
+def test_suspects_wait_for_the_first_suspect() -> None:
     lane = lane_of(1)
     for offset, losses in enumerate([4, 2, 1]):
         lane.add(waiting(offset, losses=losses))
@@ -249,9 +240,9 @@ def test_suspects_wait_for_the_first_of_them() -> None:
     assert taken_from(lane) == [0, 1]
 
 
-def test_suspects_and_others_fill_a_lane_each_for_themselves() -> None:
+def test_suspects_and_other_records_do_not_fill_a_lane_together() -> None:
     lane = lane_of(1)
-    for offset in range(waiting_records.FULL_RECORDS - 1):
+    for offset in range(backlog.FULL_RECORDS - 1):
         lane.add(waiting(offset, losses=2))
         lane.add(waiting(offset))
     assert not lane.full
@@ -278,11 +269,11 @@ DROPS = st.tuples(st.just("drop"), st.integers(0, 1))
 
 
 @given(st.lists(st.one_of(ADDS, ADDS, TAKES, SHUTS, DROPS), max_size=60))
-def test_a_lane_is_what_a_plain_list_would_be(steps: list[Any]) -> None:
-    """Whatever comes and goes: who is next, how many may be claimed, and whether it is full."""
+def test_a_lane_behaves_like_a_plain_list(steps: list[Any]) -> None:
+    """After any steps: which record is next, how many may be claimed, and whether the lane is full."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waiting_records, "FULL_RECORDS", 4)
-        patch.setattr(waiting_records, "FULL_BYTES", 12)
+        patch.setattr(backlog, "FULL_RECORDS", 4)
+        patch.setattr(backlog, "FULL_BYTES", 12)
         lane, model, shut_out, full = lane_of(2), list[WaitingRecord](), set[str](), False
         for offset, (what, *how) in enumerate(steps):
             if what == "add":
@@ -299,7 +290,7 @@ def test_a_lane_is_what_a_plain_list_would_be(steps: list[Any]) -> None:
                 within = [each for each in model if each.record.type not in shut_out]
                 may_be = dict(zip((True, False), how, strict=True))
                 expected = next((each for each in within if may_be[is_suspect(each.record)]), None)
-                assert lane.take(others=may_be[False], suspects=lambda _: may_be[True]) is expected  # noqa: B023
+                assert lane.take(others=may_be[False], suspects=lambda _: may_be[True]) is expected  # noqa: B023 - called at once
                 model = [each for each in model if each is not expected]
             share = 0.5 if full else 1
             open_records = [each for each in model if each.record.type not in shut_out]

@@ -1,4 +1,4 @@
-"""A lane whose jobs wait long for a place is told of, now and then."""
+"""The log warns, once a minute, of a lane whose jobs wait long for a slot."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +15,7 @@ from worker_service.kafka.offsets import Partition, Ticket
 
 
 class World:
-    """A lane of two places, and a clock that goes on when it is told to."""
+    """A lane with two slots, and a clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -53,14 +53,14 @@ def fill(lane: Lane) -> None:
         lane.hold()
 
 
-async def test_a_long_wait_for_a_place_is_told_of_once_a_minute(world: World, logs: list[EventDict]) -> None:
+async def test_a_long_wait_for_a_slot_is_logged_once_a_minute(world: World, logs: list[EventDict]) -> None:
     fill(world.lane)
     world.add()
     await world.pass_time(LONG_SECONDS)
     assert logs == []
     await world.pass_time(1)
-    assert [(line["event"], line["lane"], line["places"]) for line in logs] == [
-        ("jobs_wait_for_a_place", "process", 2)
+    assert [(line["event"], line["lane"], line["slots"]) for line in logs] == [
+        ("jobs_wait_for_a_slot", "process", 2)
     ]
     await world.pass_time(AGAIN_SECONDS - 1)
     assert len(logs) == 1
@@ -68,7 +68,7 @@ async def test_a_long_wait_for_a_place_is_told_of_once_a_minute(world: World, lo
     assert len(logs) == 2
 
 
-async def test_however_many_wait_nothing_is_said_while_each_has_its_turn_soon(
+async def test_nothing_is_logged_while_each_of_many_waiting_jobs_has_its_turn_soon(
     world: World, logs: list[EventDict]
 ) -> None:
     fill(world.lane)
@@ -83,7 +83,7 @@ async def test_however_many_wait_nothing_is_said_while_each_has_its_turn_soon(
 
 
 @pytest.mark.parametrize(("full", "losses"), [(False, 0), (True, 2)])
-async def test_who_waits_for_something_else_than_a_place_is_not_told_of(
+async def test_a_wait_for_anything_but_a_slot_is_not_logged(
     world: World, logs: list[EventDict], full: bool, losses: int
 ) -> None:
     if full:
@@ -94,7 +94,7 @@ async def test_who_waits_for_something_else_than_a_place_is_not_told_of(
     assert logs == []
 
 
-async def test_records_that_nobody_wants_now_are_not_told_of(world: World, logs: list[EventDict]) -> None:
+async def test_a_wait_of_shut_out_types_is_not_logged(world: World, logs: list[EventDict]) -> None:
     fill(world.lane)
     world.add()
     world.lane.shut_out({"x"})

@@ -1,20 +1,13 @@
-"""A lane whose every place is taken by handlers that do not end makes the worker end."""
+"""The worker ends when handlers that never end occupy all slots of a lane."""
 
 import asyncio
 
 import pytest
 
+from tests.unit.worker_service.worker_fakes import Clock
 from worker_service.claiming.lanes import Lane
 from worker_service.claiming.stuck_lanes import HOPELESS_SECONDS, LaneStuck, watch_lanes
 from worker_service.execution.slot import Slot
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def lane(limit: int) -> Lane:
@@ -22,7 +15,7 @@ def lane(limit: int) -> Lane:
 
 
 async def leave_behind(lane: Lane) -> asyncio.Future[None]:
-    """A handler that goes on until the future is done."""
+    """Abandon a handler that goes on until the future is done."""
     going_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     async with Slot(lane) as slot:
         slot.keep_until(going_on)
@@ -34,7 +27,7 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_a_lane_is_stuck_when_all_of_its_places_are_kept() -> None:
+async def test_a_lane_is_stuck_when_abandoned_handlers_occupy_all_its_slots() -> None:
     narrow = lane(2)
     first = await leave_behind(narrow)
     assert not narrow.is_stuck
@@ -50,7 +43,7 @@ async def test_a_lane_is_stuck_when_all_of_its_places_are_kept() -> None:
 async def test_the_worker_ends_when_a_lane_has_been_stuck_for_long() -> None:
     clock, lanes = Clock(), {"thread": lane(1), "loop": lane(1)}
     watching = asyncio.create_task(watch_lanes(lanes, clock, tick=0.001))
-    clock.now = 100.0
+    clock.now += 100.0
     await turns()
     await leave_behind(lanes["thread"])
     await turns()
@@ -67,7 +60,7 @@ async def test_a_lane_that_recovers_in_time_begins_anew() -> None:
     watching = asyncio.create_task(watch_lanes(lanes, clock, tick=0.001))
     going_on = await leave_behind(lanes["thread"])
     await turns()
-    clock.now = HOPELESS_SECONDS - 0.1
+    clock.now += HOPELESS_SECONDS - 0.1
     going_on.set_result(None)
     await turns()
     await leave_behind(lanes["thread"])

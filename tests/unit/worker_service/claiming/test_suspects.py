@@ -1,4 +1,4 @@
-"""Jobs that may be what takes workers down are claimed in groups, or alone, and hold up nobody else for long."""
+"""Jobs that may crash their worker are claimed in groups or alone, and delay other jobs only for a while."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,17 +10,15 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import Fleet
 from tests.unit.worker_service.job_service_fake import api_of
+from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
 from tests.waiting import until
 from worker_service.api.backoff import Backoff
 from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.claimer import Claimer
-from worker_service.claiming.in_flight import MOST_LARGE, InFlightJobs
-from worker_service.claiming.lanes import Lane
-from worker_service.claiming.suspects import Suspects, patience
+from worker_service.claiming.in_flight import MAX_LARGE
+from worker_service.claiming.suspects import patience
 from worker_service.kafka.offsets import Partition, Ticket
-from worker_service.state.desired_fleet import DesiredFleet
-from worker_service.state.totals import Totals
 
 DEADLINE = 20.0
 LIMITS = {"wide": 1000, "narrow": 1}
@@ -29,22 +27,17 @@ LOSSES = {"x": 2, "y": 3, "z": 4}
 
 
 class Claims:
-    """A claimer at work on two lanes."""
+    """A claimer with two lanes."""
 
     def __init__(self) -> None:
         self.time = 0.0
         self.calls = list[list[str]]()
         self.alone = list[str]()
         self.opened = list[str]()
-        self.started = list[str]()
-        self.finished = list[int]()
         self.refused = set[str]()
-        self.in_flight = InFlightJobs(Suspects(lambda: self.time))
-        self._wake = asyncio.Event()
-        self.lanes = {
-            name: Lane(limit, on_work=self._wake.set, on_full_change=lambda: None, clock=lambda: 0.0)
-            for name, limit in LIMITS.items()
-        }
+        self.jobs, self.records = JobsTaken(), RecordsTaken()
+        self.state = worker_state(LIMITS, lambda: self.time)
+        self.lanes, self.in_flight = self.state.lanes, self.state.in_flight
         self._offset = 0
 
     async def update(self, request: Any, _context: Any) -> BatchUpdateStatusResponse:
@@ -58,22 +51,12 @@ class Claims:
         return BatchUpdateStatusResponse(outcomes=outcomes)
 
     def wire(self, updates: StatusUpdates) -> Claimer:
-        desired = DesiredFleet("test", self._wake.set)
-        desired.hear(Fleet(consuming=True, revision=1))
-        return Claimer(
-            "test/1",
-            updates,
-            list(self.lanes.values()),
-            self.in_flight,
-            desired,
-            Totals(),
-            wake=self._wake,
-            backoff=Backoff(),
-            finish=lambda ticket: self.finished.append(ticket.offset),
-            start=lambda claimed: self.started.append(claimed.id),
-            give_up=lambda _: None,
-            on_trouble_change=lambda: None,
-        )
+        self.state.desired.receive(Fleet(consuming=True, revision=1))
+        return Claimer(self.state, updates, self.jobs, self.records, Backoff())
+
+    @property
+    def started(self) -> list[str]:
+        return self.jobs.started_ids
 
     def add(self, *names: str, lane: str = "wide") -> None:
         """Records come in, all at once."""
@@ -93,9 +76,9 @@ class Claims:
         await until(lambda: self.started == list(names))
 
     async def settled(self) -> None:
-        """The claimer has looked at all that there is."""
+        """Wait until the claimer has looked at everything."""
         for _ in range(5):
-            self._wake.set()
+            self.state.claim_wake.set()
             await asyncio.sleep(0.01)
 
     async def pass_time(self, seconds: float) -> None:
@@ -104,7 +87,7 @@ class Claims:
 
     def end(self, *names: str) -> None:
         for name in names:
-            self.in_flight.leave(self.in_flight.held[name])
+            self.in_flight.remove(self.in_flight.held[name])
 
 
 @pytest.fixture
@@ -127,7 +110,7 @@ async def test_suspects_go_in_a_call_of_their_own(claims: Claims) -> None:
 
 
 @pytest.mark.parametrize(("kind", "size"), [("x", 64), ("y", 8)])
-async def test_so_many_suspects_are_in_hand_at_a_time_and_others_go_on_beside_them(
+async def test_a_limited_group_of_suspects_is_in_flight_and_other_jobs_go_on_beside_it(
     claims: Claims, kind: str, size: int
 ) -> None:
     names = [f"{kind}{number}" for number in range(size + 2)]
@@ -135,16 +118,16 @@ async def test_so_many_suspects_are_in_hand_at_a_time_and_others_go_on_beside_th
     await claims.starts("a", *names[:size])
     claims.add("b")
     await claims.starts("a", *names[:size], "b")
-    assert size not in claims.finished, "the offset of a suspect that waits must not be committed"
+    assert size not in claims.records.finished, "the offset of a suspect that waits must not be committed"
 
     claims.end(names[0])
     await claims.starts("a", *names[:size], "b", names[size])
     claims.end(names[1])
     await claims.starts("a", *names[:size], "b", *names[size:])
-    assert sorted(claims.finished) == list(range(size + 4))
+    assert sorted(claims.records.finished) == list(range(size + 4))
 
 
-async def test_a_suspect_of_more_losses_makes_the_group_as_small_as_its_own(claims: Claims) -> None:
+async def test_a_suspect_with_more_losses_limits_the_whole_group_to_its_own_size(claims: Claims) -> None:
     first = [f"x{number}" for number in range(9)]
     claims.add(*first, "y", "x9")
     await claims.starts(*first)
@@ -158,7 +141,7 @@ async def test_a_suspect_of_more_losses_makes_the_group_as_small_as_its_own(clai
     await claims.starts(*first, "y", "x9")
 
 
-async def test_a_lone_suspect_waits_until_nothing_is_in_hand_and_nothing_is_claimed_beside_it(
+async def test_a_lone_suspect_waits_until_no_job_is_in_flight_and_no_job_is_claimed_beside_it(
     claims: Claims,
 ) -> None:
     claims.add("a", lane="narrow")
@@ -195,7 +178,7 @@ async def test_beside_a_lone_suspect_that_goes_on_others_are_claimed_once_the_se
     await claims.starts("z1", "b", "z2")
 
 
-async def test_a_worker_that_does_not_get_empty_runs_a_lone_suspect_beside_what_is_left(
+async def test_a_worker_that_does_not_get_empty_runs_a_lone_suspect_beside_the_remaining_jobs(
     claims: Claims,
 ) -> None:
     claims.add("a")
@@ -210,10 +193,10 @@ async def test_a_worker_that_does_not_get_empty_runs_a_lone_suspect_beside_what_
     assert claims.alone == []
     claims.end("a", "b")
     await claims.pass_time(10 * patience(4))
-    assert claims.started == ["a", "b", "z1"], "two that are to be alone are never in hand together"
+    assert claims.started == ["a", "b", "z1"], "two lone suspects are never in flight together"
 
 
-async def test_claims_are_open_as_long_as_they_were_closed_if_anything_else_waits(claims: Claims) -> None:
+async def test_claims_are_open_for_as_long_as_they_were_closed_if_other_jobs_wait(claims: Claims) -> None:
     claims.add("z1", "z2", "a", "b")
     await claims.starts("z1")
     await claims.pass_time(3)
@@ -238,7 +221,9 @@ async def test_a_refused_lone_suspect_makes_way_for_the_next(claims: Claims) -> 
     assert claims.alone == ["z1", "z2"]
 
 
-async def test_in_a_lane_of_one_suspects_and_others_take_turns_as_they_came(claims: Claims) -> None:
+async def test_in_a_lane_with_one_slot_suspects_and_other_jobs_run_in_the_order_of_arrival(
+    claims: Claims,
+) -> None:
     names = ["x1", "a", "x2", "x3", "b", "c", "x4"]
     claims.add(*names, lane="narrow")
 
@@ -257,19 +242,19 @@ async def test_lone_suspects_of_all_lanes_get_their_turn(claims: Claims) -> None
         claims.end(name)
 
 
-async def test_a_doubled_record_of_a_suspect_is_done_with_when_its_turn_comes(claims: Claims) -> None:
+async def test_a_duplicate_record_of_a_suspect_is_finished_when_its_turn_comes(claims: Claims) -> None:
     claims.add("z1", "z1")
     await claims.starts("z1")
     claims.refused.add("z1")
 
     claims.end("z1")
 
-    await until(lambda: sorted(claims.finished) == [0, 1])
+    await until(lambda: sorted(claims.records.finished) == [0, 1])
     claims.add("a", "x")
     await claims.starts("z1", "a", "x")
 
 
-async def test_a_suspect_that_waits_is_dropped_with_its_partition(claims: Claims) -> None:
+async def test_a_waiting_suspect_is_dropped_with_its_partition(claims: Claims) -> None:
     claims.add("a", lane="narrow")
     await claims.starts("a")
     claims.add("z1")
@@ -279,17 +264,17 @@ async def test_a_suspect_that_waits_is_dropped_with_its_partition(claims: Claims
     claims.end("a")
 
     await claims.starts("a", "b")
-    assert sorted(claims.finished) == [0, 2]
+    assert sorted(claims.records.finished) == [0, 2]
 
 
-async def test_jobs_whose_payloads_are_large_wait_while_many_are_in_hand_and_others_pass_them(
+async def test_jobs_with_large_payloads_wait_while_many_are_in_flight_and_other_jobs_pass_them(
     claims: Claims,
 ) -> None:
-    large = [f"L{number}" for number in range(MOST_LARGE + 2)]
+    large = [f"L{number}" for number in range(MAX_LARGE + 2)]
     claims.add(*large, "a", "b")
-    await claims.starts(*large[:MOST_LARGE], "a", "b")
+    await claims.starts(*large[:MAX_LARGE], "a", "b")
 
     claims.end("L0", "a")
-    await claims.starts(*large[:MOST_LARGE], "a", "b", large[-2])
+    await claims.starts(*large[:MAX_LARGE], "a", "b", large[-2])
     claims.end("L1")
-    await claims.starts(*large[:MOST_LARGE], "a", "b", *large[-2:])
+    await claims.starts(*large[:MAX_LARGE], "a", "b", *large[-2:])

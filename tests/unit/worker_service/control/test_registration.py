@@ -1,4 +1,4 @@
-"""A worker waits for the name of one that has gone, and gives way to one that lives."""
+"""A worker waits for the name of a dead process, and leaves the name of a live one alone."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,11 +21,16 @@ DEADLINE = 20.0
 Answer = Callable[[Any], Any]
 
 
-def taken(heard_of: str, worker_id: str = "name/1") -> Answer:
-    """The name's holder was last heard of then."""
+def taken(last_heartbeat: str, worker_id: str = "name/1") -> Answer:
+    """A refusal: the name has a holder, with this time of its last heartbeat."""
 
     async def refuse(context: Any) -> None:
-        metadata = {"worker_id": worker_id, "host": "web-1", "pid": "4711", "last_heartbeat_time": heard_of}
+        metadata = {
+            "worker_id": worker_id,
+            "host": "web-1",
+            "pid": "4711",
+            "last_heartbeat_time": last_heartbeat,
+        }
         status = Status(code=grpc.StatusCode.ALREADY_EXISTS.value[0], message="taken")
         status.details.add().Pack(ErrorInfo(reason="WORKER_NAME_TAKEN", domain="jobs.v1", metadata=metadata))
         await context.abort_with_status(rpc_status.to_status(status))
@@ -38,7 +43,7 @@ def abort(code: grpc.StatusCode) -> Answer:
 
 
 class Server:
-    """Refuses with these answers, one for each call; then it registers."""
+    """Gives these refusals, one for each call. Then it registers."""
 
     def __init__(self, *refusals: Answer) -> None:
         self._refusals = list(refusals)
@@ -56,7 +61,7 @@ async def register_with(server: Server) -> RegisterWorkerResponse:
         return await register(IDENTITY, api, Backoff(first=0.01))
 
 
-async def test_a_name_is_asked_for_until_its_silent_holder_counts_as_dead() -> None:
+async def test_registration_is_repeated_until_the_silent_holder_of_the_name_counts_as_dead() -> None:
     server = Server(*[taken("12:00:00")] * 4)
 
     answer = await register_with(server)
@@ -74,9 +79,9 @@ async def test_a_name_is_asked_for_until_its_silent_holder_counts_as_dead() -> N
         [taken("12:00:00", worker_id="name/3")],
         [taken("12:00:01"), taken("12:00:01", worker_id="name/3")],
     ],
-    ids=["heard of twice", "another newcomer was faster", "another newcomer was faster after all"],
+    ids=["two heartbeats", "another newcomer was faster", "another newcomer was faster after all"],
 )
-async def test_a_holder_that_lives_is_left_alone(answers: list[Answer]) -> None:
+async def test_a_live_holder_keeps_its_name(answers: list[Answer]) -> None:
     server = Server(taken("12:00:00"), taken("12:00:00"), *answers, taken("12:00:09"))
 
     with pytest.raises(NameTaken, match="'name' is the name of a worker that runs: process 4711 on web-1"):
@@ -102,7 +107,9 @@ async def test_a_last_heartbeat_that_was_stored_late_is_no_sign_of_life() -> Non
         grpc.StatusCode.ALREADY_EXISTS,
     ],
 )
-async def test_trouble_between_two_looks_at_the_holder_says_nothing_of_it(code: grpc.StatusCode) -> None:
+async def test_a_failed_call_between_two_refusals_is_no_sign_of_life_of_the_holder(
+    code: grpc.StatusCode,
+) -> None:
     server = Server(abort(code), taken("12:00:00"), abort(code), taken("12:00:00"))
 
     await register_with(server)

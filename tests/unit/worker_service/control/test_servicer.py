@@ -1,4 +1,6 @@
-"""WorkerService passes the word to the API server, and what that answers to the caller, refusals in the caller's terms."""
+"""WorkerService calls the API server, and answers with its answer or its refusal, in the terms of the
+caller's request.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -32,7 +34,7 @@ WORKER = Worker(identity=WorkerIdentity(worker_id="web-1/1", name="web-1"))
 
 
 class Server:
-    """An API server with this fleet, which refuses to change it if it is told how."""
+    """An API server with a fixed fleet. `refuse` makes it refuse every change."""
 
     def __init__(self, refuse: Callable[[Any], Any] | None = None) -> None:
         self._refuse = refuse
@@ -98,14 +100,14 @@ async def test_start_and_stop_name_what_the_caller_named(
         stopped = await control.Stop(StopRequest(**named))
 
     assert server.asked == [SetFleetRequest(consuming=desired, part=part) for desired in (True, False)]
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "consuming": True,
         "pending_worker_ids": ["web-2/1"],
         "stopped_workers": ["web-1"],
         "stopped_types": ["compute", "data"],
     }
-    assert started == StartResponse(**told)
-    assert stopped == StopResponse(**told)
+    assert started == StartResponse(**answer)
+    assert stopped == StopResponse(**answer)
 
 
 async def test_get_state_tells_what_is_stopped() -> None:
@@ -123,10 +125,10 @@ async def test_a_worker_that_nobody_knows_is_not_found_with_the_servers_own_deta
 
     status = await refusal_of(Server(refuse), StopRequest(worker="web-9"))
 
-    told = ErrorInfo()
+    received = ErrorInfo()
     assert (status.code, status.message) == (5, "no worker is called 'web-9'")
-    assert status.details[0].Unpack(told)
-    assert told == info
+    assert status.details[0].Unpack(received)
+    assert received == info
 
 
 async def test_a_type_that_nobody_knows_is_told_as_a_field_of_the_callers_request() -> None:
@@ -137,27 +139,27 @@ async def test_a_type_that_nobody_knows_is_told_as_a_field_of_the_callers_reques
 
     status = await refusal_of(Server(refuse), StopRequest(type="nonsense"))
 
-    told = BadRequest()
+    received = BadRequest()
     assert (status.code, status.message) == (3, "type: unknown")
-    assert status.details[0].Unpack(told)
+    assert status.details[0].Unpack(received)
     violation.field = "type"
-    assert told == BadRequest(field_violations=[violation])
+    assert received == BadRequest(field_violations=[violation])
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "reason"),
+    ("code", "answered", "reason"),
     [
         (grpc.StatusCode.UNAVAILABLE, 14, "API_SERVER_UNREACHABLE"),
         (grpc.StatusCode.UNKNOWN, 13, "INTERNAL"),
     ],
 )
 async def test_trouble_without_details_is_told_in_our_own_words(
-    code: grpc.StatusCode, told: int, reason: str
+    code: grpc.StatusCode, answered: int, reason: str
 ) -> None:
     status = await refusal_of(Server(lambda context: context.abort(code, "secret")), StopRequest())
 
     info = ErrorInfo()
-    assert status.code == told
+    assert status.code == answered
     assert status.details[0].Unpack(info)
     assert info.reason == reason
 
@@ -175,10 +177,10 @@ async def test_a_part_that_breaks_the_contract_is_refused_here(request_: StopReq
     server = Server()
     status = await refusal_of(server, request_)
 
-    told = BadRequest()
+    received = BadRequest()
     assert (status.code, server.asked) == (3, [])
-    assert status.details[0].Unpack(told)
-    assert [violation.field for violation in told.field_violations] == [field]
+    assert status.details[0].Unpack(received)
+    assert [violation.field for violation in received.field_violations] == [field]
 
 
 @pytest.mark.parametrize("named", [{"worker": "x" * 128}, {"type": "x" * 63}])

@@ -1,4 +1,4 @@
-"""Payloads that were too large to travel are read few at a time, and few bytes of them are in memory together."""
+"""Payloads too large for a record are read a few at a time, and a limited number of bytes is in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,17 +14,17 @@ from jobs.v1.job_pb2 import Job
 from tests.unit.worker_service.job_service_fake import api_of
 from tests.waiting import until
 from worker_service.api.backoff import Backoff
-from worker_service.claiming.in_flight import MOST_LARGE, Claimed
+from worker_service.claiming.in_flight import MAX_LARGE, Claimed
 from worker_service.claiming.lanes import Lane
 from worker_service.execution import payloads as payloads_module
-from worker_service.execution.payloads import MOST_READS, JobGone, Payloads
+from worker_service.execution.payloads import MAX_READS, JobGone, Payloads
 
 DEADLINE = 20.0
 LARGEST = MAX_BYTES - 100
 
 
 class Reads:
-    """Payloads that an API server gives when the test says so."""
+    """Payloads that an API server gives when the test allows it."""
 
     def __init__(self) -> None:
         self.size = LARGEST
@@ -67,41 +67,41 @@ async def reads() -> AsyncIterator[Reads]:
         yield reads
 
 
-async def test_few_are_read_at_a_time(reads: Reads) -> None:
+async def test_a_few_payloads_are_read_at_a_time(reads: Reads) -> None:
     end = asyncio.Event()
-    jobs = [asyncio.create_task(reads.run(str(number), end)) for number in range(3 * MOST_READS)]
-    await until(lambda: reads.under_way == MOST_READS)
+    jobs = [asyncio.create_task(reads.run(str(number), end)) for number in range(3 * MAX_READS)]
+    await until(lambda: reads.under_way == MAX_READS)
 
     reads.answers.release()
-    await until(lambda: len(reads.running) == 1 and reads.under_way == MOST_READS)
+    await until(lambda: len(reads.running) == 1 and reads.under_way == MAX_READS)
     for _ in jobs:
         reads.answers.release()
     await until(lambda: len(reads.running) == len(jobs))
     end.set()
     await asyncio.gather(*jobs)
-    assert reads.most_under_way == MOST_READS
+    assert reads.most_under_way == MAX_READS
 
 
-async def test_the_next_ones_are_read_when_jobs_have_ended(reads: Reads) -> None:
-    ends = [asyncio.Event() for _ in range(MOST_LARGE + 3)]
+async def test_the_next_payloads_are_read_when_jobs_have_ended(reads: Reads) -> None:
+    ends = [asyncio.Event() for _ in range(MAX_LARGE + 3)]
     jobs = [asyncio.create_task(reads.run(str(number), end)) for number, end in enumerate(ends)]
     for _ in jobs:
         reads.answers.release()
-    await until(lambda: len(reads.running) == MOST_LARGE)
-    assert reads.asked == MOST_LARGE
+    await until(lambda: len(reads.running) == MAX_LARGE)
+    assert reads.asked == MAX_LARGE
 
     for end in ends[:3]:
         end.set()
-    await until(lambda: len(reads.running) == MOST_LARGE + 3)
+    await until(lambda: len(reads.running) == MAX_LARGE + 3)
     for end in ends:
         end.set()
     await asyncio.gather(*jobs)
 
 
-async def test_a_payload_counts_with_its_size_once_that_is_known(reads: Reads) -> None:
+async def test_a_payload_counts_with_its_real_size_once_that_is_known(reads: Reads) -> None:
     reads.size = MAX_BYTES // 4
     end = asyncio.Event()
-    jobs = [asyncio.create_task(reads.run(str(number), end)) for number in range(2 * MOST_LARGE)]
+    jobs = [asyncio.create_task(reads.run(str(number), end)) for number in range(2 * MAX_LARGE)]
     for _ in jobs:
         reads.answers.release()
     await until(lambda: len(reads.running) == len(jobs))
@@ -109,7 +109,9 @@ async def test_a_payload_counts_with_its_size_once_that_is_known(reads: Reads) -
     await asyncio.gather(*jobs)
 
 
-async def test_a_job_that_is_not_there_is_asked_for_again_and_gone_after_a_while(reads: Reads) -> None:
+async def test_a_job_that_is_not_found_is_asked_for_again_and_counts_as_gone_after_a_while(
+    reads: Reads,
+) -> None:
     reads.faults = [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.NOT_FOUND]
     reads.answers.release()
     async with AsyncExitStack() as stack:
@@ -125,7 +127,7 @@ async def test_a_job_that_is_not_there_is_asked_for_again_and_gone_after_a_while
         await asyncio.wait_for(gone, DEADLINE)
 
 
-async def test_other_failures_say_nothing_about_whether_a_job_is_there(reads: Reads) -> None:
+async def test_other_failures_do_not_count_as_not_found(reads: Reads) -> None:
     reads.faults = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL]
     reads.answers.release()
     async with reads.payloads.of(reads.claimed("there")) as payload:

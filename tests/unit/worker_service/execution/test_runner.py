@@ -1,4 +1,4 @@
-"""A job ends once: by its outcome, by being handed back, or, when its claim is lost, without anybody hearing of it."""
+"""A job ends exactly once: with its outcome, by its release or, when its claim is lost, without a report."""
 
 import asyncio
 import contextlib
@@ -18,28 +18,34 @@ from tests.waiting import until
 from worker_service import Job
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
-from worker_service.claiming.in_flight import Claimed
+from worker_service.claiming.in_flight import Claimed, Claiming, InFlightJobs
 from worker_service.claiming.lanes import Lane
 from worker_service.execution import executor
 from worker_service.execution import runner as running
 from worker_service.execution.executor import Executor
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Succeeded
 from worker_service.execution.payloads import Payloads
+from worker_service.execution.ports import OutcomeSink
 from worker_service.execution.progress_board import ProgressBoard
 from worker_service.execution.runner import Runner
 from worker_service.handler_api.handler import HandlerSpec, handlers_in
 
 DEADLINE = 20.0
 ENDLESS = {"act-async": "forever", "act-process": "hang"}
-"""For each way of running that can be stopped, what the payload says to have it touch a file and never end."""
+"""By job type, for each way of running that can be stopped: the payload key that touches a file and never
+ends.
+"""
 
 
-class Jobs:
-    """A runner at work in a lane of one, and what became of its jobs. `release` lets stubborn handlers end."""
+class Jobs(OutcomeSink):
+    """A runner with a lane of one slot, and the outcomes of its jobs.
+
+    `release` lets stubborn handlers end.
+    """
 
     def __init__(self, executor: Executor, api: ApiClient) -> None:
         self.reports: list[tuple[Claimed, Outcome]] = []
-        self.left: list[Claimed] = []
+        self.in_flight = InFlightJobs()
         self.board = ProgressBoard()
         self.begun, self.release = threading.Event(), threading.Event()
         specs = [*handlers_in(sample_handlers), HandlerSpec("stubborn", self._stubborn, "loop")]
@@ -48,8 +54,8 @@ class Jobs:
             executor,
             Payloads(api, Backoff),
             self.board,
-            report=self._report,
-            leave=self._leave,
+            self,
+            self.in_flight,
         )
         self.lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
 
@@ -58,18 +64,19 @@ class Jobs:
     ) -> Claimed:
         record = DispatchRecord(id="job", type=job_type, attempt=attempt - 1, timeout=timeout)
         record.payload.update(payload)
+        return self.start_record(record, attempt)
+
+    def start_record(self, record: DispatchRecord, attempt: int) -> Claimed:
         claimed = Claimed(record, self.lane, attempt)
         self.lane.hold()
+        self.in_flight.begin_claiming(Claiming(record, self.lane))
+        self.in_flight.move_to_held(claimed)
         self.runner.start(claimed)
         return claimed
 
-    def _report(self, claimed: Claimed, outcome: Outcome) -> None:
+    def put(self, claimed: Claimed, outcome: Outcome) -> None:
         self.reports.append((claimed, outcome))
-        claimed.lane.release()
-
-    def _leave(self, claimed: Claimed) -> None:
-        self.left.append(claimed)
-        claimed.lane.release()
+        self.in_flight.remove(claimed)
 
     async def _stubborn(self, _job: Job) -> dict[str, Any]:
         self.begun.set()
@@ -93,7 +100,7 @@ async def jobs() -> AsyncIterator[Jobs]:
 
 
 @pytest.mark.parametrize("way", ENDLESS)
-async def test_a_job_whose_claim_is_lost_leaves_unheard_and_makes_room_for_the_next(
+async def test_a_job_whose_claim_is_lost_is_not_reported_and_the_next_job_gets_its_slot(
     jobs: Jobs, tmp_path: Path, way: str
 ) -> None:
     begun = tmp_path / "begun"
@@ -101,17 +108,15 @@ async def test_a_job_whose_claim_is_lost_leaves_unheard_and_makes_room_for_the_n
     await until(begun.exists)
 
     jobs.runner.give_up(lost)
-    assert jobs.left == [lost]
+    assert jobs.in_flight.held == {}
     following = jobs.start(way, 2, {})
     await until(lambda: bool(jobs.reports))
 
-    assert await jobs.runner.idle(DEADLINE)
+    assert await jobs.runner.wait_idle(DEADLINE)
     assert [(claimed, type(outcome)) for claimed, outcome in jobs.reports] == [(following, Succeeded)]
 
 
-async def test_a_thread_that_was_given_up_keeps_its_place_until_it_returns(
-    jobs: Jobs, tmp_path: Path
-) -> None:
+async def test_a_thread_that_was_given_up_keeps_its_slot_until_it_returns(jobs: Jobs, tmp_path: Path) -> None:
     given_up = jobs.start("act-thread", 1, {"wait_for": str(tmp_path / "end")})
     await until(lambda: bool(jobs.board._running))
 
@@ -119,23 +124,23 @@ async def test_a_thread_that_was_given_up_keeps_its_place_until_it_returns(
     await until(lambda: not jobs.runner._interrupted)
     following = jobs.start("act-thread", 2, {})
 
-    assert jobs.left == [given_up]
+    assert jobs.in_flight.held == {"job": following}
     assert jobs.lane.capacity == 0
-    assert not await jobs.runner.idle(0.05)
+    assert not await jobs.runner.wait_idle(0.05)
     (tmp_path / "end").touch()
-    assert await jobs.runner.idle(DEADLINE)
+    assert await jobs.runner.wait_idle(DEADLINE)
     assert [claimed for claimed, _ in jobs.reports] == [following]
     await until(lambda: jobs.lane.capacity == 1)
 
 
-async def test_no_job_is_claimed_in_the_place_of_a_handler_that_takes_its_time_to_stop(jobs: Jobs) -> None:
+async def test_no_job_is_claimed_in_place_of_a_handler_that_is_slow_to_stop(jobs: Jobs) -> None:
     given_up = jobs.start("stubborn", 1, {})
     await until(jobs.begun.is_set)
 
     jobs.runner.give_up(given_up)
     await asyncio.sleep(0)
 
-    assert jobs.left == [given_up]
+    assert jobs.in_flight.held == {}
     assert jobs.lane.capacity == 0
     jobs.release.set()
     await until(lambda: jobs.lane.capacity == 1)
@@ -143,13 +148,13 @@ async def test_no_job_is_claimed_in_the_place_of_a_handler_that_takes_its_time_t
 
 
 @pytest.mark.parametrize("way", ["act-thread", "stubborn"])
-async def test_a_job_whose_time_is_up_has_failed_though_its_handler_keeps_its_place(
+async def test_a_job_that_exceeds_its_timeout_fails_though_its_handler_keeps_its_slot(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setattr(executor, "STOP_SECONDS", 0.05)
     claimed = jobs.start(way, 1, {"wait_for": str(tmp_path / "end")}, Duration(nanos=50_000_000))
 
-    assert await jobs.runner.idle(DEADLINE)
+    assert await jobs.runner.wait_idle(DEADLINE)
 
     [(reported, outcome)] = jobs.reports
     assert reported is claimed
@@ -161,14 +166,14 @@ async def test_a_job_whose_time_is_up_has_failed_though_its_handler_keeps_its_pl
     assert len(jobs.reports) == 1
 
 
-async def test_what_a_job_says_is_on_the_board_while_it_runs(jobs: Jobs, tmp_path: Path) -> None:
+async def test_the_progress_of_a_job_is_on_the_board_while_it_runs(jobs: Jobs, tmp_path: Path) -> None:
     jobs.start("act-thread", 3, {"say": [[50, "half"]], "then_wait_for": str(tmp_path / "end")})
     await until(lambda: bool(jobs.board.unsent(10)))
 
-    [(latest, word)] = jobs.board.unsent(10).items()
-    assert (latest.job_id, latest.attempt, word) == ("job", 3, (50, "half"))
+    [(latest, update)] = jobs.board.unsent(10).items()
+    assert (latest.job_id, latest.attempt, update) == ("job", 3, (50, "half"))
     (tmp_path / "end").touch()
-    assert await jobs.runner.idle(DEADLINE)
+    assert await jobs.runner.wait_idle(DEADLINE)
     assert jobs.board.unsent(10) == {}
 
 
@@ -176,12 +181,13 @@ async def test_a_job_whose_outcome_is_being_reported_is_not_given_up(jobs: Jobs)
     claimed = jobs.start("act-async", 1, {})
     await until(lambda: bool(jobs.reports))
 
+    jobs.in_flight.held["job"] = claimed
     jobs.runner.give_up(claimed)
 
-    assert jobs.left == []
+    assert jobs.in_flight.held == {"job": claimed}
 
 
-async def test_a_handler_that_will_not_stop_is_handed_back_and_not_reported_again(
+async def test_a_job_whose_handler_does_not_stop_is_released_and_not_reported_again(
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "INTERRUPT_SECONDS", 0.05)
@@ -198,23 +204,23 @@ async def test_a_handler_that_will_not_stop_is_handed_back_and_not_reported_agai
 
 
 @pytest.mark.parametrize("way", ["act-async", "act-loop"])
-async def test_a_job_that_had_not_begun_is_handed_back(jobs: Jobs, way: str) -> None:
+async def test_a_job_that_had_not_begun_is_released(jobs: Jobs, way: str) -> None:
     claimed = jobs.start(way, 1, {})
 
     await jobs.runner.interrupt({"loop"})
 
     assert jobs.reports == [(claimed, Interrupted())]
-    assert await jobs.runner.idle(DEADLINE)
+    assert await jobs.runner.wait_idle(DEADLINE)
     assert len(jobs.reports) == 1
 
 
-async def test_a_plain_handler_of_the_loop_that_had_not_begun_is_left_alone_when_threads_are_interrupted(
+async def test_a_waiting_plain_handler_of_the_loop_runs_on_when_threads_are_interrupted(
     jobs: Jobs,
 ) -> None:
     claimed = jobs.start("act-loop", 1, {})
 
     await jobs.runner.interrupt({"thread", "process"})
-    assert await jobs.runner.idle(DEADLINE)
+    assert await jobs.runner.wait_idle(DEADLINE)
 
     assert [(reported, type(outcome)) for reported, outcome in jobs.reports] == [(claimed, Succeeded)]
 
@@ -224,14 +230,14 @@ async def test_a_plain_handler_of_the_loop_whose_claim_is_lost_before_its_turn_i
     jobs.runner.give_up(lost)
     following = jobs.start("act-loop", 2, {})
 
-    assert await jobs.runner.idle(DEADLINE)
+    assert await jobs.runner.wait_idle(DEADLINE)
 
-    assert jobs.left == [lost]
+    assert lost not in jobs.in_flight.held.values()
     assert [claimed for claimed, _ in jobs.reports] == [following]
     assert jobs.lane.capacity > 0
 
 
-async def test_a_plain_handler_of_the_loop_gets_a_payload_that_was_too_large_to_travel() -> None:
+async def test_a_plain_handler_of_the_loop_gets_a_payload_that_was_too_large_for_the_record() -> None:
     async def get(request: Any, _context: Any) -> JobMessage:
         job = JobMessage(id=request.id)
         job.payload.update({"return": {"found": True}})
@@ -243,7 +249,7 @@ async def test_a_plain_handler_of_the_loop_gets_a_payload_that_was_too_large_to_
         record = DispatchRecord(id="job", type="act-loop", payload_omitted=True)
         working = asyncio.create_task(jobs.runner.run())
         await asyncio.sleep(0)
-        jobs.runner.start(Claimed(record, jobs.lane, 1))
+        jobs.start_record(record, 1)
         await until(lambda: bool(jobs.reports))
         working.cancel()
         await asyncio.wait([working])

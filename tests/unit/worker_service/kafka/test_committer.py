@@ -1,4 +1,4 @@
-"""Offsets are committed soon, but not one by one; and at once when the partition goes."""
+"""Offsets are committed soon, many together, and at once when a partition is revoked."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -14,7 +14,7 @@ PARTITION = Partition("jobs.compute", 0)
 
 
 class Offsets:
-    """A committer at work, and what it has stored."""
+    """A committer and its store."""
 
     def __init__(self) -> None:
         self.stored: list[Mapping[Partition, int]] = []
@@ -43,7 +43,7 @@ async def offsets() -> AsyncIterator[Offsets]:
     await asyncio.wait([running])
 
 
-async def test_what_is_finished_within_a_moment_is_committed_together(offsets: Offsets) -> None:
+async def test_records_finished_within_a_moment_are_committed_together(offsets: Offsets) -> None:
     for offset in range(5):
         offsets.finish(offset)
         await asyncio.sleep(0)
@@ -55,7 +55,7 @@ async def test_what_is_finished_within_a_moment_is_committed_together(offsets: O
     assert offsets.stored == [{PARTITION: 5}]
 
 
-async def test_a_flush_does_not_wait_for_more(offsets: Offsets) -> None:
+async def test_a_flush_commits_at_once(offsets: Offsets) -> None:
     offsets.finish(0)
     await asyncio.sleep(0)
 

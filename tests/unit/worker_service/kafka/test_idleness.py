@@ -1,4 +1,4 @@
-"""A worker that has no partition says so."""
+"""A worker without a partition logs a warning."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,21 +7,27 @@ import pytest
 from structlog.testing import capture_logs
 
 from worker_service.kafka.idleness import warn_when_idle
+from worker_service.kafka.offsets import Partition
+from worker_service.kafka.ports import Assignment
 
 
 async def warnings_after(assignments: Sequence[bool]) -> int:
-    """How often a worker warns that has partitions, or none, at each tick in turn; it may be without for three."""
+    """How often a worker warns.
+
+    `assignments`: whether it has partitions, tick by tick. It may have none for three.
+    """
     ticks = iter(assignments)
     done = asyncio.Event()
 
-    def assignment() -> list[int]:
-        has_some = next(ticks, None)
-        if has_some is None:
-            done.set()
-        return [1] if has_some is not False else []
+    class Consumer(Assignment):
+        def assignment(self) -> frozenset[Partition]:
+            has_some = next(ticks, None)
+            if has_some is None:
+                done.set()
+            return frozenset([Partition("jobs.compute", 0)] if has_some is not False else [])
 
     with capture_logs() as logs:
-        watching = asyncio.create_task(warn_when_idle(assignment, idle_seconds=0.003, tick=0.001))
+        watching = asyncio.create_task(warn_when_idle(Consumer(), idle_seconds=0.003, tick=0.001))
         async with asyncio.timeout(30):
             await done.wait()
         watching.cancel()
@@ -38,7 +44,7 @@ async def warnings_after(assignments: Sequence[bool]) -> int:
         ([False] * 5 + [True] + [False] * 5, 2),
     ],
 )
-async def test_it_warns_once_when_it_has_been_without_partitions_for_long(
+async def test_it_warns_once_when_it_has_had_no_partition_for_long(
     assignments: Sequence[bool], warnings: int
 ) -> None:
     assert await warnings_after(assignments) == warnings

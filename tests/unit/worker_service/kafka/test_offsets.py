@@ -1,4 +1,4 @@
-"""Offsets are committed for the longest finished run, in whatever order records finish, and only in their epoch."""
+"""The offset after the longest finished run is committed, and only in its epoch."""
 
 from random import Random
 
@@ -43,7 +43,9 @@ def test_the_offset_after_the_longest_finished_run_is_due(
 
 
 @given(offset_lists.filter(bool), st.randoms(use_true_random=False))
-def test_what_is_due_never_falls_and_ends_after_the_last_record(offsets: list[int], random: Random) -> None:
+def test_the_due_offset_never_falls_and_ends_after_the_last_record(
+    offsets: list[int], random: Random
+) -> None:
     tracker = OffsetTracker()
     tracker.assign(P)
     tickets = begin_all(tracker, P, offsets)
@@ -90,7 +92,7 @@ def test_finishing_twice_changes_nothing(offsets: list[int]) -> None:
 
 
 @given(offset_lists.filter(bool), offset_lists.filter(bool))
-def test_work_of_an_earlier_epoch_does_not_count(before: list[int], after: list[int]) -> None:
+def test_records_of_an_earlier_epoch_do_not_count(before: list[int], after: list[int]) -> None:
     tracker = OffsetTracker()
     tracker.assign(P)
     stale = begin_all(tracker, P, before)
@@ -104,7 +106,7 @@ def test_work_of_an_earlier_epoch_does_not_count(before: list[int], after: list[
     assert tracker.due() == []
 
 
-def test_a_commit_of_an_earlier_epoch_does_not_hide_what_is_due() -> None:
+def test_a_commit_of_an_earlier_epoch_does_not_hide_a_due_offset() -> None:
     tracker = OffsetTracker()
     tracker.assign(P)
     tracker.finish(begin_all(tracker, P, [7])[0])
@@ -117,7 +119,7 @@ def test_a_commit_of_an_earlier_epoch_does_not_hide_what_is_due() -> None:
     assert next_offset(tracker, P) == 6
 
 
-def test_losing_an_earlier_epoch_leaves_the_present_one() -> None:
+def test_losing_an_earlier_epoch_keeps_the_current_one() -> None:
     tracker = OffsetTracker()
     tracker.assign(P)
     tracker.finish(begin_all(tracker, P, [7])[0])
@@ -140,7 +142,7 @@ def test_a_lost_partition_takes_no_records_until_it_is_assigned_again() -> None:
     assert tracker.due() == []
 
 
-def test_partitions_do_not_hold_each_other_up() -> None:
+def test_a_partition_does_not_wait_for_another() -> None:
     tracker = OffsetTracker()
     tracker.assign(P)
     tracker.assign(Q)
@@ -164,10 +166,10 @@ def test_a_commit_that_was_not_confirmed_stays_due() -> None:
     st.lists(st.tuples(offset_lists.filter(bool), st.booleans()), min_size=1, max_size=4),
     st.randoms(use_true_random=False),
 )
-def test_a_log_that_starts_again_lower_counts_from_there(
+def test_a_topic_that_was_created_again_counts_from_its_lower_offsets(
     logs: list[tuple[list[int], bool]], random: Random
 ) -> None:
-    """Each log after the first starts at or below the last offset of the one before; some were committed."""
+    """Each log but the first starts at or below the last offset of the log before it. Some were committed."""
     tracker = OffsetTracker()
     tracker.assign(P)
     tickets: list[Ticket] = []
@@ -190,7 +192,7 @@ def test_a_log_that_starts_again_lower_counts_from_there(
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_an_offset_that_comes_again_starts_a_new_epoch(finished: bool) -> None:
+def test_an_offset_that_is_polled_again_starts_a_new_epoch(finished: bool) -> None:
     tracker = OffsetTracker()
     tracker.assign(P)
     [before] = begin_all(tracker, P, [4])

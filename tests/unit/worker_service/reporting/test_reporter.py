@@ -1,4 +1,4 @@
-"""What a failure is reported as, and what it counts as once the API server has decided."""
+"""How an outcome is reported, and how it is counted after the API server has answered."""
 
 import asyncio
 from typing import Any
@@ -21,10 +21,10 @@ from jobs.v1.job_service_pb2 import (
 )
 from service_runtime.validation import ContractValidator
 from tests.unit.worker_service.job_service_fake import api_of
+from tests.unit.worker_service.worker_fakes import worker_state
 from worker_service.api.backoff import Backoff
 from worker_service.api.status_updates import StatusUpdates
-from worker_service.claiming.in_flight import Claimed, InFlightJobs
-from worker_service.claiming.lanes import Lane
+from worker_service.claiming.in_flight import Claimed
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 from worker_service.handler_api.job import MOST_RETRY_AFTER
 from worker_service.reporting.reporter import Reporter
@@ -34,28 +34,29 @@ JOB_ID = "01938f4e-7c3a-7b2e-9d41-3f5a6b7c8d9e"
 
 
 async def report(outcome: Outcome, *answers: UpdateOutcome) -> tuple[list[UpdateStatusRequest], Totals]:
-    """What is sent for an outcome of a job, and what is counted, when these are the answers."""
-    heard: list[UpdateStatusRequest] = []
+    """The requests that are sent for an outcome, and the counts after these answers."""
+    sent: list[UpdateStatusRequest] = []
     left = list(answers)
 
     async def update(request: BatchUpdateStatusRequest, _context: Any) -> BatchUpdateStatusResponse:
-        [step] = request.requests
-        heard.append(step)
+        [update] = request.requests
+        sent.append(update)
         return BatchUpdateStatusResponse(outcomes=[left.pop(0)])
 
-    in_flight, totals = InFlightJobs(), Totals()
-    lane = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
-    claimed = in_flight.held[JOB_ID] = Claimed(DispatchRecord(id=JOB_ID, type="compute"), lane, 1)
+    state = worker_state({"loop": 1})
+    lane = state.lanes["loop"]
+    claimed = state.in_flight.held[JOB_ID] = Claimed(DispatchRecord(id=JOB_ID, type="compute"), lane, 1)
     lane.hold()
     async with api_of({"BatchUpdateStatus": update}) as api:
-        reporter = Reporter("test/1", StatusUpdates(api), in_flight, totals, Backoff())
+        reporter = Reporter(state, StatusUpdates(api), Backoff())
         reporter.put(claimed, outcome)
         reporting = asyncio.create_task(reporter.run())
         assert await reporter.flush(20)
         reporting.cancel()
         await asyncio.wait([reporting])
-    assert in_flight.held == {}
-    return heard, totals
+    assert state.in_flight.held == {}
+    assert lane.capacity == 1
+    return sent, state.totals
 
 
 def accepted(status: "Job.Status.ValueType") -> UpdateOutcome:
@@ -108,10 +109,10 @@ async def test_each_reason_has_its_code(reason: Reason, code: int) -> None:
         (Succeeded(dict_to_struct({})), Job.Status.completed, Totals(completed=1)),
         (Failed(Reason.HANDLER_ERROR, "x"), Job.Status.failed, Totals(failed=1)),
         (Failed(Reason.HANDLER_ERROR, "x"), Job.Status.queued, Totals(retried=1)),
-        (Interrupted(), Job.Status.queued, Totals(handed_back=1)),
+        (Interrupted(), Job.Status.queued, Totals(released=1)),
     ],
 )
-async def test_an_accepted_report_is_counted_as_what_became_of_the_job(
+async def test_an_accepted_report_is_counted_by_the_new_status_of_the_job(
     outcome: Outcome, became: "Job.Status.ValueType", counted: Totals
 ) -> None:
     _, totals = await report(outcome, accepted(became))

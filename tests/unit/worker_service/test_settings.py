@@ -1,0 +1,82 @@
+"""The worker's settings: a wrong one names its variable and its rule."""
+
+import pytest
+
+from service_runtime.settings import WrongSettings, read_settings
+from worker_service.settings import WorkerSettings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("WORKER_JOB_TYPES", "compute,No", "'No' is not allowed"),
+        ("WORKER_JOB_TYPES", ",".join(f"type-{number}" for number in range(257)), "at most 256 items"),
+        ("WORKER_JOB_TYPES", ",", "must name at least one job type"),
+        ("API_SERVER_ADDRESS", "api:50051,nowhere", "'nowhere' is not host:port"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka:0", "'kafka:0' is not host:port with a port from 1 to 65535"),
+        ("WORKER_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("WORKER_DRAIN_TIMEOUT", "nan", "finite"),
+        ("WORKER_NAME", "a/b", "match pattern"),
+        ("WORKER_COUNT", "0", "greater than or equal to 1"),
+        ("WORKER_COUNT", "65", "less than or equal to 64"),
+    ],
+)
+def test_a_wrong_setting_names_variable_and_rule(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(WrongSettings) as caught:
+        read_settings(WorkerSettings)
+
+    assert str(caught.value).startswith(f"{variable}: ")
+    assert expected in str(caught.value)
+
+
+def test_several_addresses_are_read_from_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_SERVER_ADDRESS", "10.0.0.1:50051, [::1]:50052,api-server:50053")
+
+    settings = read_settings(WorkerSettings)
+
+    assert settings.api_server_address == ("10.0.0.1:50051", "[::1]:50052", "api-server:50053")
+
+
+def test_each_of_several_workers_has_a_port_and_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_COUNT", "10")
+    monkeypatch.setenv("WORKER_PORT", "65526")
+    monkeypatch.setenv("WORKER_NAME", "w" * 125)
+
+    own = read_settings(WorkerSettings).of_process(10)
+
+    assert (own.worker_port, own.worker_name) == (65535, "w" * 125 + "-10")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("WORKER_PORT", "65527"), ("WORKER_NAME", "w" * 126)], ids=["port", "name"]
+)
+def test_several_workers_that_cannot_all_have_a_port_and_a_name_are_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv("WORKER_COUNT", "10")
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(WrongSettings, match=variable):
+        read_settings(WorkerSettings)
+
+
+def test_several_workers_without_a_name_choose_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_COUNT", "2")
+
+    assert read_settings(WorkerSettings).of_process(2).worker_name is None
+
+
+def test_each_process_of_each_api_server_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_SERVER_ADDRESS", "a:50051,[::1]:65534,a:50052")
+    monkeypatch.setenv("API_SERVER_PROCESSES", "2")
+
+    endpoints = read_settings(WorkerSettings).api_server_endpoints
+
+    assert endpoints == ("a:50051", "[::1]:65534", "a:50052", "[::1]:65535", "a:50053")
+    monkeypatch.setenv("API_SERVER_PROCESSES", "3")
+    with pytest.raises(WrongSettings, match="API_SERVER_PROCESSES"):
+        read_settings(WorkerSettings)

@@ -1,0 +1,23 @@
+"""How many calls of one kind go side by side."""
+
+MAX_CALLS = 2
+MAX_ITEMS = 500
+"""Items in one call."""
+WORTH_A_CALL = 100
+"""Items for which a second call goes beside the first. A call's own cost is small when many items share it.
+"""
+
+
+class CallSlots:
+    """While one call is under way, new items gather. They go in a second call only if there are WORTH_A_CALL
+    of them.
+
+    So a call goes at once at low load, and carries many items under load.
+    """
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    def allows(self, items: int) -> bool:
+        """Whether a call with this many items may go now."""
+        return not self.under_way or (self.under_way < MAX_CALLS and items >= WORTH_A_CALL)
