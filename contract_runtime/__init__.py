@@ -1,1 +1,1 @@
-"""What every program that speaks the contract needs, clients too: structs, errors and statuses, channels."""
+"""What every program needs that uses the contract, clients too: structs, errors, channels, hedged calls."""

@@ -1,7 +1,7 @@
-"""Failures that a caller is told about, independent of transport details.
+"""Failures that a caller sees, independent of the transport.
 
 ServiceError
-├── InvalidArgument     the request itself is at fault; names each field and rule
+├── InvalidArgument     the request is wrong; names each field and the rule that it breaks
 └── (domain errors of each service)
 """
 
@@ -16,7 +16,7 @@ ERROR_DOMAIN = "jobs.v1"
 class ServiceError(Exception):
     """A failure with a gRPC code, a stable `reason` for programs and a message for people.
 
-    `metadata` goes into ErrorInfo. `retry_delay` (seconds), where set, goes into RetryInfo.
+    `metadata` goes into ErrorInfo. `retry_delay` (seconds), if set, goes into RetryInfo.
     """
 
     code: Code = Code.INTERNAL
@@ -32,7 +32,7 @@ class ServiceError(Exception):
 
 
 class Violation(NamedTuple):
-    """One rule that one field breaks. `field` is a path such as `requests[3].id`."""
+    """A rule that a field breaks. `field` is a path such as `requests[3].id`."""
 
     field: str
     rule: str
@@ -40,7 +40,7 @@ class Violation(NamedTuple):
 
 
 class InvalidArgument(ServiceError):
-    """Fields of the request break their rules."""
+    """Fields of the request break rules of the contract."""
 
     code = Code.INVALID_ARGUMENT
     reason = "INVALID_ARGUMENT"
@@ -53,5 +53,5 @@ class InvalidArgument(ServiceError):
 
 
 def invalid(field: str, rule: str, description: str) -> InvalidArgument:
-    """One field breaks one rule."""
+    """The error for one field that breaks one rule."""
     return InvalidArgument([Violation(field, rule, description)])

@@ -1,7 +1,7 @@
-"""JSON objects as `google.protobuf.Struct` and as Python dicts, both ways, within the contract's limits.
+"""Converts JSON objects between `google.protobuf.Struct` and Python dicts, within the contract's limits.
 
-Written by hand because json_format takes twice the time and knows none of the limits. A Struct holds every number as a
-double; whole ones up to 2^53 become `int`, so that what a client sent as 3 is stored and printed as 3.
+Written by hand, because json_format needs twice the time and checks none of the limits. A Struct stores every
+number as a double. Whole numbers up to 2^53 become `int`, so that 3 is stored and printed as 3, not as 3.0.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 
 MAX_DEPTH = 32
-"""Levels of objects and lists, the outermost included."""
+"""Levels of objects and lists, including the outermost."""
 MAX_BYTES = 1024 * 1024
 """Size as protobuf bytes."""
 MAX_EXACT_INTEGER = 2**53
@@ -19,7 +19,10 @@ MAX_EXACT_INTEGER = 2**53
 
 
 class StructError(ValueError):
-    """`path` cannot be kept as JSON: `problem`. The path is relative to the object, such as `rows[3].x`; "" is the object."""
+    """The value at `path` cannot be stored as JSON: `problem`.
+
+    The path is relative to the object, for example `rows[3].x`; "" is the object itself.
+    """
 
     def __init__(self, problem: str, path: str = "") -> None:
         super().__init__(f"{path}: {problem}" if path else problem)
@@ -27,17 +30,17 @@ class StructError(ValueError):
         self.path = path
 
     def inside(self, step: str) -> "StructError":
-        """The same error seen from one level further out; `step` is a key, or an index as `[3]`."""
+        """The same error, seen from the object around it; `step` is a key, or an index such as `[3]`."""
         separator = "." if self.path and not self.path.startswith("[") else ""
         return StructError(self.problem, f"{step}{separator}{self.path}")
 
 
 class StructTooLargeError(StructError):
-    """The object is above MAX_BYTES."""
+    """The object is larger than MAX_BYTES."""
 
 
 def check_size(struct: Struct) -> int:
-    """The size in bytes as protobuf. Raises StructTooLargeError if it is above MAX_BYTES."""
+    """The size in bytes as protobuf. Raises StructTooLargeError if it is larger than MAX_BYTES."""
     size = struct.ByteSize()
     if size > MAX_BYTES:
         raise StructTooLargeError(f"must be at most {MAX_BYTES} bytes as protobuf, is {size}")
@@ -63,7 +66,7 @@ def dict_to_struct(data: dict[str, Any]) -> Struct:
 
 
 def fill_struct(struct: Struct, data: Mapping[str, Any]) -> None:
-    """Put plain data into an empty Struct, which counts as set then even if there is none. Raises StructError."""
+    """Put plain data into an empty Struct, which is then set even if `data` is empty. Raises StructError."""
     struct.SetInParent()
     _fill_object(struct, data, 1)
     check_size(struct)
@@ -72,7 +75,7 @@ def fill_struct(struct: Struct, data: Mapping[str, Any]) -> None:
 def _object_to_dict(struct: Struct, depth: int) -> dict[str, Any]:
     _check_depth(depth)
     result = {}
-    # Looked up one by one: protobuf's items() takes twice the time.
+    # Looked up one by one, because protobuf's items() needs twice the time.
     fields = struct.fields
     for key in fields:
         try:

@@ -1,4 +1,4 @@
-"""Values: small objects that never change."""
+"""Value objects: small objects that never change."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ C = TypeVar("C")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(cls: type[C]) -> type[C]:
-    """A dataclass that is frozen for the type checker, which finds whoever would change it.
+    """A dataclass that is frozen for the type checker only, which finds code that changes one.
 
-    For those of which each job makes some: to keep others from changing them while the program runs, too, as
-    `dataclass(frozen=True)` does, makes them take two to three times as long to make.
+    For objects that every job creates: `dataclass(frozen=True)` also checks at run time, and then creating
+    one takes two to three times as long.
     """
     make: Callable[[type[C]], type[C]] = dataclass(slots=True, unsafe_hash=True)
     return make(cls)

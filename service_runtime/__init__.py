@@ -1,1 +1,1 @@
-"""What every gRPC process here does: settings, logging, server, errors, and JSON objects as protobuf Struct."""
+"""What a server process needs: settings, logging, gRPC server, health, supervisor, group commit."""

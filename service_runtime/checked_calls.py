@@ -98,8 +98,8 @@ class CheckedCalls:
         return _handler_factory(handler)(call, response_serializer=serializer)
 
     def _answer(self, handler: Any) -> Callable[[Any, Any], Awaitable[Any]]:
-        """Decodes and checks what comes in, and runs the servicer. Returns the response as bytes; a stream
-        writes its responses and returns None.
+        """Decodes and checks requests and runs the servicer. Returns the response as bytes; a stream writes
+        its responses and returns None.
         """
         serve = _servicer_method(handler)
         deserialize, serialize = handler.request_deserializer, handler.response_serializer

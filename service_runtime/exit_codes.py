@@ -1,12 +1,12 @@
-"""How a process ended, in words."""
+"""Describes how a process ended."""
 
 import signal
 
 
 def how_it_ended(exit_code: int | None) -> str:
-    """For the exit code as Python gives it: negative for a signal, None if nobody saw it."""
+    """A description of the exit code as Python reports it: negative for a signal, None if it is unknown."""
     if exit_code is None:
-        return "nobody saw how"
+        return "exit status unknown"
     return (
         f"exit status {exit_code}"
         if exit_code >= 0

@@ -1,8 +1,8 @@
-"""Does together what is waiting already: group commit.
+"""Group commit: items that wait at the same time are committed together.
 
-While one batch is under way the next items gather, and go together when it has ended, with all that the event loop has at
-hand by then. No timer adds delay: at low load an item goes alone and at once; under load the cost of a batch is shared by
-all in it.
+While one batch is running, the next items collect. They form the next batch, together with all items that the
+event loop delivers at that moment. No timer adds delay: at low load an item is committed alone and at once;
+under load the items of a batch share its cost.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from typing import Generic, TypeVar
 
 from contract_runtime.value import value
 
-PATIENCE = 0.1
-"""Seconds after which a batch holds up the next one no longer: one item that is hard to decide is not the others' trouble."""
+MAX_BLOCKING_SECONDS = 0.1
+"""After this time a batch no longer blocks the next one, so that one slow item does not delay the others."""
 IDLE_TURNS = 20
-"""Turns of the event loop without a new item after which a batch begins. A call takes a few from the socket to here; twenty
-of an idle loop are over in a fraction of a millisecond.
+"""A batch starts after this many turns of the event loop without a new item. A call needs a few turns from
+the socket to here; twenty turns of an idle loop take a fraction of a millisecond.
 """
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one batch."""
+    """The limits of one batch."""
 
     items: int = 500
     bytes: int = 8 * 1024 * 1024
@@ -33,7 +33,10 @@ class Limits:
 
 @value
 class Item(Generic[T]):
-    """Something to be done. Two items with the same `key` are never in one batch, and stay in order; None: no key."""
+    """Something to commit; `size` in bytes. Items with the same `key` keep their order, in different batches.
+
+    The key None is not compared.
+    """
 
     content: T
     size: int
@@ -41,31 +44,31 @@ class Item(Generic[T]):
 
 
 class GroupCommit(Generic[T, R]):
-    """`commit` does a batch: it takes contents and gives one result, or error, for each, in their order."""
+    """`commit` gets the contents of a batch and returns one result or error for each, in the same order."""
 
     def __init__(
         self,
         commit: Callable[[list[T]], Awaitable[Sequence[R | Exception]]],
         limits: Limits = Limits(),
-        patience: float = PATIENCE,
+        max_blocking: float = MAX_BLOCKING_SECONDS,
     ) -> None:
-        """One batch at a time is under way, unless it takes longer than `patience` seconds."""
+        """One batch runs at a time. After `max_blocking` seconds the next one may start beside it."""
         self._commit = commit
         self._limits = limits
         self._waiting: deque[tuple[Item[T], asyncio.Future[R]]] = deque()
-        self._patience = patience
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._running: asyncio.Task[None] | None = None
+        self._max_blocking = max_blocking
+        self._running_batches: set[asyncio.Task[None]] = set()
+        self._loop_task: asyncio.Task[None] | None = None
 
     async def do(self, item: Item[T]) -> R:
-        """The item's result. Raises its error, or what the whole batch failed of.
+        """Commit the item and return its result. Raises the item's error, or the error of the whole batch.
 
-        A caller that is cancelled tears no batch: its item is done all the same.
+        If the caller is cancelled, its item is committed all the same, and the batch goes on.
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
+        if self._loop_task is None:
+            self._loop_task = asyncio.create_task(self._run())
         return await future
 
     async def _run(self) -> None:
@@ -74,14 +77,14 @@ class GroupCommit(Generic[T, R]):
             if len(batch) > 1 or len(self._waiting) > 1:
                 await self._gather()
             batch = self._next_batch()
-            doing = asyncio.create_task(self._do(batch))
-            self._under_way.add(doing)
-            doing.add_done_callback(self._under_way.discard)
-            await asyncio.wait([doing], timeout=self._patience)
-        self._running = None
+            committing = asyncio.create_task(self._commit_batch(batch))
+            self._running_batches.add(committing)
+            committing.add_done_callback(self._running_batches.discard)
+            await asyncio.wait([committing], timeout=self._max_blocking)
+        self._loop_task = None
 
     async def _gather(self) -> None:
-        """Under load, let the event loop take in the calls that it has at hand before a new batch begins."""
+        """Under load, let the event loop deliver the calls that have arrived before a new batch starts."""
         waiting = idle = 0
         while idle < IDLE_TURNS and len(self._waiting) < self._limits.items:
             idle = idle + 1 if len(self._waiting) == waiting else 0
@@ -102,17 +105,17 @@ class GroupCommit(Generic[T, R]):
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _do(self, batch: Sequence[tuple[Item[T], asyncio.Future[R]]]) -> None:
+    async def _commit_batch(self, batch: Sequence[tuple[Item[T], asyncio.Future[R]]]) -> None:
         results: Sequence[R | Exception]
         try:
             results = await self._commit([item.content for item, _ in batch])
-        except Exception as error:  # noqa: BLE001 - each caller hears of it
+        except Exception as error:  # noqa: BLE001 - every caller gets it
             results = [error] * len(batch)
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue
             if isinstance(result, Exception):
                 future.set_exception(result)
-                future.exception()  # seen, though its caller may have gone
+                future.exception()  # marks it as retrieved: the caller may have gone
             else:
                 future.set_result(result)

@@ -1,8 +1,8 @@
-"""Asks a gRPC server for its health: status 0 if it is serving. For container health checks.
+"""Checks the health of a gRPC server: exit status 0 if it is SERVING. For container health checks.
 
     python -m service_runtime.health_probe HOST:PORT [PROCESSES]
 
-With PROCESSES each of so many ports, from PORT on, must be serving.
+With PROCESSES, the servers on that number of ports, from PORT on, must all be SERVING.
 """
 
 import sys
@@ -26,11 +26,11 @@ def is_serving(address: str) -> bool:
 
 
 def all_are_serving(first_address: str, processes: int) -> bool:
-    """Whether each of so many processes serves; they are asked at the same time."""
+    """Whether all `processes` are SERVING; they are checked in parallel."""
     host, _, port = first_address.rpartition(":")
     addresses = [f"{host}:{int(port) + number}" for number in range(processes)]
-    with ThreadPoolExecutor(processes) as asking:
-        return all(asking.map(is_serving, addresses))
+    with ThreadPoolExecutor(processes) as pool:
+        return all(pool.map(is_serving, addresses))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where log lines go: standard error, in a way that does not block the writer where that can be had."""
+"""Writes to standard error, without blocking the writer where that is possible."""
 
 import os
 import select
@@ -9,35 +9,35 @@ from collections.abc import Callable
 from contextlib import suppress
 
 STANDARD_ERROR = 2
-TELL_SECONDS = 1.0
-"""How long a reader that stands still is waited for before people are told nothing."""
+PRINT_SECONDS = 1.0
+"""How long print_error waits for a reader that does not read. Then it drops the message."""
 
 
 class Output:
-    """An open file that log lines are written to."""
+    """An open file for log lines."""
 
     may_block: bool
-    """Whether `write` may wait for a reader. If not, it raises BlockingIOError instead."""
+    """Whether `write` may wait for a reader. If False, it raises BlockingIOError instead."""
 
     def __init__(self, number: int, write: Callable[[bytes], int], *, may_block: bool) -> None:
-        """`number`: of the file, for poll. `write` returns how many bytes it took."""
+        """`number`: the file descriptor, for poll. `write` returns how many bytes it wrote."""
         self.write = write
         self.may_block = may_block
         self._number = number
 
     def wait(self, seconds: float) -> bool:
-        """Whether a write would wait for nobody, at once or within so many seconds."""
+        """Wait up to `seconds` until a write would not block. Whether that is so."""
         poll = select.poll()
         poll.register(self._number, select.POLLOUT)
         return bool(poll.poll(seconds * 1000))
 
 
 def standard_error() -> Output | None:
-    """None if this process has none, and was started without. What is done to file 2 later on changes nothing here.
+    """Standard error; None if the process started without it. Later changes to descriptor 2 have no effect.
 
-    The mark "do not block" (O_NONBLOCK) belongs to what was opened, not to a process: on a pipe that other processes write to as
-    well it would change their writes too. So a pipe or terminal is opened anew, under its name in /proc. Where that cannot be had,
-    writes may block.
+    The flag O_NONBLOCK belongs to the open file, not to the process: on a pipe that other processes write to,
+    it would change their writes too. So a pipe or terminal is opened again, by its path in /proc. Where that
+    is not possible, writes may block.
     """
     if sys.__stderr__ is None:
         return None
@@ -47,10 +47,11 @@ def standard_error() -> Output | None:
         return None
     mode = os.fstat(number).st_mode
     if stat.S_ISREG(mode):
-        # Opened anew it would have a position of its own, and two writers would overwrite each other. It waits for no reader.
+        # A regular file never blocks. Opened again it would have its own position, and two writers would
+        # overwrite each other's lines.
         return Output(number, lambda data: os.write(number, data), may_block=False)
     if stat.S_ISSOCK(mode):
-        # Such as systemd's journal.
+        # For example the journal of systemd.
         sock = socket.socket(fileno=number)
         return Output(number, lambda data: sock.send(data, socket.MSG_DONTWAIT), may_block=False)
     with suppress(OSError):
@@ -61,9 +62,9 @@ def standard_error() -> Output | None:
 
 
 def keep_standard_files_open() -> None:
-    """Open /dev/null for each of the files 0 to 2 with which this process was started closed.
+    """Open /dev/null for each file descriptor from 0 to 2 that was closed when this process started.
 
-    Else the next connection gets such a number, and whatever a library prints goes into it.
+    Otherwise the next connection gets that number, and what a library prints goes into the connection.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (STANDARD_ERROR, "stderr", "w")):
         try:
@@ -79,16 +80,17 @@ def keep_standard_files_open() -> None:
                 setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - as Python itself would
 
 
-def tell(message: str) -> None:
-    """A line for people on standard error, if it can be written: what the process does next does not depend on it."""
+def print_error(message: str) -> None:
+    """Print a line for people on standard error. If that is not possible, nothing happens."""
     with suppress(Exception):
         data = f"{message}\n".encode(errors="backslashreplace")
         try:
             number = sys.stderr.fileno()
-        except Exception:  # noqa: BLE001 - replaced by something that is no file
+        except Exception:  # noqa: BLE001 - replaced by an object that is not a file
             sys.stderr.write(data.decode())
             return
-        # Past Python's buffer: what stays there would change the exit status when the process ends.
+        # Not through Python's buffer: text that is left in it would change the exit status when the process
+        # ends.
         output = Output(number, lambda data: os.write(number, data), may_block=True)
-        if output.wait(TELL_SECONDS):
+        if output.wait(PRINT_SECONDS):
             output.write(data)

@@ -1,7 +1,7 @@
-"""What a log line says of values: plain data of a bounded size, whatever the values are. Pure.
+"""Turns any values into plain data of a limited size, for log lines. Pure.
 
-Values may be of a handler's own classes: their `__repr__` may raise, never end in sight, or give megabytes. So strings are cut
-before anything is made of them, containers are walked with a limit, and nothing here raises.
+Values may have classes of a handler: their `__repr__` may raise, recurse without end, or return megabytes. So
+strings are cut before they are processed, containers are walked up to a limit, and no function here raises.
 """
 
 import math
@@ -10,9 +10,9 @@ from itertools import islice
 from typing import Any
 
 MAX_TEXT = 4_000
-"""Characters of one value in a log line."""
+"""Maximum characters of one value in a log line."""
 MAX_TRACE = 16_000
-"""Characters of a trace."""
+"""Maximum characters of a traceback."""
 MAX_KEYS = 60
 MAX_KEY = 100
 MAX_ITEMS = 200
@@ -22,13 +22,16 @@ TRACES = frozenset({"exception", "stack"})
 
 
 def bounded_event(event: Mapping[str, Any], share: float = 1.0) -> dict[str, Any]:
-    """The event with each value as JSON data of at most MAX_TEXT characters, traces of MAX_TRACE; `share` of that, if told."""
+    """The event, with each value as JSON data.
+
+    A value has at most MAX_TEXT characters and a traceback MAX_TRACE, both multiplied by `share`.
+    """
     texts, traces = int(MAX_TEXT * share), int(MAX_TRACE * share)
     small: dict[str, Any] = {}
     for key, value in islice(event.items(), MAX_KEYS):
         if type(key) is not str or len(key) > MAX_KEY:
-            key = text_of(key, MAX_KEY)  # noqa: PLW2901 - the short key is meant from here on
-        # The usual values, first of all: this is done for each line.
+            key = text_of(key, MAX_KEY)  # noqa: PLW2901 - the short key replaces the long one
+        # The most common values first: this runs for every line.
         if type(value) is str and len(value) <= texts:
             small[key] = value
         else:
@@ -36,43 +39,46 @@ def bounded_event(event: Mapping[str, Any], share: float = 1.0) -> dict[str, Any
     return small
 
 
-def bounded(value: Any, most: int = MAX_TEXT) -> Any:
-    """`value` as JSON data with at most about `most` characters. Raises nothing."""
+def bounded(value: Any, limit: int = MAX_TEXT) -> Any:
+    """`value` as JSON data with at most about `limit` characters. Never raises."""
     kind = type(value)
     if kind is str:
-        return value if len(value) <= most else cut(value, most)
+        return value if len(value) <= limit else cut(value, limit)
     if value is None or kind is bool or (kind is int and -MAX_PLAIN_INTEGER < value < MAX_PLAIN_INTEGER):
         return value
     try:
-        return _Walk(most).plain(value, MAX_DEPTH)
-    except BaseException as error:  # noqa: BLE001 - what raises here is the value's own code, SystemExit too
+        return _Walk(limit).plain(value, MAX_DEPTH)
+    except BaseException as error:  # noqa: BLE001 - the value's own code may raise anything, SystemExit too
         return _unprintable(value, error)
 
 
-def text_of(value: Any, most: int = MAX_TEXT) -> str:
-    """`str(value)`, cut to `most` characters. Raises nothing."""
+def text_of(value: Any, limit: int = MAX_TEXT) -> str:
+    """`str(value)`, cut to `limit` characters. Never raises."""
     try:
-        return cut(value if isinstance(value, str) else str(value), most)
+        return cut(value if isinstance(value, str) else str(value), limit)
     except BaseException as error:  # noqa: BLE001 - the value's own code may raise anything
         return _unprintable(value, error)
 
 
-def repr_of(value: Any, most: int = MAX_TEXT) -> str:
-    """`repr(value)`, cut to `most` characters; of the usual containers and strings no more is looked at. Raises nothing."""
-    plain = bounded(value, most)
+def repr_of(value: Any, limit: int = MAX_TEXT) -> str:
+    """`repr(value)`, cut to `limit` characters. Never raises; reads no more of a container than it shows."""
+    plain = bounded(value, limit)
     try:
-        return plain if isinstance(plain, str) and not isinstance(value, str) else cut(repr(plain), most)
+        return plain if isinstance(plain, str) and not isinstance(value, str) else cut(repr(plain), limit)
     except BaseException as error:  # noqa: BLE001 - the value's own code may raise anything
         return _unprintable(value, error)
 
 
-def cut(text: str, most: int) -> str:
-    """`text`, without its middle where it has more than `most` characters. What a subclass of str makes of itself is not asked."""
+def cut(text: str, limit: int) -> str:
+    """`text` with at most `limit` characters: the middle of a longer text is left out.
+
+    Calls the methods of str itself, not those of a subclass.
+    """
     size = str.__len__(text)
-    if size <= most:
+    if size <= limit:
         return text if type(text) is str else str.__str__(text)
-    left_out = f"… ({size - most} characters left out) …"
-    kept = max(most - len(left_out), 0)
+    left_out = f"… ({size - limit} characters left out) …"
+    kept = max(limit - len(left_out), 0)
     head = kept - kept // 2
     return (
         str.__getitem__(text, slice(head)) + left_out + str.__getitem__(text, slice(size - kept // 2, size))
@@ -88,10 +94,10 @@ def _name(kind: type) -> str:
 
 
 class _Walk:
-    """Through one value, until `left` characters have been taken from it."""
+    """Walks through one value until it has collected `limit` characters."""
 
-    def __init__(self, most: int) -> None:
-        self._left = most
+    def __init__(self, limit: int) -> None:
+        self._left = limit
 
     def plain(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
@@ -120,7 +126,7 @@ class _Walk:
     def _integer(self, value: int) -> int | str:
         self._left -= 20
         bits = int.bit_length(value)
-        # Python refuses to print the very large ones, and takes its time.
+        # Python refuses to print very large integers, and prints large ones slowly.
         return int.__int__(value) if bits <= 64 else f"an integer of {bits} bits"
 
     def _mapping(self, value: dict[Any, Any], depth: int) -> Any:
@@ -151,7 +157,7 @@ class _Walk:
         return plain
 
     def _guarded(self, item: Any, depth: int) -> Any:
-        """One bad item spoils no others."""
+        """An item that raises does not affect the others."""
         try:
             return self.plain(item, depth - 1)
         except BaseException as error:  # noqa: BLE001 - the value's own code may raise anything
@@ -163,26 +169,25 @@ class _Walk:
         return short
 
 
-def error_text(error: BaseException, most: int = MAX_TEXT) -> str:
-    """`str(error)`, cut to `most` characters; a long text is cut first where the exception is printed in the usual way."""
+def error_text(error: BaseException, limit: int = MAX_TEXT) -> str:
+    """`str(error)`, cut to `limit` characters. With the usual `__str__`, long texts are cut beforehand."""
     try:
         args = BaseException.args.__get__(error)  # type: ignore[attr-defined]
         if type(error).__str__ is BaseException.__str__:
             if not args:
                 return ""
-            return (
-                text_of(args[0], most) if len(args) == 1 and isinstance(args[0], str) else _args(args, most)
-            )
+            is_text = len(args) == 1 and isinstance(args[0], str)
+            return text_of(args[0], limit) if is_text else _args(args, limit)
         if type(error).__str__ is KeyError.__str__ and len(args) == 1:
-            return repr_of(args[0], most)
+            return repr_of(args[0], limit)
     except BaseException as second:  # noqa: BLE001 - the value's own code may raise anything
         return _unprintable(error, second)
-    return text_of(error, most)
+    return text_of(error, limit)
 
 
-def _args(args: tuple[Any, ...], most: int) -> str:
+def _args(args: tuple[Any, ...], limit: int) -> str:
     if len(args) > 1:
-        return repr_of(args, most)
-    return (
-        repr_of(args[0], most) if isinstance(args[0], bytes | list | tuple | dict) else text_of(args[0], most)
-    )
+        return repr_of(args, limit)
+    if isinstance(args[0], bytes | list | tuple | dict):
+        return repr_of(args[0], limit)
+    return text_of(args[0], limit)

@@ -1,6 +1,7 @@
-"""Structured logs on standard error: one JSON object a line, or coloured text on a terminal.
+"""Structured logs on standard error: one JSON object per line, or coloured text on a terminal.
 
-A log call never raises and never waits for whoever reads the log, and a line has a bounded size (log_lines.py, log_values.py).
+A log call never raises and never waits for the reader of the log. A line has a limited size (log_lines.py,
+log_values.py).
 """
 
 import atexit
@@ -9,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,40 +23,49 @@ from service_runtime.settings import ServiceSettings
 from service_runtime.traces import format_error
 
 MAX_LINE = 64 * 1024
-"""Characters of one line."""
+"""Maximum characters of one line."""
 SHARES = 1.0, 0.1
-"""Of the bounds for values: a line that is too long in the end, such as one full of escapes, is made again with less."""
+"""A line is rendered with the full limits for values first. If it is too long, for example because it is full
+of escapes, it is rendered again with a tenth of them.
+"""
 END_SECONDS = 1.0
-"""How long the end of the process waits for a reader to take the last lines."""
+"""How long a process that ends waits until its last lines are written."""
 
 _flush: list[Callable[[float], bool]] = []
-"""Of the log's lines, last of all; empty until the log is configured."""
+"""LogLines.flush of each configured log. The last one counts."""
 
 
 @atexit.register
 def flush_logs(seconds: float = END_SECONDS) -> None:
-    """Wait for the lines that could not be written at once, for so long at most. A process that ends by os._exit needs it."""
+    """Wait up to `seconds` until the buffered lines are written. Needed before os._exit."""
     if _flush:
         _flush[-1](seconds)
 
 
 Render = Callable[[Mapping[str, Any]], str]
+Processors = Sequence[structlog.typing.Processor]
 
 
 def configure_logging(settings: ServiceSettings, process: int | None = None) -> None:
-    """Send everything, the libraries' records (warnings and above) too, through one format.
+    """Send the service's log and the libraries' warnings and errors to standard error, in one format.
 
-    `process`: the number of this process where the service runs in several; each line has it then.
+    `process`: the number of this process if the service runs in several. Each line shows it.
     """
-    # gRPC writes lines of its own, which are not JSON: only for what is wrong, not when a caller gives up a connection. It
-    # reads this when it is imported, so that must come later.
+    # gRPC writes lines of its own that are not JSON: only errors, and none for a caller that closes its
+    # connection. gRPC reads this variable when it is imported, so the import must come later.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     keep_standard_files_open()
-    is_terminal = os.isatty(STANDARD_ERROR)
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    render = partial(render_line, json.dumps if as_json else _console(colors=is_terminal))
+    render = _renderer(settings)
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    number = {} if process is None else {"process": process}
+
+    def lost_line(count: int) -> str:
+        event = {"event": "log_lines_lost", "count": count, "level": "warning", **number}
+        return render(stamp(None, "", event))
+
+    lines = LogLines(standard_error(), lost_line)
+    _flush.append(lines.flush)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -64,35 +74,45 @@ def configure_logging(settings: ServiceSettings, process: int | None = None) -> 
     ]
     if process is not None:
         shared.append(_add_process(process))
+    _configure_structlog(lines, shared, render, level)
+    _configure_standard_library(lines, shared, render, level)
 
-    def lost_line(count: int) -> str:
-        number = {} if process is None else {"process": process}
-        event = {"event": "log_lines_lost", "count": count, "level": "warning", **number}
-        return render(stamp(None, "", event))
 
-    lines = LogLines(standard_error(), lost_line)
-    _flush.append(lines.flush)
-    last: structlog.typing.Processor = lambda _logger, _method, event: render(event)  # noqa: E731 - a name for the type checker
+def _renderer(settings: ServiceSettings) -> Render:
+    """Makes the text of one line."""
+    is_terminal = os.isatty(STANDARD_ERROR)
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal)
+    return partial(render_line, json.dumps if as_json else _console(colors=is_terminal))
+
+
+def _configure_structlog(lines: LogLines, shared: Processors, render: Render, level: int) -> None:
     structlog.configure(
-        processors=[*shared, last],
+        processors=[*shared, _render_last(render)],
         wrapper_class=_never_raising(structlog.make_filtering_bound_logger(level), lines.count_lost),
         logger_factory=lambda *_names: _LineLogger(lines.write),
         cache_logger_on_first_use=True,
     )
+
+
+def _configure_standard_library(lines: LogLines, shared: Processors, render: Render, level: int) -> None:
     handler = _LineHandler(lines)
     handler.setFormatter(
         _BoundedFormatter(
             foreign_pre_chain=[*shared, _add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render_last(render)],
         )
     )
-    handler.addFilter(_is_ours_to_know)
+    handler.addFilter(_is_relevant)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     logging.captureWarnings(True)
 
 
+def _render_last(render: Render) -> structlog.typing.Processor:
+    return lambda _logger, _method, event: render(event)
+
+
 def render_line(render: Render, event: Mapping[str, Any]) -> str:
-    """The line for an event, of at most MAX_LINE characters."""
+    """The line for an event, with at most MAX_LINE characters."""
     event = _with_trace(event)
     for share in SHARES:
         line = render(bounded_event(event, share))
@@ -103,24 +123,24 @@ def render_line(render: Render, event: Mapping[str, Any]) -> str:
 
 
 def _with_trace(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With the text `exception` in place of what `exc_info` says."""
+    """The event with the traceback as the text `exception` instead of `exc_info`."""
     if "exc_info" not in event:
         return event
     with_trace = dict(event)
-    told = with_trace.pop("exc_info")
-    if told:
-        error = _error_of(told)
+    exc_info = with_trace.pop("exc_info")
+    if exc_info:
+        error = _error_of(exc_info)
         if error is not None:
             with_trace["exception"] = format_error(error)
     return with_trace
 
 
-def _error_of(told: Any) -> BaseException | None:
-    """What a caller's `exc_info` stands for: an exception, the three values of sys.exc_info(), or the one in hand."""
-    if isinstance(told, BaseException):
-        return told
-    if isinstance(told, tuple):
-        return told[1] if len(told) == 3 and isinstance(told[1], BaseException) else None
+def _error_of(exc_info: Any) -> BaseException | None:
+    """The exception in `exc_info`: itself, one of sys.exc_info()'s values, or the current one."""
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple):
+        return exc_info[1] if len(exc_info) == 3 and isinstance(exc_info[1], BaseException) else None
     return sys.exception()
 
 
@@ -130,7 +150,7 @@ def _console(*, colors: bool) -> Render:
 
 
 class _LineLogger:
-    """What structlog hands finished lines to: one method for each level."""
+    """Gets rendered lines from structlog: one method for each level."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self.msg = write
@@ -139,7 +159,7 @@ class _LineLogger:
 
 
 class _LineHandler(logging.Handler):
-    """For what comes by way of the standard library."""
+    """Gets the records of the standard library's logging."""
 
     def __init__(self, lines: LogLines) -> None:
         super().__init__()
@@ -148,12 +168,12 @@ class _LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._lines.write(self.format(record))
-        except Exception:  # noqa: BLE001 - the library that logs must not fail by it
+        except Exception:  # noqa: BLE001 - the library that logs must not fail
             self._lines.count_lost()
 
 
 class _BoundedFormatter(structlog.stdlib.ProcessorFormatter):
-    """Cuts what goes into a message before it is put together."""
+    """Limits the size of a message's arguments before they are formatted."""
 
     def format(self, record: logging.LogRecord) -> str:
         record = logging.makeLogRecord(record.__dict__)
@@ -165,14 +185,14 @@ class _BoundedFormatter(structlog.stdlib.ProcessorFormatter):
             record.args = tuple(map(_Argument.of, args))
         try:
             record.msg = record.getMessage()
-        except Exception:  # noqa: BLE001 - arguments that do not fit the message
+        except Exception:  # noqa: BLE001 - the arguments do not fit the message
             record.msg = f"{record.msg} {repr_of(args)}"
         record.args = ()
         return super().format(record)
 
 
 class _Argument:
-    """Stands for one that is no number."""
+    """Wraps an argument that is not a number, so that its text is limited."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -189,26 +209,26 @@ class _Argument:
 
 
 def _never_raising(wrapper: type, note_lost: Callable[[], None]) -> type:
-    """The class of loggers with its methods for each level made safe, the rendering in them too."""
+    """The logger class, with methods that never raise, not even while they render."""
 
     def safe(method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             try:
                 return method(*args, **kwargs)
-            except Exception:  # noqa: BLE001 - a line is lost; whoever logs goes on
+            except Exception:  # noqa: BLE001 - the line is dropped, the caller goes on
                 note_lost()
                 return None
 
         async def call_async(*args: Any, **kwargs: Any) -> Any:
             try:
                 return await method(*args, **kwargs)
-            except Exception:  # noqa: BLE001 - a log call never raises
+            except Exception:  # noqa: BLE001 - the line is dropped, the caller goes on
                 note_lost()
                 return None
 
         return call_async if inspect.iscoroutinefunction(method) else call
 
-    # Those below the level do nothing already.
+    # Methods below the level do nothing already.
     methods = {
         name: safe(method)
         for name, method in vars(wrapper).items()
@@ -220,8 +240,8 @@ def _never_raising(wrapper: type, note_lost: Callable[[], None]) -> type:
 NOTHING = frozenset({"_nop", "_anop", "is_enabled_for", "get_effective_level", "<lambda>"})
 
 
-def _is_ours_to_know(record: logging.LogRecord) -> bool:
-    """Of each header that is not UTF-8 gRPC notes an error with a trace: any caller could fill the log with those."""
+def _is_relevant(record: logging.LogRecord) -> bool:
+    """False for gRPC's error about a header that is not UTF-8: any caller could fill the log with it."""
     return record.name != "grpc._cython.cygrpc" or not str(record.msg).startswith("Invalid encoding on ")
 
 

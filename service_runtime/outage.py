@@ -1,4 +1,4 @@
-"""A few log lines for all failures of one cause: when something goes out of reach, how it goes on, and when it is back."""
+"""Logs an outage in a few lines instead of one per failure: its start, summaries, its end."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,14 @@ import structlog
 log = structlog.get_logger()
 
 SUMMARY_SECONDS = 30.0
-"""Between two lines about an outage that goes on."""
+"""Time between two summaries of an outage."""
 
 
 class Outage:
-    """Told of every success and failure of something, whose name is `what`; logs the changes, and the failures' count.
+    """Gets every success and failure of a dependency named `what`. Logs when an outage begins and ends.
 
-    `quiet_seconds`: how long nothing may fail, with something succeeding, until the outage is over. More than 0 is for what many
-    callers use at a time: while some fail others may succeed.
+    `quiet_seconds`: an outage is over after this time without a failure, counted from the first success. Use
+    more than 0 for a dependency with many concurrent callers: during an outage some of them still succeed.
     """
 
     def __init__(
@@ -25,23 +25,23 @@ class Outage:
         self._quiet_seconds = quiet_seconds
         self._clock = clock
         self._since: float | None = None
-        self._told = 0.0
+        self._logged_at = 0.0
         self._failures = 0
-        self._worked_at: float | None = None
-        """When something succeeded first since the last failure."""
+        self._first_success: float | None = None
+        """Time of the first success since the last failure."""
 
     def failed(self, reason: str) -> None:
-        """It did not work; `reason` is told for the first failure in a row, and for the latest one now and then."""
+        """A call failed. The log shows the first `reason`, and the latest one in each summary."""
         now = self._clock()
         if self._is_over(now):
             self._end()
-        self._worked_at = None
+        self._first_success = None
         self._failures += 1
         if self._since is None:
-            self._since = self._told = now
+            self._since = self._logged_at = now
             log.warning("outage_began", what=self._what, reason=reason)
-        elif now - self._told >= SUMMARY_SECONDS:
-            self._told = now
+        elif now - self._logged_at >= SUMMARY_SECONDS:
+            self._logged_at = now
             log.warning(
                 "outage_goes_on",
                 what=self._what,
@@ -51,25 +51,25 @@ class Outage:
             )
 
     def succeeded(self) -> None:
-        """It worked."""
+        """A call succeeded."""
         if self._since is None:
             return
         now = self._clock()
-        if self._worked_at is None:
-            self._worked_at = now
+        if self._first_success is None:
+            self._first_success = now
         if self._is_over(now):
             self._end()
 
     def _is_over(self, now: float) -> bool:
-        return self._worked_at is not None and now - self._worked_at >= self._quiet_seconds
+        return self._first_success is not None and now - self._first_success >= self._quiet_seconds
 
     def _end(self) -> None:
-        if self._since is not None and self._worked_at is not None:
+        if self._since is not None and self._first_success is not None:
             log.info(
                 "outage_ended",
                 what=self._what,
-                seconds=round(self._worked_at - self._since, 1),
+                seconds=round(self._first_success - self._since, 1),
                 failures=self._failures,
             )
-        self._since = self._worked_at = None
+        self._since = self._first_success = None
         self._failures = 0

@@ -1,11 +1,11 @@
-"""How much was going on a moment ago."""
+"""Counts recent events."""
 
 from collections import deque
 from collections.abc import Callable
 
 
 class RecentCount:
-    """How many events there were in the last `seconds`."""
+    """The number of events in the last `seconds`."""
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds = seconds
@@ -14,7 +14,7 @@ class RecentCount:
         self._count = 0
 
     def note(self, events: int = 1) -> None:
-        """So many happened just now."""
+        """`events` happened just now."""
         self._noted.append((self._clock(), events))
         self._count += events
 

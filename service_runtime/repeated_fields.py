@@ -1,7 +1,7 @@
-"""Finds a field that stands in a message's bytes more often than its type allows.
+"""Finds a field that occurs in the bytes of a message twice, although it is not a repeated field.
 
-Protobuf merges such fields, or lets the last one win. A REST client cannot know that: of a JSON body with two payloads it
-would get a job with a mixture of both.
+Protobuf merges such fields, or the last one wins. A REST client does not expect that: a JSON body with two
+payloads would create a job with a mixture of both.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ FIXED_SIZES = {FIXED_64: 8, FIXED_32: 4}
 
 
 def repeated_field(raw: bytes, message: Message) -> str:
-    """The path of the first such field, as `requests[3].payload`; "" if there is none.
+    """The path of the first such field, for example `requests[3].payload`; "" if there is none.
 
-    `raw` are the bytes that `message` was decoded from. Maps and google.protobuf's own types are not looked into: the
-    gateway refuses a JSON object in them that has a key twice.
+    `raw` are the bytes that `message` was decoded from, so they are valid. Maps and the types of
+    google.protobuf are not searched: the gateway refuses a JSON object with a duplicate key in them.
     """
-    # Whatever was merged or dropped makes the message shorter than its bytes. Others need no closer look.
+    # A merged or dropped field makes the message shorter than its bytes, so other messages need no search.
     if message.ByteSize() >= len(raw):
         return ""
     return _repeated_in(memoryview(raw), message.DESCRIPTOR)
@@ -42,7 +42,7 @@ def _repeated_in(raw: memoryview, descriptor: Any) -> str:
 
 
 def _is_ours(field: FieldDescriptor) -> bool:
-    """Whether it is a message of the contract's own."""
+    """Whether the field is a message of the contract."""
     inner = field.message_type
     if inner is None:
         return False
@@ -50,7 +50,7 @@ def _is_ours(field: FieldDescriptor) -> bool:
 
 
 def _fields(raw: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """Number and, of length-delimited ones, content of each field in bytes that were decoded without an error."""
+    """Number and content of each field. The content is None unless it is length-delimited."""
     at = 0
     while at < len(raw):
         key, at = _varint(raw, at)
@@ -66,12 +66,12 @@ def _fields(raw: memoryview) -> Iterator[tuple[int, memoryview | None]]:
             at += FIXED_SIZES[wire_type]
             yield number, None
         else:
-            # A group, which the contract has none of: an unknown field.
+            # A group. The contract has none, so it is an unknown field.
             return
 
 
 def _varint(raw: memoryview, at: int) -> tuple[int, int]:
-    """The number that begins at `at`, and where it has ended."""
+    """The number that starts at `at`, and the position after it."""
     value = shift = 0
     while True:
         byte = raw[at]

@@ -1,4 +1,4 @@
-"""Runs a service until it is asked to stop."""
+"""Runs a service until it gets a signal to stop."""
 
 import asyncio
 import gc
@@ -11,17 +11,18 @@ import uvloop
 
 T = TypeVar("T")
 GARBAGE_THRESHOLDS = 10_000, 10, 10
-"""Busy services make objects by the thousand that are gone by themselves. With Python's 700, 10, 10 a tenth of their time goes
-into looking for those that are not; with far more than this they are looked for so seldom that memory grows.
+"""For gc.set_threshold. A busy service creates thousands of short-lived objects. With Python's default (700,
+10, 10) the garbage collector takes a tenth of its time; with much larger numbers it runs so rarely that
+memory grows.
 """
 SWITCH_SECONDS = 0.0005
-"""How long the event loop waits at most for a thread that has the interpreter. Python's 5 ms come at nearly every turn of the
-loop while a thread packs a batch, and a call takes several turns.
+"""How long the event loop waits for a thread that holds the GIL. With Python's default of 5 ms nearly every
+turn of the loop waits that long while a thread encodes a batch, and a call needs several turns.
 """
 
 
 def run_service(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
-    """Run `main`, setting its event at SIGTERM or SIGINT; it returns when it has shut down in order."""
+    """Run `main` and return its result. SIGTERM and SIGINT set its event; then it should shut down."""
 
     async def run() -> T:
         stop = asyncio.Event()
@@ -31,7 +32,7 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
         return await main(stop)
 
     sys.setswitchinterval(SWITCH_SECONDS)
-    # What has been imported by now stays for ever.
+    # Imported modules are never freed: the garbage collector need not check them.
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     return uvloop.run(run())

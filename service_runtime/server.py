@@ -69,7 +69,7 @@ class GrpcServer:
         try:
             self._server.add_insecure_port(self.address)
         except RuntimeError as error:
-            raise PortTaken(f"cannot listen on {self.address}: the address is taken or not ours") from error
+            raise PortTaken(f"cannot listen on {self.address}: the address is in use or not local") from error
         await self._server.start()
 
     async def set_serving(self, serving: bool) -> None:
@@ -82,7 +82,7 @@ class GrpcServer:
             await self._health.set(name, state)
 
     async def turn_away(self, seconds: float) -> None:
-        """Set the health to NOT_SERVING for good, and go on serving for `seconds`.
+        """Set the health to NOT_SERVING permanently, and go on serving for `seconds`.
 
         Callers that watch the health use other servers from then on. Returns at once if the server has never
         been SERVING: then it has no callers.

@@ -1,4 +1,4 @@
-"""Settings from environment variables, checked once at start."""
+"""Reads settings from environment variables and checks them at start."""
 
 import re
 import sys
@@ -8,10 +8,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract_runtime.job_types import JOB_TYPE_PATTERN
-from service_runtime.log_output import tell
+from service_runtime.log_output import print_error
 
 WRONG_SETTINGS_STATUS = 2
-"""Exit status of a process whose settings are wrong."""
+"""Exit status of a process with invalid settings."""
 LAST_PORT = 65535
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
@@ -50,19 +50,20 @@ Addresses = Annotated[CommaSeparated, AfterValidator(_check_addresses)]
 
 Port = Annotated[int, Field(ge=1, le=LAST_PORT)]
 ProcessCount = Annotated[int, Field(ge=1, le=64)]
-"""In how many processes a service runs; the n-th listens on its port + n - 1."""
+"""The number of processes of a service; the n-th listens on its port + n - 1."""
 
 
 def check_ports(count_variable: str, count: int, port_variable: str, port: int) -> None:
-    """Raise ValueError if the last of the processes has no port."""
+    """Raise ValueError if the last process would need a port above LAST_PORT."""
     if port + count - 1 > LAST_PORT:
         raise ValueError(
-            f"{count_variable}: {count} is not allowed: {port_variable} is {port}, and the last port is {LAST_PORT}"
+            f"{count_variable}: {count} is not allowed: "
+            f"{port_variable} is {port}, and the last port is {LAST_PORT}"
         )
 
 
 class ServiceSettings(BaseSettings):
-    """What every service here can be told. A field `worker_port` is read from the variable WORKER_PORT."""
+    """The settings of every service. A field `worker_port` is read from the variable WORKER_PORT."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True)
 
@@ -76,7 +77,7 @@ S = TypeVar("S", bound=ServiceSettings)
 
 
 class WrongSettings(ValueError):
-    """One line for each variable that is wrong: its name, its value, and what is allowed."""
+    """One line for each invalid variable: its name, its value, and what is allowed."""
 
 
 def read_settings(settings_class: type[S]) -> S:
@@ -88,7 +89,7 @@ def read_settings(settings_class: type[S]) -> S:
 
 
 def load_settings(settings_class: type[S]) -> S:
-    """Read the environment; if it is wrong, say so on standard error and end the process with status 2."""
+    """Read the environment. If it is invalid, print why on standard error and end with status 2."""
     try:
         return read_settings(settings_class)
     except WrongSettings as error:
@@ -96,14 +97,15 @@ def load_settings(settings_class: type[S]) -> S:
 
 
 def exit_with_wrong_settings(message: str) -> NoReturn:
-    """End the process with status 2, telling `message`."""
-    tell(message)
+    """Print `message` on standard error and end the process with status 2."""
+    print_error(message)
     sys.exit(WRONG_SETTINGS_STATUS)
 
 
 def _describe(item: dict[str, Any]) -> str:
     rule = item["msg"].removeprefix("Value error, ")
     if not item["loc"]:
-        # A rule about several settings, which names them itself; the input would be all settings, passwords included.
+        # A rule about several settings; its text names them. The input would be all settings, including
+        # passwords.
         return str(rule)
     return f"{str(item['loc'][0]).upper()}: {item['input']!r} is not allowed: {rule}"

@@ -1,7 +1,7 @@
-"""Several processes of one service, each on a port of its own, under a parent that only keeps them running.
+"""Runs several processes of one service, each on its own port, under a parent that only keeps them running.
 
-Python runs on one core for each process. The parent starts the service's own module again for each number, rather than fork:
-what gRPC has set up does not survive a fork.
+A Python process uses about one core. The parent starts the service's module again for each process instead of
+forking, because gRPC does not survive a fork.
 """
 
 import asyncio
@@ -24,39 +24,39 @@ log = structlog.get_logger()
 
 NUMBER_OPTION = "--process"
 FIRST_WAIT = 0.1
-MOST_WAIT = 10.0
-"""Seconds before a process that died is started again."""
+MAX_WAIT = 10.0
+"""Seconds before a process that died is started again: at first, and at most."""
 STEADY_SECONDS = 10.0
-"""A process that ran for so long has not failed to start: the next wait is a short one again."""
+"""A process that dies after this time did start: the next wait is FIRST_WAIT again."""
 LAST_LINE_SECONDS = 0.1
-"""How long a process whose supervisor is gone waits for its log's reader."""
+"""How long a process without a supervisor waits until its last log line is written."""
 
 
 def supervise(module: str, count: int) -> int:
-    """Run `count` processes of `python -m module` until SIGTERM or SIGINT; the exit status for this one, see Supervisor."""
+    """Run `count` processes of `python -m module` until SIGTERM or SIGINT. Returns the exit status."""
     return run_service(Supervisor([sys.executable, "-m", module], count).run)
 
 
 def join_supervisor(arguments: Sequence[str]) -> int | None:
-    """The number, from 1 on, of this process if a supervisor started it with these arguments, else None.
+    """The number of this process, from 1 on, if a supervisor started it with these arguments; else None.
 
-    From then on it ends when the supervisor does, however that happens.
+    From now on this process ends when the supervisor ends, for whatever reason.
     """
     if len(arguments) != 2 or arguments[0] != NUMBER_OPTION:
         return None
-    # Ctrl-C goes to the whole process group, and the supervisor passes it on as SIGTERM. Told twice, a process could be hit
-    # when it has ended in all but name.
+    # Ctrl-C sends SIGINT to the whole process group, and the supervisor sends SIGTERM as well. The second
+    # signal could kill a process that has removed its handlers and is about to exit.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    # What this process starts itself finds nothing on its standard input, and must not hold the lifeline.
+    # Children of this process get an empty standard input; they must not inherit the lifeline.
     lifeline = os.dup(sys.stdin.fileno())
-    with open(os.devnull) as nothing:  # noqa: PTH123 - only its number is used
+    with open(os.devnull) as nothing:  # noqa: PTH123 - only the file descriptor is used
         os.dup2(nothing.fileno(), sys.stdin.fileno())
     threading.Thread(target=_end_with, args=(lifeline,), name="supervisor-watch", daemon=True).start()
     return int(arguments[1])
 
 
 def _end_with(lifeline: int) -> None:
-    """At once, as a lone process that is killed would: whoever starts the service again needs the ports and the names."""
+    """Wait until the supervisor ends, then exit at once: the next start needs the ports and the names."""
     try:
         os.read(lifeline, 1)
         log.error("supervisor_gone")
@@ -66,20 +66,23 @@ def _end_with(lifeline: int) -> None:
 
 
 class Supervisor:
-    """Starts a process that died again, and ends all of them together."""
+    """Restarts processes that die, and ends all of them together."""
 
     def __init__(self, command: Sequence[str], count: int) -> None:
-        """`command` starts a process; it is given its number as an option, for join_supervisor."""
+        """`command` starts a process. The option that join_supervisor reads is appended."""
         self._command = command
         self._count = count
 
     async def run(self, stop: asyncio.Event) -> int:
-        """Until `stop` is set and all have ended in order: status 0, or 1 if one ended otherwise.
+        """Run until `stop` is set and all processes have ended. Returns 0, or 1 if a process did not end in
+        order.
 
-        Status 2 if a process ended with it the first time it was started: its settings are wrong or its port is taken. Sets
-        `stop` then. Later on only what is around it can have changed, so it is started again like any other.
+        Returns 2, and sets `stop`, if a process ends with status 2 at its first start: its settings are
+        invalid or its port is taken. At a later start it is restarted like any other, because its settings
+        have worked before.
         """
-        # The processes hold one end; the kernel closes the other when this process is gone, after SIGKILL too.
+        # The processes hold one end of the pipe. The kernel closes the other when this process ends, even by
+        # SIGKILL.
         far_end, lifeline = os.pipe()
         try:
             async with asyncio.TaskGroup() as group:
@@ -93,14 +96,14 @@ class Supervisor:
         return max(keeper.result() for keeper in keepers)
 
     async def _keep(self, number: int, far_end: int, stop: asyncio.Event) -> int:
-        """Keep one process running; its part of the exit status."""
+        """Keep one process running until `stop`. Returns its part of the exit status."""
         wait = FIRST_WAIT
         is_first = True
         while True:
             began = time.monotonic()
             code = await self._run_one(number, far_end, stop)
             if stop.is_set():
-                # By the signal itself, if that came before it could be handled.
+                # A signal that comes before the process handles signals kills it; that is in order too.
                 return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 1
             if is_first and code == WRONG_SETTINGS_STATUS:
                 stop.set()
@@ -111,10 +114,10 @@ class Supervisor:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), wait)
                 return 0
-            wait = min(2 * wait, MOST_WAIT)
+            wait = min(2 * wait, MAX_WAIT)
 
     async def _run_one(self, number: int, far_end: int, stop: asyncio.Event) -> int | None:
-        """The exit code of a process, which is told to end once `stop` is set; None if it could not be started."""
+        """Run a process until it ends; `stop` sends SIGTERM. The exit code; None if it did not start."""
         command = [*self._command, NUMBER_OPTION, str(number)]
         try:
             process = await asyncio.create_subprocess_exec(*command, stdin=far_end)
@@ -130,6 +133,6 @@ class Supervisor:
             with suppress(ProcessLookupError):
                 process.terminate()
         code = await ending
-        tell = log.info if stop.is_set() else log.warning
-        tell("process_ended", process=number, pid=process.pid, ended=how_it_ended(code))
+        log_end = log.info if stop.is_set() else log.warning
+        log_end("process_ended", process=number, pid=process.pid, ended=how_it_ended(code))
         return code

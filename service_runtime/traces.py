@@ -1,6 +1,7 @@
-"""An exception as Python prints it, of a bounded size, and whatever the exception's own code does. Pure.
+"""Formats exceptions as Python does, with a limited size, whatever the code of the exception does. Pure.
 
-`traceback` asks the exception for attributes that its class may answer by raising, and prints all of its text.
+The module `traceback` is not safe here: it reads attributes that the exception's class may implement and
+raise in, and it prints the whole text.
 """
 
 import traceback
@@ -11,43 +12,43 @@ from typing import Any
 from service_runtime.log_values import MAX_TRACE, cut, error_text, text_of
 
 MAX_ERRORS = 20
-"""Exceptions in one trace: causes, and members of groups."""
+"""Exceptions in one traceback: causes, and members of groups."""
 MAX_FRAMES = 60
-"""Of one exception, half of them the outermost ones."""
+"""Frames shown of one exception: half of them outermost, half innermost."""
 MAX_NOTES = 10
 MAX_MESSAGE = 2_000
-"""Characters of one exception's own text."""
+"""Characters of the text of one exception."""
 
 CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 
 
 def format_error(error: BaseException) -> str:
-    """The trace, at most MAX_TRACE characters: of a longer one the middle is left out. Raises nothing."""
+    """The traceback, with at most MAX_TRACE characters: a longer one loses its middle. Never raises."""
     try:
         return _fit("".join(_chain(error, _Budget())).rstrip("\n"), MAX_TRACE)
-    except BaseException as second:  # noqa: BLE001 - the log says that there was an error, at the least
+    except BaseException as second:  # noqa: BLE001 - the log shows at least that there was an error
         return f"{_name(error)} (no trace: {type(second).__name__})"
 
 
 class _Budget:
-    """How many exceptions a trace may still show."""
+    """The number of exceptions that a traceback may still show."""
 
     def __init__(self) -> None:
         self._left = MAX_ERRORS
 
     def spend(self) -> bool:
-        """Whether one more may be shown."""
+        """Count one more exception. False: it must not be shown."""
         self._left -= 1
         return self._left >= 0
 
 
 def _chain(error: BaseException, budget: _Budget) -> Iterator[str]:
-    """The first cause first."""
+    """The exception with its causes, the first cause first."""
     links: list[tuple[BaseException, str]] = [(error, "")]
     seen = {id(error)}
     while True:
-        before, joint = _before(links[-1][0])
+        before, joint = _cause_of(links[-1][0])
         if before is None or id(before) in seen:
             break
         if not budget.spend():
@@ -55,7 +56,7 @@ def _chain(error: BaseException, budget: _Budget) -> Iterator[str]:
             break
         seen.add(id(before))
         links.append((before, joint))
-    # Each joint stands between an exception and the one that it led to.
+    # A joint is the text between an exception and the one that it caused.
     joints = [joint for _, joint in links[1:]]
     for index in range(len(links) - 1, -1, -1):
         yield from _one(links[index][0], budget)
@@ -63,8 +64,8 @@ def _chain(error: BaseException, budget: _Budget) -> Iterator[str]:
             yield joints[index - 1]
 
 
-def _before(error: BaseException) -> tuple[BaseException | None, str]:
-    # By the slots: an exception's own __getattribute__ is not asked.
+def _cause_of(error: BaseException) -> tuple[BaseException | None, str]:
+    # Read through the slots, to bypass the exception's own __getattribute__.
     cause = _slot(error, "__cause__")
     if cause is not None:
         return cause, CAUSE
@@ -85,7 +86,7 @@ def _one(error: BaseException, budget: _Budget) -> Iterator[str]:
     message = _fit(error_text(error, MAX_MESSAGE), MAX_MESSAGE)
     yield f"{_name(error)}: {message}\n" if message else f"{_name(error)}\n"
     yield from _notes(error)
-    # By its real type: isinstance also asks the error's own code.
+    # By its real type: isinstance may call the error's own code.
     if issubclass(type(error), BaseExceptionGroup):
         yield from _members(error, budget)
 
@@ -109,7 +110,7 @@ def _lines(frames: list[Any]) -> list[str]:
 def _notes(error: BaseException) -> Iterator[str]:
     try:
         notes = getattr(error, "__notes__", None)
-    except BaseException:  # noqa: BLE001 - an attribute like any other: the exception's own code may be asked
+    except BaseException:  # noqa: BLE001 - the exception's own code may raise anything
         return
     if isinstance(notes, list):
         for note in notes[:MAX_NOTES]:
@@ -132,6 +133,6 @@ def _name(error: BaseException) -> str:
     return cut(type.__dict__["__qualname__"].__get__(kind), 200)
 
 
-def _fit(text: str, most: int) -> str:
-    """At most `most` characters that can be written: lone surrogates cannot, and become six characters each."""
-    return cut(text.encode(errors="backslashreplace").decode(), most)
+def _fit(text: str, limit: int) -> str:
+    """The text with at most `limit` characters. Lone surrogates cannot be written and are escaped."""
+    return cut(text.encode(errors="backslashreplace").decode(), limit)

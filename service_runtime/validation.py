@@ -1,4 +1,4 @@
-"""The rules that stand in the contract, applied to a message."""
+"""Checks messages against the rules in the contract."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -12,29 +12,29 @@ from buf.validate import validate_pb2
 from contract_runtime.errors import InvalidArgument, Violation
 
 MAX_SHOWN_VALUE = 60
-"""Characters of a wrong value that an error repeats."""
+"""An error message shows this many characters of a wrong value."""
 ALL_VIOLATIONS_BELOW = 16 * 1024
-"""Bytes of a message up to which every broken rule is told; of a larger one the first, for each takes time."""
+"""Up to this size in bytes all broken rules of a message are reported; above it the first, to save time."""
 
 
 class ContractValidator:
-    """Checks messages against their protovalidate rules; the first check of a type compiles its rules (some ms)."""
+    """Checks messages against their protovalidate rules. A type's first check compiles them (some ms)."""
 
     def __init__(self) -> None:
         self._validator = protovalidate.Validator()
 
     def warm(self, *message_types: type[Message]) -> None:
-        """Compile the rules of these types now rather than in somebody's first call."""
+        """Compile the rules of these types now instead of during a first call."""
         for message_type in message_types:
             self.collect(message_type())
 
     def check(self, message: Message) -> None:
-        """Raise InvalidArgument with the rules that `message` breaks."""
+        """Raise InvalidArgument, which names the rules that `message` breaks."""
         if violations := self.collect(message):
             raise InvalidArgument(violations)
 
     def collect(self, message: Message) -> list[Violation]:
-        """Lists that are too long come first and alone: the validator would look at each of their items."""
+        """The rules that `message` breaks. Lists that are too long are reported alone, with items unchecked."""
         if too_long := list(_too_long(message, "")):
             return too_long
         fail_fast = message.ByteSize() > ALL_VIOLATIONS_BELOW
@@ -53,7 +53,7 @@ def _too_long(message: Message, path: str) -> Iterator[Violation]:
 
 @cache
 def _limits(descriptor: Descriptor) -> dict[str, int]:
-    """The most items of each list and map that has such a rule."""
+    """The maximum number of items of each list and map that has such a rule."""
     limits = {}
     for field in descriptor.fields:
         rules: Any = field.GetOptions().Extensions[validate_pb2.field]
@@ -65,7 +65,7 @@ def _limits(descriptor: Descriptor) -> dict[str, int]:
 
 @cache
 def _parts(descriptor: Descriptor) -> list[str]:
-    """Fields that are single messages of the contract."""
+    """The fields that hold one message of the contract."""
     return [
         field.name
         for field in descriptor.fields
@@ -88,7 +88,7 @@ def _describe(violation: protovalidate.Violation) -> Violation:
 
 
 def _path(violation: protovalidate.Violation) -> str:
-    """Such as `requests[3].id` or `labels["team"]`."""
+    """For example `requests[3].id` or `labels["team"]`."""
     path = ""
     for element in violation.proto.field.elements if violation.proto.field else []:
         path += f".{element.field_name}" if path else element.field_name

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from service_runtime.log_output import tell
+from service_runtime.log_output import print_error
 from service_runtime.logging import configure_logging
 from service_runtime.run import run_service
 from service_runtime.server import PortTaken
@@ -39,7 +39,7 @@ def run(settings: WorkerSettings, number: int | None) -> int:
         except PortTaken:
             raise
         except NameTaken as error:
-            tell(f"WORKER_NAME: {error}")
+            print_error(f"WORKER_NAME: {error}")
             return WRONG_SETTINGS_STATUS
         except Exception:
             log.exception("worker_failed")

@@ -55,7 +55,7 @@ async def test_a_call_that_is_cancelled_by_both_is_cancelled() -> None:
     waiting = asyncio.create_task(call(deadlines := Deadlines(LONG), LONG))
     await asyncio.sleep(0)
     deadlines._running[waiting] = 0.0
-    deadlines._end_overdue()
+    deadlines._cancel_overdue()
     waiting.cancel()
     assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], asyncio.CancelledError)
 
@@ -65,4 +65,4 @@ async def test_nothing_is_left_of_calls_that_have_ended() -> None:
     ended = await asyncio.gather(call(deadlines, 0.0), call(deadlines, LONG))
     assert list(ended) == ["answered", "its time was up"]
     assert not deadlines._running
-    assert not deadlines._over
+    assert not deadlines._cancelled

@@ -42,7 +42,7 @@ async def settled() -> None:
 async def test_one_alone_goes_at_once() -> None:
     batches = Batches()
     batches.go.set()
-    group = GroupCommit(batches.commit, patience=60)
+    group = GroupCommit(batches.commit, max_blocking=60)
     assert await group.do(Item("a", 1)) == "a"
     assert await group.do(Item("b", 1)) == "b"
     assert batches.done == [["a"], ["b"]]
@@ -52,7 +52,7 @@ async def test_what_keeps_coming_when_there_is_work_goes_together_too() -> None:
     """As when a server has calls at hand, each of which takes some turns of the event loop to arrive."""
     batches = Batches()
     batches.go.set()
-    group = GroupCommit(batches.commit, patience=60)
+    group = GroupCommit(batches.commit, max_blocking=60)
     tasks = started(group, Item("a", 1), Item("b", 1))
     for name in "cdefg":
         for _ in range(IDLE_TURNS - 1):
@@ -64,7 +64,7 @@ async def test_what_keeps_coming_when_there_is_work_goes_together_too() -> None:
 
 async def test_what_comes_while_a_batch_is_under_way_goes_together() -> None:
     batches = Batches()
-    group = GroupCommit(batches.commit, patience=60)
+    group = GroupCommit(batches.commit, max_blocking=60)
     first = started(group, Item("a", 1))
     await settled()
     rest = started(group, *(Item(name, 1) for name in "bcde"))
@@ -85,7 +85,7 @@ async def test_what_comes_while_a_batch_is_under_way_goes_together() -> None:
 )
 async def test_a_batch_is_bounded_by_count_and_bytes(limits: Limits, expected: list[list[str]]) -> None:
     batches = Batches()
-    group = GroupCommit(batches.commit, limits, patience=60)
+    group = GroupCommit(batches.commit, limits, max_blocking=60)
     tasks = started(group, Item("a", 10))
     await settled()
     tasks += started(group, *(Item(name, 10) for name in "bcde"))
@@ -97,7 +97,7 @@ async def test_a_batch_is_bounded_by_count_and_bytes(limits: Limits, expected: l
 
 async def test_two_of_the_same_key_are_never_in_one_batch_and_stay_in_order() -> None:
     batches = Batches()
-    group = GroupCommit(batches.commit, patience=60)
+    group = GroupCommit(batches.commit, max_blocking=60)
     tasks = started(group, Item("a", 1))
     await settled()
     tasks += started(group, Item("b1", 1, "b"), Item("c", 1, "c"), Item("b2", 1, "b"), Item("d", 1, "d"))
@@ -111,7 +111,7 @@ async def test_one_items_fault_is_not_the_others() -> None:
     batches = Batches()
     batches.faults["b"] = ValueError("b")
     batches.go.set()
-    group = GroupCommit(batches.commit, patience=60)
+    group = GroupCommit(batches.commit, max_blocking=60)
     results = await asyncio.gather(*started(group, *(Item(n, 1) for n in "abc")), return_exceptions=True)
     assert results == ["a", batches.faults["b"], "c"]
 
@@ -119,7 +119,7 @@ async def test_one_items_fault_is_not_the_others() -> None:
 async def test_a_batch_that_fails_whole_fails_for_all_in_it_and_the_next_one_goes_on() -> None:
     batches = Batches()
     batches.all_fail_of = ConnectionError("away")
-    group = GroupCommit(batches.commit, patience=60)
+    group = GroupCommit(batches.commit, max_blocking=60)
     tasks = started(group, *(Item(n, 1) for n in "ab"))
     batches.go.set()
     assert await asyncio.gather(*tasks, return_exceptions=True) == [batches.all_fail_of] * 2
@@ -129,7 +129,7 @@ async def test_a_batch_that_fails_whole_fails_for_all_in_it_and_the_next_one_goe
 
 async def test_a_caller_that_goes_away_tears_no_batch() -> None:
     batches = Batches()
-    group = GroupCommit(batches.commit, patience=60)
+    group = GroupCommit(batches.commit, max_blocking=60)
     tasks = started(group, Item("a", 1))
     await settled()
     tasks += started(group, *(Item(n, 1) for n in "bcd"))
@@ -151,7 +151,7 @@ async def test_a_batch_that_takes_long_holds_up_the_next_one_no_longer() -> None
             await gates[contents[0]].wait()
         return list(contents)
 
-    group = GroupCommit(commit, patience=0.01)
+    group = GroupCommit(commit, max_blocking=0.01)
     (slow,) = started(group, Item("slow", 1))
     await settled()
     assert await asyncio.wait_for(group.do(Item("quick", 1)), 5) == "quick"

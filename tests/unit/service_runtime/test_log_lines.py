@@ -90,7 +90,7 @@ def test_half_a_line_ends_before_the_next_one() -> None:
 def test_a_reader_that_stands_still_holds_nobody_up_and_gets_the_latest_lines() -> None:
     file = File()
     file.room = 0
-    lines = LogLines(file, lost, most_lines=10)
+    lines = LogLines(file, lost, max_lines=10)
     for number in range(100):
         lines.write(str(number))
     assert not file.lines
@@ -108,7 +108,7 @@ def test_a_reader_that_stands_still_holds_nobody_up_and_gets_the_latest_lines() 
 def test_waiting_lines_are_bounded_by_their_bytes() -> None:
     file = File()
     file.room = 0
-    lines = LogLines(file, lost, most_bytes=10_000)
+    lines = LogLines(file, lost, max_bytes=10_000)
     for _ in range(100):
         lines.write("x" * 999)
     assert lines.lost >= 80
