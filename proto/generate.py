@@ -19,8 +19,8 @@ from protovalidate._gen.buf.validate import validate_pb
 
 PROTO_DIR = Path(__file__).parent
 RELEASED = PROTO_DIR / "released.binpb"
-"""The contract of the last release. Only `make release-contract` writes it. `make proto` must not: a change would
-then be compared with itself.
+"""The contract of the last release. Only `make release-contract` writes it. `make proto` must not do that, or
+each change would be compared with itself.
 """
 # google/api and google/rpc come with googleapis-common-protos, google/protobuf with grpcio-tools.
 INCLUDES = [f"-I{sysconfig.get_path('purelib')}", f"-I{files('grpc_tools') / '_proto'}"]

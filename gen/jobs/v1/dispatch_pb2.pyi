@@ -20,8 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DispatchRecord(_message.Message):
-    """The value of one record in a topic `jobs.<type>`, without a key: it tells a worker that a job waits. Records may be
-    doubled, reordered or stale; the claim decides.
+    """The value of one record in a topic `jobs.<type>`. It tells a worker that a job waits. Records have no key.
+    They can be duplicated, reordered or outdated: only the claim decides who runs the job.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -38,12 +38,12 @@ class DispatchRecord(_message.Message):
     type: _builtins.str
     """The job's type."""
     attempt: _builtins.int
-    """The job's attempt when the record was made: Claim.expected_attempt."""
+    """The job's attempt when the record was made. It becomes Claim.expected_attempt."""
     payload_omitted: _builtins.bool
-    """True: the payload is above 128 KiB; Get has it."""
+    """True: the payload is larger than 128 KiB. The worker reads it with Get."""
     losses: _builtins.int
-    """Job.losses when the record was made. From 2 on the job may be what takes workers down: a worker runs few such jobs
-    at a time, and from 4 on one alone, with nothing else in hand.
+    """Job.losses when the record was made. From 2 on, the job may be the cause that workers are lost: a worker
+    runs only a few such jobs at a time. From 4 on, a worker runs it alone, with no other job in flight.
     """
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:

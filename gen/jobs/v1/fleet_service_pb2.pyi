@@ -103,8 +103,8 @@ class HeartbeatRequest(_message.Message):
 
     @_builtins.property
     def progress(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobProgress]:
-        """Progress that handlers reported since the last heartbeat, the latest of each job. At most 1000 entries. Progress of a
-        job that the worker does not hold is ignored.
+        """Progress that handlers reported since the last heartbeat, the latest of each job. At most 1000 entries.
+        Progress of a job that the worker does not hold is ignored.
         """
 
     def __init__(
@@ -169,8 +169,9 @@ class HeartbeatResponse(_message.Message):
 
     @_builtins.property
     def stop_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The ids in the request's job_ids that the worker does not hold, or no longer holds because the job was cancelled or
-        claimed by another worker. A job that the worker was still claiming when it sent the request can be among them.
+        """The ids in the request's job_ids that the worker does not hold, or no longer holds because the job was
+        cancelled or claimed by another worker. A job that the worker was still claiming when it sent the request
+        can be among them.
         """
 
     def __init__(
@@ -199,8 +200,8 @@ class SetFleetRequest(_message.Message):
     """True: consume. False: pause; jobs in flight finish."""
     @_builtins.property
     def part(self) -> _worker_pb2.FleetPart:
-        """The part to change. Absent: the whole fleet. When the whole fleet is set to consume, the stops of all parts are
-        cleared too.
+        """The part to change. Absent: the whole fleet. When the whole fleet is set to consume, the stops of all
+        parts are cleared too.
         """
 
     def __init__(

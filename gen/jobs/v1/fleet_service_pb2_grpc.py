@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class FleetServiceStub:
-    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do not call it.
-    A client that controls workers calls WorkerService.
+    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
+    not call it. A client that controls workers calls WorkerService.
 
     Every call can be repeated safely. Errors are as for JobService.
     """
@@ -61,27 +61,28 @@ class FleetServiceStub:
 
 
 class FleetServiceServicer:
-    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do not call it.
-    A client that controls workers calls WorkerService.
+    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
+    not call it. A client that controls workers calls WorkerService.
 
     Every call can be repeated safely. Errors are as for JobService.
     """
 
     def RegisterWorker(self, request, context):
-        """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of a worker
-        that is gone: the jobs of that worker are queued again at once.
+        """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
+        a worker that is gone: the jobs of that worker are queued again at once.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN; metadata
-        `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name is free once that process has missed two heartbeats.
+        ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
+        metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
+        heartbeat of that process is older than three heartbeat intervals.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Heartbeat(self, request, context):
-        """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers reported.
-        Returns the desired state of the fleet and the jobs that the worker must stop.
+        """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers
+        reported. Returns the desired state of the fleet and the jobs that the worker must stop.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
@@ -91,9 +92,9 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetFleet(self, request, context):
-        """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has confirmed, for 5
-        seconds at most. Once a stop is answered, the server refuses every claim that the stop forbids, also claims by
-        workers that did not confirm.
+        """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has
+        confirmed, for 5 seconds at most. Once a stop is answered, the server refuses every claim that the stop
+        forbids, also claims by workers that did not confirm.
 
         INVALID_ARGUMENT: the server does not know the job type.
         NOT_FOUND: a stop names a worker that sent no heartbeat in the last hour (reason WORKER_NOT_FOUND).
@@ -143,8 +144,8 @@ def add_FleetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FleetService:
-    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do not call it.
-    A client that controls workers calls WorkerService.
+    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
+    not call it. A client that controls workers calls WorkerService.
 
     Every call can be repeated safely. Errors are as for JobService.
     """

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class FleetServiceStub:
-    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do not call it.
-    A client that controls workers calls WorkerService.
+    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
+    not call it. A client that controls workers calls WorkerService.
 
     Every call can be repeated safely. Errors are as for JobService.
     """
@@ -38,24 +38,25 @@ class FleetServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FleetServiceAsyncStub: ...
     RegisterWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.RegisterWorkerRequest, _fleet_service_pb2.RegisterWorkerResponse]
-    """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of a worker
-    that is gone: the jobs of that worker are queued again at once.
+    """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
+    a worker that is gone: the jobs of that worker are queued again at once.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN; metadata
-    `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name is free once that process has missed two heartbeats.
+    ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
+    metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
+    heartbeat of that process is older than three heartbeat intervals.
     """
     Heartbeat: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.HeartbeatRequest, _fleet_service_pb2.HeartbeatResponse]
-    """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers reported.
-    Returns the desired state of the fleet and the jobs that the worker must stop.
+    """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers
+    reported. Returns the desired state of the fleet and the jobs that the worker must stop.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
     """
     SetFleet: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.SetFleetRequest, _fleet_service_pb2.SetFleetResponse]
-    """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has confirmed, for 5
-    seconds at most. Once a stop is answered, the server refuses every claim that the stop forbids, also claims by
-    workers that did not confirm.
+    """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has
+    confirmed, for 5 seconds at most. Once a stop is answered, the server refuses every claim that the stop
+    forbids, also claims by workers that did not confirm.
 
     INVALID_ARGUMENT: the server does not know the job type.
     NOT_FOUND: a stop names a worker that sent no heartbeat in the last hour (reason WORKER_NOT_FOUND).
@@ -68,32 +69,33 @@ class FleetServiceStub:
 
 @_typing.type_check_only
 class FleetServiceAsyncStub(FleetServiceStub):
-    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do not call it.
-    A client that controls workers calls WorkerService.
+    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
+    not call it. A client that controls workers calls WorkerService.
 
     Every call can be repeated safely. Errors are as for JobService.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.RegisterWorkerRequest, _fleet_service_pb2.RegisterWorkerResponse]  # type: ignore[assignment]
-    """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of a worker
-    that is gone: the jobs of that worker are queued again at once.
+    """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
+    a worker that is gone: the jobs of that worker are queued again at once.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN; metadata
-    `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name is free once that process has missed two heartbeats.
+    ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
+    metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
+    heartbeat of that process is older than three heartbeat intervals.
     """
     Heartbeat: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.HeartbeatRequest, _fleet_service_pb2.HeartbeatResponse]  # type: ignore[assignment]
-    """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers reported.
-    Returns the desired state of the fleet and the jobs that the worker must stop.
+    """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers
+    reported. Returns the desired state of the fleet and the jobs that the worker must stop.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
     """
     SetFleet: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.SetFleetRequest, _fleet_service_pb2.SetFleetResponse]  # type: ignore[assignment]
-    """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has confirmed, for 5
-    seconds at most. Once a stop is answered, the server refuses every claim that the stop forbids, also claims by
-    workers that did not confirm.
+    """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has
+    confirmed, for 5 seconds at most. Once a stop is answered, the server refuses every claim that the stop
+    forbids, also claims by workers that did not confirm.
 
     INVALID_ARGUMENT: the server does not know the job type.
     NOT_FOUND: a stop names a worker that sent no heartbeat in the last hour (reason WORKER_NOT_FOUND).
@@ -105,8 +107,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     """
 
 class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do not call it.
-    A client that controls workers calls WorkerService.
+    """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
+    not call it. A client that controls workers calls WorkerService.
 
     Every call can be repeated safely. Errors are as for JobService.
     """
@@ -117,12 +119,13 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_service_pb2.RegisterWorkerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.RegisterWorkerResponse, _abc.Awaitable[_fleet_service_pb2.RegisterWorkerResponse]]:
-        """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of a worker
-        that is gone: the jobs of that worker are queued again at once.
+        """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
+        a worker that is gone: the jobs of that worker are queued again at once.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN; metadata
-        `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name is free once that process has missed two heartbeats.
+        ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
+        metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
+        heartbeat of that process is older than three heartbeat intervals.
         """
 
     @_abc_1.abstractmethod
@@ -131,8 +134,8 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_service_pb2.HeartbeatRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.HeartbeatResponse, _abc.Awaitable[_fleet_service_pb2.HeartbeatResponse]]:
-        """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers reported.
-        Returns the desired state of the fleet and the jobs that the worker must stop.
+        """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers
+        reported. Returns the desired state of the fleet and the jobs that the worker must stop.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
@@ -144,9 +147,9 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_service_pb2.SetFleetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.SetFleetResponse, _abc.Awaitable[_fleet_service_pb2.SetFleetResponse]]:
-        """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has confirmed, for 5
-        seconds at most. Once a stop is answered, the server refuses every claim that the stop forbids, also claims by
-        workers that did not confirm.
+        """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has
+        confirmed, for 5 seconds at most. Once a stop is answered, the server refuses every claim that the stop
+        forbids, also claims by workers that did not confirm.
 
         INVALID_ARGUMENT: the server does not know the job type.
         NOT_FOUND: a stop names a worker that sent no heartbeat in the last hour (reason WORKER_NOT_FOUND).

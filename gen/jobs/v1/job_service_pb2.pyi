@@ -25,7 +25,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CreateRequest(_message.Message):
-    """A job to be stored."""
+    """A job to store."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -58,41 +58,43 @@ class CreateRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Optional: the job's id, chosen by the client so that a retry is safe. A UUIDv7 whose time lies between 24 hours ago
-    and 5 minutes from now.
+    """Optional. The job's id, chosen by the client so that the call is safe to repeat. A UUIDv7 whose time is
+    at most 24 hours ago and at most 5 minutes ahead.
     """
     type: _builtins.str
     """One of the server's job types (setting JOB_TYPES)."""
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
-        """The handler's input: an object, at most 1 MiB as protobuf bytes, at most 32 levels deep.
-        Required, and checked by the server itself: the rules here know nothing of its content.
+        """The handler's input: an object, at most 1 MiB as protobuf, at most 32 levels deep. Required. The server
+        checks it in code, because the rules in this file cannot describe its content.
         """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """At most 32 labels. A key is 1 to 63 characters a-z, 0-9, '.', '_', '/', '-'; a value at most 128 characters without
-        control characters.
+        """At most 32 labels. A key has 1 to 63 characters from a-z, 0-9, '.', '_', '/', '-'. A value has at most
+        128 characters and no control characters.
         """
 
     @_builtins.property
     def retry_policy(self) -> _job_pb2.RetryPolicy:
-        """How failures of the handler are retried. Absent: three tries, see RetryPolicy."""
+        """How the job is retried after its handler failed. Absent: three tries, see RetryPolicy."""
 
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """Not to be started before this time, 366 days ahead at most. Absent or past: at once."""
+        """The job does not start before this time, which is at most 366 days ahead. Absent or past: it starts at
+        once.
+        """
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Never to be started at or after this time: a job that still waits then fails with reason EXPIRED. After
-        schedule_time, if that is given.
+        """The job does not start at or after this time: if it still waits then, it fails with reason EXPIRED. Must
+        be after schedule_time if both are set.
         """
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """How long one attempt may run, 10 ms to 7 days; what runs longer is stopped and counts as failed, with reason TIMEOUT.
-        Absent: as long as it takes.
+        """How long one attempt may run, 10 ms to 7 days. An attempt that runs longer is stopped and fails with
+        reason TIMEOUT. Absent: no limit.
         """
 
     def __init__(
@@ -117,14 +119,14 @@ Global___CreateRequest: _TypeAlias = CreateRequest  # noqa: Y015
 
 @_typing.final
 class BatchCreateRequest(_message.Message):
-    """Jobs to be stored."""
+    """Jobs to store."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUESTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateRequest]:
-        """1 to 1000 jobs. A client-chosen id may stand there once."""
+        """1 to 1000 jobs. An id chosen by the client may occur only once."""
 
     def __init__(
         self,
@@ -141,7 +143,7 @@ Global___BatchCreateRequest: _TypeAlias = BatchCreateRequest  # noqa: Y015
 
 @_typing.final
 class BatchCreateResponse(_message.Message):
-    """What became of each job to be stored."""
+    """The outcome of each request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -165,7 +167,7 @@ Global___BatchCreateResponse: _TypeAlias = BatchCreateResponse  # noqa: Y015
 
 @_typing.final
 class CreateOutcome(_message.Message):
-    """What became of one job to be stored."""
+    """The outcome of one request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -173,13 +175,13 @@ class CreateOutcome(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """The job as stored, in whatever status it is by now; without its payload, result and history. If the answer would
-        be larger than 4 MiB, no job in it has its labels, error and progress either.
+        """The job as stored, in its current status, without payload, result and history. If the response would be
+        larger than 4 MiB, all jobs in it also lack labels, error and progress.
         """
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """It was not stored: the status that Create would have ended with."""
+        """The job was not stored. This is the status with which Create would have failed."""
 
     def __init__(
         self,
@@ -199,14 +201,14 @@ Global___CreateOutcome: _TypeAlias = CreateOutcome  # noqa: Y015
 
 @_typing.final
 class BatchGetRequest(_message.Message):
-    """Which jobs to read."""
+    """Selects jobs by id."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1 to 1000 ids, UUIDs, each of them once."""
+        """1 to 1000 ids, UUIDs. Each may occur only once."""
 
     def __init__(
         self,
@@ -223,7 +225,7 @@ Global___BatchGetRequest: _TypeAlias = BatchGetRequest  # noqa: Y015
 
 @_typing.final
 class BatchGetResponse(_message.Message):
-    """The jobs that are there."""
+    """The jobs that exist."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -231,11 +233,11 @@ class BatchGetResponse(_message.Message):
     MISSING_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
-        """In the order of the request's ids, without those that are not there."""
+        """The jobs in the order of the request's ids. Jobs that do not exist are left out."""
 
     @_builtins.property
     def missing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The ids of which there is no job."""
+        """The ids for which there is no job."""
 
     def __init__(
         self,
@@ -253,7 +255,7 @@ Global___BatchGetResponse: _TypeAlias = BatchGetResponse  # noqa: Y015
 
 @_typing.final
 class GetRequest(_message.Message):
-    """Which job to read."""
+    """Selects a job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -275,7 +277,7 @@ Global___GetRequest: _TypeAlias = GetRequest  # noqa: Y015
 
 @_typing.final
 class ListRequest(_message.Message):
-    """Which jobs to read. Filters are joined by "and"."""
+    """Selects jobs. A job must match all filters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -287,16 +289,16 @@ class ListRequest(_message.Message):
     CREATE_TIME_FROM_FIELD_NUMBER: _builtins.int
     CREATE_TIME_BEFORE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Jobs a page at most: 50 if 0 or absent; more than 1000 counts as 1000."""
+    """The largest number of jobs on a page. 0 or absent: 50. More than 1000 counts as 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the same filters."""
+    """next_page_token of the previous page. The filters must be the same."""
     status: _job_pb2.Job.Status.ValueType
     """Only jobs in this status."""
     type: _builtins.str
     """Only jobs of this type."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only jobs with all of these labels, each written `key=value`. At most 8."""
+        """Only jobs with all of these labels, each written as `key=value`. At most 8."""
 
     @_builtins.property
     def create_time_from(self) -> _timestamp_pb2.Timestamp:
@@ -334,7 +336,7 @@ class ListResponse(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Pass it on to read the next page; empty at the end."""
+    """The page_token for the next page. Empty on the last page."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
         """The jobs, newest first."""
@@ -355,7 +357,7 @@ Global___ListResponse: _TypeAlias = ListResponse  # noqa: Y015
 
 @_typing.final
 class UpdateStatusRequest(_message.Message):
-    """One step of one job."""
+    """One update of one job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -372,11 +374,11 @@ class UpdateStatusRequest(_message.Message):
     """The status to move to: queued, processing, completed or failed."""
     @_builtins.property
     def result(self) -> _struct_pb2.Struct:
-        """The output, with status completed only: absent counts as {}. Limits as for CreateRequest.payload."""
+        """The output, with status completed only. Absent: {}. Has the same limits as CreateRequest.payload."""
 
     @_builtins.property
     def error(self) -> _job_pb2.JobError:
-        """The reason, with status failed only: absent counts as {code: UNKNOWN}."""
+        """The failure, with status failed only. Absent: {code: UNKNOWN}."""
 
     @_builtins.property
     def claim(self) -> Global___Claim:
@@ -384,11 +386,13 @@ class UpdateStatusRequest(_message.Message):
 
     @_builtins.property
     def token(self) -> Global___Token:
-        """With status completed, failed or queued: the holder reports. With processing: the job is alone no more."""
+        """With status completed, failed or queued: the worker reports. With status processing: the worker is
+        about to claim other jobs too.
+        """
 
     @_builtins.property
     def failure_hint(self) -> Global___FailureHint:
-        """With status failed and a token: what the handler says of trying again."""
+        """With status failed and a token: what the handler says about trying again."""
 
     def __init__(
         self,
@@ -413,17 +417,19 @@ Global___UpdateStatusRequest: _TypeAlias = UpdateStatusRequest  # noqa: Y015
 
 @_typing.final
 class FailureHint(_message.Message):
-    """What a handler says of trying again after its failure."""
+    """What a handler says about trying again after its failure."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PERMANENT_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_FIELD_NUMBER: _builtins.int
     permanent: _builtins.bool
-    """True: another try cannot help; the job has failed for good."""
+    """True: another try cannot help. The job fails for good."""
     @_builtins.property
     def retry_after(self) -> _duration_pb2.Duration:
-        """How long to wait before the next try, in place of what the retry_policy says. 0 s to 7 days. It gives no try more."""
+        """How long to wait before the next try, in place of the wait of the retry_policy. 0 s to 7 days. It does
+        not add a try.
+        """
 
     def __init__(
         self,
@@ -441,7 +447,7 @@ Global___FailureHint: _TypeAlias = FailureHint  # noqa: Y015
 
 @_typing.final
 class CancelRequest(_message.Message):
-    """Which job to call off."""
+    """Selects a job to cancel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -450,7 +456,7 @@ class CancelRequest(_message.Message):
     id: _builtins.str
     """The job's id, a UUID."""
     reason: _builtins.str
-    """Why, for people: it becomes the job's error.message. At most 512 characters."""
+    """The reason, for people. It becomes the job's error.message. At most 512 characters."""
     def __init__(
         self,
         *,
@@ -467,7 +473,7 @@ Global___CancelRequest: _TypeAlias = CancelRequest  # noqa: Y015
 
 @_typing.final
 class RetryRequest(_message.Message):
-    """Which job to queue once more."""
+    """Selects a job to queue again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -477,7 +483,7 @@ class RetryRequest(_message.Message):
     """The job's id, a UUID."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """The job's new expire_time. Absent: it keeps the one it has. In the past: the job fails again at once."""
+        """The job's new expire_time. Absent: it keeps its expire_time. In the past: the job fails again at once."""
 
     def __init__(
         self,
@@ -495,7 +501,7 @@ Global___RetryRequest: _TypeAlias = RetryRequest  # noqa: Y015
 
 @_typing.final
 class Claim(_message.Message):
-    """The ground on which a worker takes a job."""
+    """A worker's claim of a job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -504,16 +510,17 @@ class Claim(_message.Message):
     EXPECTED_TYPE_FIELD_NUMBER: _builtins.int
     ALONE_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """Who takes it, as registered."""
+    """The worker, as registered."""
     expected_attempt: _builtins.int
-    """The job's attempt as the dispatch record has it."""
+    """The job's attempt in the dispatch record."""
     expected_type: _builtins.str
-    """The job's type as the dispatch record has it: a claim of a job of another type is refused (reason WRONG_TYPE).
+    """The job's type in the dispatch record. A claim of a job with another type is refused (reason WRONG_TYPE).
     Empty: not checked.
     """
     alone: _builtins.bool
-    """The worker has nothing else in hand, and claims nothing else before it has said so (status processing and its token).
-    If it is lost until then, the job itself is why: at the third such loss the job has failed with reason POISON.
+    """True: the worker has no other job in flight, and claims no other job before it has announced that (status
+    processing with its token). If the worker is lost before that, this job is taken to be the cause: after
+    three such losses it fails with reason POISON.
     """
     def __init__(
         self,
@@ -533,16 +540,16 @@ Global___Claim: _TypeAlias = Claim  # noqa: Y015
 
 @_typing.final
 class Token(_message.Message):
-    """The fencing token: proof of being the holder of one attempt."""
+    """The fencing token. It proves that a worker holds one attempt of a job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKER_ID_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """Who claimed."""
+    """The worker that claimed the job."""
     attempt: _builtins.int
-    """The attempt that the claim was answered with."""
+    """The attempt that the claim returned."""
     def __init__(
         self,
         *,
@@ -559,14 +566,14 @@ Global___Token: _TypeAlias = Token  # noqa: Y015
 
 @_typing.final
 class BatchUpdateStatusRequest(_message.Message):
-    """Steps of several jobs."""
+    """Updates of several jobs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUESTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___UpdateStatusRequest]:
-        """1 to 1000 steps. An id may stand there once."""
+        """1 to 1000 updates. An id may occur only once."""
 
     def __init__(
         self,
@@ -583,7 +590,7 @@ Global___BatchUpdateStatusRequest: _TypeAlias = BatchUpdateStatusRequest  # noqa
 
 @_typing.final
 class BatchUpdateStatusResponse(_message.Message):
-    """What became of each step."""
+    """The outcome of each update."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -607,7 +614,7 @@ Global___BatchUpdateStatusResponse: _TypeAlias = BatchUpdateStatusResponse  # no
 
 @_typing.final
 class UpdateOutcome(_message.Message):
-    """What became of one step."""
+    """The outcome of one update."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -615,11 +622,11 @@ class UpdateOutcome(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def accepted(self) -> Global___UpdateAccepted:
-        """The step was taken."""
+        """The update was applied."""
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """It was not: the status that UpdateStatus would have ended with."""
+        """The update was refused. This is the status with which UpdateStatus would have failed."""
 
     def __init__(
         self,
@@ -639,17 +646,17 @@ Global___UpdateOutcome: _TypeAlias = UpdateOutcome  # noqa: Y015
 
 @_typing.final
 class UpdateAccepted(_message.Message):
-    """The job after a step that was taken."""
+    """The job after an accepted update."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     STATUS_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     status: _job_pb2.Job.Status.ValueType
-    """The job's status after the step."""
+    """The job's status after the update."""
     attempt: _builtins.int
-    """The job's attempt after the step: after a claim, the attempt of the claimer's token. 0 for a step that named no
-    attempt.
+    """The job's attempt after the update. After a claim this is the attempt for the worker's token. 0 after an
+    update that named no attempt.
     """
     def __init__(
         self,

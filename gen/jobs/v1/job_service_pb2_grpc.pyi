@@ -28,15 +28,20 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Submits, reads and reports jobs.
+    """Creates, reads and controls jobs, and takes the reports of workers.
 
-    Errors carry google.rpc.BadRequest with one entry per rule broken (INVALID_ARGUMENT) or google.rpc.ErrorInfo with a
-    stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
-    UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
-    caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own. Sending again is safe where the call says so. Calls that store (Create, BatchCreate, UpdateStatus,
-    BatchUpdateStatus) answer RESOURCE_EXHAUSTED (reason OVERLOADED, with RetryInfo) when too much waits to be stored:
-    nothing of the call was, send it again then.
+    Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
+    other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
+    listed at each call, any call can fail with:
+    UNAVAILABLE: the database cannot be reached. Nothing is lost; send the same call again.
+    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed. The outcome is unknown; send the call
+    again.
+    INTERNAL: the server has a fault.
+    Sending a call again is safe where the call says so.
+
+    Calls that store (Create, BatchCreate, UpdateStatus, BatchUpdateStatus) fail with RESOURCE_EXHAUSTED
+    (reason OVERLOADED, with RetryInfo) when too many bytes wait to be stored. Such a call had no effect; send
+    it again after the delay.
     """
 
     @_typing.overload
@@ -44,235 +49,265 @@ class JobServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     Create: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CreateRequest, _job_pb2.Job]
-    """Stores a job and answers; it runs soon after, whatever single process dies meanwhile.
+    """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it.
 
-    The answer is sent only when a majority of the database has the job. Sending the same call again is safe in two
-    ways: with a client-chosen `id`, or with an `idempotency-key` header (metadata), 1 to 255 printable ASCII characters,
-    remembered for 24 hours. Both give the job that is there, in whatever status it is by then.
+    The response is sent only when a majority of the database has the job. There are two ways to make it safe
+    to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
+    to 255 printable ASCII characters, remembered for 24 hours. Either way, a repeated call returns the
+    existing job, whatever its status is then.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that was asked for
-    with other words. Of an id, expire_time does not count: Retry may have changed it.
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs has always answered the job itself, as AIP-133 has it
+    ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
+    was created with a different request. For an id, expire_time is not compared, because Retry can change
+    it.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     BatchCreate: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateRequest, _job_service_pb2.BatchCreateResponse]
-    """Does up to 1000 Create calls in one durable write, each judged by itself: some may be stored and others refused. The
-    outcomes stand in the order of the requests. Sending the same call again is safe for requests with a client-chosen
-    `id`; there is no `idempotency-key` for a batch.
+    """Does up to 1000 Create calls in one durable write. Each request succeeds or fails on its own: some may be
+    stored and others refused. The outcomes are in the order of the requests. Sending the same call again is
+    safe for requests with an `id` chosen by the client. A batch takes no `idempotency-key`.
 
-    INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks a rule that stands
-    beside it; nothing was stored. What only the server can judge (an unknown type, a payload beyond its limits, an id's
-    time) is refused for itself.
+    INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
+    that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
+    the limits of a payload, the time of an id) refuses only the request that breaks it.
     """
     Get: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetRequest, _job_pb2.Job]
-    """Reads one job. What it shows is never taken back: the read sees only what a majority of the database has.
+    """Returns one job. The read sees only what a majority of the database has, so what it shows cannot be
+    rolled back.
 
     INVALID_ARGUMENT: `id` is not a UUID.
     NOT_FOUND: there is no such job.
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} has always answered the job itself, as AIP-131 has it
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     BatchGet: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchGetRequest, _job_service_pb2.BatchGetResponse]
-    """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
+    """Returns up to 1000 jobs, each as Get does, in the order of the ids.
 
-    INVALID_ARGUMENT: no or too many ids, one that is not a UUID, or one that stands there twice.
-    RESOURCE_EXHAUSTED: the answer would be larger than 4 MiB, which is what gRPC clients take unless told otherwise, or
-    the jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE); ask for fewer. A job alone always fits.
+    INVALID_ARGUMENT: there is no id or there are too many, an id is not a UUID, or an id occurs twice.
+    RESOURCE_EXHAUSTED: the response would be larger than 4 MiB, the default limit of gRPC clients, or the
+    jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer jobs. One job alone
+    always fits.
     """
     List: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]
-    """Reads jobs page by page, newest first. Jobs created while pages are being read shift nothing.
+    """Returns jobs page by page, newest first. Jobs that are created between two calls do not shift the pages.
 
-    A page may come short, or empty, and still have a next_page_token: the server looks at no more than 10,000 jobs and
-    for no longer than about a second, and an answer is never larger than 4 MiB, which is what gRPC clients take unless
-    told otherwise (AIP-158). The end is reached when next_page_token is empty.
+    A page can be short or empty and still have a next_page_token: the server examines at most 10,000 jobs,
+    for at most about one second, and a response is never larger than 4 MiB, the default limit of gRPC
+    clients (AIP-158). The last page has an empty next_page_token.
 
-    INVALID_ARGUMENT: a filter breaks its rule, or page_token comes from other filters or from elsewhere.
+    INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same
+    filters.
     """
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.UpdateStatusRequest, _job_pb2.Job]
-    """Moves one job to another status. The rules are checked in the database write itself, so two callers can never both
-    succeed with the same step. Answers the job as it is after the write.
+    """Moves one job to another status and returns the job after the write. The database write itself checks the
+    rules, so only one of two callers can succeed with the same update.
 
-    `status` and `guard` together say what is meant:
-      processing + claim    a worker takes the job: it was queued, and had exactly claim.expected_attempt claims. The
-                            attempt goes up by one; the worker gets a lease. Claiming again with the same words succeeds.
-      processing + token    the holder says that it is about to take other jobs beside this one, which it claimed alone:
-                            see Claim.alone. The same again succeeds.
-      processing, no guard  anybody takes the job, for one hour, without a worker's name. Only with an `idempotency-key`
-                            header (metadata) may this be sent again: another key, or none, is another taker.
-      completed + token     the holder reports the result. Reporting the same again succeeds.
-      failed + token        the holder reports a failure: the job is queued again, after the wait of its retry_policy,
-                            unless this was its last try or failure_hint.permanent is set. The same again succeeds.
-      queued + token        the holder hands the job back; it is dispatched again at once, and no try is used up.
-      completed | failed, no guard  an outcome for a job that was claimed without a worker's name. Final.
+    `status` and `guard` together select the update:
+      processing + claim    A worker takes the job. The job must be queued, with exactly
+                            claim.expected_attempt claims. `attempt` increases by one and the worker gets
+                            a lease. The same claim again succeeds.
+      processing + token    A worker that claimed the job alone (see Claim.alone) is about to claim other
+                            jobs too. The same update again succeeds.
+      processing, no guard  A caller without a worker's name takes the job for one hour. It is safe to send
+                            again only with an `idempotency-key` header (metadata): another key, or none,
+                            means another caller.
+      completed + token     The worker reports the result. The same report again succeeds.
+      failed + token        The worker reports a failure. The job is queued again after the wait of its
+                            retry_policy, unless this was the last try or failure_hint.permanent is set.
+                            The same report again succeeds.
+      queued + token        The worker releases the job. It is dispatched again at once. No try is used.
+      completed | failed, no guard
+                            The outcome of a job that was claimed without a worker's name. Final.
 
     INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
     NOT_FOUND: there is no such job.
-    FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
-    ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
-    over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
-    `attempt`. A claim is also refused while a stop holds (FLEET_STOPPED, WORKER_STOPPED or TYPE_STOPPED): the job waits
-    on, and the worker hears of the stop with its next heartbeat.
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
+    FAILED_PRECONDITION: the update is not allowed now. The reason is ILLEGAL_TRANSITION, JOB_TERMINAL,
+    ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its
+    expire_time has passed) or NOT_DUE (a caller without a worker's name came before next_attempt_time). The
+    metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
+    WORKER_STOPPED or TYPE_STOPPED): the job stays queued, and the worker learns of the stop with its next
+    heartbeat.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} returns the job itself, as in AIP-134
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     BatchUpdateStatus: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchUpdateStatusRequest, _job_service_pb2.BatchUpdateStatusResponse]
-    """Does up to 1000 UpdateStatus calls in one, each judged by itself: some may be accepted and others refused. The
-    outcomes stand in the order of the requests.
+    """Does up to 1000 UpdateStatus calls in one. Each update succeeds or fails on its own: some may be accepted
+    and others refused. The outcomes are in the order of the requests.
 
-    INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks its rule; nothing
-    was applied.
+    INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
+    rule. Nothing was applied.
     """
     Cancel: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]
-    """Calls a job off, durably and at once. A queued job never runs. The worker of one that is processing hears of it with
-    its next heartbeat: until then the handler goes on, or starts if it has not yet. Then it is stopped. Whatever it
-    still reports is refused.
+    """Cancels a job, durably and at once. A queued job never runs. The worker of a job that is processing
+    learns of it with its next heartbeat: until then the handler continues, or starts if it has not yet. Then
+    the worker stops it. Later reports on the attempt are refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
-    FAILED_PRECONDITION: the job has ended already, in whatever way (reason JOB_TERMINAL).
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+    FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     Retry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_pb2.Job]
-    """Queues a job that has failed or was cancelled once more, at once, whatever its schedule_time, with all of its tries.
-    Its attempt and its history go on.
+    """Queues a job again that failed or was cancelled. It starts at once, whatever its schedule_time, and has
+    all of its tries again. Its attempt and its history continue.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
-    FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL if it is
-    completed), or its expire_time is over and the request has no new one (EXPIRED).
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+    FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
+    if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Submits, reads and reports jobs.
+    """Creates, reads and controls jobs, and takes the reports of workers.
 
-    Errors carry google.rpc.BadRequest with one entry per rule broken (INVALID_ARGUMENT) or google.rpc.ErrorInfo with a
-    stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
-    UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
-    caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own. Sending again is safe where the call says so. Calls that store (Create, BatchCreate, UpdateStatus,
-    BatchUpdateStatus) answer RESOURCE_EXHAUSTED (reason OVERLOADED, with RetryInfo) when too much waits to be stored:
-    nothing of the call was, send it again then.
+    Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
+    other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
+    listed at each call, any call can fail with:
+    UNAVAILABLE: the database cannot be reached. Nothing is lost; send the same call again.
+    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed. The outcome is unknown; send the call
+    again.
+    INTERNAL: the server has a fault.
+    Sending a call again is safe where the call says so.
+
+    Calls that store (Create, BatchCreate, UpdateStatus, BatchUpdateStatus) fail with RESOURCE_EXHAUSTED
+    (reason OVERLOADED, with RetryInfo) when too many bytes wait to be stored. Such a call had no effect; send
+    it again after the delay.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Create: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CreateRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Stores a job and answers; it runs soon after, whatever single process dies meanwhile.
+    """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it.
 
-    The answer is sent only when a majority of the database has the job. Sending the same call again is safe in two
-    ways: with a client-chosen `id`, or with an `idempotency-key` header (metadata), 1 to 255 printable ASCII characters,
-    remembered for 24 hours. Both give the job that is there, in whatever status it is by then.
+    The response is sent only when a majority of the database has the job. There are two ways to make it safe
+    to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
+    to 255 printable ASCII characters, remembered for 24 hours. Either way, a repeated call returns the
+    existing job, whatever its status is then.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that was asked for
-    with other words. Of an id, expire_time does not count: Retry may have changed it.
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs has always answered the job itself, as AIP-133 has it
+    ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
+    was created with a different request. For an id, expire_time is not compared, because Retry can change
+    it.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     BatchCreate: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateRequest, _job_service_pb2.BatchCreateResponse]  # type: ignore[assignment]
-    """Does up to 1000 Create calls in one durable write, each judged by itself: some may be stored and others refused. The
-    outcomes stand in the order of the requests. Sending the same call again is safe for requests with a client-chosen
-    `id`; there is no `idempotency-key` for a batch.
+    """Does up to 1000 Create calls in one durable write. Each request succeeds or fails on its own: some may be
+    stored and others refused. The outcomes are in the order of the requests. Sending the same call again is
+    safe for requests with an `id` chosen by the client. A batch takes no `idempotency-key`.
 
-    INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks a rule that stands
-    beside it; nothing was stored. What only the server can judge (an unknown type, a payload beyond its limits, an id's
-    time) is refused for itself.
+    INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
+    that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
+    the limits of a payload, the time of an id) refuses only the request that breaks it.
     """
     Get: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Reads one job. What it shows is never taken back: the read sees only what a majority of the database has.
+    """Returns one job. The read sees only what a majority of the database has, so what it shows cannot be
+    rolled back.
 
     INVALID_ARGUMENT: `id` is not a UUID.
     NOT_FOUND: there is no such job.
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} has always answered the job itself, as AIP-131 has it
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     BatchGet: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchGetRequest, _job_service_pb2.BatchGetResponse]  # type: ignore[assignment]
-    """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
+    """Returns up to 1000 jobs, each as Get does, in the order of the ids.
 
-    INVALID_ARGUMENT: no or too many ids, one that is not a UUID, or one that stands there twice.
-    RESOURCE_EXHAUSTED: the answer would be larger than 4 MiB, which is what gRPC clients take unless told otherwise, or
-    the jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE); ask for fewer. A job alone always fits.
+    INVALID_ARGUMENT: there is no id or there are too many, an id is not a UUID, or an id occurs twice.
+    RESOURCE_EXHAUSTED: the response would be larger than 4 MiB, the default limit of gRPC clients, or the
+    jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer jobs. One job alone
+    always fits.
     """
     List: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]  # type: ignore[assignment]
-    """Reads jobs page by page, newest first. Jobs created while pages are being read shift nothing.
+    """Returns jobs page by page, newest first. Jobs that are created between two calls do not shift the pages.
 
-    A page may come short, or empty, and still have a next_page_token: the server looks at no more than 10,000 jobs and
-    for no longer than about a second, and an answer is never larger than 4 MiB, which is what gRPC clients take unless
-    told otherwise (AIP-158). The end is reached when next_page_token is empty.
+    A page can be short or empty and still have a next_page_token: the server examines at most 10,000 jobs,
+    for at most about one second, and a response is never larger than 4 MiB, the default limit of gRPC
+    clients (AIP-158). The last page has an empty next_page_token.
 
-    INVALID_ARGUMENT: a filter breaks its rule, or page_token comes from other filters or from elsewhere.
+    INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same
+    filters.
     """
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_job_service_pb2.UpdateStatusRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Moves one job to another status. The rules are checked in the database write itself, so two callers can never both
-    succeed with the same step. Answers the job as it is after the write.
+    """Moves one job to another status and returns the job after the write. The database write itself checks the
+    rules, so only one of two callers can succeed with the same update.
 
-    `status` and `guard` together say what is meant:
-      processing + claim    a worker takes the job: it was queued, and had exactly claim.expected_attempt claims. The
-                            attempt goes up by one; the worker gets a lease. Claiming again with the same words succeeds.
-      processing + token    the holder says that it is about to take other jobs beside this one, which it claimed alone:
-                            see Claim.alone. The same again succeeds.
-      processing, no guard  anybody takes the job, for one hour, without a worker's name. Only with an `idempotency-key`
-                            header (metadata) may this be sent again: another key, or none, is another taker.
-      completed + token     the holder reports the result. Reporting the same again succeeds.
-      failed + token        the holder reports a failure: the job is queued again, after the wait of its retry_policy,
-                            unless this was its last try or failure_hint.permanent is set. The same again succeeds.
-      queued + token        the holder hands the job back; it is dispatched again at once, and no try is used up.
-      completed | failed, no guard  an outcome for a job that was claimed without a worker's name. Final.
+    `status` and `guard` together select the update:
+      processing + claim    A worker takes the job. The job must be queued, with exactly
+                            claim.expected_attempt claims. `attempt` increases by one and the worker gets
+                            a lease. The same claim again succeeds.
+      processing + token    A worker that claimed the job alone (see Claim.alone) is about to claim other
+                            jobs too. The same update again succeeds.
+      processing, no guard  A caller without a worker's name takes the job for one hour. It is safe to send
+                            again only with an `idempotency-key` header (metadata): another key, or none,
+                            means another caller.
+      completed + token     The worker reports the result. The same report again succeeds.
+      failed + token        The worker reports a failure. The job is queued again after the wait of its
+                            retry_policy, unless this was the last try or failure_hint.permanent is set.
+                            The same report again succeeds.
+      queued + token        The worker releases the job. It is dispatched again at once. No try is used.
+      completed | failed, no guard
+                            The outcome of a job that was claimed without a worker's name. Final.
 
     INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
     NOT_FOUND: there is no such job.
-    FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
-    ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
-    over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
-    `attempt`. A claim is also refused while a stop holds (FLEET_STOPPED, WORKER_STOPPED or TYPE_STOPPED): the job waits
-    on, and the worker hears of the stop with its next heartbeat.
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
+    FAILED_PRECONDITION: the update is not allowed now. The reason is ILLEGAL_TRANSITION, JOB_TERMINAL,
+    ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its
+    expire_time has passed) or NOT_DUE (a caller without a worker's name came before next_attempt_time). The
+    metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
+    WORKER_STOPPED or TYPE_STOPPED): the job stays queued, and the worker learns of the stop with its next
+    heartbeat.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} returns the job itself, as in AIP-134
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     BatchUpdateStatus: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchUpdateStatusRequest, _job_service_pb2.BatchUpdateStatusResponse]  # type: ignore[assignment]
-    """Does up to 1000 UpdateStatus calls in one, each judged by itself: some may be accepted and others refused. The
-    outcomes stand in the order of the requests.
+    """Does up to 1000 UpdateStatus calls in one. Each update succeeds or fails on its own: some may be accepted
+    and others refused. The outcomes are in the order of the requests.
 
-    INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks its rule; nothing
-    was applied.
+    INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
+    rule. Nothing was applied.
     """
     Cancel: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Calls a job off, durably and at once. A queued job never runs. The worker of one that is processing hears of it with
-    its next heartbeat: until then the handler goes on, or starts if it has not yet. Then it is stopped. Whatever it
-    still reports is refused.
+    """Cancels a job, durably and at once. A queued job never runs. The worker of a job that is processing
+    learns of it with its next heartbeat: until then the handler continues, or starts if it has not yet. Then
+    the worker stops it. Later reports on the attempt are refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
-    FAILED_PRECONDITION: the job has ended already, in whatever way (reason JOB_TERMINAL).
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+    FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     Retry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Queues a job that has failed or was cancelled once more, at once, whatever its schedule_time, with all of its tries.
-    Its attempt and its history go on.
+    """Queues a job again that failed or was cancelled. It starts at once, whatever its schedule_time, and has
+    all of its tries again. Its attempt and its history continue.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
-    FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL if it is
-    completed), or its expire_time is over and the request has no new one (EXPIRED).
-    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+    FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
+    if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Submits, reads and reports jobs.
+    """Creates, reads and controls jobs, and takes the reports of workers.
 
-    Errors carry google.rpc.BadRequest with one entry per rule broken (INVALID_ARGUMENT) or google.rpc.ErrorInfo with a
-    stable reason and the domain `jobs.v1` (all others). Besides the codes named at each call, any call may answer
-    UNAVAILABLE when the database is out of reach (nothing was lost; send the same call again), DEADLINE_EXCEEDED when the
-    caller's or the server's time was up (the outcome is unknown; send the same call again), or INTERNAL for a fault of
-    the server's own. Sending again is safe where the call says so. Calls that store (Create, BatchCreate, UpdateStatus,
-    BatchUpdateStatus) answer RESOURCE_EXHAUSTED (reason OVERLOADED, with RetryInfo) when too much waits to be stored:
-    nothing of the call was, send it again then.
+    Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
+    other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
+    listed at each call, any call can fail with:
+    UNAVAILABLE: the database cannot be reached. Nothing is lost; send the same call again.
+    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed. The outcome is unknown; send the call
+    again.
+    INTERNAL: the server has a fault.
+    Sending a call again is safe where the call says so.
+
+    Calls that store (Create, BatchCreate, UpdateStatus, BatchUpdateStatus) fail with RESOURCE_EXHAUSTED
+    (reason OVERLOADED, with RetryInfo) when too many bytes wait to be stored. Such a call had no effect; send
+    it again after the delay.
     """
 
     @_abc_1.abstractmethod
@@ -281,16 +316,18 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CreateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Stores a job and answers; it runs soon after, whatever single process dies meanwhile.
+        """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it.
 
-        The answer is sent only when a majority of the database has the job. Sending the same call again is safe in two
-        ways: with a client-chosen `id`, or with an `idempotency-key` header (metadata), 1 to 255 printable ASCII characters,
-        remembered for 24 hours. Both give the job that is there, in whatever status it is by then.
+        The response is sent only when a majority of the database has the job. There are two ways to make it safe
+        to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
+        to 255 printable ASCII characters, remembered for 24 hours. Either way, a repeated call returns the
+        existing job, whatever its status is then.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that was asked for
-        with other words. Of an id, expire_time does not count: Retry may have changed it.
-        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs has always answered the job itself, as AIP-133 has it
+        ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
+        was created with a different request. For an id, expire_time is not compared, because Retry can change
+        it.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
 
@@ -300,13 +337,13 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.BatchCreateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.BatchCreateResponse, _abc.Awaitable[_job_service_pb2.BatchCreateResponse]]:
-        """Does up to 1000 Create calls in one durable write, each judged by itself: some may be stored and others refused. The
-        outcomes stand in the order of the requests. Sending the same call again is safe for requests with a client-chosen
-        `id`; there is no `idempotency-key` for a batch.
+        """Does up to 1000 Create calls in one durable write. Each request succeeds or fails on its own: some may be
+        stored and others refused. The outcomes are in the order of the requests. Sending the same call again is
+        safe for requests with an `id` chosen by the client. A batch takes no `idempotency-key`.
 
-        INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks a rule that stands
-        beside it; nothing was stored. What only the server can judge (an unknown type, a payload beyond its limits, an id's
-        time) is refused for itself.
+        INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
+        that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
+        the limits of a payload, the time of an id) refuses only the request that breaks it.
         """
 
     @_abc_1.abstractmethod
@@ -315,11 +352,12 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.GetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Reads one job. What it shows is never taken back: the read sees only what a majority of the database has.
+        """Returns one job. The read sees only what a majority of the database has, so what it shows cannot be
+        rolled back.
 
         INVALID_ARGUMENT: `id` is not a UUID.
         NOT_FOUND: there is no such job.
-        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} has always answered the job itself, as AIP-131 has it
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
 
@@ -329,11 +367,12 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.BatchGetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.BatchGetResponse, _abc.Awaitable[_job_service_pb2.BatchGetResponse]]:
-        """Reads up to 1000 jobs, as Get does. The jobs stand in the order of the ids.
+        """Returns up to 1000 jobs, each as Get does, in the order of the ids.
 
-        INVALID_ARGUMENT: no or too many ids, one that is not a UUID, or one that stands there twice.
-        RESOURCE_EXHAUSTED: the answer would be larger than 4 MiB, which is what gRPC clients take unless told otherwise, or
-        the jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE); ask for fewer. A job alone always fits.
+        INVALID_ARGUMENT: there is no id or there are too many, an id is not a UUID, or an id occurs twice.
+        RESOURCE_EXHAUSTED: the response would be larger than 4 MiB, the default limit of gRPC clients, or the
+        jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer jobs. One job alone
+        always fits.
         """
 
     @_abc_1.abstractmethod
@@ -342,13 +381,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListResponse, _abc.Awaitable[_job_service_pb2.ListResponse]]:
-        """Reads jobs page by page, newest first. Jobs created while pages are being read shift nothing.
+        """Returns jobs page by page, newest first. Jobs that are created between two calls do not shift the pages.
 
-        A page may come short, or empty, and still have a next_page_token: the server looks at no more than 10,000 jobs and
-        for no longer than about a second, and an answer is never larger than 4 MiB, which is what gRPC clients take unless
-        told otherwise (AIP-158). The end is reached when next_page_token is empty.
+        A page can be short or empty and still have a next_page_token: the server examines at most 10,000 jobs,
+        for at most about one second, and a response is never larger than 4 MiB, the default limit of gRPC
+        clients (AIP-158). The last page has an empty next_page_token.
 
-        INVALID_ARGUMENT: a filter breaks its rule, or page_token comes from other filters or from elsewhere.
+        INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same
+        filters.
         """
 
     @_abc_1.abstractmethod
@@ -357,30 +397,35 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.UpdateStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Moves one job to another status. The rules are checked in the database write itself, so two callers can never both
-        succeed with the same step. Answers the job as it is after the write.
+        """Moves one job to another status and returns the job after the write. The database write itself checks the
+        rules, so only one of two callers can succeed with the same update.
 
-        `status` and `guard` together say what is meant:
-          processing + claim    a worker takes the job: it was queued, and had exactly claim.expected_attempt claims. The
-                                attempt goes up by one; the worker gets a lease. Claiming again with the same words succeeds.
-          processing + token    the holder says that it is about to take other jobs beside this one, which it claimed alone:
-                                see Claim.alone. The same again succeeds.
-          processing, no guard  anybody takes the job, for one hour, without a worker's name. Only with an `idempotency-key`
-                                header (metadata) may this be sent again: another key, or none, is another taker.
-          completed + token     the holder reports the result. Reporting the same again succeeds.
-          failed + token        the holder reports a failure: the job is queued again, after the wait of its retry_policy,
-                                unless this was its last try or failure_hint.permanent is set. The same again succeeds.
-          queued + token        the holder hands the job back; it is dispatched again at once, and no try is used up.
-          completed | failed, no guard  an outcome for a job that was claimed without a worker's name. Final.
+        `status` and `guard` together select the update:
+          processing + claim    A worker takes the job. The job must be queued, with exactly
+                                claim.expected_attempt claims. `attempt` increases by one and the worker gets
+                                a lease. The same claim again succeeds.
+          processing + token    A worker that claimed the job alone (see Claim.alone) is about to claim other
+                                jobs too. The same update again succeeds.
+          processing, no guard  A caller without a worker's name takes the job for one hour. It is safe to send
+                                again only with an `idempotency-key` header (metadata): another key, or none,
+                                means another caller.
+          completed + token     The worker reports the result. The same report again succeeds.
+          failed + token        The worker reports a failure. The job is queued again after the wait of its
+                                retry_policy, unless this was the last try or failure_hint.permanent is set.
+                                The same report again succeeds.
+          queued + token        The worker releases the job. It is dispatched again at once. No try is used.
+          completed | failed, no guard
+                                The outcome of a job that was claimed without a worker's name. Final.
 
         INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
         NOT_FOUND: there is no such job.
-        FAILED_PRECONDITION: the step is not allowed now. ErrorInfo's reason says why: ILLEGAL_TRANSITION, JOB_TERMINAL,
-        ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its expire_time is
-        over) or NOT_DUE (a taker without a worker's name came before next_attempt_time); its metadata has `status` and
-        `attempt`. A claim is also refused while a stop holds (FLEET_STOPPED, WORKER_STOPPED or TYPE_STOPPED): the job waits
-        on, and the worker hears of the stop with its next heartbeat.
-        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} has always answered the job itself, as AIP-134 has it
+        FAILED_PRECONDITION: the update is not allowed now. The reason is ILLEGAL_TRANSITION, JOB_TERMINAL,
+        ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its
+        expire_time has passed) or NOT_DUE (a caller without a worker's name came before next_attempt_time). The
+        metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
+        WORKER_STOPPED or TYPE_STOPPED): the job stays queued, and the worker learns of the stop with its next
+        heartbeat.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} returns the job itself, as in AIP-134
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
 
@@ -390,11 +435,11 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.BatchUpdateStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.BatchUpdateStatusResponse, _abc.Awaitable[_job_service_pb2.BatchUpdateStatusResponse]]:
-        """Does up to 1000 UpdateStatus calls in one, each judged by itself: some may be accepted and others refused. The
-        outcomes stand in the order of the requests.
+        """Does up to 1000 UpdateStatus calls in one. Each update succeeds or fails on its own: some may be accepted
+        and others refused. The outcomes are in the order of the requests.
 
-        INVALID_ARGUMENT: no or too many requests, an id that stands there twice, or a field that breaks its rule; nothing
-        was applied.
+        INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
+        rule. Nothing was applied.
         """
 
     @_abc_1.abstractmethod
@@ -403,14 +448,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CancelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Calls a job off, durably and at once. A queued job never runs. The worker of one that is processing hears of it with
-        its next heartbeat: until then the handler goes on, or starts if it has not yet. Then it is stopped. Whatever it
-        still reports is refused.
+        """Cancels a job, durably and at once. A queued job never runs. The worker of a job that is processing
+        learns of it with its next heartbeat: until then the handler continues, or starts if it has not yet. Then
+        the worker stops it. Later reports on the attempt are refused.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: there is no such job.
-        FAILED_PRECONDITION: the job has ended already, in whatever way (reason JOB_TERMINAL).
-        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+        FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
 
@@ -420,14 +465,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.RetryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Queues a job that has failed or was cancelled once more, at once, whatever its schedule_time, with all of its tries.
-        Its attempt and its history go on.
+        """Queues a job again that failed or was cancelled. It starts at once, whatever its schedule_time, and has
+        all of its tries again. Its attempt and its history continue.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: there is no such job.
-        FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL if it is
-        completed), or its expire_time is over and the request has no new one (EXPIRED).
-        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - answers the job itself, as the other calls of one job do
+        FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
+        if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
 

@@ -21,8 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ServiceLimits(_message.Message):
-    """Limits of a service. They are declared once, here in the contract: the gateway's configuration, the servers and the
-    clients take them from the descriptors (contract_runtime/limits.py, gateway/routes.py).
+    """Limits of a service. They are declared once, here in the contract: the gateway's configuration, the servers
+    and the clients take them from the descriptors (contract_runtime/limits.py, gateway/routes.py).
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -42,8 +42,9 @@ class ServiceLimits(_message.Message):
     """The largest response, as JSON."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """How long the gateway waits for a response. It is longer than the servers' own deadline (setting REQUEST_DEADLINE), so
-        it only ends calls that a server does not answer at all. Absent: the gateway does not serve the service.
+        """How long the gateway waits for a response. It is longer than the servers' own deadline (setting
+        REQUEST_DEADLINE), so it only ends calls that a server does not answer at all. Absent: the gateway does
+        not serve the service.
         """
 
     def __init__(
@@ -65,8 +66,8 @@ Global___ServiceLimits: _TypeAlias = ServiceLimits  # noqa: Y015
 
 @_typing.final
 class Repeats(_message.Message):
-    """How a call is repeated. Only calls that are safe to repeat have it: those with an `idempotency_level`, and those that
-    take an idempotency key.
+    """How a call is repeated. Only calls that are safe to repeat have it: those with an `idempotency_level`, and
+    those that take an idempotency key.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -76,8 +77,8 @@ class Repeats(_message.Message):
     IDEMPOTENCY_HEADER_FIELD_NUMBER: _builtins.int
     MAX_BYTES_FIELD_NUMBER: _builtins.int
     hedged: _builtins.bool
-    """True: the first server may still answer after attempt_timeout, and the first response counts. False: the attempt ends
-    then, so that a large response is never prepared twice at a time.
+    """True: the first server may still answer after attempt_timeout, and the first response counts. False: the
+    attempt ends then, so that a large response is never prepared twice at a time.
     """
     idempotency_header: _builtins.str
     """The request header that makes the call safe to repeat. Empty: the call is always safe to repeat."""

@@ -32,16 +32,16 @@ class WorkerIdentity(_message.Message):
     PID_FIELD_NUMBER: _builtins.int
     TYPES_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """Unique for each process start: `<name>/<incarnation>`."""
+    """The id of one process, new at each start: `<name>/<incarnation>`."""
     name: _builtins.str
-    """The name that stays the same over restarts (setting WORKER_NAME)."""
+    """The worker's name, which stays the same after restarts (setting WORKER_NAME)."""
     host: _builtins.str
-    """The host it runs on."""
+    """The host on which it runs."""
     pid: _builtins.int
     """Its process id on that host."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The job types it handles."""
+        """The job types that it handles."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ Global___WorkerIdentity: _TypeAlias = WorkerIdentity  # noqa: Y015
 
 @_typing.final
 class WorkerReport(_message.Message):
-    """What a worker says of itself with each heartbeat."""
+    """What a worker reports with each heartbeat."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -73,35 +73,35 @@ class WorkerReport(_message.Message):
     class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WorkerReport._State.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         unspecified: WorkerReport._State.ValueType  # 0
-        """Not said.
-        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        """Not set.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
         buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - the same
         """
         consuming: WorkerReport._State.ValueType  # 1
-        """Taking new jobs.
-        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        """Takes new jobs.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
         """
         paused: WorkerReport._State.ValueType  # 2
-        """Taking none of any type, by the fleet's wish; jobs in hand finish.
-        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        """Takes no new jobs of any type, because the fleet's desired state says so. Jobs in flight finish.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
         """
         draining: WorkerReport._State.ValueType  # 3
-        """Shutting down; jobs in hand finish.
-        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        """Shuts down. Jobs in flight finish.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
         """
         lost: WorkerReport._State.ValueType  # 4
-        """Not heard of for two heartbeats; said by the API server, not by the worker.
-        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        """The last heartbeat is older than three heartbeat intervals. Set by the API server, not by the worker.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
         """
         idle: WorkerReport._State.ValueType  # 5
-        """Ready to take new jobs, but without a partition: it has just started, or there are more workers than partitions
-        of their topics. Said by the API server of a worker that consumes, not by the worker.
-        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+        """Is ready to take new jobs but has no partition: it has just started, or there are more workers than
+        partitions. Set by the API server in place of `consuming`, not by the worker.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
         buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
         """
 
@@ -109,35 +109,35 @@ class WorkerReport(_message.Message):
         """What a worker is doing."""
 
     unspecified: WorkerReport.State.ValueType  # 0
-    """Not said.
-    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    """Not set.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
     buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - the same
     """
     consuming: WorkerReport.State.ValueType  # 1
-    """Taking new jobs.
-    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    """Takes new jobs.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
     """
     paused: WorkerReport.State.ValueType  # 2
-    """Taking none of any type, by the fleet's wish; jobs in hand finish.
-    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    """Takes no new jobs of any type, because the fleet's desired state says so. Jobs in flight finish.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
     """
     draining: WorkerReport.State.ValueType  # 3
-    """Shutting down; jobs in hand finish.
-    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    """Shuts down. Jobs in flight finish.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
     """
     lost: WorkerReport.State.ValueType  # 4
-    """Not heard of for two heartbeats; said by the API server, not by the worker.
-    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    """The last heartbeat is older than three heartbeat intervals. Set by the API server, not by the worker.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
     """
     idle: WorkerReport.State.ValueType  # 5
-    """Ready to take new jobs, but without a partition: it has just started, or there are more workers than partitions
-    of their topics. Said by the API server of a worker that consumes, not by the worker.
-    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as Job.Status has them
+    """Is ready to take new jobs but has no partition: it has just started, or there are more workers than
+    partitions. Set by the API server in place of `consuming`, not by the worker.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
     """
 
@@ -150,13 +150,13 @@ class WorkerReport(_message.Message):
     state: Global___WorkerReport.State.ValueType
     """What the worker is doing."""
     in_flight: _builtins.int
-    """Jobs claimed and not yet reported."""
+    """The number of jobs that are claimed and not yet reported."""
     completed_total: _builtins.int
-    """Jobs it has reported as completed since it started."""
+    """The number of jobs that it reported as completed since it started."""
     failed_total: _builtins.int
-    """Jobs it has reported as failed since it started."""
+    """The number of jobs that it reported as failed since it started."""
     fleet_revision: _builtins.int
-    """Fleet.revision of the wish that it follows."""
+    """Fleet.revision of the desired state that the worker follows."""
     @_builtins.property
     def assignments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssignedPartitions]:
         """The Kafka partitions assigned to it."""
@@ -191,7 +191,7 @@ class AssignedPartitions(_message.Message):
     """The Kafka topic."""
     @_builtins.property
     def partitions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Its partitions, ascending. At most 10,000 in all assignments of a report."""
+        """The partitions, in ascending order. A report has at most 10,000 in all its assignments."""
 
     def __init__(
         self,
@@ -209,8 +209,8 @@ Global___AssignedPartitions: _TypeAlias = AssignedPartitions  # noqa: Y015
 
 @_typing.final
 class Fleet(_message.Message):
-    """What all workers together shall do. A worker takes new jobs of a type unless the fleet, the worker or the type is
-    stopped.
+    """The desired state of the fleet, which is all workers together. A worker takes new jobs of a type unless the
+    fleet, the worker or the type is stopped.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -220,16 +220,16 @@ class Fleet(_message.Message):
     STOPPED_WORKERS_FIELD_NUMBER: _builtins.int
     STOPPED_TYPES_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
-    """Whether to take new jobs at all."""
+    """Whether workers take new jobs at all."""
     revision: _builtins.int
-    """Goes up by one with every change of the wish; 0 until the first."""
+    """Increases by one with every change of the desired state. 0 until the first change."""
     @_builtins.property
     def stopped_workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of workers that shall take no new jobs, ascending."""
+        """Names of workers that take no new jobs, in ascending order."""
 
     @_builtins.property
     def stopped_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Job types of which nobody shall take new jobs, ascending."""
+        """Job types that no worker takes, in ascending order."""
 
     def __init__(
         self,
@@ -256,9 +256,9 @@ class FleetPart(_message.Message):
     WORKER_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
-    """The worker of this name, now and after restarts."""
+    """The worker with this name, now and after restarts."""
     type: _builtins.str
-    """All workers, for jobs of this type."""
+    """Jobs of this type, on all workers."""
     def __init__(
         self,
         *,
@@ -286,15 +286,17 @@ class Worker(_message.Message):
     LAST_HEARTBEAT_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def identity(self) -> Global___WorkerIdentity:
-        """Who it is."""
+        """Which worker it is."""
 
     @_builtins.property
     def report(self) -> Global___WorkerReport:
-        """What it said last; its state is `lost` once it has gone silent, and `idle` while it has no partition to consume."""
+        """The worker's last report. The API server sets its state to `lost` after missed heartbeats, and to `idle`
+        while the worker has no partition.
+        """
 
     @_builtins.property
     def last_heartbeat_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was last heard of."""
+        """When the last heartbeat arrived."""
 
     def __init__(
         self,

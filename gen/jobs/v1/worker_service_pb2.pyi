@@ -21,14 +21,14 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class StartRequest(_message.Message):
-    """Who shall go on."""
+    """Selects what to start."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKER_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
-    """Only the worker of this name. Neither this nor `type`: the whole fleet."""
+    """Only the worker with this name. If neither this nor `type` is set: the whole fleet."""
     type: _builtins.str
     """Only jobs of this type."""
     def __init__(
@@ -54,7 +54,7 @@ Global___StartRequest: _TypeAlias = StartRequest  # noqa: Y015
 
 @_typing.final
 class StartResponse(_message.Message):
-    """The wish as stored, and who has not followed it yet."""
+    """The stored desired state and the workers that do not follow it yet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -63,7 +63,7 @@ class StartResponse(_message.Message):
     STOPPED_WORKERS_FIELD_NUMBER: _builtins.int
     STOPPED_TYPES_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
-    """Whether the fleet shall consume; stops of single workers and types stand below."""
+    """Whether the fleet is to consume. Stops of single workers and types are listed below."""
     @_builtins.property
     def pending_worker_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Live workers that had not confirmed within 5 seconds."""
@@ -94,14 +94,14 @@ Global___StartResponse: _TypeAlias = StartResponse  # noqa: Y015
 
 @_typing.final
 class StopRequest(_message.Message):
-    """Who shall stop."""
+    """Selects what to stop."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKER_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
-    """Only the worker of this name. Neither this nor `type`: the whole fleet."""
+    """Only the worker with this name. If neither this nor `type` is set: the whole fleet."""
     type: _builtins.str
     """Only jobs of this type."""
     def __init__(
@@ -127,7 +127,7 @@ Global___StopRequest: _TypeAlias = StopRequest  # noqa: Y015
 
 @_typing.final
 class StopResponse(_message.Message):
-    """The wish as stored, and who has not followed it yet."""
+    """The stored desired state and the workers that do not follow it yet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -136,7 +136,7 @@ class StopResponse(_message.Message):
     STOPPED_WORKERS_FIELD_NUMBER: _builtins.int
     STOPPED_TYPES_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
-    """Whether the fleet shall consume; stops of single workers and types stand below."""
+    """Whether the fleet is to consume. Stops of single workers and types are listed below."""
     @_builtins.property
     def pending_worker_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Live workers that had not confirmed within 5 seconds."""
@@ -167,7 +167,7 @@ Global___StopResponse: _TypeAlias = StopResponse  # noqa: Y015
 
 @_typing.final
 class GetStateRequest(_message.Message):
-    """Nothing to choose."""
+    """Has no fields."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -184,7 +184,7 @@ Global___GetStateRequest: _TypeAlias = GetStateRequest  # noqa: Y015
 
 @_typing.final
 class GetStateResponse(_message.Message):
-    """The fleet."""
+    """The state of the fleet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -193,10 +193,10 @@ class GetStateResponse(_message.Message):
     STOPPED_WORKERS_FIELD_NUMBER: _builtins.int
     STOPPED_TYPES_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
-    """Whether the fleet shall consume."""
+    """Whether the fleet is to consume."""
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[_worker_pb2.Worker]:
-        """All workers heard of in the last hour, by worker_id."""
+        """All workers that sent a heartbeat in the last hour, by worker_id."""
 
     @_builtins.property
     def stopped_workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -26,10 +26,11 @@ if _version_not_supported:
 
 
 class WorkerServiceStub:
-    """Controls the workers. Any worker answers for the whole fleet: the wish is stored by the API server, every worker
-    learns it with its next heartbeat, and a worker that starts later follows it too.
+    """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
+    every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
-    Every call may answer UNAVAILABLE when no worker or no API server is within reach.
+    Every call can be repeated safely. Every call can fail with UNAVAILABLE when no worker or no API server can
+    be reached.
     """
 
     def __init__(self, channel):
@@ -56,29 +57,30 @@ class WorkerServiceStub:
 
 
 class WorkerServiceServicer:
-    """Controls the workers. Any worker answers for the whole fleet: the wish is stored by the API server, every worker
-    learns it with its next heartbeat, and a worker that starts later follows it too.
+    """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
+    every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
-    Every call may answer UNAVAILABLE when no worker or no API server is within reach.
+    Every call can be repeated safely. Every call can fail with UNAVAILABLE when no worker or no API server can
+    be reached.
     """
 
     def Start(self, request, context):
-        """Lets workers take new jobs again: those of one name, jobs of one type, or, with neither named, all, whatever was
-        stopped before. A worker takes new jobs of a type once no stop holds for the fleet, for itself or for the type.
-        Harmless when they do already.
+        """Lets workers take new jobs again: the worker with a name, jobs of a type, or, if the request names
+        neither, all. Starting all clears every stop. A worker takes new jobs of a type when neither the fleet
+        nor the worker nor the type is stopped. Starting what is not stopped has no effect.
 
-        INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+        INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Stop(self, request, context):
-        """Keeps workers from taking new jobs: those of one name, now and after restarts, jobs of one type, or, with neither
-        named, all. Jobs in hand finish. Harmless when they are stopped already.
+        """Stops workers from taking new jobs: the worker with a name, now and after restarts, jobs of a type, or,
+        if the request names neither, all. Jobs in flight finish. Stopping what is stopped has no effect.
 
-        INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
-        NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
+        INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+        NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +89,7 @@ class WorkerServiceServicer:
     def GetState(self, request, context):
         """Lists all workers and what each is doing.
 
-        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
+        RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,10 +122,11 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkerService:
-    """Controls the workers. Any worker answers for the whole fleet: the wish is stored by the API server, every worker
-    learns it with its next heartbeat, and a worker that starts later follows it too.
+    """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
+    every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
-    Every call may answer UNAVAILABLE when no worker or no API server is within reach.
+    Every call can be repeated safely. Every call can fail with UNAVAILABLE when no worker or no API server can
+    be reached.
     """
 
     @staticmethod

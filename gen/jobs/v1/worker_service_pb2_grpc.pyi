@@ -27,10 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WorkerServiceStub:
-    """Controls the workers. Any worker answers for the whole fleet: the wish is stored by the API server, every worker
-    learns it with its next heartbeat, and a worker that starts later follows it too.
+    """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
+    every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
-    Every call may answer UNAVAILABLE when no worker or no API server is within reach.
+    Every call can be repeated safely. Every call can fail with UNAVAILABLE when no worker or no API server can
+    be reached.
     """
 
     @_typing.overload
@@ -38,59 +39,61 @@ class WorkerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkerServiceAsyncStub: ...
     Start: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.StartRequest, _worker_service_pb2.StartResponse]
-    """Lets workers take new jobs again: those of one name, jobs of one type, or, with neither named, all, whatever was
-    stopped before. A worker takes new jobs of a type once no stop holds for the fleet, for itself or for the type.
-    Harmless when they do already.
+    """Lets workers take new jobs again: the worker with a name, jobs of a type, or, if the request names
+    neither, all. Starting all clears every stop. A worker takes new jobs of a type when neither the fleet
+    nor the worker nor the type is stopped. Starting what is not stopped has no effect.
 
-    INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+    INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
     """
     Stop: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.StopRequest, _worker_service_pb2.StopResponse]
-    """Keeps workers from taking new jobs: those of one name, now and after restarts, jobs of one type, or, with neither
-    named, all. Jobs in hand finish. Harmless when they are stopped already.
+    """Stops workers from taking new jobs: the worker with a name, now and after restarts, jobs of a type, or,
+    if the request names neither, all. Jobs in flight finish. Stopping what is stopped has no effect.
 
-    INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
-    NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
+    INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+    NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]
     """Lists all workers and what each is doing.
 
-    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
+    RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
     """
 
 @_typing.type_check_only
 class WorkerServiceAsyncStub(WorkerServiceStub):
-    """Controls the workers. Any worker answers for the whole fleet: the wish is stored by the API server, every worker
-    learns it with its next heartbeat, and a worker that starts later follows it too.
+    """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
+    every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
-    Every call may answer UNAVAILABLE when no worker or no API server is within reach.
+    Every call can be repeated safely. Every call can fail with UNAVAILABLE when no worker or no API server can
+    be reached.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Start: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.StartRequest, _worker_service_pb2.StartResponse]  # type: ignore[assignment]
-    """Lets workers take new jobs again: those of one name, jobs of one type, or, with neither named, all, whatever was
-    stopped before. A worker takes new jobs of a type once no stop holds for the fleet, for itself or for the type.
-    Harmless when they do already.
+    """Lets workers take new jobs again: the worker with a name, jobs of a type, or, if the request names
+    neither, all. Starting all clears every stop. A worker takes new jobs of a type when neither the fleet
+    nor the worker nor the type is stopped. Starting what is not stopped has no effect.
 
-    INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+    INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
     """
     Stop: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.StopRequest, _worker_service_pb2.StopResponse]  # type: ignore[assignment]
-    """Keeps workers from taking new jobs: those of one name, now and after restarts, jobs of one type, or, with neither
-    named, all. Jobs in hand finish. Harmless when they are stopped already.
+    """Stops workers from taking new jobs: the worker with a name, now and after restarts, jobs of a type, or,
+    if the request names neither, all. Jobs in flight finish. Stopping what is stopped has no effect.
 
-    INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
-    NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
+    INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+    NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]  # type: ignore[assignment]
     """Lists all workers and what each is doing.
 
-    RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
+    RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
     """
 
 class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Controls the workers. Any worker answers for the whole fleet: the wish is stored by the API server, every worker
-    learns it with its next heartbeat, and a worker that starts later follows it too.
+    """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
+    every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
-    Every call may answer UNAVAILABLE when no worker or no API server is within reach.
+    Every call can be repeated safely. Every call can fail with UNAVAILABLE when no worker or no API server can
+    be reached.
     """
 
     @_abc_1.abstractmethod
@@ -99,11 +102,11 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_service_pb2.StartRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.StartResponse, _abc.Awaitable[_worker_service_pb2.StartResponse]]:
-        """Lets workers take new jobs again: those of one name, jobs of one type, or, with neither named, all, whatever was
-        stopped before. A worker takes new jobs of a type once no stop holds for the fleet, for itself or for the type.
-        Harmless when they do already.
+        """Lets workers take new jobs again: the worker with a name, jobs of a type, or, if the request names
+        neither, all. Starting all clears every stop. A worker takes new jobs of a type when neither the fleet
+        nor the worker nor the type is stopped. Starting what is not stopped has no effect.
 
-        INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
+        INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
         """
 
     @_abc_1.abstractmethod
@@ -112,11 +115,11 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_service_pb2.StopRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.StopResponse, _abc.Awaitable[_worker_service_pb2.StopResponse]]:
-        """Keeps workers from taking new jobs: those of one name, now and after restarts, jobs of one type, or, with neither
-        named, all. Jobs in hand finish. Harmless when they are stopped already.
+        """Stops workers from taking new jobs: the worker with a name, now and after restarts, jobs of a type, or,
+        if the request names neither, all. Jobs in flight finish. Stopping what is stopped has no effect.
 
-        INVALID_ARGUMENT: worker and type are both named, or the type is none of the server's.
-        NOT_FOUND: no worker of that name was heard of in the last hour (reason WORKER_NOT_FOUND).
+        INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+        NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -127,7 +130,7 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_worker_service_pb2.GetStateResponse, _abc.Awaitable[_worker_service_pb2.GetStateResponse]]:
         """Lists all workers and what each is doing.
 
-        RESOURCE_EXHAUSTED: the workers do not fit into one answer of 4 MiB (reason FLEET_TOO_LARGE).
+        RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
         """
 
 def add_WorkerServiceServicer_to_server(servicer: WorkerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
