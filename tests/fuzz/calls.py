@@ -1,4 +1,4 @@
-"""Inputs: calls as they are sent, natively or by REST."""
+"""The inputs: calls over gRPC or REST."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -18,12 +18,12 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
 )
 METHODS: tuple[MethodDescriptor, ...] = tuple(method for service in SERVICES for method in service.methods)
 FLEET_CHANGES = ("SetFleet", "Start", "Stop")
-"""Calls that wait for the workers to follow: up to 5 s. They have tests of their own."""
+"""Calls that wait up to 5 s until the workers follow. They have their own tests."""
 SHOWN = 2000
 
 
 class Way(Enum):
-    """To whom a call is sent."""
+    """Where a call is sent."""
 
     GATEWAY = "gateway"
     SERVER = "server"  # the API server or the worker itself
@@ -36,7 +36,7 @@ def ways(method: MethodDescriptor) -> tuple[Way, ...]:
 
 @dataclass(frozen=True)
 class NativeCall:
-    """A gRPC call; `raw` is its message, which may be no message at all."""
+    """A gRPC call. `raw` is its message, which may be invalid."""
 
     method: MethodDescriptor = field(repr=False)
     raw: bytes = field(repr=False)
@@ -50,11 +50,12 @@ class NativeCall:
             shown = MessageToString(message, as_one_line=True)
         except DecodeError:
             shown = "undecodable"
-        return f"{self.method.name} to {self.way.value}, {dict(self.metadata)}, {shown[:SHOWN]} = {self.raw[:SHOWN]!r}"
+        name, to = self.method.name, self.way.value
+        return f"{name} to {to}, {dict(self.metadata)}, {shown[:SHOWN]} = {self.raw[:SHOWN]!r}"
 
     @property
-    def asked(self) -> bytes:
-        """All that the caller says, in plain bytes."""
+    def content(self) -> bytes:
+        """The content of the call, in plain bytes."""
         return self.raw
 
     @property
@@ -64,7 +65,7 @@ class NativeCall:
 
 @dataclass(frozen=True)
 class RestCall:
-    """An HTTP request; `method` None: it is meant for no call in particular."""
+    """An HTTP request. `method` is None if the request is meant for no particular method."""
 
     service: ServiceDescriptor = field(repr=False)
     verb: str
@@ -78,8 +79,8 @@ class RestCall:
         return f"{self.verb} {self.target[:SHOWN]!r} {self.headers!r} {shown}"
 
     @property
-    def asked(self) -> bytes:
-        """All that the caller says, in plain bytes."""
+    def content(self) -> bytes:
+        """The content of the call, in plain bytes."""
         return unquote_to_bytes(self.target) + self.body
 
 

@@ -1,4 +1,4 @@
-"""Brings jobs into the places of their lives that inputs name, before the inputs are sent."""
+"""Creates jobs in the states that inputs name, before the inputs are sent."""
 
 import asyncio
 from collections.abc import Iterable
@@ -32,18 +32,18 @@ HELD_FIRST = {JobRole.HELD, JobRole.HANDED_BACK, JobRole.COMPLETED, JobRole.FAIL
 
 
 class Casting:
-    """Makes what stands in place of stand-ins."""
+    """Makes the values that replace stand-ins."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: Any = JobServiceStub(channel)
         self._fleet: Any = FleetServiceStub(channel)
 
     async def register(self) -> None:
-        """Make the tests' worker known."""
+        """Register the tests' worker."""
         await self._fleet.RegisterWorker(RegisterWorkerRequest(worker=IDENTITY))
 
     async def cast(self, inputs: Iterable[bytes]) -> dict[str, str]:
-        """What to put in place of the stand-ins in `inputs`: jobs and ids that nobody has used so far."""
+        """The values for the stand-ins in `inputs`: new jobs and unused ids."""
         raw = b"\n".join(inputs)
         roles = [role for role in JobRole if role.stand_in.encode() in raw or role.upper_case.encode() in raw]
         jobs = dict(zip(roles, await asyncio.gather(*map(self._create, roles)), strict=True))
@@ -68,10 +68,10 @@ class Casting:
         return job_id
 
     async def _move(self, jobs: dict[JobRole, str]) -> None:
-        """From queued to where the roles want them."""
-        taken = {JobRole.TAKEN: UpdateStatusRequest(status=Job.processing)}
+        """Bring queued jobs into the states of their roles."""
+        unnamed = {JobRole.CLAIMED_UNNAMED: UpdateStatusRequest(status=Job.processing)}
         held = {role: UpdateStatusRequest(status=Job.processing, claim=CLAIM) for role in HELD_FIRST}
-        await self._update(jobs, taken | held)
+        await self._update(jobs, unnamed | held)
         permanent = FailureHint(permanent=True)
         await self._update(
             jobs,
@@ -84,10 +84,10 @@ class Casting:
         if JobRole.CANCELLED in jobs:
             await self._stub.Cancel(CancelRequest(id=jobs[JobRole.CANCELLED]))
 
-    async def _update(self, jobs: dict[JobRole, str], steps: dict[JobRole, UpdateStatusRequest]) -> None:
-        for role, step in steps.items():
-            step.id = jobs.get(role, "")
-        requests = [step for step in steps.values() if step.id]
+    async def _update(self, jobs: dict[JobRole, str], updates: dict[JobRole, UpdateStatusRequest]) -> None:
+        for role, update in updates.items():
+            update.id = jobs.get(role, "")
+        requests = [update for update in updates.values() if update.id]
         if not requests:
             return
         answer = await self._stub.BatchUpdateStatus(BatchUpdateStatusRequest(requests=requests))

@@ -1,4 +1,4 @@
-"""The system as the fuzz tests use it, and a word at the end of what they sent."""
+"""The system under test, and a summary of all inputs at the end."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 @pytest_asyncio.fixture(scope="session")
 async def world(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    """Shared by all inputs; what they do to the fleet is undone after each."""
+    """Shared by all inputs. Changes of the fleet are undone after each input."""
     logs = LogWatch(stack.log_file("api_server"), stack.log_file("worker"))
     client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(uri(stack.settings))
     async with sender(stack) as sending, grpc.aio.insecure_channel(stack.address("api_server")) as channel:
@@ -32,8 +32,8 @@ async def world(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[W
         world = World(
             sending, storage, logs, channel, await storage.worker_names(), await storage.ids(EARLIEST)
         )
-        for _ in range(2):  # a list of jobs shall have pages
-            await world.do_a_good_job()
+        for _ in range(2):  # so that a list of jobs has several pages
+            await world.complete_a_job()
         yield world
         add_lines(request.config, f"fuzz, FUZZ_SEED={FUZZ.seed}", *world.counts.lines())
         await world.finish()

@@ -1,4 +1,4 @@
-"""What was sent, and what became of it."""
+"""Counts the inputs and their outcomes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,21 +12,19 @@ ACCEPTED = ("OK", "200")
 
 
 class Counts:
-    """Adds up."""
-
     def __init__(self) -> None:
         self._outcomes: dict[str, Counter[str]] = {}
         self._different: set[int] = set()
 
     def add(self, calls: Sequence[Call], answers: Sequence[Answer]) -> None:
         for call, answer in zip(calls, answers, strict=True):
-            name = call.method.name if call.method else "somewhere"
+            name = call.method.name if call.method else "no method"
             transport = GRPC if isinstance(call, NativeCall) else REST
             self._outcomes.setdefault(f"{transport} {name}", Counter())[answer.outcome] += 1
             self._different.add(hash(call))
 
     def knows(self, call: Call) -> bool:
-        """Whether the same was sent before, and nothing was wrong with it."""
+        """Whether the same call was sent before, without a finding."""
         return hash(call) in self._different
 
     @property
@@ -38,7 +36,7 @@ class Counts:
         return sum(map(_accepted, self._outcomes.values()))
 
     def one_sided(self) -> list[str]:
-        """The calls that were never accepted, or never refused: whoever makes such inputs does not try hard enough."""
+        """The methods that were never accepted, or never refused. Their inputs are too uniform."""
         names = [f"{GRPC} {method.name}" for method in METHODS]
         names += [f"{REST} {route.method.name}" for route in ROUTES]
         return [
@@ -49,15 +47,15 @@ class Counts:
         ]
 
     def lines(self) -> list[str]:
-        """For people."""
         return [
             f"{self.inputs} inputs, {len(self._different)} of them different, {self.accepted} accepted",
-            *(
-                f"  {name:<24} {', '.join(f'{word} {number}' for word, number in outcomes.most_common())}"
-                for name, outcomes in sorted(self._outcomes.items())
-            ),
+            *(f"  {name:<24} {_shown(outcomes)}" for name, outcomes in sorted(self._outcomes.items())),
         ]
 
 
+def _shown(outcomes: Counter[str]) -> str:
+    return ", ".join(f"{outcome} {number}" for outcome, number in outcomes.most_common())
+
+
 def _accepted(outcomes: Counter[str]) -> int:
-    return sum(outcomes[word] for word in ACCEPTED)
+    return sum(outcomes[outcome] for outcome in ACCEPTED)

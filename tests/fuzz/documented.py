@@ -1,4 +1,4 @@
-"""The errors that docs/reference/errors.md promises. What it does not name must not occur."""
+"""The errors in docs/reference/errors.md. Other errors must not occur."""
 
 import re
 from pathlib import Path
@@ -19,8 +19,8 @@ class Documented(NamedTuple):
 DOCUMENTED = tuple(
     Documented(int(row["code"]), int(row["http"]), row["reason"].strip().strip("`"))
     for row in _ROW.finditer(PAGE.read_text())
-    # No input may bring the others about.
+    # No input may cause errors of 500 and above.
     if int(row["http"]) < 500
 )
 GATEWAY = {(400, 3), (404, 5), (405, 12), (413, 3), (415, 3), (431, 3)}
-"""HTTP status and code of the gateway's own answers, which have no details."""
+"""HTTP status and code of the gateway's own errors, which have no details."""

@@ -1,4 +1,4 @@
-"""What must be true of every error. Each function yields what is wrong, in words."""
+"""Checks every error. Each function yields descriptions of what is wrong."""
 
 import re
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ LEAK = re.compile(
     r"Traceback|File \"|\.py\b|site-packages|<class |object at 0x|(?<!jobs\.v1\.)\b\w+(Error|Exception)\b|"
     r"(?i:pymongo|motor|bson|mongod|python|kafka)"
 )
-"""The insides of the servers, which no caller is to see, unless it has said the word itself."""
-OF_NO_FIELD = {
+"""Names of internals that no caller may see, unless the caller has sent the word itself."""
+WITHOUT_FIELD = {
     "decode",
     *(
         rule.id
@@ -28,20 +28,20 @@ OF_NO_FIELD = {
         for rule in method.input_type.GetOptions().Extensions[validate_pb2.message].cel
     ),
 }
-"""The rules that a request breaks as a whole: one that cannot be decoded, and those between its fields."""
+"""Rules that a request breaks as a whole: it cannot be decoded, or its fields do not fit together."""
 REASONS = {(row.code, row.reason) for row in DOCUMENTED}
 HTTP_OF = {row.code: row.http for row in DOCUMENTED}
 
 
-def error_faults(status: Status, asked: bytes) -> Iterator[str]:
-    """What is wrong with an error of the servers, the answer to what was `asked`."""
+def error_faults(status: Status, sent: bytes) -> Iterator[str]:
+    """What is wrong with an error of the servers. `sent` is the content of the call."""
     if status.ByteSize() > MAX_ERROR_BYTES:
         yield f"the error has {status.ByteSize()} bytes"
     if status.code not in HTTP_OF:
-        yield f"code {status.code} is not documented for a caller's fault"
-    yield from _text_faults(status.message, asked)
+        yield f"code {status.code} is not documented for an error of the caller"
+    yield from _text_faults(status.message, sent)
     if (bad_request := _detail(status, BadRequest())) is not None:
-        yield from _bad_request_faults(bad_request, asked)
+        yield from _bad_request_faults(bad_request, sent)
     elif (info := _detail(status, ErrorInfo())) is not None:
         if info.domain != ERROR_DOMAIN or (status.code, info.reason) not in REASONS:
             yield f"reason {info.reason!r} of {info.domain!r} is not documented for code {status.code}"
@@ -49,36 +49,36 @@ def error_faults(status: Status, asked: bytes) -> Iterator[str]:
         yield "the error has neither BadRequest nor ErrorInfo"
 
 
-def json_error_faults(http_status: int, body: Any, asked: bytes) -> Iterator[str]:
-    """What is wrong with an error as JSON, of the servers or of the gateway itself."""
+def json_error_faults(http_status: int, body: Any, sent: bytes) -> Iterator[str]:
+    """What is wrong with a JSON error, of the servers or of the gateway itself."""
     if not isinstance(body, dict) or set(body) != {"code", "message", "details"}:
         yield "the error is not of the form {code, message, details}"
     elif body["details"]:
         status = json_format.ParseDict(body, Status())
         if HTTP_OF.get(status.code) != http_status:
             yield f"code {status.code} came as HTTP status {http_status}"
-        yield from error_faults(status, asked)
+        yield from error_faults(status, sent)
     else:
         if (http_status, body["code"]) not in GATEWAY:
-            yield f"{http_status} with code {body['code']} has no details, and is none of the gateway's own"
-        yield from _text_faults(body["message"], asked)
+            yield f"{http_status} with code {body['code']} has no details, and the gateway has no such error"
+        yield from _text_faults(body["message"], sent)
 
 
-def _bad_request_faults(bad_request: BadRequest, asked: bytes) -> Iterator[str]:
+def _bad_request_faults(bad_request: BadRequest, sent: bytes) -> Iterator[str]:
     violations = bad_request.field_violations
     if not 1 <= len(violations) <= MAX_VIOLATIONS:
-        yield f"{len(violations)} violations are told"
+        yield f"{len(violations)} violations are named"
     for violation in violations:
-        if not violation.reason or not (violation.field or violation.reason in OF_NO_FIELD):
+        if not violation.reason or not (violation.field or violation.reason in WITHOUT_FIELD):
             yield "a violation names no rule or no field"
-        yield from _text_faults(violation.description, asked)
+        yield from _text_faults(violation.description, sent)
 
 
-def _text_faults(text: str, asked: bytes) -> Iterator[str]:
+def _text_faults(text: str, sent: bytes) -> Iterator[str]:
     if not text:
-        yield "the error says nothing"
-    if any(found[0].encode() not in asked for found in LEAK.finditer(text)):
-        yield f"the error shows the insides of the servers: {text!r}"
+        yield "the error has no message"
+    if any(found[0].encode() not in sent for found in LEAK.finditer(text)):
+        yield f"the error shows internals of the servers: {text!r}"
 
 
 def _detail(status: Status, kind: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Requests that get far: the inputs of the fuzz tests are these, with some fields set otherwise.
+"""Example requests that are accepted. Inputs of the fuzz tests are these examples with some fields changed.
 
-A message that is not here is made from its descriptor alone, and then seldom fits together.
+A message without an example is made from its descriptor alone, and its fields rarely fit together.
 """
 
 from google.protobuf.duration_pb2 import Duration
@@ -52,7 +52,7 @@ CREATIONS = [
     job_service_pb2.CreateRequest(type="file", payload=dict_to_struct({"path": "haiku.txt"})),
     job_service_pb2.CreateRequest(type="blockchain", payload=dict_to_struct({"transactions": ["ab" * 32]})),
 ]
-OF_NO_TYPE = job_service_pb2.CreateRequest(id=NEW_IDS[2], type="unheard-of", payload=payload("d"))
+UNKNOWN_TYPE = job_service_pb2.CreateRequest(id=NEW_IDS[2], type="unknown", payload=payload("d"))
 UPDATES = [
     job_service_pb2.UpdateStatusRequest(id=ID[JobRole.QUEUED], status=STATUS.processing, claim=CLAIM),
     job_service_pb2.UpdateStatusRequest(
@@ -81,9 +81,9 @@ UPDATES = [
     ),
     job_service_pb2.UpdateStatusRequest(id=ID[JobRole.HELD], status=STATUS.queued, token=TOKEN),
     job_service_pb2.UpdateStatusRequest(
-        id=ID[JobRole.TAKEN], status=STATUS.completed, result=payload("done")
+        id=ID[JobRole.CLAIMED_UNNAMED], status=STATUS.completed, result=payload("done")
     ),
-    job_service_pb2.UpdateStatusRequest(id=ID[JobRole.TAKEN], status=STATUS.failed, error=ERROR),
+    job_service_pb2.UpdateStatusRequest(id=ID[JobRole.CLAIMED_UNNAMED], status=STATUS.failed, error=ERROR),
     job_service_pb2.UpdateStatusRequest(id=ID[JobRole.COMPLETED], status=STATUS.completed, token=TOKEN),
     job_service_pb2.UpdateStatusRequest(id=ABSENT_JOB, status=STATUS.processing, claim=CLAIM),
 ]
@@ -103,8 +103,8 @@ EXAMPLES: dict[type[Message], list[Message]] = {}
 for example in (
     *CREATIONS,
     job_service_pb2.BatchCreateRequest(requests=CREATIONS[:3]),
-    # Of these, one is refused for its id and one for its type.
-    job_service_pb2.BatchCreateRequest(requests=[*CREATIONS[2:5], OF_NO_TYPE]),
+    # One of these is refused because of its id and one because of its type.
+    job_service_pb2.BatchCreateRequest(requests=[*CREATIONS[2:5], UNKNOWN_TYPE]),
     *(job_service_pb2.GetRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
     job_service_pb2.BatchGetRequest(ids=[ID[JobRole.FINISHED], ABSENT_JOB, ID[JobRole.QUEUED]]),
     job_service_pb2.ListRequest(),

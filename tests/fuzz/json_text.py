@@ -1,4 +1,4 @@
-"""JSON bodies: messages of the contract as JSON, and all that can be wrong with such a text."""
+"""JSON bodies: messages of the contract as JSON, and damaged JSON texts."""
 
 import base64
 import json
@@ -20,19 +20,17 @@ from tests.fuzz.texts import pick
 
 @dataclass
 class Object:
-    """A JSON object as it is written, so that a key may stand there twice. Each pair is a key and a value, as JSON text
-    or as what stands below.
-    """
+    """A JSON object as text, so that a key may occur twice. Each pair is a key and a value."""
 
     pairs: list[list["Node"]]
 
 
 Node = Object | list[Any] | str
-"""A str is JSON text already."""
+"""A str is JSON text."""
 
 
 def tree(message: Message, name: Callable[[Field], str] = lambda field: field.json_name) -> Node:
-    """The message as JSON, also where proto JSON has no way to write it; `name` gives the keys."""
+    """The message as JSON, even if proto JSON cannot express it. `name` returns the keys."""
     match message:
         case Struct():
             return Object([[text(key), tree(value)] for key, value in message.fields.items()])
@@ -93,12 +91,12 @@ def text(content: str) -> str:
     return json.dumps(content, ensure_ascii=False)
 
 
-def written(node: Node) -> str:
+def dump(node: Node) -> str:
     match node:
         case Object(pairs):
-            return "{" + ",".join(f"{written(key)}:{written(value)}" for key, value in pairs) + "}"
+            return "{" + ",".join(f"{dump(key)}:{dump(value)}" for key, value in pairs) + "}"
         case list():
-            return "[" + ",".join(written(item) for item in node) + "]"
+            return "[" + ",".join(dump(item) for item in node) + "]"
         case _:
             return node
 
@@ -177,9 +175,9 @@ ODD_KEYS = (
 
 @st.composite
 def damaged(draw: st.DrawFn, root: Node) -> Node:
-    """The tree with one thing in it replaced, doubled, renamed or added."""
+    """The tree with one node replaced, doubled, renamed or added."""
     top = [root]
-    target, index = draw(st.sampled_from(list(_places(top, 0))))
+    target, index = draw(st.sampled_from(list(_positions(top, 0))))
     odd = draw(pick(ODD_NODES))
     key = draw(pick(ODD_KEYS))
     below = target[index]
@@ -197,23 +195,23 @@ def damaged(draw: st.DrawFn, root: Node) -> Node:
     return top[0]
 
 
-def _places(holder: list[Any], index: int) -> Iterator[tuple[list[Any], int]]:
-    """Each place at which a value stands, from this one inwards."""
+def _positions(holder: list[Any], index: int) -> Iterator[tuple[list[Any], int]]:
+    """The position of each value, from the outermost inwards."""
     yield holder, index
     match holder[index]:
         case Object(pairs):
             for pair in pairs:
-                yield from _places(pair, 1)
+                yield from _positions(pair, 1)
         case list() as items:
             for each in range(len(items)):
-                yield from _places(items, each)
+                yield from _positions(items, each)
 
 
 TEXT_DAMAGES: tuple[Callable[[bytes, int], bytes], ...] = (
-    lambda body, place: body[:place],
-    lambda body, place: body[:place] + b"\xff" + body[place:],
-    lambda body, place: body[:place] + b"\0" + body[place:],
-    lambda body, place: body[:place] + b"/* x */" + body[place:],
+    lambda body, position: body[:position],
+    lambda body, position: body[:position] + b"\xff" + body[position:],
+    lambda body, position: body[:position] + b"\0" + body[position:],
+    lambda body, position: body[:position] + b"/* x */" + body[position:],
     lambda body, _: body + body,
     lambda body, _: body + b",",
     lambda body, _: b"[" + body + b"]",
@@ -227,7 +225,7 @@ OTHER_BODIES = (b"", b" ", b"null", b"[]", b'"x"', b"0", b"{", b"\0", b"a=b&c=d"
 
 @st.composite
 def bodies(draw: st.DrawFn, message: Message) -> bytes:
-    """The message as JSON: as it should be, or with something wrong in it or about it."""
+    """The message as JSON: correct, or damaged."""
     chance = draw(st.integers(0, 9))
     if chance == 9:
         return draw(st.sampled_from(OTHER_BODIES) | st.binary(max_size=30))
@@ -235,8 +233,8 @@ def bodies(draw: st.DrawFn, message: Message) -> bytes:
     node = tree(message, (lambda field: field.name) if original_names else (lambda field: field.json_name))
     if chance in (6, 7):
         node = draw(damaged(node))
-    body = written(node).encode()
+    body = dump(node).encode()
     if chance == 8:
-        place = draw(st.integers(0, min(len(body), 200)))
-        body = draw(st.sampled_from(TEXT_DAMAGES))(body, place)
+        position = draw(st.integers(0, min(len(body), 200)))
+        body = draw(st.sampled_from(TEXT_DAMAGES))(body, position)
     return body

@@ -1,4 +1,4 @@
-"""What must be true of every answer, whatever was asked. Each function yields what is wrong, in words."""
+"""Checks every answer, whatever the call was. Each function yields descriptions of what is wrong."""
 
 import json
 import re
@@ -22,12 +22,12 @@ from tests.fuzz.jobs import job_faults
 from tests.fuzz.sending import Answer, NativeAnswer, RestAnswer
 
 MAX_JSON_BYTES = 32 * 1024 * 1024
-GROWS = 256 * 1024
-"""Bytes of JSON from which on protobuf may take more than a server receives."""
+MAY_GROW_TOO_LARGE = 256 * 1024
+"""JSON with more bytes may be larger as protobuf than a server accepts."""
 TOO_LARGE = {"code": 8, "details": []}
 NATIVE = re.compile(rb"application/grpc([+].*)?")
-OUR_FAULT = {"1", "2", "4", "10", "11", "13", "14", "15"}
-"""gRPC codes, as their numbers, that say that something is wrong with the servers."""
+SERVER_FAULTS = {"1", "2", "4", "10", "11", "13", "14", "15"}
+"""The numbers of gRPC codes that mean an error of the servers."""
 
 
 def faults(call: Call, answer: Answer) -> Iterator[str]:
@@ -36,28 +36,31 @@ def faults(call: Call, answer: Answer) -> Iterator[str]:
         case NativeCall(), NativeAnswer():
             yield from _native_faults(call, answer)
         case RestCall(), RestAnswer() if _is_native(call):
-            yield from _disguised_faults(answer)
+            yield from _grpc_over_rest_faults(answer)
         case RestCall(), RestAnswer():
             yield from _rest_faults(call, answer)
 
 
 def answered(call: Call, answer: Answer) -> Message | None:
-    """The message of an answer, None if it is an error. Raises DecodeError or ParseError if it is no message at all."""
+    """The message of an answer, or None for an error.
+
+    Raises DecodeError or ParseError if it is not a message.
+    """
     match call, answer:
         case NativeCall(), NativeAnswer(code=grpc.StatusCode.OK):
             return GetMessageClass(call.method.output_type).FromString(answer.raw)
         case RestCall(), RestAnswer(status=200, content_type="application/json"):
-            # Odd paths may lead elsewhere than they were meant to: the fields tell what was answered.
+            # A damaged path may reach another method, so the fields tell which method answered.
             fields = set(json.loads(answer.body))
             for method in call.service.methods:
                 if fields <= {field.json_name for field in method.output_type.fields}:
                     return json_format.Parse(answer.body, GetMessageClass(method.output_type)())
-            raise json_format.ParseError(f"no call answers with {fields}")
+            raise json_format.ParseError(f"no method answers with {fields}")
     return None
 
 
-def told_of(answer: Message | None) -> Iterator[Job]:
-    """The jobs of which a caller knows from this answer that they are stored. Of one that is refused it knows nothing."""
+def stored_jobs(answer: Message | None) -> Iterator[Job]:
+    """The jobs that are stored according to this answer."""
     if isinstance(answer, Job):
         yield answer
     elif isinstance(answer, BatchCreateResponse):
@@ -70,11 +73,11 @@ def _native_faults(call: NativeCall, answer: NativeAnswer) -> Iterator[str]:
             yield f"the answer has {len(answer.raw)} bytes"
         yield from _message_faults(call, answer)
     elif answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED and len(call.raw) > MAX_RECEIVE_BYTES:
-        return  # gRPC's own word, without details
+        return  # gRPC itself refuses the message, without details
     elif answer.status is None:
         yield "the error has no details, or they contradict its status"
     else:
-        yield from error_faults(answer.status, call.asked)
+        yield from error_faults(answer.status, call.content)
 
 
 def _rest_faults(call: RestCall, answer: RestAnswer) -> Iterator[str]:
@@ -91,15 +94,15 @@ def _rest_faults(call: RestCall, answer: RestAnswer) -> Iterator[str]:
         return
     if succeeded:
         yield from _message_faults(call, answer)
-    elif answer.status == 429 and len(call.body) > GROWS and TOO_LARGE.items() <= body.items():
+    elif answer.status == 429 and len(call.body) > MAY_GROW_TOO_LARGE and TOO_LARGE.items() <= body.items():
         return
     else:
-        yield from json_error_faults(answer.status, body, call.asked)
+        yield from json_error_faults(answer.status, body, call.content)
 
 
-def _disguised_faults(answer: RestAnswer) -> Iterator[str]:
-    """A request that says it is a native one is answered as one: in headers, as far as there are any."""
-    if answer.status >= 500 or answer.grpc_status in OUR_FAULT:
+def _grpc_over_rest_faults(answer: RestAnswer) -> Iterator[str]:
+    """A REST request with a gRPC content type is answered like a gRPC call, by headers."""
+    if answer.status >= 500 or answer.grpc_status in SERVER_FAULTS:
         yield f"HTTP status {answer.status}, gRPC status {answer.grpc_status}"
 
 
@@ -119,15 +122,15 @@ def _message_faults(call: Call, answer: Answer) -> Iterator[str]:
         yield from echo_faults(GetMessageClass(call.method.input_type).FromString(call.raw), message)
     for part in _parts(message):
         if isinstance(part, Status):
-            yield from error_faults(part, call.asked)
+            yield from error_faults(part, call.content)
         elif isinstance(part, Job):
             yield from job_faults(part, is_whole=not isinstance(message, BatchCreateResponse))
         elif isinstance(part, CreateOutcome | UpdateOutcome) and not part.WhichOneof("outcome"):
-            yield "an item was neither taken nor refused"
+            yield "an item was neither accepted nor refused"
 
 
 def _parts(message: Message) -> Iterator[Message]:
-    """The message, and all messages of the contract inside it, but not what users have put there."""
+    """The message and all messages of the contract inside it, without the users' data."""
     yield message
     for field, value in message.ListFields():
         kind = field.message_type
@@ -136,5 +139,5 @@ def _parts(message: Message) -> Iterator[Message]:
                 yield from _parts(part)
 
 
-def _no_json(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
+def _no_json(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,26 +1,26 @@
-"""Looks over the shoulders of the servers: a fault that no caller sees may stand in a log."""
+"""Reads the servers' logs, because some faults are only there."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 TROUBLE = {"error", "critical"}
-"""Levels."""
+"""Log levels."""
 
 
 class LogWatch:
-    """What is new in some log files."""
+    """The new lines in some log files."""
 
     def __init__(self, *files: Path) -> None:
         self._read = {file: file.stat().st_size for file in files}
 
     def troubles(self) -> list[str]:
-        """Lines since the last time that tell of an unexpected failure."""
+        """Lines since the last call that report an unexpected failure."""
         found = []
         for file, begin in self._read.items():
             with file.open("rb") as log:
                 log.seek(begin)
-                # A line that is being written is left for the next time.
+                # An incomplete line is left for the next call.
                 lines = log.read().rpartition(b"\n")[0]
             self._read[file] = begin + len(lines)
             found += [
@@ -32,7 +32,7 @@ class LogWatch:
 
 
 def is_trouble(line: str) -> bool:
-    """Whether a line has a stack trace, or is of a level that nothing a caller sends may cause."""
+    """Whether a line has a stack trace, or a level that no input may cause."""
     if "Traceback" in line:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Messages of any type, made from its descriptor: what is added to the contract is fuzzed without a word here."""
+"""Messages of any type, made from its descriptor, so that additions to the contract are fuzzed too."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,23 +19,24 @@ from tests.fuzz.texts import pick
 
 CHANGES = (0, 1, 1, 1, 1, 2, 2)
 CHANGES_INSIDE = (0, 0, 0, 0, 1)
-"""How many fields of an example are changed, each number as often as it stands here; of a message within a message
-fewer, for one fault spoils the whole.
+"""How many fields of an example are changed. One of these numbers is chosen at random.
+
+In an inner message there are fewer changes, because one fault is enough for the whole message.
 """
-FULL = 1000
-"""Lists with a longer limit are not filled to it here: that takes too long for one input of many."""
+MAX_FULL = 1000
+"""Lists with a higher limit are not filled up to it here, because that takes too long."""
 
 
 @st.composite
 def messages(draw: st.DrawFn, descriptor: Descriptor, changes: Sequence[int] = CHANGES) -> Message:
-    """Either an example with a field or two set anew, or a message with fields set by chance."""
+    """Either an example with one or two changed fields, or a message with random fields."""
     kind = GetMessageClass(descriptor)
     message = kind()
     examples = EXAMPLES.get(kind)
     if examples and draw(st.integers(0, 9)):
         message.CopyFrom(draw(pick(examples)))
         count = draw(st.sampled_from(changes))
-        # What is set is changed more often than what is not: it is more likely to fit together then.
+        # Fields that are set are changed more often, because the result is more likely to fit together.
         fields = [field for field, _ in message.ListFields()] * 3 + list(descriptor.fields)
         changed = draw(st.lists(st.sampled_from(fields), min_size=count, max_size=count))
     else:
@@ -47,7 +48,7 @@ def messages(draw: st.DrawFn, descriptor: Descriptor, changes: Sequence[int] = C
 
 @st.composite
 def fillings(draw: st.DrawFn, message: Message, field: Field) -> None:
-    """Set a field of the message anew, or clear it."""
+    """Change a field of the message, or clear it."""
     message.ClearField(field.name)
     if not draw(st.integers(0, 7)):
         return
@@ -57,7 +58,7 @@ def fillings(draw: st.DrawFn, message: Message, field: Field) -> None:
     elif field.is_repeated:
         items = values(field, rules.repeated.items)
         limit = rules.repeated.max_items
-        full = 0 < limit <= FULL and not draw(st.integers(0, 9))
+        full = 0 < limit <= MAX_FULL and not draw(st.integers(0, 9))
         drawn = (
             [draw(items)] * (limit + draw(st.integers(0, 1))) if full else draw(st.lists(items, max_size=3))
         )
@@ -71,7 +72,7 @@ def fillings(draw: st.DrawFn, message: Message, field: Field) -> None:
 
 
 def values(field: Field, rules: Any) -> st.SearchStrategy[Any]:
-    """Values of a field, or of one item of it, for which `rules` hold."""
+    """Values of a field, or of one item of it, with these `rules`."""
     if field.message_type is None:
         return scalars(field, rules)
     match field.message_type.full_name:
@@ -101,7 +102,7 @@ def _fill_map(draw: st.DrawFn, target: Any, field: Field, rules: Any) -> None:
 
 
 def is_map(field: Field) -> bool:
-    """Whether the field is a map, which is a list of entries to the descriptor."""
+    """Whether the field is a map. In the descriptor a map is a list of entries."""
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 

@@ -1,4 +1,4 @@
-"""Native gRPC calls, with messages that are valid, nearly so, or not at all."""
+"""gRPC calls with valid, nearly valid and invalid messages."""
 
 from google.protobuf.descriptor import MethodDescriptor
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""REST requests to the routes that the contract's google.api.http annotations name, and to what lies beside them."""
+"""REST requests to the routes of the contract's google.api.http annotations, and to paths near them."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Route:
-    """One way to make a call by REST; `has_body`: all fields that are not in the path stand in the body, not in the query."""
+    """A route of a method. `has_body`: fields that are not in the path are in the body, not in the query."""
 
     method: MethodDescriptor
     verb: str
@@ -125,7 +125,7 @@ KEYS = (
 
 @st.composite
 def rest_calls(draw: st.DrawFn, route: Route) -> RestCall:
-    """To one route: mostly with the right verb and path, and a body or query that may be wrong in many ways."""
+    """Requests to one route, mostly with the right verb and path. The body or query may be wrong."""
     message = draw(messages(route.method.input_type))
     path = _PARAMETER.sub(lambda found: _quoted(str(getattr(message, found[1]))), route.template)
     if draw(st.integers(0, 7)):
@@ -135,25 +135,25 @@ def rest_calls(draw: st.DrawFn, route: Route) -> RestCall:
     query = "" if route.has_body else _query_of(message)
     if not draw(st.integers(0, 7)):
         query += "&" + draw(pick(ODD_QUERIES))
-    aims = draw(st.integers(0, 15)) > 1
+    is_aimed = draw(st.integers(0, 15)) > 1
     verb = route.verb
-    if not aims:
+    if not is_aimed:
         verb = draw(st.sampled_from((route.verb, *VERBS)))
-        place = draw(st.integers(0, len(path)))
-        path = "/" + (path[:place] + draw(pick(PATH_DAMAGES)) + path[place:]).lstrip("/")
+        position = draw(st.integers(0, len(path)))
+        path = "/" + (path[:position] + draw(pick(PATH_DAMAGES)) + path[position:]).lstrip("/")
     return RestCall(
         route.method.containing_service,
         verb,
         f"{path}{'?' if query else ''}{query}".replace(quote(SURROGATE), quote(REAL_SURROGATE)).encode(),
         tuple(draw(headers())),
         body,
-        route.method if aims else None,
+        route.method if is_aimed else None,
     )
 
 
 @st.composite
 def headers(draw: st.DrawFn) -> list[tuple[bytes, bytes]]:
-    """A content type, nearly always the right one, and now and then an idempotency key or two."""
+    """A content type, mostly the right one, and sometimes one or two idempotency keys."""
     usual = draw(st.integers(0, 9))
     found = [(b"content-type", CONTENT_TYPES[0] if usual else draw(pick(CONTENT_TYPES)))]
     if not draw(st.integers(0, 7)):
@@ -163,7 +163,10 @@ def headers(draw: st.DrawFn) -> list[tuple[bytes, bytes]]:
 
 
 def _query_of(message: Message) -> str:
-    """The fields of a message as parameters; those of a message in it by their path, `token.attempt`."""
+    """The fields of a message as parameters.
+
+    A field of an inner message has a path such as `token.attempt`.
+    """
     return urlencode([(path.removeprefix("."), value) for path, value in _parameters("", tree(message))])
 
 
@@ -180,7 +183,7 @@ def _parameters(path: str, node: Node) -> Iterator[tuple[str, str]]:
 
 
 def _plain(json_text: Node) -> str:
-    """What a JSON string says; another scalar as it is."""
+    """The content of a JSON string. Other scalars are unchanged."""
     assert isinstance(json_text, str)
     return str(json.loads(json_text)) if json_text.startswith('"') else json_text
 

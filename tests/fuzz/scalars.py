@@ -1,4 +1,4 @@
-"""Values of single fields, from the rules that the contract has for them: inside each limit, at it, and beyond."""
+"""Values of single fields, made from the contract's rules: inside each limit, at it, and beyond it."""
 
 import time
 from typing import Any
@@ -41,7 +41,7 @@ FITTING_TEXTS: dict[str, tuple[str, ...]] = {
     "page_token": (roles.PAGE_TOKEN,),
     "labels": ("team=a", "team=b", "run="),
 }
-"""By what a field's name ends in, the first that fits: texts that mean something to the server."""
+"""Texts with a meaning for the server, by the end of a field's name. The first match counts."""
 NOW = int(time.time())
 TIMES = (
     *(
@@ -83,7 +83,7 @@ def rules_of(field: Field) -> Any:
 
 
 def scalars(field: Field, rules: Any) -> st.SearchStrategy[Any]:
-    """Values of a field that is no message, or of one item of it, for which `rules` hold."""
+    """Values of a scalar field, or of one item of it, with these `rules`."""
     if field.type in INTEGERS:
         low, high = INTEGERS[field.type]
         return integers_near(low, high, *_limits(rules))
@@ -123,7 +123,7 @@ def _texts(field: Field, rules: Any) -> st.SearchStrategy[str]:
     if fitting:
         kinds += [st.sampled_from(fitting)] * 6
     if rules.pattern:
-        # A newline may follow: `$` is no end to some.
+        # The text may end with a newline, because `$` matches before it in some engines.
         kinds.append(st.from_regex(rules.pattern, alphabet=st.characters(codec="utf-8")))
     if rules.max_len:
         kinds.append(texts_near(rules.max_len))
@@ -135,7 +135,7 @@ def times() -> st.SearchStrategy[Timestamp]:
 
 
 def durations(rules: Any) -> st.SearchStrategy[Duration]:
-    """Around the limits of the rules, and beyond what any system takes."""
+    """Durations around the limits of the rules, and far outside."""
     limits = [limit for _, limit in rules.duration.ListFields() if isinstance(limit, Duration)]
     near = [
         Duration(seconds=limit.seconds, nanos=limit.nanos + step) for limit in limits for step in (-1, 0, 1)

@@ -1,4 +1,4 @@
-"""Sends calls as bytes, whatever is in them, and tells what came back."""
+"""Sends calls as bytes, valid or not, and returns the answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +15,7 @@ from local_stack.stack import Stack
 from tests.fuzz.calls import SERVICES, Call, NativeCall, RestCall, Way
 
 PATIENCE = 20.0
-"""Seconds for one call: longer than servers and gateway take for one that they give up."""
+"""Seconds for one call. More than the deadlines of servers and gateway."""
 OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.max_send_message_length", 64 * 1024 * 1024),
@@ -28,7 +28,7 @@ class NativeAnswer:
     code: grpc.StatusCode
     message: str = ""
     status: Status | None = None
-    """With its details; None if there is none, or if it contradicts code and message."""
+    """The status with its details. None if there is none or if it contradicts code and message."""
     raw: bytes = b""
 
     @property
@@ -52,7 +52,7 @@ Answer = NativeAnswer | RestAnswer
 
 
 class Sender:
-    """Use it inside `sender`."""
+    """Made by `sender`."""
 
     def __init__(
         self, channels: dict[tuple[str, Way], grpc.aio.Channel], clients: dict[str, httpx.AsyncClient]
@@ -61,7 +61,7 @@ class Sender:
         self._clients = clients
 
     async def send(self, calls: Sequence[Call]) -> list[Answer]:
-        """All at once; the answers in order."""
+        """Send all calls at the same time. Returns the answers in order."""
         return await asyncio.gather(*(self._send(call) for call in calls))
 
     async def _send(self, call: Call) -> Answer:
@@ -77,7 +77,7 @@ class Sender:
 
     async def _by_rest(self, call: RestCall) -> RestAnswer:
         client = self._clients[call.service.name]
-        # As it is: httpx would set the path right.
+        # The target is sent unchanged. httpx would correct a path in the URL.
         request = client.build_request(
             call.verb,
             "/",
@@ -103,7 +103,7 @@ def _status_of(error: grpc.aio.AioRpcError) -> Status | None:
 
 @asynccontextmanager
 async def sender(stack: Stack) -> AsyncIterator[Sender]:
-    """To both ports of the gateway, and to the servers themselves."""
+    """A sender to both ports of the gateway and to the servers themselves."""
     jobs, fleet, workers = (service.name for service in SERVICES)
     addresses = {
         (jobs, Way.GATEWAY): stack.endpoints.jobs_address,

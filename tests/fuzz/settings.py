@@ -1,4 +1,4 @@
-"""How much is sent: from variables FUZZ_*. The default is for `make test`; `make test-faults` sets more."""
+"""The number of inputs, from variables FUZZ_*. The default is for `make test`."""
 
 import random
 
@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class FuzzSettings(BaseSettings):
-    """`inputs`: calls that are made up, in all. With the same `seed` they are the same."""
+    """`inputs`: the number of generated calls. The same `seed` gives the same calls."""
 
     model_config = SettingsConfigDict(env_prefix="FUZZ_", env_ignore_empty=True, frozen=True)
 

@@ -1,4 +1,4 @@
-"""What must be true of what is stored: read from MongoDB itself, and compared with what readers are shown."""
+"""Checks the stored jobs: reads them from MongoDB and compares them with the answers of List and Get."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
@@ -21,7 +21,7 @@ PAGE_SIZE = 100
 
 
 class Storage:
-    """Jobs as they are stored, and as List and Get show them."""
+    """The jobs in MongoDB, and the jobs that List and Get return."""
 
     def __init__(self, client: "AsyncIOMotorClient[Any]", database: str, channel: grpc.aio.Channel) -> None:
         self._database: Any = client.get_database(database, codec_options=CODEC)
@@ -37,29 +37,30 @@ class Storage:
         return time
 
     async def ids(self, since: datetime) -> set[str]:
-        """Of the jobs that were created at `since` or later, and of those that do not say when."""
+        """The ids of jobs that were created at `since` or later, or that have no create_time."""
         created = self._jobs.find({"create_time": {"$not": {"$lt": since}}}, {"_id": 1})
         return {str(document["_id"]) async for document in created}
 
     async def stored(self, job_ids: set[str]) -> set[str]:
-        """Those of the ids that have a job."""
+        """The ids that belong to a stored job."""
         found = self._jobs.find({"_id": {"$in": [UUID(each) for each in job_ids]}}, {"_id": 1})
         return {str(document["_id"]) async for document in found}
 
     async def waiting(self) -> list[dict[str, Any]]:
-        """Jobs that are queued, as they are stored, without what callers said in them."""
+        """The stored queued jobs, without the callers' data."""
         left_out = {"payload": 0, "labels": 0, "history": 0}
         return [document async for document in self._jobs.find({"status": Status.QUEUED.value}, left_out)]
 
     async def faults(self, since: datetime) -> list[str]:
-        """What is wrong with the jobs that changed at `since` or later, and with those that do not say when."""
+        """What is wrong with jobs that changed at `since` or later, or that have no update_time."""
         undecoded = self._jobs.with_options(codec_options=RAW_CODEC)
         changed = undecoded.find({"update_time": {"$not": {"$lt": since}}})
         return [fault async for raw in changed for fault in document_faults(raw)]
 
     async def reading_faults(self, since: datetime) -> list[str]:
-        """What is wrong with List, page by page, and Get for the jobs that were created at `since` or later. Each job is
-        read once in all.
+        """What is wrong with List and Get for the jobs that were created at `since` or later.
+
+        Each job is read once in all calls together.
         """
         listed = {job.id: job async for job in self._listed(since)}
         stored = await self.ids(since)
@@ -102,10 +103,10 @@ class Storage:
 
 
 def document_faults(raw: RawBSONDocument) -> Iterator[str]:
-    """What is wrong with a job as it is stored."""
+    """What is wrong with a stored job."""
     try:
         job = decode_job(raw)
-    except Exception as error:  # noqa: BLE001 - whatever it is, readers would meet it
+    except Exception as error:  # noqa: BLE001 - readers would get any error
         yield f"the job of {raw.raw[:200]!r} cannot be decoded: {error!r}"
         return
     rules = {
@@ -113,13 +114,13 @@ def document_faults(raw: RawBSONDocument) -> Iterator[str]:
         "has a type, a payload and a revision": job.type
         and isinstance(raw.get("payload"), Mapping)
         and job.revision >= 1,
-        "is due while it is not over, and then no more": ("due_time" in raw) != job.status.is_terminal,
-        "has an end if it is over": (job.end_time is not None) == job.status.is_terminal,
+        "has a due_time until it has ended": ("due_time" in raw) != job.status.is_terminal,
+        "has an end if it has ended": (job.end_time is not None) == job.status.is_terminal,
         "has a result if it is completed": (job.result is not None) == (job.status is Status.COMPLETED),
-        "has an error if it ended badly": (job.error is not None)
+        "has an error if it failed or was cancelled": (job.error is not None)
         == (job.status in (Status.FAILED, Status.CANCELLED)),
-        "is held while it is under way": job.status is not Status.PROCESSING
+        "has a claim while it is processing": job.status is not Status.PROCESSING
         or (job.start_time is not None and bool(job.worker_id) != bool(job.claim_id)),
-        "is not held while it waits": job.status is not Status.QUEUED or not job.worker_id,
+        "has no worker while it is queued": job.status is not Status.QUEUED or not job.worker_id,
     }
-    yield from (f"job {job.id}: not true that it {rule}" for rule, holds in rules.items() if not holds)
+    yield from (f"job {job.id}: it is not true that it {rule}" for rule, holds in rules.items() if not holds)

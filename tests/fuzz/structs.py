@@ -1,4 +1,4 @@
-"""JSON objects as google.protobuf.Struct: ordinary ones, and such as only protobuf can carry."""
+"""JSON objects as google.protobuf.Struct: ordinary ones, and ones that only protobuf can express."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from contract_runtime.structs import MAX_BYTES, MAX_DEPTH
 from tests.fuzz.texts import any_text, odd_text, some_number, some_text
 
 HANDLER_KEYS = ("input", "algorithm", "path", "transactions", "header", "records", "csv", "group_by")
-"""What the built-in handlers read."""
+"""The keys that the built-in handlers read."""
 HANDLER_TEXTS = ("sha256", "haiku.txt", "a,b\n1,2\n", "ab" * 32, "00" * 80, "x")
 DECODED_DEPTH = 45
-"""About as many levels as protobuf decodes."""
+"""About the number of levels that protobuf decodes."""
 
 
 def object_of(fields: dict[str, Value]) -> Struct:
@@ -27,7 +27,7 @@ def list_of(items: list[Value]) -> Value:
 
 
 def deep(levels: int, *, lists: bool) -> Struct:
-    """An object of so many levels, itself included; those inside are lists if so wished."""
+    """An object with this number of levels, including itself. `lists`: the inner levels are lists."""
     value = Value(number_value=1)
     for _ in range(levels - 1):
         value = list_of([value]) if lists else Value(struct_value=object_of({"d": value}))
@@ -39,7 +39,7 @@ def wide(count: int) -> Struct:
 
 
 def large(size: int) -> Struct:
-    """Of exactly `size` bytes, which are many."""
+    """An object of exactly `size` bytes. `size` must be large."""
     surplus = object_of({"input": Value(string_value="x" * size)}).ByteSize() - size
     return object_of({"input": Value(string_value="x" * (size - surplus))})
 
@@ -80,7 +80,7 @@ extreme_objects = st.sampled_from(EXTREMES).map(lambda make: make())
 
 @st.composite
 def structs(draw: st.DrawFn) -> Struct:
-    """Ordinary ones often, extreme ones seldom: they are large."""
+    """Ordinary objects often, extreme ones rarely, because they are large."""
     chance = draw(st.integers(0, 19))
     if chance == 19:
         return draw(extreme_objects)

@@ -1,4 +1,4 @@
-"""Single calls that are as large, as deep or as many as the limits let through, or a little more."""
+"""Calls at the limits of size, depth and number, or a little above them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ from tests.fuzz.world import World
 MIB = 1024 * 1024
 MAX_JSON = 4 * MIB
 OTHERS_WAIT = 5.0
-"""Seconds that other callers may have to wait meanwhile: these machines are small, and loaded."""
+"""Seconds in which other callers must be answered meanwhile. Test machines are small and busy."""
 
 METHOD = {method.name: method for method in METHODS}
 CREATE = next(route for route in ROUTES if route.method.name == "Create")
@@ -63,15 +63,15 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
         lambda: create(payload=object_of({}), labels={f"k{number}": "v" for number in range(100_000)}),
     ),
     "a type of 7 MiB": ("Create", lambda: job_service_pb2.CreateRequest(type="x" * 7 * MIB)),
-    "1000 steps": (
+    "1000 updates": (
         "BatchUpdateStatus",
         lambda: job_service_pb2.BatchUpdateStatusRequest(requests=[update(number) for number in range(1000)]),
     ),
-    "100,000 steps": (
+    "100,000 updates": (
         "BatchUpdateStatus",
         lambda: job_service_pb2.BatchUpdateStatusRequest(requests=[update(0)] * 100_000),
     ),
-    # A large one, so often, would be an answer that takes the server's memory.
+    # The job is small, because the answer has it 1000 times and is built in the server's memory.
     "one job 1000 times": (
         "BatchGet",
         lambda: job_service_pb2.BatchGetRequest(ids=[JobRole.QUEUED.stand_in] * 1000),
@@ -86,13 +86,13 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
             requests=[create(payload=object_of({"s": Value(string_value="x" * 1_000_000)}))] * 7
         ),
     ),
-    "10,000 jobs in hand": (
+    "10,000 jobs in flight": (
         "Heartbeat",
         lambda: fleet_service_pb2.HeartbeatRequest(
             worker_id=WORKER_ID, job_ids=[JobRole.HELD.stand_in] * 10_000, report=REPORT
         ),
     ),
-    "200,000 jobs in hand": (
+    "200,000 jobs in flight": (
         "Heartbeat",
         lambda: fleet_service_pb2.HeartbeatRequest(worker_id=WORKER_ID, job_ids=[ABSENT_JOB] * 200_000),
     ),
@@ -108,7 +108,7 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
             ),
         ),
     ),
-    "1000 words of progress": (
+    "1000 progress messages": (
         "Heartbeat",
         lambda: fleet_service_pb2.HeartbeatRequest(
             worker_id=WORKER_ID,
@@ -149,7 +149,7 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
             worker=worker_pb2.WorkerIdentity(worker_id=IDENTITY.worker_id, name="x", types=["t"] * 300_000)
         ),
     ),
-    "100,000 labels to look for": (
+    "100,000 labels as a filter": (
         "List",
         lambda: job_service_pb2.ListRequest(labels=[f"k{number}=v" for number in range(100_000)]),
     ),
@@ -169,7 +169,7 @@ BODIES: dict[str, Callable[[], str]] = {
     "a fraction of 4 million digits": lambda: body('{"n":0.' + "3" * 4_000_000 + "}"),
     "escaped NULs": lambda: body('{"s":"' + r"\u0000" * 600_000 + '"}'),
     "escaped surrogates": lambda: body('{"s":"' + r"\ud800" * 600_000 + '"}'),
-    "one key again and again": lambda: body("{" + '"a":1,' * 600_000 + '"a":1}'),
+    "one key many times": lambda: body("{" + '"a":1,' * 600_000 + '"a":1}'),
     "many keys": lambda: body("{" + ",".join(f'"k{number}":""' for number in range(300_000)) + "}"),
     "unknown fields": lambda: "{" + ",".join(f'"u{number}":0' for number in range(300_000)) + "}",
     "white space": lambda: " " * (MAX_JSON - 2) + "{}",
@@ -185,7 +185,7 @@ TARGETS = {
     "a long page token": f"/jobs?pageToken={'A' * 20_000}",
     "a path longer than headers may be": f"/jobs/{'a' * 30_000}",
 }
-NO_MESSAGES = (
+INVALID_MESSAGES = (
     b"\xff" * MAX_RECEIVE_BYTES,
     b"\xff" * (MAX_RECEIVE_BYTES + 1),
     b"\0" * MAX_RECEIVE_BYTES,
@@ -210,17 +210,17 @@ def rest(route: Route, *, target: str = "", content: bytes = b"", key: bytes | N
 
 @pytest.fixture(autouse=True)
 async def others_are_served(stack: Stack) -> AsyncIterator[None]:
-    """Meanwhile another caller is answered in time, again and again."""
+    """During each test the calls of another caller must be answered in time."""
     done = asyncio.Event()
 
-    async def call_again_and_again() -> None:
+    async def call_repeatedly() -> None:
         async with grpc.aio.insecure_channel(stack.endpoints.jobs_address) as channel:
             stub: Any = JobServiceStub(channel)
             while not done.is_set():
                 await stub.List(ListRequest(page_size=1), timeout=OTHERS_WAIT)
                 await asyncio.sleep(0.01)
 
-    calling = asyncio.create_task(call_again_and_again())
+    calling = asyncio.create_task(call_repeatedly())
     yield
     done.set()
     await calling
@@ -233,12 +233,12 @@ async def test_a_large_message(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-async def test_bytes_that_are_no_message(world: World, method: MethodDescriptor) -> None:
-    await world.play([native(method, raw) for raw in NO_MESSAGES])
+async def test_bytes_that_are_not_a_message(world: World, method: MethodDescriptor) -> None:
+    await world.play([native(method, raw) for raw in INVALID_MESSAGES])
 
 
 @pytest.mark.parametrize("count", [60, 70])
-async def test_workers_that_fit_into_one_answer_and_such_as_do_not(world: World, count: int) -> None:
+async def test_more_workers_than_fit_into_one_answer(world: World, count: int) -> None:
     await world.crowd(worker_pb2.WorkerIdentity(types=["\U0001f600" * 63] * 256), count)  # 65 KB each
     await world.play([native(METHOD["GetFleet"], b""), native(METHOD["GetState"], b""), rest(STATE)])
 
@@ -249,7 +249,7 @@ async def test_a_large_body(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.method.name)
-async def test_a_body_as_large_as_it_may_be_and_one_that_is_larger(world: World, route: Route) -> None:
+async def test_a_body_of_the_largest_size_and_a_larger_one(world: World, route: Route) -> None:
     for size in (MAX_JSON, MAX_JSON + 1):
         await world.play([rest(route, content=b" " * (size - 2) + b"{}")])
 

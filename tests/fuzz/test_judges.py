@@ -1,4 +1,4 @@
-"""The judges of the fuzz tests find what they are there to find."""
+"""The checks of the fuzz tests find faults."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from contract_runtime.statuses import error_to_status
 from jobs.v1 import job_pb2, job_service_pb2
 from tests.fuzz.calls import METHODS, SERVICES, NativeCall, RestCall
 from tests.fuzz.jobs import job_faults
-from tests.fuzz.judging import faults, told_of
+from tests.fuzz.judging import faults, stored_jobs
 from tests.fuzz.logs import LogWatch
 from tests.fuzz.roles import REAL_SURROGATE, SURROGATE, JobRole, put_in_place
 from tests.fuzz.sending import NativeAnswer, RestAnswer
@@ -40,7 +40,7 @@ def answer_with(status: Status) -> NativeAnswer:
     return NativeAnswer(code, status.message, status)
 
 
-def good_job() -> job_pb2.Job:
+def correct_job() -> job_pb2.Job:
     job = job_pb2.Job(id=str(uuid4()), type="compute", status=job_pb2.Job.queued, revision=1)
     job.payload.SetInParent()
     job.create_time.FromDatetime(NOW)
@@ -51,22 +51,22 @@ def good_job() -> job_pb2.Job:
 @pytest.mark.parametrize(
     "answer",
     [
-        NativeAnswer(grpc.StatusCode.OK, raw=good_job().SerializeToString()),
+        NativeAnswer(grpc.StatusCode.OK, raw=correct_job().SerializeToString()),
         refused(JobNotFound(uuid4())),
         refused(invalid("id", "string.uuid", "must be a UUID")),
         refused(invalid("", "decode", "is not a message")),
         refused(invalid("", "part.one", "name one of them")),
     ],
 )
-def test_good_answers_are_good(answer: NativeAnswer) -> None:
+def test_a_correct_answer_has_no_faults(answer: NativeAnswer) -> None:
     assert list(faults(GET, answer)) == []
 
 
-def test_a_word_that_the_caller_has_said_may_come_back() -> None:
+def test_an_answer_may_repeat_a_word_of_the_caller() -> None:
     answer = refused(invalid("id", "string.uuid", "must be a UUID, is 'KeyError'"))
-    said = NativeCall(GET.method, job_service_pb2.GetRequest(id="KeyError").SerializeToString())
-    assert list(faults(said, answer)) == []
-    assert "insides" in "\n".join(faults(GET, answer))
+    call = NativeCall(GET.method, job_service_pb2.GetRequest(id="KeyError").SerializeToString())
+    assert list(faults(call, answer)) == []
+    assert "internals" in "\n".join(faults(GET, answer))
 
 
 def test_a_message_of_the_contract_may_be_named() -> None:
@@ -75,13 +75,13 @@ def test_a_message_of_the_contract_may_be_named() -> None:
 
 
 class Reused(JobNotFound):
-    """A known code with a reason that nobody has documented."""
+    """A known code with an undocumented reason."""
 
     reason = "NEW_REASON"
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "text"),
     [
         (NativeAnswer(grpc.StatusCode.UNKNOWN, "boom"), "no details"),
         (NativeAnswer(grpc.StatusCode.INVALID_ARGUMENT, "bad"), "no details"),
@@ -90,8 +90,8 @@ class Reused(JobNotFound):
         (refused(StoreUnavailable()), "code 14 is not documented"),
         (answer_with(Status(code=5, message="no")), "neither BadRequest nor ErrorInfo"),
         (refused(Reused(uuid4())), "'NEW_REASON' of 'jobs.v1' is not documented"),
-        (refused(invalid("id", "x", "KeyError: 'id'")), "insides"),
-        (refused(invalid("id", "x", "")), "says nothing"),
+        (refused(invalid("id", "x", "KeyError: 'id'")), "internals"),
+        (refused(invalid("id", "x", "")), "has no message"),
         (refused(invalid("", "x", "wrong")), "names no rule or no field"),
         (refused(InvalidArgument([Violation("id", "", "wrong")])), "names no rule or no field"),
         (refused(InvalidArgument([])), "0 violations"),
@@ -99,8 +99,8 @@ class Reused(JobNotFound):
         (NativeAnswer(grpc.StatusCode.OK, raw=job_pb2.Job(id="x").SerializeToString()), "has a status"),
     ],
 )
-def test_a_wrong_native_answer_is_found(answer: NativeAnswer, told: str) -> None:
-    assert told in "\n".join(faults(GET, answer))
+def test_a_wrong_native_answer_is_found(answer: NativeAnswer, text: str) -> None:
+    assert text in "\n".join(faults(GET, answer))
 
 
 def test_a_wrong_error_within_an_answer_is_found() -> None:
@@ -116,14 +116,14 @@ def test_a_job_with_another_payload_than_was_sent_is_found() -> None:
     call = NativeCall(
         next(method for method in METHODS if method.name == "Create"), request.SerializeToString()
     )
-    job = good_job()
+    job = correct_job()
     job.payload["n"] = 2
     found = faults(call, NativeAnswer(grpc.StatusCode.OK, raw=job.SerializeToString()))
-    assert list(found) == ["the job is not the one that was asked for"]
+    assert list(found) == ["the job differs from the request"]
 
 
 def stored_outcome() -> job_service_pb2.CreateOutcome:
-    job = good_job()
+    job = correct_job()
     job.ClearField("payload")
     return job_service_pb2.CreateOutcome(job=job)
 
@@ -132,7 +132,7 @@ REFUSED_OUTCOME = job_service_pb2.CreateOutcome(error=error_to_status(JobIdTaken
 
 
 def batch_create_faults(*outcomes: job_service_pb2.CreateOutcome) -> list[str]:
-    """What is wrong with these as the answer to two jobs that were to be stored."""
+    """What is wrong with these outcomes as the answer to a BatchCreate of two jobs."""
     item = job_service_pb2.CreateRequest(type="compute")
     item.payload.SetInParent()
     request = job_service_pb2.BatchCreateRequest(requests=[item, item])
@@ -143,39 +143,39 @@ def batch_create_faults(*outcomes: job_service_pb2.CreateOutcome) -> list[str]:
     return list(faults(call, NativeAnswer(grpc.StatusCode.OK, raw=raw)))
 
 
-def test_a_good_batch_is_good() -> None:
+def test_a_correct_batch_has_no_faults() -> None:
     assert batch_create_faults(stored_outcome(), REFUSED_OUTCOME) == []
 
 
 def outcome_of(**fields: Any) -> job_service_pb2.CreateOutcome:
-    """One that was stored, with other fields."""
+    """The outcome of a stored job with other fields."""
     outcome = stored_outcome()
     outcome.job.MergeFrom(job_pb2.Job(**fields))
     return outcome
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "told"),
+    ("outcomes", "text"),
     [
         ([stored_outcome()], "1 outcomes for 2 requests"),
-        ([REFUSED_OUTCOME, job_service_pb2.CreateOutcome()], "neither taken nor refused"),
-        ([REFUSED_OUTCOME, outcome_of(type="data")], "job 1 is not the one that was asked for"),
-        ([outcome_of(labels={"a": "b"}), REFUSED_OUTCOME], "job 0 is not the one that was asked for"),
+        ([REFUSED_OUTCOME, job_service_pb2.CreateOutcome()], "neither accepted nor refused"),
+        ([REFUSED_OUTCOME, outcome_of(type="data")], "job 1 differs from its request"),
+        ([outcome_of(labels={"a": "b"}), REFUSED_OUTCOME], "job 0 differs from its request"),
         ([outcome_of(payload={}), REFUSED_OUTCOME], "no payload"),
     ],
 )
-def test_a_wrong_batch_is_found(outcomes: list[job_service_pb2.CreateOutcome], told: str) -> None:
-    assert told in "\n".join(batch_create_faults(*outcomes))
+def test_a_wrong_batch_is_found(outcomes: list[job_service_pb2.CreateOutcome], text: str) -> None:
+    assert text in "\n".join(batch_create_faults(*outcomes))
 
 
-def test_only_stored_jobs_of_a_batch_are_told_of() -> None:
+def test_only_jobs_in_the_outcomes_count_as_stored() -> None:
     outcome = stored_outcome()
     answer = job_service_pb2.BatchCreateResponse(outcomes=[REFUSED_OUTCOME, outcome])
-    assert [job.id for job in told_of(answer)] == [outcome.job.id]
+    assert [job.id for job in stored_jobs(answer)] == [outcome.job.id]
 
 
-def test_jobs_in_another_order_than_was_asked_for_are_found() -> None:
-    jobs = [good_job(), good_job()]
+def test_jobs_in_another_order_than_requested_are_found() -> None:
+    jobs = [correct_job(), correct_job()]
     absent = str(uuid4())
     request = job_service_pb2.BatchGetRequest(ids=[jobs[0].id.upper(), absent, jobs[1].id])
     call = NativeCall(
@@ -188,17 +188,22 @@ def test_jobs_in_another_order_than_was_asked_for_are_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "content_type", "body", "told"),
+    ("status", "content_type", "body", "text"),
     [
         (503, "application/json", b'{"code":14,"message":"no","details":[]}', "503 with code 14"),
         (500, "text/plain", b"Internal", "content type"),
         (200, "application/json", b'{"id":NaN}', "not JSON"),
-        (200, "application/json", b'{"unheard":"of"}', "no call answers with"),
+        (200, "application/json", b'{"unknown":"field"}', "no method answers with"),
         (400, "application/json", b"{}", "not of the form"),
-        (400, "application/json", b'{"code":3,"message":"","details":[]}', "says nothing"),
+        (400, "application/json", b'{"code":3,"message":"","details":[]}', "has no message"),
         (404, "application/json", b'{"code":3,"message":"x","details":[]}', "404 with code 3"),
         (429, "application/json", b'{"code":8,"message":"x","details":[]}', "429 with code 8"),
-        (400, "application/json", b'{"code":3,"message":"' + b"x" * 20_000 + b'","details":[]}', "20"),
+        (
+            400,
+            "application/json",
+            b'{"code":3,"message":"' + b"x" * 20_000 + b'","details":[]}',
+            "the answer has 20036 bytes",
+        ),
         (
             409,
             "application/json",
@@ -207,33 +212,33 @@ def test_jobs_in_another_order_than_was_asked_for_are_found() -> None:
         ),
     ],
 )
-def test_a_wrong_rest_answer_is_found(status: int, content_type: str, body: bytes, told: str) -> None:
-    assert told in "\n".join(faults(REST_GET, RestAnswer(status, content_type, None, body)))
+def test_a_wrong_rest_answer_is_found(status: int, content_type: str, body: bytes, text: str) -> None:
+    assert text in "\n".join(faults(REST_GET, RestAnswer(status, content_type, None, body)))
 
 
 def wrong_jobs() -> Iterator[tuple[str, job_pb2.Job]]:
-    job = good_job()
+    job = correct_job()
     job.ClearField("payload")
     yield "payload", job
-    job = good_job()
+    job = correct_job()
     job.status = job_pb2.Job.completed
     yield "has an end", job
     yield "has a result", job
-    job = good_job()
+    job = correct_job()
     job.worker_id = "w"
-    yield "no holder", job
-    job = good_job()
+    yield "no worker while it is queued", job
+    job = correct_job()
     job.update_time.CopyFrom(Timestamp(seconds=1))
     yield "before it changed", job
 
 
-@pytest.mark.parametrize(("told", "job"), list(wrong_jobs()))
-def test_a_wrong_job_is_found(told: str, job: job_pb2.Job) -> None:
-    assert told in "\n".join(job_faults(job))
+@pytest.mark.parametrize(("text", "job"), list(wrong_jobs()))
+def test_a_wrong_job_is_found(text: str, job: job_pb2.Job) -> None:
+    assert text in "\n".join(job_faults(job))
 
 
 def document(**fields: Any) -> RawBSONDocument:
-    """A queued job as stored, with other fields; None takes one away."""
+    """A stored queued job with other fields. None removes a field."""
     stored = {
         "_id": uuid4(),
         "type": "compute",
@@ -249,12 +254,12 @@ def document(**fields: Any) -> RawBSONDocument:
     return RawBSONDocument(bson.encode(kept, codec_options=CODEC), codec_options=RAW_CODEC)
 
 
-def test_a_good_document_is_good() -> None:
+def test_a_correct_document_has_no_faults() -> None:
     assert list(document_faults(document())) == []
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "text"),
     [
         ({"status": None}, "cannot be decoded"),
         ({"status": "lost"}, "cannot be decoded"),
@@ -262,20 +267,20 @@ def test_a_good_document_is_good() -> None:
         ({"_id": "x"}, "an id that is a UUID"),
         ({"payload": None}, "a payload"),
         ({"payload": 3}, "a payload"),
-        ({"due_time": None}, "due while it is not over"),
-        ({"status": "completed", "result": {}, "end_time": NOW}, "due while it is not over"),
+        ({"due_time": None}, "a due_time until it has ended"),
+        ({"status": "completed", "result": {}, "end_time": NOW}, "a due_time until it has ended"),
         ({"status": "completed", "due_time": None, "end_time": NOW}, "a result"),
         ({"status": "failed", "due_time": None, "end_time": NOW}, "an error"),
         ({"status": "cancelled", "due_time": None}, "an end"),
-        ({"status": "processing", "attempt": 1, "start_time": NOW}, "held while"),
-        ({"worker_id": "w"}, "not held while it waits"),
+        ({"status": "processing", "attempt": 1, "start_time": NOW}, "a claim while it is processing"),
+        ({"worker_id": "w"}, "no worker while it is queued"),
     ],
 )
-def test_a_half_stored_job_is_found(fields: dict[str, Any], told: str) -> None:
-    assert told in "\n".join(document_faults(document(**fields)))
+def test_an_incomplete_job_is_found(fields: dict[str, Any], text: str) -> None:
+    assert text in "\n".join(document_faults(document(**fields)))
 
 
-def test_troubles_are_found_in_logs_once_and_only_new_ones(tmp_path: Path) -> None:
+def test_each_new_failure_in_a_log_is_found_once(tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     log.write_text("Traceback of old\n")
     watch = LogWatch(log)
@@ -288,7 +293,7 @@ def test_troubles_are_found_in_logs_once_and_only_new_ones(tmp_path: Path) -> No
     assert watch.troubles() == []
 
 
-def test_stand_ins_are_as_long_as_what_they_stand_for() -> None:
+def test_stand_ins_are_as_long_as_their_values() -> None:
     raw = f"{JobRole.HELD.stand_in} {JobRole.HELD.upper_case} {SURROGATE}".encode()
     job_id = str(uuid4())
     placed = put_in_place(raw, {JobRole.HELD.stand_in: job_id, JobRole.HELD.upper_case: job_id.upper()})

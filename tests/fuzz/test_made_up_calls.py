@@ -1,6 +1,6 @@
-"""Whatever is sent to whichever call: an answer that is in order, nothing half stored, and a server that goes on.
+"""Any input to any method gets a correct answer, leaves no incomplete job, and does not stop the server.
 
-`play` says what that means. To run a failure again: FUZZ_SEED as printed at the end, or hypothesis's own
+`World.play` checks this. To repeat a failure, set FUZZ_SEED to the printed seed or use hypothesis's
 @reproduce_failure.
 """
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(3600)
 
 
 def weighted(method: MethodDescriptor) -> range:
-    """A call with many fields is tried more often."""
+    """A method with many fields is tried more often."""
     return range(1 + len(method.input_type.fields))
 
 
@@ -43,15 +43,15 @@ fleet_changes = st.one_of(
 
 
 def fuzzed(share: float) -> Callable[[Any], Any]:
-    """With this share of all inputs."""
-    how = settings(
+    """Run a test with this share of all inputs."""
+    fuzz_settings = settings(
         max_examples=max(10, round(share * FUZZ.inputs)),
         phases=[Phase.reuse, Phase.generate, Phase.shrink],
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )
-    return lambda test: seed(FUZZ.seed)(how(test))
+    return lambda test: seed(FUZZ.seed)(fuzz_settings(test))
 
 
 @fuzzed(0.45)
@@ -70,7 +70,7 @@ async def test_rest_calls(world: World, call: Call) -> None:
 
 @fuzzed(0.04)
 @given(calls=st.lists(native | rest, min_size=2, max_size=10))
-async def test_calls_at_once(world: World, calls: Sequence[Call]) -> None:
+async def test_concurrent_calls(world: World, calls: Sequence[Call]) -> None:
     await world.play(calls)
 
 

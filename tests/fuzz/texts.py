@@ -1,4 +1,4 @@
-"""Texts and numbers that systems stumble over."""
+"""Texts and numbers that often cause errors."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -78,8 +78,9 @@ T = TypeVar("T")
 
 
 def pick(values: Sequence[T]) -> st.SearchStrategy[T]:
-    """One of the values. Unlike st.sampled_from it does not name them all whenever hypothesis speaks of it: some are
-    long.
+    """One of the values.
+
+    Unlike st.sampled_from, hypothesis does not print all values, of which some are long.
     """
 
     @st.composite
@@ -96,7 +97,7 @@ some_number = st.sampled_from(ODD_NUMBERS) | st.floats() | st.integers(-(2**53),
 
 
 def integers_near(low: int, high: int, *limits: int) -> st.SearchStrategy[int]:
-    """Integers from `low` to `high`: the ends, all near `limits`, small ones, and any."""
+    """Integers from `low` to `high`: both ends, integers near `limits`, small ones, and any."""
     near = {low, high, 0, 1, 2, -1}
     near.update(limit + step for limit in limits for step in (-1, 0, 1))
     return st.sampled_from(sorted(number for number in near if low <= number <= high)) | st.integers(
@@ -105,7 +106,7 @@ def integers_near(low: int, high: int, *limits: int) -> st.SearchStrategy[int]:
 
 
 def texts_near(limit: int) -> st.SearchStrategy[str]:
-    """Texts as long as `limit` and one longer, of narrow characters and of wide ones."""
+    """Texts of `limit` and `limit` + 1 characters, which have one or several bytes."""
     return st.builds(
         lambda character, over: character * (limit + over),
         st.sampled_from("a\u20ac\U0001f600"),

@@ -1,4 +1,4 @@
-"""Bytes that are nearly a protobuf message, or not at all."""
+"""Valid, damaged and invalid bytes of protobuf messages."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def deep_struct(levels: int) -> bytes:
-    """A google.protobuf.Struct of so many levels, more than protobuf itself would write."""
+    """A google.protobuf.Struct of `levels` levels, more than protobuf itself would write."""
     value = field(3, b"x")
     for _ in range(levels):
         value = field(5, field(1, field(1, b"k") + field(2, value)))
@@ -60,15 +60,15 @@ stray_fields = st.one_of(
 
 @st.composite
 def broken(draw: st.DrawFn, messages: st.SearchStrategy[Message]) -> bytes:
-    """The bytes of a message, damaged."""
+    """The damaged bytes of a message."""
     raw = draw(messages).SerializeToString()
-    place = draw(st.integers(0, min(len(raw), 200)))
+    position = draw(st.integers(0, min(len(raw), 200)))
     damages: list[Callable[[], bytes]] = [
         lambda: raw + draw(stray_fields),
         lambda: draw(stray_fields) + raw,
-        lambda: raw[:place],
-        lambda: raw[:place] + draw(st.binary(min_size=1, max_size=4)) + raw[place:],
-        lambda: raw[:place] + draw(st.binary(min_size=1, max_size=1)) + raw[place + 1 :],
+        lambda: raw[:position],
+        lambda: raw[:position] + draw(st.binary(min_size=1, max_size=4)) + raw[position:],
+        lambda: raw[:position] + draw(st.binary(min_size=1, max_size=1)) + raw[position + 1 :],
         lambda: raw + draw(messages).SerializeToString(),
         lambda: draw(st.binary(max_size=40)),
     ]
@@ -77,7 +77,7 @@ def broken(draw: st.DrawFn, messages: st.SearchStrategy[Message]) -> bytes:
 
 @st.composite
 def wire(draw: st.DrawFn, messages: st.SearchStrategy[Message]) -> bytes:
-    """The bytes of a message, which are damaged now and then."""
+    """The bytes of a message, sometimes damaged."""
     if draw(st.integers(0, 4)):
         return draw(messages).SerializeToString()
     return draw(broken(messages))

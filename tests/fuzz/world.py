@@ -1,4 +1,4 @@
-"""The running system as the fuzz tests use it: plays out batches of calls and says what is not as it must be."""
+"""Sends calls to the running system and checks answers, stored jobs and logs."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,25 +21,25 @@ from tests.conftest import UNWORKED
 from tests.fuzz.calls import Call, NativeCall
 from tests.fuzz.cast import Casting
 from tests.fuzz.counts import Counts
-from tests.fuzz.judging import answered, faults, told_of
+from tests.fuzz.judging import answered, faults, stored_jobs
 from tests.fuzz.logs import LogWatch
 from tests.fuzz.roles import NEW_IDS, put_in_place
 from tests.fuzz.sending import Answer, Sender
 from tests.fuzz.storage import Storage
 from tests.waiting import until
 
-PROMPT = 20.0
-"""Seconds within which a good job is done, whatever came before."""
+JOB_SECONDS = 20.0
+"""Seconds in which a valid job must complete, whatever was sent before."""
 POLL = 0.02
-CLOCKS_AGREE = timedelta(seconds=1)
+CLOCK_TOLERANCE = timedelta(seconds=1)
 SHOWN = 1000
 MANY_WORKERS = 20
 MANY_INPUTS = 5000
-"""So many that chance leaves nothing out."""
+"""From this number on, random inputs must have tried everything."""
 
 
 class World:
-    """See `play`."""
+    """Checks the system by `play`."""
 
     def __init__(
         self,
@@ -50,7 +50,10 @@ class World:
         workers: set[str],
         job_ids: set[str],
     ) -> None:
-        """`workers`: names of those that are real, of which there must be one. `job_ids`: jobs that are there already."""
+        """`workers`: the names of the real workers, at least one.
+
+        `job_ids`: the jobs that are stored already.
+        """
         assert workers
         self._sender = sender
         self._storage = storage
@@ -64,13 +67,17 @@ class World:
         self.counts = Counts()
 
     async def play(self, calls: Sequence[Call]) -> None:
-        """Send the calls, all at once. AssertionError with each thing that is not as it must be then."""
-        since = await self._storage.now() - CLOCKS_AGREE
+        """Send the calls at the same time and check the system. Raises AssertionError with all findings.
+
+        Each answer must be in order, stored jobs must be complete and known to a caller, and no log may have
+        an unexpected failure.
+        """
+        since = await self._storage.now() - CLOCK_TOLERANCE
         if not self._is_registered:
             await self._casting.register()
             self._is_registered = True
         actual = await self._casting.cast(text for call in calls for text in _texts(call))
-        # A chosen id is no job yet: if its request is refused, there must be none.
+        # A chosen id is not a job yet. If its request is refused, there must be no job with this id.
         self._job_ids.update(text.lower() for name, text in actual.items() if name not in NEW_IDS)
         sent = [_in_place(call, actual) for call in calls]
         try:
@@ -78,8 +85,8 @@ class World:
             found = await self._answer_faults(sent, answers)
             found += await self._storage.faults(since)
             found += await self._storage.reading_faults(since)
-            strangers = await self._storage.ids(since) - self._job_ids
-            found += [f"stored, but nobody was told so: {strangers}"] if strangers else []
+            unknown = await self._storage.ids(since) - self._job_ids
+            found += [f"stored, but in no answer: {unknown}"] if unknown else []
             found += self._logs.troubles()
         finally:
             await self._restore()
@@ -87,21 +94,21 @@ class World:
         self.counts.add(calls, answers)
 
     async def _answer_faults(self, calls: Sequence[Call], answers: Sequence[Answer]) -> list[str]:
-        """What is wrong with the answers, each by itself, and what was told but is not stored."""
+        """What is wrong with each answer, and jobs that are in an answer but not stored."""
         found = []
-        told: set[str] = set()
+        acknowledged: set[str] = set()
         for call, answer in zip(calls, answers, strict=True):
             wrong = list(faults(call, answer))
             found += [f"{call!r}\n  was answered {repr(answer)[:SHOWN]}\n  {fault}" for fault in wrong]
             with suppress(DecodeError, ParseError):
-                told.update(job.id for job in told_of(answered(call, answer)))
-        self._job_ids |= told
-        lost = told - await self._storage.stored(told)
-        return [*found, f"told, but not stored: {lost}"] if lost else found
+                acknowledged.update(job.id for job in stored_jobs(answered(call, answer)))
+        self._job_ids |= acknowledged
+        lost = acknowledged - await self._storage.stored(acknowledged)
+        return [*found, f"acknowledged, but not stored: {lost}"] if lost else found
 
-    async def do_a_good_job(self) -> None:
-        """Have the worker do a job as if nothing had happened."""
-        request = CreateRequest(type="compute", payload=dict_to_struct({"input": "good"}))
+    async def complete_a_job(self) -> None:
+        """Create a valid job and wait until the worker has completed it."""
+        request = CreateRequest(type="compute", payload=dict_to_struct({"input": "valid"}))
         job = await self._stub.Create(request)
         self._job_ids.add(job.id)
 
@@ -109,11 +116,11 @@ class World:
             read = await self._stub.Get(GetRequest(id=job.id))
             return bool(read.status == Job.completed)
 
-        await until(done, "a good job is done", PROMPT)
+        await until(done, "a valid job is completed", JOB_SECONDS)
 
     async def finish(self) -> None:
-        """Once all is played: nothing waits that could run, no key has outlived its job, and all was tried."""
-        await self.do_a_good_job()
+        """After all inputs: no job waits that could run, each key has its job, and everything was tried."""
+        await self.complete_a_job()
         try:
             await until(self._nothing_waits, "no job waits that could run", deadline=60)
         except AssertionError as error:
@@ -136,14 +143,14 @@ class World:
             request.page_token = page.next_page_token
 
     async def crowd(self, identity: WorkerIdentity, count: int) -> None:
-        """Let so many more workers be known until the next calls have been played."""
+        """Register `count` more workers until the next calls have been played."""
         for number in range(count):
             each = WorkerIdentity(worker_id=f"{number}/1", name=f"{number}")
             each.MergeFrom(identity)
             await self._fleet.RegisterWorker(RegisterWorkerRequest(worker=each))
 
     async def _restore(self) -> None:
-        """Let the fleet work again; forget workers that do not exist, so that nobody waits for them or lists them."""
+        """Start the fleet. Remove workers that do not exist, so that no call waits for them or lists them."""
         if len(await self._storage.worker_names()) > MANY_WORKERS:
             await self._forget_workers()
         fleet = (await self._fleet.GetFleet(GetFleetRequest())).fleet
