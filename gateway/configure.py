@@ -1,9 +1,9 @@
-"""envoy.yaml with other ports, upstream addresses and CORS origins put into it.
+"""Changes ports, upstream addresses and CORS origins in envoy.yaml.
 
     python -m gateway.configure FILE
 
-writes the configuration for containers: envoy.yaml as it stands, with the origins of GATEWAY_CORS_ORIGINS allowed, and
-with a port for each process: API_SERVER_PROCESSES of an API server, WORKER_COUNT of a worker service.
+writes the configuration for containers. It allows the origins in GATEWAY_CORS_ORIGINS, and lists one upstream
+port for each process: API_SERVER_PROCESSES for an API server, WORKER_COUNT for a worker service.
 """
 
 import os
@@ -20,8 +20,8 @@ import yaml
 BASE_FILE = Path(__file__).parent / "envoy.yaml"
 CORS_VARIABLE = "GATEWAY_CORS_ORIGINS"
 PROCESSES_VARIABLES = {"api_server": "API_SERVER_PROCESSES", "worker_service": "WORKER_COUNT"}
-MOST_PROCESSES = 64
-"""As in service_runtime.settings, which is not where the gateway's image is made."""
+MAX_PROCESSES = 64
+"""The same as in service_runtime.settings, which the gateway's image does not contain."""
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
@@ -39,7 +39,7 @@ class Ports:
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes repeated parts out: nobody reads the result, and everybody can."""
+    """Writes repeated parts out in full, without YAML aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class sets the signature
         return True
@@ -55,10 +55,10 @@ def render(
 ) -> str:
     """The text of an Envoy configuration.
 
-    `api_servers` and `workers` are (host, port) pairs, a host being an IP address or a name; a name stands for all
-    addresses it resolves to. `descriptor_path` is where gateway.descriptor put its file. `cors_origins` are origins of
-    web pages that may call, such as `https://example.org`, or `*` for all.
-    Raises ValueError for an empty list of servers or a wrong origin.
+    `api_servers` and `workers` are (host, port) pairs. A host is an IP address or a name. A name stands for
+    all addresses that it resolves to. `descriptor_path` is the file that gateway.descriptor wrote.
+    `cors_origins` are the origins of web pages that may call, such as `https://example.org`, or `*` for all.
+    Raises ValueError for an empty list of servers or an invalid origin.
     """
     config = _base()
     config["admin"]["address"]["socket_address"]["port_value"] = ports.admin
@@ -76,10 +76,10 @@ def render(
 
 
 def render_for_containers(cors_origins: Sequence[str], processes: Mapping[str, int] | None = None) -> str:
-    """envoy.yaml with its own ports and names, and with `cors_origins` as in render().
+    """The text of envoy.yaml with its own ports and host names, and with `cors_origins` as in render().
 
-    `processes`: how many there are behind each address of a cluster, the n-th on the cluster's port + n - 1; one if the
-    cluster's name is missing.
+    `processes` has the number of processes behind each address, by the cluster's name; the default is one.
+    The n-th process listens on the cluster's port + n - 1.
     """
     config = _base()
     resources = config["static_resources"]
@@ -171,15 +171,15 @@ def _origin_matcher(origin: str) -> Json:
 
 
 def _processes(variable: str) -> int:
-    """How many processes a variable says, 1 if it says nothing. Raises ValueError."""
+    """The number of processes in an environment variable, 1 if it is not set. Raises ValueError."""
     value = os.environ.get(variable, "") or "1"
-    if not re.fullmatch(r"[0-9]{1,2}", value) or not 1 <= int(value) <= MOST_PROCESSES:
-        raise ValueError(f"{variable}: {value!r} is not allowed: must be from 1 to {MOST_PROCESSES}")
+    if not re.fullmatch(r"[0-9]{1,2}", value) or not 1 <= int(value) <= MAX_PROCESSES:
+        raise ValueError(f"{variable}: {value!r} is not allowed: must be from 1 to {MAX_PROCESSES}")
     return int(value)
 
 
 def main(arguments: list[str]) -> int:
-    """The command line; exit status 2 for a wrong call or a wrong setting."""
+    """The command line. Exit status 2 for wrong arguments or an invalid setting."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m gateway.configure FILE\n")
         return 2

@@ -1,4 +1,4 @@
-"""The protobuf descriptor set that Envoy transcodes with, made from the installed stubs."""
+"""The protobuf descriptor set that Envoy needs to translate REST into gRPC, made from the installed stubs."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,8 @@ from google.rpc import error_details_pb2
 
 from jobs.v1 import job_service_pb2, worker_service_pb2
 
-# error_details is imported by no contract file, but Envoy needs it to print the details of an error: without it the
-# body of every error answer with details is empty.
+# No file of the contract imports error_details, but Envoy needs it to print the details of an error. Without
+# it, the body of an error with details is empty.
 ROOTS: tuple[FileDescriptor, ...] = (
     job_service_pb2.DESCRIPTOR,
     worker_service_pb2.DESCRIPTOR,
@@ -19,9 +19,10 @@ ROOTS: tuple[FileDescriptor, ...] = (
 
 
 def descriptor_set() -> bytes:
-    """A serialized google.protobuf.FileDescriptorSet: both services, all their imports and google.rpc's error details.
+    """A serialized google.protobuf.FileDescriptorSet of the services at the gateway's ports.
 
-    Every file stands once and after the files it imports, as Envoy requires.
+    It includes all imports and google.rpc's error details. Each file occurs once, after the files that it
+    imports, as Envoy requires.
     """
     files: dict[str, FileDescriptorProto] = {}
     for root in ROOTS:
@@ -40,7 +41,7 @@ def _add_with_imports(file: FileDescriptor, files: dict[str, FileDescriptorProto
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m gateway.descriptor FILE` writes the set to FILE; exit status 2 when FILE is missing from the call."""
+    """`python -m gateway.descriptor FILE` writes the set to FILE. Exit status 2 for wrong arguments."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m gateway.descriptor FILE\n")
         return 2

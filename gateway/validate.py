@@ -1,4 +1,4 @@
-"""Checks envoy.yaml: against the contract, and by Envoy itself as containers and the local stack use it."""
+"""Checks envoy.yaml: against the contract, and with Envoy, as containers and as the local stack use it."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ PROCESSES = {"api_server": 2, "worker_service": 2}
 
 
 def main() -> int:
-    """Exit status 1 if the file differs from the contract, or if Envoy does not take it."""
+    """Exit status 1 if the file differs from the contract, or if Envoy rejects it."""
     if found := disagreements(BASE_FILE.read_text(encoding="utf-8")):
         sys.stderr.writelines(f"{BASE_FILE.name}: {each}\n" for each in found)
         return 1
