@@ -1,4 +1,4 @@
-"""Calls from one thread into the event loop of another."""
+"""Calls from one thread into the event loop of another thread."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,9 @@ from typing import Any
 
 
 class CallsInto:
-    """Calls made by one thread, run in their order by a loop of another. To wake a loop costs more than a short job does,
-    so all calls that wait are run at one wake-up.
+    """Runs one thread's calls in another thread's loop, in their order.
+
+    To wake a loop costs more than a short job does, so one wake-up runs all calls that wait.
     """
 
     def __init__(
@@ -20,18 +21,21 @@ class CallsInto:
         *,
         own_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """`context` is what the calls run in. With the caller's `own_loop`, `loop` is woken when the caller's callback has
-        ended: else the other thread wants the interpreter while this one still makes calls.
+        """The calls run in `loop` and in `context`.
+
+        With `own_loop`, the loop of the calling thread, `loop` is woken only after the callback that makes
+        the calls has ended. Otherwise the other thread would compete for the interpreter while this one still
+        makes calls.
         """
         self._loop = loop
         self._own_loop = own_loop
         self._context = context
         self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._is_awake = False
-        """Whether the loop has been told, and has not looked yet."""
+        """Whether the loop was woken and has not run the calls yet."""
 
     def call(self, function: Callable[..., Any], *args: Any) -> None:
-        """Have `function`, which raises nothing, called soon. Does nothing once the loop is closed."""
+        """Have `function` called soon. It must not raise. Does nothing once the loop is closed."""
         self._waiting.append((function, args))
         if not self._is_awake:
             self._is_awake = True
@@ -45,7 +49,7 @@ class CallsInto:
             self._loop.call_soon_threadsafe(self._run, context=self._context)
 
     def _run(self) -> None:
-        # Before the look: what comes after it wakes the loop again.
+        # First, so that a call added from here on wakes the loop again.
         self._is_awake = False
         for _ in range(len(self._waiting)):
             function, args = self._waiting.popleft()

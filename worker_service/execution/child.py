@@ -1,7 +1,8 @@
-"""A worker's end of a process that calls one handler after another for it.
+"""The worker's end of a job process, which calls one handler after another.
 
-Why no pool of the standard library or of Pebble: this one must notice every death at once, of an idle process and at exit
-status 0 too, and let no other job feel it. A pipe for each process does that: the kernel closes it.
+The standard library's pool and Pebble do not do: a death must be noticed at once, also that of an idle
+process or one with exit status 0, and must not disturb any other job. One pipe for each process does that,
+because the kernel closes the pipe when the process ends.
 """
 
 import contextlib
@@ -19,32 +20,32 @@ from typing import Any
 
 from contract_runtime.structs import MAX_BYTES
 from service_runtime.exit_codes import how_it_ended
-from worker_service.execution.child_pipe import Begun, Done, Message
+from worker_service.execution.child_pipe import Finished, Message, Started
 from worker_service.execution.child_process import Call, serve
-from worker_service.execution.invoke import Ended
-from worker_service.execution.process_group import GroupEnds, tell_group_to_end
+from worker_service.execution.invoke import InvocationResult
+from worker_service.execution.process_group import GroupEnds, terminate_group
 from worker_service.handler_api.job import Job
 from worker_service.handler_api.progress import ProgressSink, ProgressUpdate
 
-MOST_BYTES = MAX_BYTES + 64 * 1024
-"""Of a message: a result, and what is around it."""
+MAX_MESSAGE_BYTES = MAX_BYTES + 64 * 1024
+"""The largest message: a result, and 64 KiB for what surrounds it."""
 END_SECONDS = 1.0
-"""How long a process may take to end once it has closed its pipe."""
+"""How long a process may take to end after it has closed its pipe."""
 
 # A fork would share the threads and sockets of gRPC.
 _SPAWN = multiprocessing.get_context("spawn")
 
 
 class ProcessDied(Exception):
-    """The process that ran a handler ended before the handler did; says how."""
+    """The process ended before its handler did. The text says how."""
 
 
 class Child:
-    """The process itself starts with the first call."""
+    """The process starts with the first call."""
 
     def __init__(self, prepare: Callable[[], None], group_ends: GroupEnds) -> None:
-        """`prepare` is run in the new process and must be picklable. `group_ends` watches what the process leaves behind."""
-        # Up comes, in this order for each job: Begun, Words, Done.
+        """`prepare` is run in the new process and must be picklable. `group_ends` ends its programs."""
+        # For each call the process sends Started, ProgressUpdates, Finished, in this order.
         self._connection: connection.Connection[Call, Message]
         self._far_end: connection.Connection[Message, Call]
         self._connection, self._far_end = _SPAWN.Pipe()
@@ -57,13 +58,13 @@ class Child:
         self._starting = threading.Lock()
         self._killed = False
         self.calls = 0
-        """How many handlers it has been given."""
+        """How many handlers it was asked to call."""
         self.changed = ""
-        """What a handler has changed in it for good, in words: it must not be given another one."""
+        """What a handler changed in the process for good. If not empty, do not use the process again."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs; not before the first call."""
+        """Whether the process runs; False before the first call."""
         return self._process.is_alive()
 
     @property
@@ -71,64 +72,68 @@ class Child:
         """Whether it has not been killed."""
         return not self._killed
 
-    def call(
-        self, function: Callable[[Job], Any], job: Job, begin: Callable[[], None], say: ProgressSink
-    ) -> Ended:
-        """Run a handler there and wait for its end. Blocks; `kill` may be called meanwhile. Raises ProcessDied.
+    def invoke(
+        self,
+        function: Callable[[Job], Any],
+        job: Job,
+        on_started: Callable[[], None],
+        on_progress: ProgressSink,
+    ) -> InvocationResult:
+        """Call a handler in the process and block until it ends. Another thread may call `kill` meanwhile.
 
-        `begin` is called when the handler starts, `say` with its words, both in this thread.
+        `on_started` and `on_progress` are called in this thread. Raises ProcessDied.
         """
         self.calls += 1
         try:
             self._start()
             self._connection.send(Call(self.calls, function.__module__, function.__qualname__, job))
             while True:
-                match self._answer():
-                    case Begun():
-                        begin()
-                    case ProgressUpdate() as word:
-                        say(word)
-                    case Done(ended, changed):
+                match self._receive():
+                    case Started():
+                        on_started()
+                    case ProgressUpdate() as update:
+                        on_progress(update)
+                    case Finished(result, changed):
                         self.changed = changed
-                        return ended
+                        return result
         except (EOFError, OSError) as error:
             if self._process.pid is None:
                 raise ProcessDied(f"it could not be started: {error}") from None
             raise ProcessDied(self._how_it_died()) from None
 
     def kill(self) -> None:
-        """End the process at once, whatever it is doing, and tell the programs that it has started to end."""
+        """Kill the process, whatever it does, and terminate the programs that its handlers have started."""
         with self._starting:
             self._killed = True
-        # One that was dead before has been waited for: its number may be another's by now.
+        # If it is dead, it has been waited for, and its pid may belong to another process.
         if self._process.pid is not None and self._process.is_alive():
             self._end(self._process.pid)
 
-    def _answer(self) -> Begun | ProgressUpdate | Done:
-        """The next message. Raises EOFError or OSError once there is none, ProcessDied if it is not of this call."""
-        # A fork may hold the pipe open when the process is dead.
+    def _receive(self) -> Started | ProgressUpdate | Finished:
+        """Raises EOFError or OSError if the process has ended, ProcessDied for a message of another call."""
+        # The pidfd tells of the end even if a fork of the process still holds the pipe open.
         if all(number == self._pidfd for number, _ in self._poll.poll()):
             raise EOFError
         try:
-            message = pickle.loads(self._connection.recv_bytes(MOST_BYTES))  # noqa: S301 - it is our own process
+            message = pickle.loads(self._connection.recv_bytes(MAX_MESSAGE_BYTES))  # noqa: S301 - our own process
         except (EOFError, OSError):
             raise
         except Exception:  # noqa: BLE001 - a handler may have written to the pipe
             message = None
-        if not isinstance(message, Message) or message.run != self.calls:
-            raise ProcessDied("it did not answer for this job, and was killed")
-        return message.told
+        if not isinstance(message, Message) or message.call != self.calls:
+            raise ProcessDied("it sent an unexpected message and was killed")
+        return message.content
 
     def _how_it_died(self) -> str:
         if self._killed or self._process.pid is None:
             return "it was killed"
-        # This does not wait for the process as a parent does, so that its number stays its own.
+        # A pidfd does not reap the process, so its pid stays its own until `_end`.
         is_dead = self._pidfd is None or bool(connection.wait([self._pidfd], END_SECONDS))
         self._end(self._process.pid)
-        return how_it_ended(self._process.exitcode) if is_dead else "it closed its pipe, and was killed"
+        return how_it_ended(self._process.exitcode) if is_dead else "it closed its pipe and was killed"
 
     def _end(self, pid: int) -> None:
-        tell_group_to_end(pid)
+        terminate_group(pid)
         self._process.kill()
         self._process.join(END_SECONDS)
         self._group_ends.watch(pid)
@@ -139,18 +144,22 @@ class Child:
                 raise ProcessDied("it was killed before it started")
             if self._process.pid is None:
                 _start_without_ctrl_c(self._process)
-                # The process's own copy is the last one: the pipe closes when it ends.
+                # Now only the process has this end of the pipe, so the pipe closes when the process ends.
                 self._far_end.close()
                 self._poll.register(self._connection.fileno(), select.POLLIN)
-                with contextlib.suppress(OSError):  # it is dead already, and the pipe tells
+                with contextlib.suppress(OSError):  # it is dead already: the pipe is closed
                     self._pidfd = os.pidfd_open(self._process.pid or 0)
                     weakref.finalize(self, os.close, self._pidfd)
                     self._poll.register(self._pidfd, select.POLLIN)
 
 
 def _start_without_ctrl_c(process: SpawnProcess) -> None:
-    """Ctrl-C goes to the whole process group. The new process has this thread's signal mask, until it handles SIGINT."""
-    resource_tracker.ensure_running()  # else `start` does it, and that unblocks SIGINT
+    """Start `process` with SIGINT blocked, until its own code handles SIGINT.
+
+    Ctrl-C goes to the whole process group, and a new process inherits the signal mask of this thread.
+    """
+    # `start` would start the tracker too, and then unblock SIGINT.
+    resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()

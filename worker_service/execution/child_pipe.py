@@ -1,4 +1,4 @@
-"""What a job process tells its worker, through a pipe: that a handler begins, what it says meanwhile, and how it ended."""
+"""The messages that a job process sends to its worker: a handler started, its progress, and how it ended."""
 
 import contextlib
 import os
@@ -7,90 +7,96 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from worker_service.execution.invoke import Ended
+from worker_service.execution.invoke import InvocationResult
 from worker_service.handler_api.progress import ProgressSink, ProgressUpdate
 
 SEND_SECONDS = 0.1
-"""Words are sent this far apart at least; of those between only the last one counts."""
+"""Progress updates are sent at least this far apart. Of the updates in between only the last one is sent."""
 
 
-class Begun:
-    """The handler has been found and is being called."""
+class Started:
+    """The handler has been found and is now called."""
 
 
-class Done(NamedTuple):
-    """The handler has ended. `changed`: what it changed in its process for good, in words; a new one must follow then."""
+class Finished(NamedTuple):
+    """The handler has ended. `changed` names what it changed in its process for good, or is empty."""
 
-    ended: Ended
+    result: InvocationResult
     changed: str = ""
 
 
 class Message(NamedTuple):
-    """`run` is the number of the call that it belongs to, as the worker gave it."""
+    """`call` is the number of the call that the message belongs to, as the worker gave it."""
 
-    run: int
-    told: Begun | ProgressUpdate | Done
+    call: int
+    content: Started | ProgressUpdate | Finished
 
 
-class _Spoken:
-    """What one handler has said last, and which word of it has been sent."""
+class _CallProgress:
+    """The latest update of one call, and the update that was sent last."""
 
-    def __init__(self, run: int) -> None:
-        self.run = run
-        self.word: ProgressUpdate | None = None
+    def __init__(self, call: int) -> None:
+        self.call = call
+        self.latest: ProgressUpdate | None = None
         self.sent: ProgressUpdate | None = None
 
 
 class ChildPipe:
-    """Words travel in a thread of their own, started with the first one: a handler that speaks waits for nobody.
+    """Sends progress in a thread of its own, which starts with the first update. So no handler waits.
 
-    It is this process's alone. In one that a handler forks it sends nothing.
+    It belongs to this process. In a process that a handler forks it sends nothing.
     """
 
     def __init__(self, worker: "Connection[Message, Any]") -> None:
         self._worker = worker
         self._pid = os.getpid()
         self._sending = threading.Lock()
-        self._spoken: _Spoken | None = None
-        self._news = threading.Event()
+        self._progress: _CallProgress | None = None
+        self._is_new = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def open(self, run: int) -> ProgressSink:
-        """For the next job, what takes its handler's words. After `end` it takes them for nothing."""
-        self._spoken = spoken = _Spoken(run)
+    def open(self, call: int) -> ProgressSink:
+        """A sink for the progress of the next call. After `finish` it drops every update."""
+        self._progress = progress = _CallProgress(call)
 
-        def say(word: ProgressUpdate) -> None:
-            spoken.word = word
-            if not self._news.is_set():
-                self._news.set()
-                self._start()
+        def on_progress(update: ProgressUpdate) -> None:
+            progress.latest = update
+            if not self._is_new.is_set():
+                self._is_new.set()
+                self._ensure_thread()
 
-        return say
+        return on_progress
 
-    def begin(self, run: int) -> None:
-        """The handler begins."""
+    def start(self, call: int) -> None:
+        """Send that the handler started."""
         with self._sending:
-            self._worker.send(Message(run, Begun()))
+            self._worker.send(Message(call, Started()))
 
-    def end(self, run: int, done: Done) -> None:
-        """The handler has ended; what it has said and was not sent is dropped."""
+    def finish(self, call: int, finished: Finished) -> None:
+        """Send how the handler ended. Progress that was not sent before is dropped."""
         with self._sending:
-            self._spoken = None
-            self._worker.send(Message(run, done))
+            self._progress = None
+            self._worker.send(Message(call, finished))
 
-    def _start(self) -> None:
+    def _ensure_thread(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._send_words, name="progress", daemon=True)
+            self._thread = threading.Thread(target=self._send_progress, name="progress", daemon=True)
             self._thread.start()
 
-    def _send_words(self) -> None:
-        with contextlib.suppress(OSError):  # the worker has gone
+    def _send_progress(self) -> None:
+        with contextlib.suppress(OSError):  # the worker has ended
             while os.getpid() == self._pid:
-                self._news.wait()
-                self._news.clear()
+                self._is_new.wait()
+                self._is_new.clear()
                 with self._sending:
-                    spoken = self._spoken
-                    if spoken is not None and (word := spoken.word) is not None and word is not spoken.sent:
-                        self._worker.send(Message(spoken.run, word))
-                        spoken.sent = word
+                    progress = self._progress
+                    if progress is not None:
+                        _send_latest(self._worker, progress)
                 time.sleep(SEND_SECONDS)
+
+
+def _send_latest(worker: "Connection[Message, Any]", progress: _CallProgress) -> None:
+    latest = progress.latest
+    if latest is not None and latest is not progress.sent:
+        worker.send(Message(progress.call, latest))
+        progress.sent = latest

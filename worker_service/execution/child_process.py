@@ -1,4 +1,4 @@
-"""The inside of a process that calls one handler after another for its worker."""
+"""The code that runs inside a job process. It calls one handler after another for its worker."""
 
 import contextlib
 import fcntl
@@ -10,34 +10,35 @@ from collections.abc import Callable
 from multiprocessing import connection
 from typing import NamedTuple
 
-from worker_service.execution.child_pipe import ChildPipe, Done, Message
+from worker_service.execution.child_pipe import ChildPipe, Finished, Message
 from worker_service.execution.invoke import invoke_by_name
 from worker_service.execution.process_state import ProcessState
 from worker_service.handler_api.job import Job
 
 F_SETSIG = 10
-"""Of Linux; Python's fcntl has it from version 3.13 on only, under the same name."""
+"""A Linux constant. Python's fcntl module has it only from version 3.13 on."""
 
 
 class Call(NamedTuple):
-    """A handler, by its module and qualified name, and what it is to be called with. `run` numbers the calls."""
+    """Call the handler with this module and qualified name. `number` counts the calls of a process."""
 
-    run: int
+    number: int
     module: str
     qualified_name: str
     job: Job
 
 
 def serve(worker: "connection.Connection[Message, Call]", prepare: Callable[[], None]) -> None:
-    """Until the worker closes its end. `prepare` is run first."""
-    # A function, not SIG_IGN, which the programs that handlers start would inherit.
-    signal.signal(signal.SIGINT, _stay)
+    """Run `prepare`, then serve calls until the worker closes its end of the pipe."""
+    # A function and not SIG_IGN: the programs that handlers start would inherit SIG_IGN.
+    signal.signal(signal.SIGINT, _ignore_ctrl_c)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    # It leads a process group, in which are all programs that its handlers start, and which Ctrl-C does not reach. No session
-    # of its own: Linux shares the processors out by sessions, and each answer took twice the time.
+    # Lead a process group: it has all programs that handlers start, and Ctrl-C does not reach it. A session
+    # of its own would do the same, but Linux divides the processors by session, and each answer took twice
+    # the time.
     os.setpgid(0, 0)
     _end_with_worker()
-    # A fork must neither answer for this process nor keep the pipe open when this process is gone.
+    # A fork must not answer for this process, nor keep the pipe open when this process has ended.
     os.register_at_fork(after_in_child=worker.close)
     prepare()
     pipe = ChildPipe(worker)
@@ -46,38 +47,41 @@ def serve(worker: "connection.Connection[Message, Call]", prepare: Callable[[], 
 
     while True:
         try:
-            run, module, qualified_name, job = worker.recv()
+            number, module, qualified_name, job = worker.recv()
         except EOFError:
             return
 
-        def begin(run: int = run, module: str = module) -> None:
+        def on_started(number: int = number, module: str = module) -> None:
             nonlocal state
             if module not in modules:
-                # What a module does to the process when it is imported is there to stay.
+                # A module may change the process when it is imported. Such changes stay.
                 modules.add(module)
                 state = ProcessState()
-            pipe.begin(run)
+            pipe.start(number)
 
-        ended = invoke_by_name(module, qualified_name, job, begin, pipe.open(run))
-        pipe.end(run, Done(ended, state.restore()))
+        result = invoke_by_name(module, qualified_name, job, on_started, pipe.open(number))
+        pipe.finish(number, Finished(result, state.restore()))
 
 
-def _stay(_number: int, _frame: object) -> None:
+def _ignore_ctrl_c(_number: int, _frame: object) -> None:
     """Ctrl-C is for the worker, which ends its processes."""
 
 
 def _end_with_worker() -> None:
-    """A worker killed by SIGKILL cannot end its processes, which may be in the middle of a handler, nor their programs."""
+    """End this process and the programs of its handlers if the worker dies.
+
+    A worker killed by SIGKILL cannot end its processes itself, and they may be in the middle of a handler.
+    """
     worker = multiprocessing.parent_process()
     if worker is None:
         return
-    # The kernel kills the group when the worker's end of this pipe is closed. Native code that does not let go of the
-    # interpreter's lock would hold up a thread.
+    # The kernel kills the process group when the worker's end of this pipe closes. A thread alone would not
+    # do: native code that does not release the interpreter lock would stop it from running.
     with contextlib.suppress(OSError):
         fcntl.fcntl(worker.sentinel, fcntl.F_SETOWN, -os.getpid())
         fcntl.fcntl(worker.sentinel, F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(worker.sentinel, fcntl.F_SETFL, os.O_ASYNC)
-    # And the thread sees what was closed before, or where the kernel does not do that.
+    # The thread is for a worker that was dead before, and for kernels that do not send the signal.
     threading.Thread(
         target=_kill_group_after, args=(worker.sentinel,), name="worker-watch", daemon=True
     ).start()

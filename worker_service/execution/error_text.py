@@ -1,7 +1,8 @@
-"""What is said of an error that a handler raised: its name and its text.
+"""Describes an error that a handler raised: by its name and its text.
 
-The handler's own code may stand behind each of them: `__str__`, `__getattr__`, a metaclass. So nothing here raises, whatever
-that code does, and all of it is short. Names and members of groups are read past that code, as C has them.
+Both can run the handler's own code: `__str__`, `__getattr__`, a metaclass. Nothing here raises, whatever that
+code does, and every text is short. Type names and members of groups are read from CPython's own descriptors,
+so that no code of the handler runs for them.
 """
 
 from typing import Any
@@ -9,31 +10,30 @@ from typing import Any
 MAX_TEXT = 1000
 """Characters of an error's text that a job keeps."""
 MAX_NAME = 200
-MOST_MEMBERS = 10
+MAX_MEMBERS = 10
 """Errors of a group that its description names."""
 
 
-def short(text: str, most: int = MAX_TEXT) -> str:
-    """`text` cut at its end to `most` characters, fit for protobuf, and a plain str whatever `text` is a subclass of."""
-    start = str.__getitem__(text, slice(most + 1)).encode(errors="backslashreplace").decode()
-    return start if len(start) <= most else f"{start[: most - 1]}…"
+def short(text: str, limit: int = MAX_TEXT) -> str:
+    """`text` cut to `limit` characters, valid for protobuf, and a plain str even if `text` is not."""
+    start = str.__getitem__(text, slice(limit + 1)).encode(errors="backslashreplace").decode()
+    return start if len(start) <= limit else f"{start[: limit - 1]}…"
 
 
 def type_name(value: object) -> str:
-    """The name of the type that `value` really has."""
-    return short(_of_type("__qualname__", type(value)), MAX_NAME)
+    """The name of the real type of `value`."""
+    return short(_type_attribute("__qualname__", type(value)), MAX_NAME)
 
 
 def text_of(error: BaseException) -> str:
-    """What `error` says of itself."""
     try:
         return short(str(error))
-    except BaseException as second:  # noqa: BLE001 - its code is the handler's, which may raise anything
-        return f"(its text cannot be had: {type_name(second)})"
+    except BaseException as second:  # noqa: BLE001 - the handler's code runs here and can raise anything
+        return f"(reading its text raised {type_name(second)})"
 
 
 def describe(error: BaseException) -> str:
-    """Name and text, and those of a group's members."""
+    """The name and text of `error` and, if it is a group, those of its members."""
     name, text = type_name(error), text_of(error)
     own = f"{name}: {text}" if text else name
     members = [leaf for leaf in leaves(error) if leaf is not error]
@@ -41,15 +41,15 @@ def describe(error: BaseException) -> str:
 
 
 def with_others(text: str, others: list[BaseException], before: str = " (also ", after: str = ")") -> str:
-    """`text`, followed by the names and texts of `others`, between `before` and `after`."""
+    """`text`, followed by descriptions of `others` between `before` and `after`."""
     if not others:
         return short(text)
-    told = "; ".join(describe(each) for each in others[:MOST_MEMBERS])
-    return short(f"{text}{before}{told}{after}")
+    descriptions = "; ".join(describe(each) for each in others[:MAX_MEMBERS])
+    return short(f"{text}{before}{descriptions}{after}")
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    """The errors of a group and of the groups in it, each once, in their order; `error` alone if it is no group."""
+    """The errors of a group and of the groups inside it, each once, in order. [`error`] if it is no group."""
     found: list[BaseException] = []
     seen: set[int] = set()
     waiting = [error]
@@ -66,7 +66,7 @@ def leaves(error: BaseException) -> list[BaseException]:
 
 
 def is_group(error: BaseException) -> bool:
-    """Whether `error` really is a group of errors."""
+    """Whether `error` is a group of errors by its real type."""
     return issubclass(type(error), BaseExceptionGroup)
 
 
@@ -75,6 +75,6 @@ def _members(group: BaseException) -> tuple[BaseException, ...]:
     return members
 
 
-def _of_type(name: str, kind: type) -> Any:
-    """The same of a class and its metaclass."""
+def _type_attribute(name: str, kind: type) -> Any:
+    """An attribute of `kind` as `type` defines it: neither the class nor its metaclass can replace it."""
     return type.__dict__[name].__get__(kind)

@@ -1,4 +1,4 @@
-"""Runs one job by its handler's declared way, and tells what became of it."""
+"""Runs one job in the place that its handler declares, and returns the outcome."""
 
 import asyncio
 import time
@@ -9,35 +9,29 @@ import structlog
 
 from worker_service.execution.child import ProcessDied
 from worker_service.execution.handler_loop import HandlerLoop
-from worker_service.execution.invoke import Ended, call
+from worker_service.execution.invocation import IgnoreRun, Invocation, RunListener
+from worker_service.execution.invoke import InvocationResult, invoke
 from worker_service.execution.loop_watch import watch_loop
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 from worker_service.execution.processes import Processes
 from worker_service.execution.threads import Threads
-from worker_service.execution.time_limit import TimeLimit, TimeUp, begin_nothing
+from worker_service.execution.time_limit import TimeLimit, TimeUp
 from worker_service.handler_api.handler import HandlerSpec
 from worker_service.handler_api.job import Job
-from worker_service.handler_api.progress import ProgressSink, ignore_progress
 
 log = structlog.get_logger()
 
 STOP_SECONDS = 1.0
-"""How long handlers that do not want to stop are waited for; by then they have been told so once."""
-
-Abandon = Callable[[asyncio.Future[Any]], None]
-"""Takes the future of a handler that goes on though nobody waits for its outcome."""
+"""How long a cancelled handler may take to stop. After that it is left running."""
+IGNORE_RUN = IgnoreRun()
 
 
 def prepare_nothing() -> None:
-    """For processes that need no setting up."""
-
-
-def abandon_nothing(_going_on: asyncio.Future[Any]) -> None:
-    """For callers who do not mind handlers that go on."""
+    """For processes that need no preparation."""
 
 
 class Executor:
-    """Nothing that a handler does, SystemExit and the death of its process included, touches another job."""
+    """No handler can affect another job, neither by SystemExit nor by the death of its process."""
 
     def __init__(
         self,
@@ -47,20 +41,20 @@ class Executor:
         process_jobs: int | None = None,
         prepare_process: Callable[[], None] = prepare_nothing,
     ) -> None:
-        """`threads` and `processes` are how many there may be; neither exists before it is needed.
+        """Start up to `threads` threads and `processes` processes, each when it is first needed.
 
-        A process is renewed after `process_jobs` jobs, if that is given. `prepare_process` is run in each new process
-        (to set up logging, say) and must be picklable.
+        If `process_jobs` is given, a process is renewed after this many jobs. `prepare_process` is run in
+        each new process, for example to set up logging, and must be picklable.
         """
         self._threads = Threads(threads)
         self._processes = Processes(processes, prepare_process, process_jobs)
         self._handlers: HandlerLoop | None = None
-        self._running: set[asyncio.Future[Ended | None]] = set()
+        self._running: set[asyncio.Future[InvocationResult | None]] = set()
         self._closed = False
 
     @property
     def handlers(self) -> HandlerLoop:
-        """Where async handlers run, and plain ones of the loop; the same one until the end."""
+        """The loop for async handlers and for plain handlers of the loop. It is always the same one."""
         if self._handlers is None:
             self._handlers = HandlerLoop()
         return self._handlers
@@ -71,70 +65,63 @@ class Executor:
         job: Job,
         *,
         seconds: float | None = None,
-        say: ProgressSink = ignore_progress,
-        abandon: Abandon = abandon_nothing,
+        listener: RunListener = IGNORE_RUN,
     ) -> Outcome:
-        """Run `job` to its end, which comes after `seconds` at the latest. Interrupted if the executor was closed first, or
-        the handlers' loop was lost.
+        """Run `job` to its end, for `seconds` at most. Raises CancelledError only.
 
-        Cancelling this call, or the end of its time, cancels an async handler and kills the process of one that runs in a
-        process. A thread cannot be stopped, nor need an async handler heed its cancellation: `abandon` is told of one that
-        runs on, and nobody hears of its result. `say` takes the handler's words of its progress. Raises CancelledError
-        only.
+        The outcome is Interrupted if the executor was closed first, or if the handlers' loop was lost.
+
+        If this call is cancelled or the time is up, an async handler is cancelled and the process of a
+        handler is killed. A thread cannot be stopped, and an async handler may ignore its cancellation. Such
+        a handler runs on, `listener` is informed, and its result is ignored.
         """
         if self._closed:
             return Interrupted()
         try:
-            ended = await self._run(spec, job, seconds, say, abandon)
+            result = await self._run(spec, job, seconds, listener)
         except ProcessDied as error:
-            ended = Ended(
-                Failed(Reason.WORKER_PROCESS_DIED, f"the process that ran the handler died: {error}")
-            )
+            message = f"the process that ran the handler died: {error}"
+            result = InvocationResult(Failed(Reason.WORKER_PROCESS_DIED, message))
         except TimeUp as error:
-            ended = Ended(Failed(Reason.TIMEOUT, str(error)))
+            result = InvocationResult(Failed(Reason.TIMEOUT, str(error)))
         except asyncio.CancelledError:
             if self._closed and not _caller_is_cancelled():
                 return Interrupted()
             raise
-        if ended is None:
+        if result is None:
             return Interrupted()
-        if isinstance(ended.outcome, Succeeded):
-            return ended.outcome
-        # A handler that was told to stop may fail of that; it is interrupted all the same.
+        if isinstance(result.outcome, Succeeded):
+            return result.outcome
+        # A handler that was stopped may fail because of that. It counts as interrupted all the same.
         if _caller_is_cancelled():
             raise asyncio.CancelledError
         if self._closed:
             return Interrupted()
-        _tell(job, ended.outcome, ended.trace)
-        return ended.outcome
+        _log_failure(job, result.outcome, result.trace)
+        return result.outcome
 
-    def run_inline(
-        self,
-        spec: HandlerSpec,
-        job: Job,
-        *,
-        seconds: float | None = None,
-        say: ProgressSink = ignore_progress,
-    ) -> Outcome:
-        """The same for a plain handler of the loop, which nothing can stop on its way. To be called in the handlers' thread.
+    def run_inline(self, spec: HandlerSpec, job: Job, *, seconds: float | None = None) -> Outcome:
+        """Run a plain handler of the loop, which cannot be stopped. Must be called in the handlers' thread.
         Raises nothing.
+
+        The job fails with TIMEOUT if the handler took more than `seconds`.
         """
         if self._closed:
             return Interrupted()
         started = time.monotonic()
-        ended = call(spec.function, job, say)
+        result = invoke(spec.function, job)
         if seconds is not None and time.monotonic() - started > seconds:
-            ended = Ended(Failed(Reason.TIMEOUT, str(TimeUp(seconds))))
-        if not isinstance(ended.outcome, Succeeded):
-            _tell(job, ended.outcome, ended.trace)
-        return ended.outcome
+            result = InvocationResult(Failed(Reason.TIMEOUT, str(TimeUp(seconds))))
+        if not isinstance(result.outcome, Succeeded):
+            _log_failure(job, result.outcome, result.trace)
+        return result.outcome
 
     async def watch(self, limit: float) -> None:
-        """Until cancelled: fail the handler that holds up the loop for `limit` seconds; see watch_loop. Raises LoopStuck."""
+        """Fail a handler that blocks the loop for `limit` seconds, until cancelled. Raises LoopStuck."""
         await watch_loop(self.handlers, limit)
 
     async def close(self) -> None:
-        """Interrupt what is running, and end the processes. Threads run on, as daemons."""
+        """Interrupt the running jobs and end the processes. Threads run on as daemons."""
         self._closed = True
         for running in self._running:
             running.cancel()
@@ -145,12 +132,12 @@ class Executor:
         self._processes.close()
 
     async def _run(
-        self, spec: HandlerSpec, job: Job, seconds: float | None, say: ProgressSink, abandon: Abandon
-    ) -> Ended | None:
-        """None: nobody will hear of it. Raises TimeUp."""
+        self, spec: HandlerSpec, job: Job, seconds: float | None, listener: RunListener
+    ) -> InvocationResult | None:
+        """None if the loop was lost. Raises TimeUp."""
         limit = None if seconds is None else TimeLimit(seconds)
-        running = self._start(spec, job, say, begin_nothing if limit is None else limit.begin, abandon)
-        # `close` must reach it.
+        running = self._start(spec, job, listener, limit)
+        # `close` cancels it.
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         if limit is None:
@@ -162,7 +149,7 @@ class Executor:
             return await running
         if running.done():
             if spec.run_in == "loop" and limit.is_exceeded:
-                # The worker was busy, or the handlers' loop was, so it has stopped nobody.
+                # The timer was late because the worker or the handlers' loop was busy.
                 raise TimeUp(limit.seconds)
             return running.result()
         running.cancel()
@@ -170,24 +157,26 @@ class Executor:
             await asyncio.wait([running], timeout=STOP_SECONDS)
         finally:
             if not running.done():
-                abandon(running)
+                listener.on_left_running(running)
         raise TimeUp(limit.seconds)
 
     def _start(
-        self, spec: HandlerSpec, job: Job, say: ProgressSink, begin: Callable[[], None], abandon: Abandon
-    ) -> asyncio.Future[Ended | None]:
-        """A future of its own, so that a handler may cancel its task: of Ended or None. To cancel it is to stop the handler."""
+        self, spec: HandlerSpec, job: Job, listener: RunListener, limit: TimeLimit | None
+    ) -> asyncio.Future[InvocationResult | None]:
+        """Start the handler. To cancel the future is to stop the handler.
+
+        It is a future of its own: a handler may cancel its own task, and that must not cancel this one.
+        """
+        function = _as_async(spec.function) if spec.is_inline else spec.function
+        invocation = Invocation(function, job, listener, limit)
         match spec.run_in:
             case "loop":
-                function = _as_async(spec.function) if spec.is_inline else spec.function
-                return self.handlers.start(function, job, say, None if begin is begin_nothing else begin)
+                return self.handlers.start(invocation)
             case "thread":
-                calling: Coroutine[Any, Any, Ended | None] = self._threads.call(
-                    spec.function, job, say, begin=begin, abandon=abandon
-                )
+                run: Coroutine[Any, Any, InvocationResult | None] = self._threads.run(invocation)
             case "process":
-                calling = self._processes.call(spec.function, job, say, begin=begin)
-        return asyncio.create_task(calling)
+                run = self._processes.run(invocation)
+        return asyncio.create_task(run)
 
 
 def _as_async(function: Callable[[Job], Any]) -> Callable[[Job], Any]:
@@ -202,8 +191,8 @@ def _caller_is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _tell(job: Job, failed: Failed, trace: str) -> None:
-    words = {
+def _log_failure(job: Job, failed: Failed, trace: str) -> None:
+    fields = {
         "job_id": job.id,
         "type": job.type,
         "attempt": job.attempt,
@@ -211,6 +200,6 @@ def _tell(job: Job, failed: Failed, trace: str) -> None:
         "message": failed.message,
     }
     if trace:
-        log.error("handler_failed", **words, exception=trace)
+        log.error("handler_failed", **fields, exception=trace)
     else:
-        log.warning("job_failed", **words)
+        log.warning("job_failed", **fields)

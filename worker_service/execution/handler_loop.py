@@ -1,8 +1,8 @@
-"""Runs async handlers, and plain ones that are too short for a thread, on one event loop in a thread of its own.
+"""Runs async handlers, and plain handlers too short for a thread, on one event loop in its own thread.
 
-So nothing that a handler does to its loop reaches the worker: however long it blocks it, heartbeats, claims and reports go
-on. The loop is one and the same for as long as the process lives, since handlers share locks and HTTP sessions, which
-belong to the loop that they were first used in. A loop that does not go on is therefore never replaced: the worker ends.
+A handler can block this loop for any time, and heartbeats, claims and reports still go on. The loop stays the
+same for as long as the process lives: handlers share locks and HTTP sessions, and these belong to the loop
+that they were first used in. So a blocked loop is never replaced. The worker ends instead.
 """
 
 import asyncio
@@ -12,139 +12,49 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
+from worker_service.execution.async_run import AsyncRun, HandlerFuture
 from worker_service.execution.calls_across import CallsInto
-from worker_service.execution.invoke import Ended, call, invoke_async
-from worker_service.execution.shared_loop import GUEST, SharedLoop
+from worker_service.execution.invocation import Invocation
+from worker_service.execution.invoke import InvocationResult, invoke, invoke_async
+from worker_service.execution.running_handler import RunningHandler, log_fields
+from worker_service.execution.shared_loop import CURRENT_HANDLER, SharedLoop
 from worker_service.execution.threads import NAME
 from worker_service.handler_api.job import Job
-from worker_service.handler_api.progress import ProgressSink
 
 log = structlog.get_logger()
 
 STOP_SECONDS = 1.0
-"""How long tasks that do not want to end are waited for when the loop ends."""
+"""How long cancelled tasks may take to end when the loop ends."""
 JOIN_SECONDS = 0.5
 RESTART_SECONDS = 0.05
-"""Pause before a loop that was stopped runs on."""
-MOST_FRAMES = 40
-MOST_STACK = 8000
+"""Pause before a loop that was stopped runs again."""
+MAX_FRAMES = 40
+MAX_STACK = 8000
 """Characters of a stack in the log."""
 
 
-class HasToken(Protocol):
-    """A job, however much is known of it."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def attempt(self) -> int: ...
-
-
-class Guest(Protocol):
-    """A handler on the loop."""
-
-    @property
-    def job(self) -> HasToken: ...
-
-    def exit(self, error: BaseException) -> None:
-        """One of its tasks or callbacks raised SystemExit or KeyboardInterrupt. Called in the handlers' thread."""
-
-    def fail(self, ended: Ended) -> bool:
-        """End its job like this, whatever the handler still does; whether it had not ended. Called in the worker's loop."""
-
-
-class Handled(asyncio.Future[Ended | None]):
-    """What becomes of an async handler; None: it is not to be known any more.
-
-    As with the future of asyncio.gather, to cancel it is to cancel the handler, which may take its time, and still return.
-    """
-
-    def __init__(self, cancel_handler: Callable[[], None]) -> None:
-        super().__init__()
-        self._cancel_handler = cancel_handler
-
-    def settle(self, ended: Ended | None) -> None:
-        """Nothing is to be cancelled any more."""
-        self._cancel_handler = _do_nothing
-        self.set_result(ended)
-
-    def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002 - asyncio's own signature
-        if self.done():
-            return False
-        self._cancel_handler()
-        return True
-
-
-class _Run:
-    """An async handler that runs, or is about to."""
-
-    __slots__ = ("begin", "context", "error", "function", "handled", "job", "owner", "say", "task")
-
-    def __init__(
-        self,
-        owner: "HandlerLoop",
-        function: Callable[[Job], Any],
-        job: Job,
-        say: ProgressSink,
-        begin: Callable[[], None] | None,
-    ) -> None:
-        self.owner = owner
-        self.function = function
-        self.job = job
-        self.say = say
-        self.begin = begin
-        self.handled = Handled(self.cancel)
-        self.task: asyncio.Task[Ended] | None = None
-        """Set, and looked at, in the handlers' thread."""
-        self.error: BaseException | None = None
-        """What would have ended the process, had it been the handler's own."""
-        self.context: contextvars.Context | None = contextvars.copy_context()
-        """Until it begins. It has the run in it: kept for longer, only the garbage collector would free either."""
-        self.context.run(GUEST.set, self)
-
-    def cancel(self) -> None:
-        self.owner.call(self.cancel_task)
-
-    def cancel_task(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-
-    def exit(self, error: BaseException) -> None:
-        if self.error is None:
-            self.error = error
-        self.cancel_task()
-
-    def fail(self, ended: Ended) -> bool:
-        if self.handled.done():
-            return False
-        self.owner.settle(self, ended)
-        self.cancel()
-        return True
-
-
 class HandlerLoop:
-    """The loop and its thread, which starts at once. To be made in the worker's loop, where its methods are called if they
-    do not say otherwise.
+    """The loop and its thread, which starts at once.
+
+    Create it in the worker's loop. Its methods are called in the worker's loop, if they do not say otherwise.
     """
 
     def __init__(self) -> None:
         context = contextvars.copy_context()
-        self._unsettled: set[_Run] = set()
+        self._unsettled: set[AsyncRun] = set()
         self._ended = asyncio.Event()
         self._is_over = False
-        """For the handlers' thread: nothing is to be run any more."""
+        """Tells the handlers' thread to run nothing any more."""
         self.is_lost = False
-        """Whether no handler can be run any more, and nobody waits for those that were running."""
+        """Whether the loop was given up: it runs no handler any more, and nobody waits for its handlers."""
         self._answers = CallsInto(asyncio.get_running_loop(), context)
         self._loop = SharedLoop()
         self._loop.share(_on_exit)
-        # Copies: no context can be entered by two threads at a time.
+        # Copies, because two threads cannot enter the same context at a time.
         self._context = context.copy()
         self._into = CallsInto(self._loop, self._context, own_loop=asyncio.get_running_loop())
         self._thread = threading.Thread(
@@ -152,70 +62,67 @@ class HandlerLoop:
         )
         self._thread.start()
 
-    def start(
-        self,
-        function: Callable[[Job], Any],
-        job: Job,
-        say: ProgressSink,
-        begin: Callable[[], None] | None = None,
-    ) -> Handled:
-        """Run an async handler; `begin` is called once it runs."""
-        run = _Run(self, function, job, say, begin)
+    def start(self, invocation: Invocation) -> HandlerFuture:
+        """Run an async handler."""
+        run = AsyncRun(self, invocation)
         if self.is_lost:
-            run.handled.settle(None)
+            run.future.settle(None)
         else:
             self._unsettled.add(run)
             self.call(self._begin, run)
-        return run.handled
+        return run.future
 
     def call(self, function: Callable[..., None], *args: Any) -> None:
-        """Have a function of the worker's, which raises nothing, called soon in the handlers' thread."""
+        """Have `function` called soon in the handlers' thread. It must not raise."""
         self._into.call(function, *args)
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """In the handlers' thread: have a function called there when others have had their turn."""
+        """In the handlers' thread: have `function` called there after the callbacks that wait already."""
         self._loop.call_soon(function)
 
     def answer(self, function: Callable[..., None], *args: Any) -> None:
-        """In the handlers' thread: have a function called in the worker's loop."""
+        """In the handlers' thread: have `function` called in the worker's loop."""
         self._answers.call(function, *args)
 
-    def enter(self, guest: Guest | None) -> None:
-        """In the handlers' thread: what runs now, and what it leaves to run later, is this guest's."""
-        GUEST.set(guest)
+    def enter(self, handler: RunningHandler | None) -> None:
+        """In the handlers' thread: what runs and is started from here on belongs to `handler`."""
+        CURRENT_HANDLER.set(handler)
         self._loop.steps += 1
-        self._loop.guest = guest
+        self._loop.handler = handler
 
-    def settle(self, run: _Run, ended: Ended | None) -> None:
-        """Tell what became of a handler, unless something else was told before."""
+    def settle(self, run: AsyncRun, result: InvocationResult | None) -> None:
+        """Set the result of `run`, unless it is set already."""
         self._unsettled.discard(run)
-        if not run.handled.done():
-            run.handled.settle(ended)
+        if not run.future.done():
+            run.future.settle(result)
 
-    def look(self) -> tuple[int, Guest | None]:
-        """How many steps the loop has made, and whose step is under way, if that is known. It makes one soon, if it can."""
-        steps, guest = self._loop.steps, self._loop.guest
+    def look(self) -> tuple[int, RunningHandler | None]:
+        """How many steps the loop has started, and the handler whose step runs, if it is known.
+
+        Also asks the loop for a step, so that an idle loop differs from a blocked one.
+        """
+        steps, handler = self._loop.steps, self._loop.handler
         while steps != self._loop.steps:
-            steps, guest = self._loop.steps, self._loop.guest
+            steps, handler = self._loop.steps, self._loop.handler
         self.call(_do_nothing)
-        return steps, guest
+        return steps, handler
 
     def stack(self) -> str:
-        """What the loop is doing, from the outermost call to the innermost; bounded."""
+        """The current stack of the handlers' thread, outermost call first; bounded."""
         frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - documented in spite of its name
         if frame is None:
             return ""
-        return "".join(traceback.format_stack(frame, MOST_FRAMES))[-MOST_STACK:].rstrip()
+        return "".join(traceback.format_stack(frame, MAX_FRAMES))[-MAX_STACK:].rstrip()
 
     def give_up(self) -> None:
-        """Wait for no handler any more. When the loop goes on after all, it cancels them, and ends."""
+        """Stop waiting for all handlers. If the loop runs again after all, it cancels them and ends."""
         self.is_lost = True
         self._end_soon()
         for run in list(self._unsettled):
             self.settle(run, None)
 
     async def close(self) -> None:
-        """Cancel what still runs, and end the thread if it lets itself be ended."""
+        """Cancel the handlers that still run and end the thread, if it can be ended."""
         self._end_soon()
         try:
             async with asyncio.timeout(STOP_SECONDS + JOIN_SECONDS):
@@ -234,57 +141,62 @@ class HandlerLoop:
 
     def _note_end(self) -> None:
         self._ended.set()
-        # Also for a loop that a handler has closed.
+        # A handler may have closed the loop while others ran on it.
         self.give_up()
 
-    # From here on: in the handlers' thread.
+    # All methods from here on run in the handlers' thread.
 
-    def _begin(self, run: _Run) -> None:
+    def _begin(self, run: AsyncRun) -> None:
         if self._is_over:
             return
+        invocation = run.invocation
         run.task = asyncio.Task(
-            invoke_async(run.function, run.job, run.say), loop=self._loop, context=run.context
+            invoke_async(invocation.function, invocation.job, invocation.listener.on_progress),
+            loop=self._loop,
+            context=run.context,
         )
         run.task.add_done_callback(lambda task: self._end(run, task), context=self._context)
         run.context = None
-        if run.begin is not None:
-            self.answer(run.begin)
+        # To wake the worker's loop costs as much as a short job, so do it only where there is a limit to
+        # start.
+        if invocation.time_limit is not None:
+            self.answer(invocation.start_time_limit)
 
-    def _end(self, run: _Run, task: asyncio.Task[Ended]) -> None:
+    def _end(self, run: AsyncRun, task: asyncio.Task[InvocationResult]) -> None:
         run.task = None
         if run.error is not None:
-            ended = _failure(run.error, run.job)
+            result = _failure(run.error, run.job)
         elif task.cancelled():
-            # Before it had begun, and not by the worker, which would not want to know.
-            ended = _failure(asyncio.CancelledError(), run.job)
+            # It was cancelled before it started, and not by the worker, which would ignore the result.
+            result = _failure(asyncio.CancelledError(), run.job)
         else:
-            ended = task.result()
-        self.answer(self.settle, run, ended)
+            result = task.result()
+        self.answer(self.settle, run, result)
 
     def _work(self) -> None:
         loop = self._loop
         while not self._is_over and not loop.is_closed():
             try:
                 loop.run_forever()
-            except BaseException as error:  # noqa: BLE001 - whatever it was, the handlers go on
+            except BaseException as error:  # noqa: BLE001 - the handlers go on after any error
                 log.warning("handler_loop_failed", problem=type(error).__qualname__)
             if not self._is_over:
                 log.warning("handler_loop_stopped")
                 time.sleep(RESTART_SECONDS)
         tasks_left = 0
         try:
-            tasks_left = _tidy_up(loop)
-        except BaseException as error:  # noqa: BLE001 - as above
+            tasks_left = _cancel_tasks_and_close(loop)
+        except BaseException as error:  # noqa: BLE001 - the worker must hear of the end after any error
             log.warning("handler_loop_not_closed", problem=type(error).__qualname__)
         self.answer(self._note_end)
         if tasks_left:
             log.warning("ended_with_tasks_left", tasks=tasks_left)
-            # Python would run them once more when it tidies up, perhaps for ever. It does not while this thread is left.
+            # Without this thread Python would run the tasks once more when it cleans up, perhaps forever.
             threading.Event().wait()
 
 
-def _tidy_up(loop: SharedLoop) -> int:
-    """Cancel all tasks, and close the loop; how many tasks do not end."""
+def _cancel_tasks_and_close(loop: SharedLoop) -> int:
+    """How many tasks did not end. The loop is closed only if there are none."""
     if loop.is_closed():
         return 0
     executor = loop.unshare()
@@ -299,25 +211,20 @@ def _tidy_up(loop: SharedLoop) -> int:
     return len(left)
 
 
-def _on_exit(guest: Guest | None, error: BaseException) -> None:
-    words = {} if guest is None else words_of(guest.job)
-    log.error("exit_in_handler_loop", problem=type(error).__qualname__, **words)
-    if guest is not None:
-        guest.exit(error)
+def _on_exit(handler: RunningHandler | None, error: BaseException) -> None:
+    fields = {} if handler is None else log_fields(handler.job)
+    log.error("exit_in_handler_loop", problem=type(error).__qualname__, **fields)
+    if handler is not None:
+        handler.exit(error)
 
 
-def words_of(job: HasToken) -> dict[str, Any]:
-    """A job as log lines name it."""
-    return {"job_id": job.id, "type": job.type, "attempt": job.attempt}
-
-
-def _failure(error: BaseException, job: Job) -> Ended:
-    """The end of a handler that raised this."""
+def _failure(error: BaseException, job: Job) -> InvocationResult:
+    """The result of a handler that raised `error`."""
 
     def fail(_job: Job) -> None:
         raise error
 
-    return call(fail, job)
+    return invoke(fail, job)
 
 
 def _do_nothing() -> None:

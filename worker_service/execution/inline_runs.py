@@ -1,5 +1,6 @@
-"""Runs jobs of plain handlers on the handlers' loop, one after the other, without a task for each: they are too short for
-that.
+"""Runs the jobs of plain handlers on the handlers' loop, one after the other.
+
+They have no task each: they are so short that a task would cost more than the job.
 """
 
 import asyncio
@@ -9,28 +10,26 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from worker_service.claiming.in_flight import Claimed
-from worker_service.execution.handler_loop import Guest
-from worker_service.execution.invoke import Ended
+from worker_service.execution.invoke import InvocationResult
 from worker_service.execution.outcome import Outcome
+from worker_service.execution.running_handler import RunningHandler
 
 SLICE_SECONDS = 0.005
-"""After so long others get their turn: async handlers, and the worker hears what came of the jobs. One handler may of course
-take longer.
-"""
+"""After this time async handlers get their turn, and outcomes go to the worker. One handler may take more."""
 R = TypeVar("R")
 
 
 class Handlers(Protocol):
-    """See HandlerLoop."""
+    """The handlers' loop; HandlerLoop implements it."""
 
     def call(self, function: Callable[..., None]) -> None: ...
     def call_soon(self, function: Callable[[], None]) -> None: ...
     def answer(self, function: Callable[..., None], *args: object) -> None: ...
-    def enter(self, guest: Guest | None) -> None: ...
+    def enter(self, handler: RunningHandler | None) -> None: ...
 
 
-class _InlineGuest:
-    """A plain handler that runs."""
+class _InlineHandler:
+    """The plain handler that runs now. It is a RunningHandler."""
 
     __slots__ = ("_fail", "job")
 
@@ -39,14 +38,14 @@ class _InlineGuest:
         self._fail = fail
 
     def exit(self, error: BaseException) -> None:
-        """Its task or callback raised it when the handler had ended."""
+        """Do nothing: a task or callback raised it after the handler had ended."""
 
-    def fail(self, ended: Ended) -> bool:
-        return self._fail(self.job, ended.outcome)
+    def fail(self, result: InvocationResult) -> bool:
+        return self._fail(self.job, result.outcome)
 
 
 class InlineRuns(Generic[R]):
-    """Jobs that wait for their turn, which comes at once unless many are before them."""
+    """A queue of jobs. `R` is the type of what `run_job` returns."""
 
     def __init__(
         self,
@@ -57,61 +56,66 @@ class InlineRuns(Generic[R]):
         fail_job: Callable[[Claimed, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`run_job` runs one job to its end, in the handlers' thread, and raises nothing. `end_job` takes what it returned,
-        or `fail_job` the outcome of a job that nobody waited for.
+        """`run_job` runs one job to its end, in the handlers' thread, and must not raise.
+
+        In the worker's loop `end_job` gets what it returned, or `fail_job` gets the outcome of a job that was
+        ended by `fail` or `fail_all`.
         """
         self._handlers = handlers
         self._run_job = run_job
         self._end_job = end_job
         self._fail_job = fail_job
         self._clock = clock
-        self._line: deque[Claimed] = deque()
+        self._queue: deque[Claimed] = deque()
         self._waiting: set[Claimed] = set()
-        """Those of the line that have not begun. Whichever thread removes a job from here decides what becomes of it."""
+        """The jobs that have not started.
+
+        The thread that removes a job from here decides what happens to it.
+        """
         self._unfinished: set[Claimed] = set()
-        """Those that wait, the one that runs, and those whose end the worker has not heard of."""
+        """The jobs that wait, the one that runs, and those whose end is on its way to the worker's loop."""
         self._is_due = False
-        """Whether the handlers' thread has been told to run some."""
+        """Whether the handlers' thread was asked to run jobs and has not started yet."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._fault: asyncio.Future[None] | None = None
 
     def add(self, claimed: Claimed) -> None:
-        """Run a job soon."""
+        """Run a job when its turn comes."""
         self._unfinished.add(claimed)
         self._waiting.add(claimed)
         self._idle.clear()
-        self._line.append(claimed)
+        self._queue.append(claimed)
         if not self._is_due:
             self._is_due = True
             self._handlers.call(self._run_some)
 
     def remove(self, claimed: Claimed) -> bool:
-        """Do not run a job; whether it still waited."""
-        if not self._take(claimed):
+        """Do not run a job. False if it has started or ended."""
+        if not self._stop_waiting(claimed):
             return False
         self._finish(claimed)
         return True
 
     def remove_all(self) -> list[Claimed]:
-        """Run none of those that wait; these are they."""
-        return [claimed for claimed in list(self._line) if self.remove(claimed)]
+        """Remove all jobs that have not started, and return them."""
+        return [claimed for claimed in list(self._queue) if self.remove(claimed)]
 
     def fail(self, claimed: Claimed, outcome: Outcome) -> bool:
-        """Wait no more for the end of a job that runs, which has this outcome; whether that was not known yet."""
+        """End a job with this outcome and ignore what its handler still does. False if it has ended."""
         if not self._finish(claimed):
             return False
         self._fail_job(claimed, outcome)
         return True
 
     def fail_all(self, outcome: Outcome) -> None:
-        """Wait for none of them any more: all have this outcome."""
+        """End all jobs with this outcome, and ignore what their handlers still do."""
         for claimed in list(self._unfinished):
-            self._take(claimed)
+            self._stop_waiting(claimed)
             self.fail(claimed, outcome)
 
     async def run(self) -> None:
-        """Until cancelled. Raises what `run_job` or `end_job` raised against its word."""
+        """Wait until cancelled. Raises the error if `run_job` or `end_job` raises one."""
         self._fault = asyncio.get_running_loop().create_future()
         await self._fault
 
@@ -119,10 +123,10 @@ class InlineRuns(Generic[R]):
         """Wait until all have ended."""
         await self._idle.wait()
 
-    def _take(self, claimed: Claimed) -> bool:
-        """Decide what becomes of a job that waits, in any thread; whether no other thread has done so."""
+    def _stop_waiting(self, claimed: Claimed) -> bool:
+        """Remove a job from those that wait, in any thread. False if another thread has done so."""
         try:
-            # One step, during which no other thread runs.
+            # One step of the interpreter: no other thread runs in between.
             self._waiting.remove(claimed)
         except KeyError:
             return False
@@ -141,35 +145,35 @@ class InlineRuns(Generic[R]):
             for claimed, result in ended:
                 if self._finish(claimed):
                     self._end_job(claimed, result)
-        except Exception as error:  # noqa: BLE001 - `run` raises it where it is heard
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - `run` raises it where it ends the worker
+            self._raise_in_run(error)
 
     def _note_fault(self, claimed: Claimed, error: Exception) -> None:
         self._finish(claimed)
-        self._tell(error)
+        self._raise_in_run(error)
 
-    def _tell(self, error: Exception) -> None:
+    def _raise_in_run(self, error: Exception) -> None:
         if self._fault is not None and not self._fault.done():
             self._fault.set_exception(error)
 
     def _run_some(self) -> None:
-        """In the handlers' thread: a callback, since where no task runs there is none that a handler could cancel."""
+        """Runs in the handlers' thread, as a callback and not as a task: a handler could cancel a task."""
         until = self._clock() + SLICE_SECONDS
         ended: list[tuple[Claimed, R]] = []
-        # Before the look: what is added after it makes it due again.
+        # First, so that a job added from here on makes it due again.
         self._is_due = False
-        while self._line and self._clock() < until:
-            claimed = self._line.popleft()
-            if not self._take(claimed):
+        while self._queue and self._clock() < until:
+            claimed = self._queue.popleft()
+            if not self._stop_waiting(claimed):
                 continue
-            self._handlers.enter(_InlineGuest(claimed, self.fail))
+            self._handlers.enter(_InlineHandler(claimed, self.fail))
             try:
                 ended.append((claimed, self._run_job(claimed)))
-            except Exception as error:  # noqa: BLE001 - as above
+            except Exception as error:  # noqa: BLE001 - `run` raises it
                 self._handlers.answer(self._note_fault, claimed, error)
         self._handlers.enter(None)
         if ended:
             self._handlers.answer(self._end_some, ended)
-        if self._line and not self._is_due:
+        if self._queue and not self._is_due:
             self._is_due = True
             self._handlers.call_soon(self._run_some)

@@ -1,4 +1,4 @@
-"""Calls a handler and folds whatever comes of it into an outcome. The same in the loop, a thread or a process."""
+"""Calls a handler and turns its result or error into an outcome. Loop, threads and processes all use it."""
 
 import asyncio
 import importlib
@@ -24,33 +24,29 @@ from worker_service.execution.error_text import (
 )
 from worker_service.execution.forks import end_if_forked
 from worker_service.execution.outcome import Failed, Reason, Succeeded
-from worker_service.handler_api.job import (
-    InputError,
-    Job,
-    PermanentError,
-    RetryAfter,
-    note_cancelled,
-    seconds_of,
-)
-from worker_service.handler_api.progress import ProgressSink, hear, ignore_progress
+from worker_service.handler_api.errors import InputError, PermanentError, RetryAfter, delay_seconds
+from worker_service.handler_api.job import Job, mark_cancelled
+from worker_service.handler_api.progress import ProgressSink, ignore_progress, send_progress_to
 
 
 @value
-class Ended:
-    """How a handler ended. `trace` is for the log, empty if nothing is wrong with the handler."""
+class InvocationResult:
+    """How a call of a handler ended. `trace` is for the log; it is empty if the handler is not at fault."""
 
     outcome: Succeeded | Failed
     trace: str = ""
 
 
-def call(function: Callable[[Job], Any], job: Job, say: ProgressSink = ignore_progress) -> Ended:
-    """Run a plain handler here and now. Raises nothing, whatever the handler does."""
-    # In a context of its own, so that what the handler binds to it is not bound for the next one.
-    return copy_context().run(_call, function, job, say)
+def invoke(
+    function: Callable[[Job], Any], job: Job, on_progress: ProgressSink = ignore_progress
+) -> InvocationResult:
+    """Call a plain handler in this thread. Raises nothing, whatever the handler does."""
+    # In a context of its own: what this handler binds must not be bound for the next one.
+    return copy_context().run(_invoke, function, job, on_progress)
 
 
-def _call(function: Callable[[Job], Any], job: Job, say: ProgressSink) -> Ended:
-    _enter(job, say)
+def _invoke(function: Callable[[Job], Any], job: Job, on_progress: ProgressSink) -> InvocationResult:
+    _set_context(job, on_progress)
     pid = os.getpid()
     try:
         try:
@@ -63,10 +59,10 @@ def _call(function: Callable[[Job], Any], job: Job, say: ProgressSink) -> Ended:
 
 
 async def invoke_async(
-    function: Callable[[Job], Any], job: Job, say: ProgressSink = ignore_progress
-) -> Ended:
-    """Run an async handler in a task of its own. Raises nothing once it has begun, not even when it is cancelled."""
-    _enter(job, say)
+    function: Callable[[Job], Any], job: Job, on_progress: ProgressSink = ignore_progress
+) -> InvocationResult:
+    """Call an async handler, in a task of its own. Once it runs it raises nothing, even when cancelled."""
+    _set_context(job, on_progress)
     pid = os.getpid()
     try:
         try:
@@ -74,39 +70,39 @@ async def invoke_async(
         finally:
             end_if_forked(pid)
         return _succeeded(result)
-    except BaseException as error:  # noqa: BLE001 - the executor knows whether a cancellation was its own
+    except BaseException as error:  # noqa: BLE001 - the executor knows whether the cancellation was its own
         if issubclass(type(error), asyncio.CancelledError):
-            # Threads that it has started, as by asyncio.to_thread, run on, and may ask.
-            note_cancelled(job)
+            # Threads that the handler started, as with asyncio.to_thread, still run and can ask the job.
+            mark_cancelled(job)
         return _failed(error)
 
 
-def _enter(job: Job, say: ProgressSink) -> None:
-    """Have what is logged from here on name the job, and `say` hear what is said."""
-    bind_contextvars(job_id=job.id, type=job.type, attempt=job.attempt)
-    hear(say)
-
-
 def invoke_by_name(
-    module: str, qualified_name: str, job: Job, begin: Callable[[], None], say: ProgressSink
-) -> Ended:
-    """Run the plain handler of that name; for another process, which gets names and plain data only.
+    module: str, qualified_name: str, job: Job, on_started: Callable[[], None], on_progress: ProgressSink
+) -> InvocationResult:
+    """Call the plain handler with this name, in a process that received only the name. Raises nothing.
 
-    `begin` is called once it has been found, which takes long where its module has yet to be imported.
+    `on_started` is called once the function is found, just before the call. To import its module can take
+    long.
     """
 
     def find_and_call(job: Job) -> Any:
         function = attrgetter(qualified_name)(importlib.import_module(module))
-        begin()
+        on_started()
         return function(job)
 
-    return call(find_and_call, job, say)
+    return invoke(find_and_call, job, on_progress)
 
 
-def _succeeded(result: Any) -> Ended:
-    """May raise what the result's own code raises, if its types are the handler's."""
+def _set_context(job: Job, on_progress: ProgressSink) -> None:
+    bind_contextvars(job_id=job.id, type=job.type, attempt=job.attempt)
+    send_progress_to(on_progress)
+
+
+def _succeeded(result: Any) -> InvocationResult:
+    """Can raise anything if `result` contains types of the handler, whose code runs here."""
     if not issubclass(type(result), dict):
-        return Ended(
+        return InvocationResult(
             Failed(
                 Reason.INVALID_RESULT,
                 f"result: must be a JSON object (dict), is of type {type_name(result)}",
@@ -114,49 +110,51 @@ def _succeeded(result: Any) -> Ended:
             )
         )
     try:
-        return Ended(Succeeded(dict_to_struct(result)))
+        return InvocationResult(Succeeded(dict_to_struct(result)))
     except StructTooLargeError as error:
-        return Ended(Failed(Reason.RESULT_TOO_LARGE, short(f"result: {error}"), permanent=True))
+        return InvocationResult(Failed(Reason.RESULT_TOO_LARGE, short(f"result: {error}"), permanent=True))
     except StructError as error:
-        return Ended(Failed(Reason.INVALID_RESULT, short(str(error.inside("result"))), permanent=True))
+        message = short(str(error.inside("result")))
+        return InvocationResult(Failed(Reason.INVALID_RESULT, message, permanent=True))
 
 
-def _failed(error: BaseException) -> Ended:
-    """Of a group, what its members say counts: that another try cannot help, else the longest wait that one asks for."""
+def _failed(error: BaseException) -> InvocationResult:
+    """In a group, an error that forbids another try counts, else the RetryAfter with the longest delay."""
     members = leaves(error)
     errors = [error, *members] if is_group(error) else members
     final = next((each for each in errors if _is_a(each, InputError, PermanentError)), None)
     if final is not None:
         reason = Reason.INVALID_INPUT if _is_a(final, InputError) else Reason.PERMANENT_ERROR
-        return Ended(Failed(reason, _told(final, members), permanent=True), _trace(error, members))
-    waits = [(each, _delay_of(each)) for each in errors if _is_a(each, RetryAfter)]
-    if waits:
-        longest, delay = max(waits, key=lambda wait: -1.0 if wait[1] is None else wait[1])
-        message = _told(longest, members)
-        return Ended(Failed(Reason.RETRY_AFTER, message, retry_after=delay), _trace(error, members))
-    return Ended(Failed(Reason.HANDLER_ERROR, describe(error)), format_error(error))
+        failed = Failed(reason, _message(final, members), permanent=True)
+        return InvocationResult(failed, _trace(error, members))
+    retries = [(each, _delay_of(each)) for each in errors if _is_a(each, RetryAfter)]
+    if retries:
+        longest, delay = max(retries, key=lambda retry: -1.0 if retry[1] is None else retry[1])
+        failed = Failed(Reason.RETRY_AFTER, _message(longest, members), retry_after=delay)
+        return InvocationResult(failed, _trace(error, members))
+    return InvocationResult(Failed(Reason.HANDLER_ERROR, describe(error)), format_error(error))
 
 
 def _is_a(error: BaseException, *kinds: type[BaseException]) -> bool:
-    """By its real type: `isinstance` also asks the error's own code."""
+    """Like isinstance, by the real type only: isinstance also asks the error's own code."""
     return issubclass(type(error), kinds)
 
 
-def _told(decisive: BaseException, members: list[BaseException]) -> str:
+def _message(decisive: BaseException, members: list[BaseException]) -> str:
     others = [each for each in members if each is not decisive]
     return with_others(text_of(decisive) or type_name(decisive), others)
 
 
 def _trace(error: BaseException, members: list[BaseException]) -> str:
-    """Empty if all of them were raised to say something."""
+    """Empty if the handler raised all of these errors on purpose."""
     if all(_is_a(each, InputError, PermanentError, RetryAfter) for each in members):
         return ""
     return format_error(error)
 
 
 def _delay_of(error: BaseException) -> float | None:
-    """None if a handler's own kind of RetryAfter has none."""
+    """None if a handler's own subclass of RetryAfter has no usable delay."""
     try:
-        return seconds_of(error.delay)  # type: ignore[attr-defined]
-    except BaseException:  # noqa: BLE001 - this too is the handler's code
+        return delay_seconds(error.delay)  # type: ignore[attr-defined]  # - only RetryAfter comes here
+    except BaseException:  # noqa: BLE001 - the attribute can be the handler's code
         return None

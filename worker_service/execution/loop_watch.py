@@ -1,4 +1,7 @@
-"""Notices a handler that holds up the handlers' event loop: names it, fails its job, and ends a worker whom that does not help."""
+"""Watches for a handler that blocks the handlers' event loop.
+
+It logs the handler, then fails its job, and ends the worker if the loop stays blocked.
+"""
 
 import asyncio
 import time
@@ -7,30 +10,30 @@ from typing import Protocol
 
 import structlog
 
-from worker_service.execution.handler_loop import Guest, words_of
-from worker_service.execution.invoke import Ended
+from worker_service.execution.invoke import InvocationResult
 from worker_service.execution.outcome import Failed, Reason
+from worker_service.execution.running_handler import RunningHandler, log_fields
 from worker_service.kafka.watchdog import MOST_SECONDS_A_TICK, Silence
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.25
 WARN_SECONDS = 1.0
-"""A handler that holds up the loop for so long is told of."""
+"""A handler that blocks the loop for this long is logged."""
 LIMITS_TO_END = 2
-"""After so many times the limit the worker ends."""
+"""The worker ends when the loop is blocked for this many times the limit."""
 
 
 class LoopStuck(Exception):
-    """The handlers' loop does not go on: only a new process helps."""
+    """The handlers' loop stays blocked or was closed. Only a new process helps."""
 
 
 class Watched(Protocol):
-    """See HandlerLoop."""
+    """The handlers' loop; HandlerLoop implements it."""
 
     is_lost: bool
 
-    def look(self) -> tuple[int, Guest | None]: ...
+    def look(self) -> tuple[int, RunningHandler | None]: ...
     def stack(self) -> str: ...
     def give_up(self) -> None: ...
 
@@ -41,18 +44,19 @@ async def watch_loop(
     clock: Callable[[], float] = time.monotonic,
     tick: float = TICK_SECONDS,
 ) -> None:
-    """Until cancelled. A handler that holds up the loop for `limit` seconds fails with LOOP_BLOCKED. Raises LoopStuck when
-    the loop is held up for twice as long, or lost; nobody waits for its handlers then.
+    """Watch until cancelled. A handler that blocks the loop for `limit` seconds fails with LOOP_BLOCKED.
+
+    Raises LoopStuck when the loop is blocked for twice as long, or is lost. Before that it gives up all handlers.
     """
     steps, _ = handlers.look()
     last = clock()
     silence = Silence(steps, last)
-    standstill = _Standstill(handlers, limit)
+    block = _Block(handlers, limit)
     while True:
         await asyncio.sleep(tick)
         now = clock()
-        steps, guest = handlers.look()
-        _tell_if_late(now - last - tick, guest)
+        steps, handler = handlers.look()
+        _log_if_late(now - last - tick, handler)
         last = now
         silence.tick(steps, now)
         if handlers.is_lost or silence.seconds >= LIMITS_TO_END * limit:
@@ -60,50 +64,53 @@ async def watch_loop(
             handlers.give_up()
             log.error("handler_loop_given_up", seconds=round(silence.seconds, 1), stack=stack)
             raise LoopStuck(
-                f"a handler has held up the handlers' event loop for {LIMITS_TO_END * limit:g} s, or closed it"
+                f"a handler blocked the handlers' event loop for {LIMITS_TO_END * limit:g} s or closed it"
             )
-        standstill.note(silence.seconds, guest)
+        block.update(silence.seconds, handler)
 
 
-class _Standstill:
-    """What has been done about the present standstill."""
+class _Block:
+    """How long the loop is blocked now, and what was done about it."""
 
     def __init__(self, handlers: Watched, limit: float) -> None:
         self._handlers = handlers
         self._limit = limit
         self._seconds = 0.0
-        self._is_told = self._is_failed = False
+        self._is_logged = self._is_failed = False
 
-    def note(self, seconds: float, guest: Guest | None) -> None:
-        """The loop has stood still for so long."""
-        if seconds < self._seconds and self._is_told:
+    def update(self, seconds: float, handler: RunningHandler | None) -> None:
+        """The loop has been blocked for `seconds`, now by `handler`."""
+        if seconds < self._seconds and self._is_logged:
             log.info("handler_loop_goes_on", seconds=round(self._seconds, 1))
         if seconds < self._seconds:
-            self._is_told = self._is_failed = False
+            self._is_logged = self._is_failed = False
         self._seconds = seconds
-        if seconds >= WARN_SECONDS and not self._is_told:
-            self._is_told = True
-            self._tell(guest)
+        if seconds >= WARN_SECONDS and not self._is_logged:
+            self._is_logged = True
+            self._log(handler)
         if seconds >= self._limit and not self._is_failed:
             self._is_failed = True
-            self._fail(guest)
+            self._fail(handler)
 
-    def _fail(self, guest: Guest | None) -> None:
-        self._tell(guest)
-        if guest is not None:
-            message = f"the handler held up the event loop, and all handlers with it, for {self._limit:g} s at a stretch"
-            guest.fail(Ended(Failed(Reason.LOOP_BLOCKED, message)))
+    def _fail(self, handler: RunningHandler | None) -> None:
+        self._log(handler)
+        if handler is not None:
+            message = f"the handler blocked the event loop and all other handlers for {self._limit:g} s"
+            handler.fail(InvocationResult(Failed(Reason.LOOP_BLOCKED, message)))
 
-    def _tell(self, guest: Guest | None) -> None:
-        """Who it is, if the loop knows, and where in its code."""
-        words = {} if guest is None else words_of(guest.job)
+    def _log(self, handler: RunningHandler | None) -> None:
+        """Name the handler, if the loop knows it, and where in its code it is."""
+        fields = {} if handler is None else log_fields(handler.job)
         log.warning(
-            "handler_loop_blocked", seconds=round(self._seconds, 1), stack=self._handlers.stack(), **words
+            "handler_loop_blocked", seconds=round(self._seconds, 1), stack=self._handlers.stack(), **fields
         )
 
 
-def _tell_if_late(seconds: float, guest: Guest | None) -> None:
-    """The worker itself stood still, heartbeats included: somebody had the interpreter to himself, or stopped the process."""
+def _log_if_late(seconds: float, handler: RunningHandler | None) -> None:
+    """Warn if the whole worker stood still, heartbeats included.
+
+    Then code held the interpreter lock all the time, or the process was stopped.
+    """
     if seconds > MOST_SECONDS_A_TICK:
-        words = {} if guest is None else words_of(guest.job)
-        log.warning("worker_stood_still", seconds=round(seconds, 1), **words)
+        fields = {} if handler is None else log_fields(handler.job)
+        log.warning("worker_stood_still", seconds=round(seconds, 1), **fields)

@@ -1,4 +1,4 @@
-"""The end of the process when handlers do not want to end."""
+"""Ends the worker's process even if some handlers do not end."""
 
 import asyncio
 import os
@@ -16,18 +16,19 @@ from worker_service.execution.threads import any_thread_left
 log = structlog.get_logger()
 
 LEFTOVER_SECONDS = 1.0
+"""How long cancelled tasks may take to end."""
 FLUSH_SECONDS = 1.0
 
 
 async def run_and_exit(work: Coroutine[Any, Any, int]) -> int:
-    """The exit status that `work` returns.
+    """Return the exit status that `work` returns, or end the process at once if threads or tasks are left.
 
-    If tasks are left that swallow their cancellation, the process ends here: asyncio would wait for them for ever. So it
-    does if threads are left: their jobs have been handed back, and may start elsewhere before Python has tidied up.
+    Threads: their jobs have been handed back, and may start elsewhere before Python has cleaned up. Tasks
+    that ignore their cancellation: asyncio would wait for them forever.
     """
     status = await work
     if any_thread_left():
-        _end_here(status)
+        _exit_now(status)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
@@ -35,12 +36,12 @@ async def run_and_exit(work: Coroutine[Any, Any, int]) -> int:
         _, left = await asyncio.wait(left, timeout=LEFTOVER_SECONDS)
     if left:
         log.warning("ended_with_tasks_left", tasks=len(left))
-        _end_here(status)
+        _exit_now(status)
     return status
 
 
-def _end_here(status: int) -> NoReturn:
-    """What handlers printed is written if that can be done soon: its reader may have gone, or stand still."""
+def _exit_now(status: int) -> NoReturn:
+    """Write what handlers printed, for FLUSH_SECONDS at most: its reader may be gone or blocked."""
     try:
         flush_logs()
         flushing = threading.Thread(target=_flush_prints, daemon=True)

@@ -1,6 +1,7 @@
-"""Ends the programs that a handler has started in its process, when that process has ended: all are of one process group.
+"""Ends the programs that handlers have started in a job process, when the process has ended.
 
-They are told by SIGTERM, and have a second to tidy up; what is left then is killed.
+The process and its programs are one process group. The programs get SIGTERM, and after a grace period of one
+second SIGKILL.
 """
 
 import contextlib
@@ -13,41 +14,44 @@ GRACE_SECONDS = 1.0
 POLL_SECONDS = 0.02
 
 
-def tell_group_to_end(group: int) -> None:
-    """Send SIGTERM to a group, if it exists. Its leader must not have been waited for yet, so that its number is its own."""
+def terminate_group(group: int) -> None:
+    """Send SIGTERM to a group, if it exists. Its leader must not be reaped yet: that frees its number."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGTERM)
 
 
 class GroupEnds:
-    """The groups that were told to end, each watched by a thread of its own until it has."""
+    """Watches each terminated group in a thread of its own until the group has ended."""
 
     def __init__(self) -> None:
         self._threads: set[threading.Thread] = set()
 
     def watch(self, group: int) -> None:
-        """Kill what is left of a group after the grace. Does nothing if nothing is left of it by now."""
+        """After the grace period, kill what is left of a group.
+
+        Does nothing if the group has ended already.
+        """
         if _exists(group):
-            # A name that is not that of a job's thread: nobody's result depends on it.
+            # The name must not look like that of a job thread: no job waits for this thread.
             thread = threading.Thread(target=self._end, args=(group,), name="process-group-end", daemon=True)
             self._threads.add(thread)
             thread.start()
 
     def wait(self) -> None:
-        """Until all groups have ended: blocks for two graces at most."""
+        """Wait until all groups have ended. Blocks for at most two grace periods for each group."""
         for thread in list(self._threads):
             thread.join(2 * GRACE_SECONDS)
 
     def _end(self, group: int) -> None:
-        if not _has_ended(group):
+        if not _ends_in_time(group):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
-            _has_ended(group)
+            _ends_in_time(group)
         self._threads.discard(threading.current_thread())
 
 
-def _has_ended(group: int) -> bool:
-    """Whether a group has ended within the grace."""
+def _ends_in_time(group: int) -> bool:
+    """Whether a group ends within the grace period."""
     over_at = time.monotonic() + GRACE_SECONDS
     while _exists(group):
         if time.monotonic() >= over_at:
@@ -57,7 +61,7 @@ def _has_ended(group: int) -> bool:
 
 
 def _exists(group: int) -> bool:
-    """Whether there is anybody of the group whom this process may end."""
+    """Whether the group has a process that this process may signal."""
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):

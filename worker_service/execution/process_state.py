@@ -1,11 +1,11 @@
-"""What belongs to a process as a whole and a handler may have changed: it must not reach the next job's handler.
+"""Restores the state of a process that a handler may have changed, so that the next job does not see it.
 
-What can be put back is put back. For the rest only a new process helps. Python's own state, such as modules and their globals,
-is not looked at: a cache there is what a process is used again for.
+Some changes cannot be undone; then only a new process helps. Python's own state, such as modules and their
+globals, is not checked: caches there are the reason to use a process again.
 """
 
-# As C has it: the public one makes a member of an enumeration of each answer, which takes thirty times as long.
-import _signal  # type: ignore[import-not-found]
+# The C module: signal.getsignal makes an enum member of each answer, which takes thirty times as long.
+import _signal  # type: ignore[import-not-found]  # - typeshed does not have it
 import os
 import resource
 import signal
@@ -19,28 +19,29 @@ LIMITS = tuple(sorted({number for name, number in vars(resource).items() if name
 
 
 class ProcessState:
-    """As it is now, in the calling process, whose main thread must be the one that calls."""
+    """The state of the calling process at this moment. To be used in the main thread."""
 
     def __init__(self) -> None:
         self._directory = os.getcwd()  # noqa: PTH109 - compared as text
         self._umask = _umask()
         self._environment = dict(os.environb)
-        self._timers = [timer for timer in TIMERS if signal.getitimer(timer) == (0.0, 0.0)]
-        """Those that do not run."""
+        self._idle_timers = [timer for timer in TIMERS if signal.getitimer(timer) == (0.0, 0.0)]
         self._recursion_limit = sys.getrecursionlimit()
-        self._rest = _rest()
+        self._rest = {what: read() for what, read in _READERS.items()}
         self._has_children = _has_children()
 
     def restore(self) -> str:
-        """Put back what can be; what else has changed, in words, or an empty text. Raises nothing."""
+        """Restore what can be restored. Returns the name of something else that changed, or "". Raises
+        nothing.
+        """
         try:
             return self._restore()
         except BaseException as error:  # noqa: BLE001 - a handler may have changed anything
-            return f"its state, which could not be put back ({type(error).__qualname__})"
+            return f"state that could not be restored ({type(error).__qualname__})"
 
     def _restore(self) -> str:
-        for timer in self._timers:
-            # First: an alarm that rings now would end the process.
+        for timer in self._idle_timers:
+            # First of all: an alarm that rings now would end the process.
             signal.setitimer(timer, 0)
         os.umask(self._umask)
         if _directory() != self._directory:
@@ -79,7 +80,7 @@ def _umask() -> int:
 
 
 def _has_children() -> bool:
-    """Whether a child process runs; those that have ended and were not waited for are forgotten."""
+    """Whether a child process runs. Child processes that have ended are reaped."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -88,12 +89,8 @@ def _has_children() -> bool:
     return True
 
 
-def _rest() -> dict[str, Any]:
-    return {what: read() for what, read in _READERS.items()}
-
-
 def _is_same(then: Any, now: Any) -> bool:
-    # Signal handlers are the handler's objects, whose comparison is its code.
+    # Compare signal handlers by identity: they can be objects of the handler, whose `__eq__` is its code.
     if type(then) is list:
         return len(then) == len(now) and all(map(_is, then, now))
     return bool(then == now)
@@ -105,9 +102,10 @@ def _is(one: object, other: object) -> bool:
 
 _READERS: dict[str, Callable[[], Any]] = {
     "signal handlers": lambda: [_signal.getsignal(number) for number in SIGNALS],
-    "the signal mask": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+    "signal mask": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
     "resource limits": lambda: tuple(resource.getrlimit(number) for number in LIMITS),
-    "its priority": lambda: os.getpriority(os.PRIO_PROCESS, 0),
-    "its processors": lambda: os.sched_getaffinity(0),
-    "its user or group": lambda: (os.getresuid(), os.getresgid(), os.getgroups()),
+    "priority": lambda: os.getpriority(os.PRIO_PROCESS, 0),
+    "processor affinity": lambda: os.sched_getaffinity(0),
+    "user or group": lambda: (os.getresuid(), os.getresgid(), os.getgroups()),
 }
+"""What can be compared but not restored."""

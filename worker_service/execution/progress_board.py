@@ -1,4 +1,4 @@
-"""The latest word of each job that runs, until a heartbeat has carried it."""
+"""Keeps the latest progress of each running job until a heartbeat has sent it."""
 
 from collections.abc import Iterable
 
@@ -8,71 +8,70 @@ from worker_service.handler_api.progress import MAX_MESSAGE, ProgressUpdate
 
 
 class LatestProgress:
-    """What one attempt at a job has said last. `say` may be called from any thread, however often: it only notes."""
+    """The latest update of one attempt at a job. Any thread may call `update`, as often as it likes."""
 
-    __slots__ = ("_word", "attempt", "job_id", "sent")
+    __slots__ = ("_latest", "attempt", "job_id", "sent")
 
     def __init__(self, job_id: str, attempt: int) -> None:
         self.job_id = job_id
         self.attempt = attempt
-        self._word: ProgressUpdate | None = None
+        self._latest: ProgressUpdate | None = None
         self.sent: ProgressUpdate | None = None
-        """The word that was carried last."""
+        """The update that was sent last."""
 
-    def say(self, word: ProgressUpdate) -> None:
-        """Replace the word before."""
-        self._word = word
+    def update(self, update: ProgressUpdate) -> None:
+        self._latest = update
 
     @property
     def unsent(self) -> ProgressUpdate | None:
-        """The latest word, unless it has been carried."""
-        word = self._word
-        return None if word is self.sent else word
+        """The latest update, or None if it was sent."""
+        latest = self._latest
+        return None if latest is self.sent else latest
 
 
 class ProgressBoard:
-    """Whose word has waited longest is carried first, so that no job is left out however many speak."""
+    """The updates that have waited longest are sent first, so that every job gets its turn."""
 
     def __init__(self) -> None:
         self._running: dict[LatestProgress, None] = {}
         """In the order of their turns."""
 
     def open(self, job_id: str, attempt: int) -> LatestProgress:
-        """An attempt begins."""
+        """An attempt starts."""
         latest = LatestProgress(job_id, attempt)
         self._running[latest] = None
         return latest
 
     def close(self, latest: LatestProgress) -> None:
-        """It has ended: what it has said and nobody has carried counts no more."""
+        """An attempt has ended. Its unsent progress is dropped."""
         self._running.pop(latest, None)
 
-    def unsent(self, most: int) -> dict[LatestProgress, ProgressUpdate]:
-        """Words to carry, `most` of them. They stay unsent until `note_sent` is told of them."""
-        words: dict[LatestProgress, ProgressUpdate] = {}
+    def unsent(self, limit: int) -> dict[LatestProgress, ProgressUpdate]:
+        """Up to `limit` updates to send. They stay unsent until `note_sent` is called with them."""
+        updates: dict[LatestProgress, ProgressUpdate] = {}
         for latest in self._running:
-            if len(words) == most:
+            if len(updates) == limit:
                 break
-            if (word := latest.unsent) is not None:
-                words[latest] = word
-        return words
+            if (update := latest.unsent) is not None:
+                updates[latest] = update
+        return updates
 
-    def note_sent(self, words: dict[LatestProgress, ProgressUpdate]) -> None:
-        """These have been carried; their jobs go to the end of the line."""
-        for latest, word in words.items():
-            latest.sent = word
+    def note_sent(self, updates: dict[LatestProgress, ProgressUpdate]) -> None:
+        """These updates were sent. Their jobs go to the end of the queue."""
+        for latest, update in updates.items():
+            latest.sent = update
             if latest in self._running:
                 del self._running[latest]
                 self._running[latest] = None
 
 
-def job_progress(words: dict[LatestProgress, ProgressUpdate]) -> Iterable[JobProgress]:
-    """Words as a heartbeat carries them."""
-    for latest, word in words.items():
-        # A lone surrogate does not fit into protobuf.
-        message = word.message.encode(errors="backslashreplace").decode()[:MAX_MESSAGE]
+def job_progress(updates: dict[LatestProgress, ProgressUpdate]) -> Iterable[JobProgress]:
+    """The updates as a heartbeat carries them."""
+    for latest, update in updates.items():
+        # Protobuf refuses a lone surrogate.
+        message = update.message.encode(errors="backslashreplace").decode()[:MAX_MESSAGE]
         yield JobProgress(
             job_id=latest.job_id,
             attempt=latest.attempt,
-            progress=Progress(percent=word.percent, message=message),
+            progress=Progress(percent=update.percent, message=message),
         )

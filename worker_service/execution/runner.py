@@ -21,10 +21,11 @@ from worker_service.execution.loop_watch import LoopStuck
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason
 from worker_service.execution.payloads import JobGone, Payloads
 from worker_service.execution.ports import OutcomeSink
-from worker_service.execution.progress_board import ProgressBoard
+from worker_service.execution.progress_board import LatestProgress, ProgressBoard
 from worker_service.execution.slot import Slot
 from worker_service.handler_api.handler import RunIn
 from worker_service.handler_api.job import Job
+from worker_service.handler_api.progress import ProgressUpdate
 from worker_service.handlers.registry import HandlerSpec
 from worker_service.kafka.records import time_limit_of
 
@@ -48,6 +49,22 @@ class _InlineRun(NamedTuple):
 
     outcome: Outcome
     seconds: float
+
+
+class _SlotListener:
+    """A RunListener: stores a job's progress, and keeps the job's slot if its handler could not be stopped."""
+
+    def __init__(self, claimed: Claimed, slot: Slot, latest: LatestProgress) -> None:
+        self._claimed = claimed
+        self._slot = slot
+        self._latest = latest
+
+    def on_progress(self, update: ProgressUpdate) -> None:
+        self._latest.update(update)
+
+    def on_left_running(self, handler: asyncio.Future[Any]) -> None:
+        _log_not_stopped(self._claimed)
+        self._slot.keep_until(handler)
 
 
 class Runner(ClaimedJobs):
@@ -224,18 +241,13 @@ class Runner(ClaimedJobs):
             return Failed(Reason.HANDLER_ERROR, "the job does not exist any more", permanent=True)
 
     async def _outcome_of(self, claimed: Claimed, payload: dict[str, Any], slot: Slot) -> Outcome:
-        def abandon(going_on: asyncio.Future[Any]) -> None:
-            _log_not_stopped(claimed)
-            slot.keep_until(going_on)
-
         latest = self._board.open(claimed.id, claimed.attempt)
         try:
             return await self._executor.run(
                 self._handlers[claimed.type],
                 _job(claimed, payload),
                 seconds=time_limit_of(claimed.record),
-                say=latest.say,
-                abandon=abandon,
+                listener=_SlotListener(claimed, slot, latest),
             )
         finally:
             self._board.close(latest)

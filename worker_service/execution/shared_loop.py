@@ -1,7 +1,7 @@
-"""The event loop that handlers share. None of them can stop it, or change it for the others.
+"""The event loop that handlers share. No handler can stop it or change it for the others.
 
-SystemExit and KeyboardInterrupt end an event loop, wherever in it they are raised: in a task that nobody awaits, in a
-callback. This loop stays, and tells which handler it was.
+SystemExit and KeyboardInterrupt end an ordinary event loop, wherever they are raised: in a callback, in a
+task that nobody awaits. This loop runs on and reports which handler raised them.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ import uvloop
 from worker_service.execution.forks import end_fork
 from worker_service.execution.threads import NAME
 
-GUEST: ContextVar[Any] = ContextVar("guest", default=None)
-"""Whose code runs. Tasks and callbacks inherit it from whoever creates them."""
+CURRENT_HANDLER: ContextVar[Any] = ContextVar("current_handler", default=None)
+"""The handler whose code runs. Tasks and callbacks inherit it from the code that creates them."""
 
 FORBIDDEN = (
     "stop",
@@ -34,72 +34,73 @@ FORBIDDEN = (
 
 
 class ForbiddenToHandlers(RuntimeError):
-    """A handler wanted to change the event loop that it shares with others."""
+    """A handler called a method that would change the event loop for all handlers."""
 
 
 class SharedLoop(uvloop.Loop):
-    """Callbacks and the steps of tasks all go through `_step`. That costs a microsecond or two each; uvloop with it still
-    takes less than asyncio's own loop.
+    """Runs each callback and each step of a task by `_step`.
+
+    That takes one to two microseconds for each; uvloop with it is still faster than asyncio's own loop.
     """
 
     steps = 0
-    """Goes up with each step: if it does not, though there is something to do, the loop is blocked."""
-    guest: Any = None
-    """Whose step it is that runs now. None: nobody's, or that of code which the loop does not know."""
+    """How many steps have started. If it stays the same although steps wait, the loop is blocked."""
+    handler: Any = None
+    """The handler whose step runs now. None if no step runs, or if it is not a handler's."""
     is_of_a_fork = False
-    """Whether this is the copy of the loop in a process that a handler forked. It must not run the handlers once more."""
+    """Whether a handler forked this process. Its copy of the loop must not run the handlers again."""
     _is_shared = False
     _is_to_cancel_all = False
 
     def share(self, on_exit: Callable[[Any, BaseException], None]) -> None:
-        """From now on it is for handlers. `on_exit` is told each SystemExit and KeyboardInterrupt, and whose it is."""
+        """Let handlers use the loop. `on_exit` gets a handler and its SystemExit or KeyboardInterrupt."""
         self._on_exit = on_exit
         self._executor = ThreadPoolExecutor(thread_name_prefix=NAME)
         self.set_default_executor(self._executor)
         self._is_shared = True
 
     def unshare(self) -> ThreadPoolExecutor:
-        """Make it a loop like any other, so that it can be closed; its executor, to be closed as well."""
+        """Allow all methods again, so that the loop can be closed. Returns its executor, to be closed too."""
         self._is_shared = False
         return self._executor
 
     def stop_for_good(self) -> None:
-        """What `stop` is to other loops."""
+        """Stop the loop, as `stop` does for other loops."""
         uvloop.Loop.stop(self)
 
     def cancel_all_at_next_step(self) -> None:
-        """For any thread: whatever becomes of the step that is under way, all tasks go on with a CancelledError only."""
+        """Cancel all tasks before the next step runs. Can be called from any thread."""
         self._is_to_cancel_all = True
 
     def cancel_all(self) -> set[asyncio.Task[Any]]:
-        """Cancel all tasks, but for those that have been: what they clean up is not to be broken off. All of them."""
+        """Cancel all tasks and return them. A task is not cancelled twice: it may be cleaning up."""
         tasks = asyncio.all_tasks(self)
         for task in tasks:
             if not task.cancelling():
                 task.cancel()
         return tasks
 
-    def call_soon(  # type: ignore[override]  # - of any callback
+    def call_soon(  # type: ignore[override]  # - for any callback
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Any:
         return _call_soon(self, self._step, callback, *args, context=context)
 
-    def call_soon_threadsafe(  # type: ignore[override]
+    def call_soon_threadsafe(  # type: ignore[override]  # - for any callback
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Any:
         return _call_soon_threadsafe(self, self._step, callback, *args, context=context)
 
-    def call_later(  # type: ignore[override]
+    def call_later(  # type: ignore[override]  # - for any callback
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Any:
         return _call_later(self, delay, self._step, callback, *args, context=context)
 
-    def add_reader(  # type: ignore[override]
+    def add_reader(  # type: ignore[override]  # - for any callback
         self, fileobj: Any, callback: Callable[..., Any], *args: Any
     ) -> None:
         super().add_reader(fileobj, self._step, callback, *args)
 
-    def add_writer(  # type: ignore[override]
+    def add_writer(  # type: ignore[override]  # - for any callback
         self, fileobj: Any, callback: Callable[..., Any], *args: Any
     ) -> None:
         super().add_writer(fileobj, self._step, callback, *args)
@@ -109,14 +110,14 @@ class SharedLoop(uvloop.Loop):
         if self._is_to_cancel_all:
             self._is_to_cancel_all = False
             self.cancel_all()
-        self.guest = guest = GUEST.get()
+        self.handler = handler = CURRENT_HANDLER.get()
         try:
             callback(*args)
         except (SystemExit, KeyboardInterrupt) as error:
-            # What raised it has noted it by now: who awaits the task gets it as well.
-            self._on_exit(guest, error)
+            # A task has stored the error by now, so code that awaits the task gets it too.
+            self._on_exit(handler, error)
         finally:
-            self.guest = None
+            self.handler = None
             if self.is_of_a_fork:
                 end_fork(1)
 
@@ -137,7 +138,7 @@ def _forbidden_once_shared(name: str) -> Callable[..., Any]:
 
     def method(self: SharedLoop, *args: Any, **options: Any) -> Any:
         if self._is_shared:
-            raise ForbiddenToHandlers(f"loop.{name}() is not for handlers: they share one event loop")
+            raise ForbiddenToHandlers(f"loop.{name}() is forbidden: all handlers share this event loop")
         return allowed(self, *args, **options)
 
     return method

@@ -1,4 +1,4 @@
-"""Where a job runs."""
+"""One of a lane's slots. A job runs in a slot."""
 
 import asyncio
 from typing import Any, Self
@@ -7,7 +7,7 @@ from worker_service.claiming.lanes import Lane
 
 
 class Slot:
-    """One of a lane's slots, taken inside `async with`, and beyond by a handler that does not end with its job."""
+    """Acquires a slot of a lane for `async with`, or for longer if the handler does not end with its job."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
@@ -21,12 +21,12 @@ class Slot:
         if not self.is_kept:
             self._lane.slots.release()
 
-    def keep_until(self, gone: asyncio.Future[Any]) -> None:
-        """The job is done with, but its handler goes on until then; so long no other job is claimed in its place."""
+    def keep_until(self, handler: asyncio.Future[Any]) -> None:
+        """Keep the slot until `handler` is done. Until then no other job is claimed for it."""
         self.is_kept = True
         self._lane.leave_behind()
-        gone.add_done_callback(self._leave)
+        handler.add_done_callback(self._release)
 
-    def _leave(self, _gone: asyncio.Future[Any]) -> None:
+    def _release(self, _handler: asyncio.Future[Any]) -> None:
         self._lane.slots.release()
         self._lane.recover()

@@ -1,6 +1,7 @@
 """Runs plain handlers in threads.
 
-Daemon threads, one for each job: a handler that never returns cannot be stopped, and must not keep the worker from ending.
+Each job has a daemon thread of its own. A handler that never returns cannot be stopped, and must not keep the
+worker from ending.
 """
 
 import asyncio
@@ -9,52 +10,47 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from worker_service.execution.invoke import Ended, call
+from worker_service.execution.invocation import Invocation
+from worker_service.execution.invoke import InvocationResult, invoke
 from worker_service.execution.outcome import Failed, Reason
-from worker_service.handler_api.job import Job, note_cancelled
-from worker_service.handler_api.progress import ProgressSink
+from worker_service.handler_api.job import mark_cancelled
 
 NAME = "job-"
-"""How the names of the threads begin."""
+"""The names of all job threads start with this."""
 T = TypeVar("T")
 
 
 class Threads:
-    """At most `size` at a time; a job whose caller has gone away keeps its place until its handler returns."""
+    """Runs at most `size` handlers at a time. A cancelled job keeps its slot until its handler returns."""
 
     def __init__(self, size: int) -> None:
-        self._places = asyncio.Semaphore(size)
+        self._slots = asyncio.Semaphore(size)
 
-    async def call(
-        self,
-        function: Callable[[Job], Any],
-        job: Job,
-        say: ProgressSink,
-        *,
-        begin: Callable[[], None],
-        abandon: Callable[[asyncio.Future[Ended]], None],
-    ) -> Ended:
-        """Run a handler; `begin` is called when it starts. When cancelled, tell `abandon` and the job of it and stop waiting:
-        the handler runs on.
+    async def run(self, invocation: Invocation) -> InvocationResult:
+        """Call the handler in a thread.
+
+        When this is cancelled, it stops waiting for the handler and informs the job and the listener.
         """
-        await self._places.acquire()
+        await self._slots.acquire()
+        job, on_progress = invocation.job, invocation.listener.on_progress
         try:
-            running = start_thread(lambda: call(function, job, say), job.id)
+            running = start_thread(lambda: invoke(invocation.function, job, on_progress), job.id)
         except RuntimeError as error:
-            self._places.release()
-            return Ended(Failed(Reason.HANDLER_ERROR, f"no thread could be started for the handler: {error}"))
-        running.add_done_callback(lambda _: self._places.release())
-        begin()
+            self._slots.release()
+            message = f"no thread could be started for the handler: {error}"
+            return InvocationResult(Failed(Reason.HANDLER_ERROR, message))
+        running.add_done_callback(lambda _: self._slots.release())
+        invocation.start_time_limit()
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            note_cancelled(job)
-            abandon(running)
+            mark_cancelled(job)
+            invocation.listener.on_left_running(running)
             raise
 
 
 def start_thread(function: Callable[[], T], job_id: str) -> asyncio.Future[T]:
-    """Run `function` for a job in a new daemon thread; the future has its result or its error.
+    """Run `function` for a job in a new daemon thread. The future gets its result or its error.
 
     Raises RuntimeError if the system allows no more threads.
     """
@@ -65,17 +61,17 @@ def start_thread(function: Callable[[], T], job_id: str) -> asyncio.Future[T]:
         if not future.done():
             settle_future(value)
 
-    def tell(settle_future: Callable[[Any], None], value: Any) -> None:
+    def send(settle_future: Callable[[Any], None], value: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
             loop.call_soon_threadsafe(settle, settle_future, value)
 
     def work() -> None:
         try:
             result = function()
-        except BaseException as error:  # noqa: BLE001 - the future carries it on; without it the job would wait for ever
-            tell(future.set_exception, error)
+        except BaseException as error:  # noqa: BLE001 - the future carries it; otherwise the job would wait forever
+            send(future.set_exception, error)
         else:
-            tell(future.set_result, result)
+            send(future.set_result, result)
 
     threading.Thread(target=work, name=f"{NAME}{job_id}", daemon=True).start()
     return future

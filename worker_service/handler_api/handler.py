@@ -1,8 +1,8 @@
 """The `@handler` decorator.
 
-It leaves the function as it is, so that a process pool can find it by name, and notes the declaration in the module that
-holds the function. So there is no table that all modules share, and nothing is forgotten when a later function in the
-module has the same name.
+It returns the function unchanged, so that a job process can find it by name. The declaration goes into a list
+in the module that defines the function. So modules share no table, and a declaration is kept even if a later
+function in the module has the same name.
 """
 
 import inspect
@@ -17,19 +17,22 @@ from typing import Any, Literal, TypeVar, get_args
 from contract_runtime.job_types import JOB_TYPE_PATTERN
 
 DECLARATIONS = "__job_handlers__"
-"""Name of the list in a module's namespace."""
+"""Name of the list of declarations in a module's namespace."""
 
 RunIn = Literal["loop", "thread", "process"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class WrongHandlers(ValueError):
-    """A handler is declared wrongly, or its module cannot be loaded; the text says where and what to do."""
+    """A handler is declared wrongly, or its module cannot be imported.
+
+    The text says where, and what to do.
+    """
 
 
 @dataclass(frozen=True)
 class HandlerSpec:
-    """A handler and its way of running: `function` takes a Job and returns a dict, or a coroutine of one."""
+    """A handler and where it runs. `function` takes a Job and returns a dict or a coroutine of a dict."""
 
     type: str
     function: Callable[..., Any]
@@ -41,26 +44,26 @@ class HandlerSpec:
 
     @cached_property
     def is_inline(self) -> bool:
-        """Whether it runs on the loop from beginning to end without a pause."""
+        """Whether it is a plain function on the event loop: it runs from start to end without a pause."""
         return self.run_in == "loop" and not self.is_async
 
     @property
     def lane(self) -> str:
-        """Which jobs it shares places with."""
+        """The name of its lane. All jobs of a lane share the lane's slots."""
         return "inline" if self.is_inline else self.run_in
 
     @property
-    def place(self) -> str:
-        """Where the function stands, as `file:line`."""
+    def location(self) -> str:
+        """Where the function is defined, as `file:line`."""
         code = inspect.unwrap(self.function).__code__
         return f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def handler(job_type: str, *, run_in: RunIn | None = None) -> Callable[[F], F]:
-    """Declare a function as the handler of a job type. It takes a Job, and returns a JSON object as a dict or raises.
+    """Declare a function as the handler of a job type. It takes a Job and returns a JSON object as a dict.
 
-    By default an `async def` runs on the event loop, a `def` in a thread. A `def` may ask for a process of its own
-    (CPU-heavy work), or for the loop (work of less than a millisecond). Raises WrongHandlers.
+    By default an `async def` runs on the event loop and a `def` in a thread. For a `def`, `run_in` can choose
+    a process (for CPU-heavy work) or the loop (for work of less than a millisecond). Raises WrongHandlers.
     """
     if not isinstance(job_type, str):
         raise WrongHandlers('write @handler("a-job-type")')
@@ -73,16 +76,16 @@ def handler(job_type: str, *, run_in: RunIn | None = None) -> Callable[[F], F]:
             f"handler {job_type!r}: run_in must be 'loop', 'thread' or 'process', is {run_in!r}"
         )
 
-    def declare(function: F) -> F:
+    def decorate(function: F) -> F:
         spec = _spec(job_type, function, run_in)
         vars(sys.modules[spec.function.__module__]).setdefault(DECLARATIONS, []).append(spec)
         return function
 
-    return declare
+    return decorate
 
 
 def handlers_in(module: ModuleType) -> tuple[HandlerSpec, ...]:
-    """The handlers that stand in `module` itself, in their order; not those that it imports."""
+    """The handlers that `module` itself defines, in their order; not those that it imports."""
     return tuple(vars(module).get(DECLARATIONS, ()))
 
 

@@ -1,4 +1,7 @@
-"""What a handler says of how far it is: the same call in all ways of running, heard by whoever runs the handler."""
+"""Lets a handler report its progress.
+
+The call is the same in the event loop, in a thread and in a process.
+"""
 
 import math
 from collections.abc import Callable
@@ -21,37 +24,38 @@ class OutsideHandler(RuntimeError):
 
 
 ProgressSink = Callable[[ProgressUpdate], None]
-"""Takes a handler's words, from any thread, and never waits."""
+"""Receives a handler's progress updates. Can be called from any thread, and must not wait."""
 
-_say: ContextVar[ProgressSink] = ContextVar("say")
+_sink: ContextVar[ProgressSink] = ContextVar("progress_sink")
 
 
 def progress(percent: float, message: str = "") -> None:
-    """Say how far the handler is that calls this; Get shows the latest word within about a second. Never waits.
+    """Report how far the calling handler is. Get shows the latest update within about a second. Never waits.
 
-    `percent`: 0 to 100. `message`: for people; what goes beyond 512 characters is cut off. Raises ValueError if `percent`
-    is out of range, TypeError if it is no number or the message no text, and OutsideHandler.
+    `percent` is a number from 0 to 100. `message` is for people; characters beyond 512 are cut off. Raises
+    ValueError if `percent` is out of range, TypeError if it is not a number or if `message` is not a str, and
+    OutsideHandler if no handler is running.
     """
     try:
-        say = _say.get()
+        on_progress = _sink.get()
     except LookupError:
         raise OutsideHandler(
-            "progress() can be called by a running handler only. A thread that the handler starts does not count: "
-            "start it in a copy of the handler's context (contextvars.copy_context().run), as asyncio.to_thread does"
+            "progress() can only be called by a running handler. A thread that the handler starts must run "
+            "in a copy of the handler's context (contextvars.copy_context().run), as asyncio.to_thread does"
         ) from None
-    # Looked at as a plain float and a plain str: a heartbeat carries them, and a subclass may say anything of itself.
+    # A heartbeat carries a plain float and a plain str. A subclass may answer anything.
     exact = float(percent) if 0 <= percent <= 100 else math.nan
     if not 0 <= exact <= 100:
         raise ValueError(f"progress: percent must be from 0 to 100, is {percent}")
     if not issubclass(type(message), str):
         raise TypeError(f"progress: message must be a str, is a {type(message).__name__}")
-    say(ProgressUpdate(exact, str.__getitem__(message, slice(MAX_MESSAGE))))
+    on_progress(ProgressUpdate(exact, str.__getitem__(message, slice(MAX_MESSAGE))))
 
 
-def hear(say: ProgressSink) -> None:
-    """Have `say` hear what is said in this context from here on."""
-    _say.set(say)
+def send_progress_to(sink: ProgressSink) -> None:
+    """Send the progress updates of the current context to `sink` from now on."""
+    _sink.set(sink)
 
 
-def ignore_progress(_word: ProgressUpdate) -> None:
-    """For handlers whom nobody listens to."""
+def ignore_progress(_update: ProgressUpdate) -> None:
+    """A ProgressSink that drops every update."""

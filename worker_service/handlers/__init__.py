@@ -1,4 +1,4 @@
-"""The handlers that come with the worker, one file for each job type."""
+"""The built-in handlers, one module for each job type."""
 
 from pathlib import Path
 

@@ -1,28 +1,28 @@
 """Job type `blockchain`: Merkle roots and block headers by Bitcoin's rules.
 
-Payload, exactly one of:
-`transactions`, the ids of a block's transactions in their order → `merkle_root`;
-`header`, the 80 bytes of a block header in hex → `hash`, and `meets_target`.
-Ids and hashes are 64 hex digits in the order in which Bitcoin shows them: the bytes reversed. The limit of payloads allows
-about 14,000 transactions.
+The payload has exactly one of two fields. For `transactions`, the ids of a block's transactions in order, the
+result has `merkle_root`. For `header`, the 80 bytes of a block header in hex, it has `hash` and
+`meets_target`. Ids and hashes are 64 hex digits in Bitcoin's display order, which reverses the bytes. About
+14,000 transactions fit into a payload.
 
-A list whose end is repeated can have the root of a shorter list (CVE-2012-2459): a root alone does not prove the list.
-`meets_target` is whether the hash is at most the target in the header's own bits; whether a chain allows that target is
-for the chain to say.
+A list that repeats its end can have the same root as a shorter list (CVE-2012-2459), so a root alone does not
+prove a list. `meets_target` compares the hash with the target in the header's own bits. Whether the chain
+allows that target is not checked.
 """
 
 import hashlib
 import re
 from typing import Any
 
+from worker_service.handler_api.errors import InputError
 from worker_service.handler_api.handler import handler
-from worker_service.handler_api.job import InputError, Job
+from worker_service.handler_api.job import Job
 from worker_service.handlers.fields import kind_of, list_field, one_of, shown, text_field
 
 TRANSACTION_ID = re.compile(r"[0-9a-fA-F]{64}")
 HEADER = re.compile(r"[0-9a-fA-F]{160}")
 BITS = slice(72, 76)
-"""Where the target stands in a header."""
+"""Position of the target in a header."""
 
 
 @handler("blockchain")
@@ -42,7 +42,7 @@ def blockchain(job: Job) -> dict[str, Any]:
 
 
 def merkle_root(ids: list[bytes]) -> bytes:
-    """The root over transaction ids, at least one, all in the internal byte order."""
+    """The root of one or more transaction ids. All are in the internal byte order."""
     level = ids
     while len(level) > 1:
         if len(level) % 2:
@@ -52,20 +52,20 @@ def merkle_root(ids: list[bytes]) -> bytes:
 
 
 def double_sha256(data: bytes) -> bytes:
-    """Bitcoin's hash."""
+    """SHA-256 of the SHA-256 of `data`: Bitcoin's hash."""
     return hashlib.sha256(hashlib.sha256(data).digest()).digest()
 
 
 def meets_target(digest: bytes, bits: bytes) -> bool:
-    """Whether a header's hash is at most the target in its bits; a target that is none is never met."""
+    """Whether a header's hash is at most the target in `bits`. False if the target is invalid."""
     target = target_of(int.from_bytes(bits, "little"))
     return target is not None and int.from_bytes(digest, "little") <= target
 
 
 def target_of(bits: int) -> int | None:
-    """The target in compact form: 8 bits of length in bytes, a sign, 23 bits of mantissa.
+    """Decode a compact target: 8 bits for the length in bytes, a sign bit, 23 bits of mantissa.
 
-    None if it is negative, zero or above 256 bits, which Bitcoin Core refuses in the same way (arith_uint256::SetCompact).
+    None if it is negative, zero or above 256 bits. Bitcoin Core refuses the same (arith_uint256::SetCompact).
     """
     size = bits >> 24
     mantissa = bits & 0x7FFFFF

@@ -1,19 +1,21 @@
 """Job type `compute`: the digest of a text.
 
-Payload: `input`, a string; optionally `algorithm`, by default sha256. Result: `hash`, the digest of the UTF-8 bytes in hex.
+The payload has `input`, a string, and optionally `algorithm`, by default sha256. The result has `hash`, the
+digest of the input's UTF-8 bytes in hex.
 """
 
 import hashlib
 
+from worker_service.handler_api.errors import InputError
 from worker_service.handler_api.handler import handler
-from worker_service.handler_api.job import InputError, Job
+from worker_service.handler_api.job import Job
 from worker_service.handlers.fields import optional_text_field, shown, text_field
 
-# shake_128 and shake_256 have no digest size of their own, so they name no single hash.
+# Without shake_128 and shake_256: their digests have no fixed size.
 ALGORITHMS = tuple(sorted(name for name in hashlib.algorithms_guaranteed if not name.startswith("shake_")))
 
 
-@handler("compute", run_in="loop")  # the longest input takes about a millisecond
+@handler("compute", run_in="loop")  # the largest input takes about a millisecond
 def compute(job: Job) -> dict[str, str]:
     """Raises InputError."""
     text = text_field(job.payload, "input")
@@ -22,5 +24,6 @@ def compute(job: Job) -> dict[str, str]:
         algorithm = "sha256"
     if algorithm not in ALGORITHMS:
         raise InputError("algorithm", f"must be one of {', '.join(ALGORITHMS)}, is {shown(algorithm)}")
-    # The user chose it, for whatever purpose: a Python that bars md5 from security would refuse otherwise.
+    # The user chose it for a purpose of their own. A Python that bars md5 from security would refuse it
+    # otherwise.
     return {"hash": hashlib.new(algorithm, text.encode(), usedforsecurity=False).hexdigest()}

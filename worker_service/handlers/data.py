@@ -1,27 +1,29 @@
 """Job type `data`: a summary of each column of a table.
 
-Payload, exactly one of `records`, a list of objects, and `csv`, text with a header line; optionally `group_by`, a column.
+The payload has exactly one of `records`, a list of objects, and `csv`, text with a header line. Optionally it
+has `group_by`, the name of a column.
 
-Result: `rows`, and `columns` by name, each with `count` and `missing`; and if all that is not missing is numbers, with
-`min`, `max`, `mean`, `standard_deviation` (of a sample, n - 1; null for a single value) and `quartiles` (three, with linear
-interpolation, as numpy and R do by default). true and false are not numbers, nor is anything in CSV but digits with an
-optional sign, point and exponent.
+The result has `rows`, a number, and `columns` by name. Each column has `count` and `missing`. If all its
+values are numbers, it also has `min`, `max`, `mean`, `standard_deviation` (of a sample, n - 1; null for a
+single value) and `quartiles` (three, with linear interpolation, as numpy and R do by default). true and false
+are not numbers. In CSV a number has only digits, with an optional sign, point and exponent.
 
-With `group_by`: `rows`, and `groups` by the group's value as text, each with `rows` and the other `columns`; if the value is
-missing in some rows, they are summarized as `ungrouped`.
+With `group_by` the result has `rows` and `groups`, by the text of the group's value. Each group has `rows`
+and the other `columns`. Rows without that value are summarized in `ungrouped`.
 """
 
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from worker_service.handler_api.errors import InputError
 from worker_service.handler_api.handler import handler
-from worker_service.handler_api.job import InputError, Job
+from worker_service.handler_api.job import Job
 from worker_service.handlers.fields import kind_of, list_field, one_of, optional_text_field, shown, text_field
 from worker_service.handlers.tables import Table, table_of_csv, table_of_records
 
 MAX_SUMMARIES = 10_000
-"""Columns, times groups; more would not fit into a result."""
+"""The largest number of columns times groups. More would not fit into a result."""
 
 
 @handler("data", run_in="process")
@@ -38,7 +40,7 @@ def data(job: Job) -> dict[str, Any]:
 
 
 def summarize(table: Table, columns: Iterable[str], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The number of `rows` and a description of each of `columns` in them. Raises InputError."""
+    """The number of `rows`, and a description of each column. Raises InputError."""
     values: dict[str, list[Any]] = {name: [] for name in columns}
     if len(values) > MAX_SUMMARIES:
         raise InputError(table.source, f"must have at most {MAX_SUMMARIES} columns, has {len(values)}")
@@ -74,7 +76,8 @@ def summarize_groups(table: Table, group_by: str) -> dict[str, Any]:
     if len(groups) * len(columns) > MAX_SUMMARIES:
         raise InputError(
             "group_by",
-            f"{len(groups)} groups of {len(columns)} columns; together at most {MAX_SUMMARIES} can be summarized",
+            f"{len(groups)} groups of {len(columns)} columns; "
+            f"together at most {MAX_SUMMARIES} can be summarized",
         )
     result: dict[str, Any] = {
         "rows": len(table.rows),
@@ -86,8 +89,8 @@ def summarize_groups(table: Table, group_by: str) -> dict[str, Any]:
 
 
 def describe_numbers(numbers: list[float]) -> dict[str, Any]:
-    """`numbers`, at least one. Raises OverflowError if the standard deviation is above the largest double."""
-    # The statistics module adds up exact fractions, so that no digits are lost between large and small.
+    """Needs at least one number. Raises OverflowError if a double cannot hold the standard deviation."""
+    # The statistics module adds exact fractions, so no digits are lost between large and small numbers.
     return {
         "min": min(numbers),
         "max": max(numbers),
@@ -104,7 +107,7 @@ def quartiles(numbers: Iterable[float]) -> list[float]:
     for quarter in (1, 2, 3):
         below, fourths = divmod(quarter * (len(ordered) - 1), 4)
         low, high = ordered[below], ordered[below + (fourths > 0)]
-        # Weighted one by one: the difference of two large numbers could overflow.
+        # Each is weighted on its own: the difference of two large numbers could overflow.
         result.append(low if low == high else low * (1 - fourths / 4) + high * (fourths / 4))
     return result
 

@@ -1,16 +1,16 @@
-"""Reads fields of a payload, with the same words for the same mistakes."""
+"""Reads fields of a payload, with the same error message for the same mistake."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from worker_service.handler_api.job import InputError
+from worker_service.handler_api.errors import InputError
 
 MAX_SHOWN = 60
-"""Characters of a wrong value that an error repeats."""
+"""Characters of a wrong value that an error message repeats."""
 
 
 def text_field(payload: Mapping[str, Any], field: str) -> str:
-    """A string that must be there. Raises InputError."""
+    """A required string. Raises InputError."""
     if field not in payload:
         raise InputError(field, "must be given")
     value = payload[field]
@@ -20,7 +20,7 @@ def text_field(payload: Mapping[str, Any], field: str) -> str:
 
 
 def optional_text_field(payload: Mapping[str, Any], field: str) -> str | None:
-    """A string, or None when it is absent or null. Raises InputError."""
+    """A string, or None if it is absent or null. Raises InputError."""
     return None if payload.get(field) is None else text_field(payload, field)
 
 
@@ -35,7 +35,7 @@ def list_field(payload: Mapping[str, Any], field: str) -> list[Any]:
 
 
 def one_of(payload: Mapping[str, Any], *fields: str) -> str:
-    """The one field of `fields` that is given (null counts as not). Raises InputError if it is not exactly one."""
+    """The field of `fields` that is not absent or null. Raises InputError if it is not exactly one."""
     given = [field for field in fields if payload.get(field) is not None]
     if len(given) != 1:
         raise InputError(" or ".join(fields), f"exactly one must be given, not {len(given)}")
@@ -60,5 +60,5 @@ def kind_of(value: Any) -> str:
 
 
 def shown(text: str) -> str:
-    """A wrong value for an error message, quoted and cut."""
+    """A wrong value for an error message: quoted, and cut to MAX_SHOWN characters."""
     return repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…")

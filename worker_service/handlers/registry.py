@@ -1,4 +1,4 @@
-"""Finds the handlers: the built-in ones, and those in the modules that WORKER_HANDLERS names."""
+"""Loads the handlers: the built-in ones and those in the modules that WORKER_HANDLERS names."""
 
 import importlib
 import os
@@ -16,17 +16,17 @@ __all__ = ["HandlerSpec", "WrongHandlers", "load_handlers"]
 
 
 def load_handlers(module_names: Sequence[str], file_root: Path) -> Mapping[str, HandlerSpec]:
-    """All handlers by job type; a user's handler takes the place of a built-in one of the same type.
+    """All handlers by job type. A user's handler replaces a built-in handler of the same type.
 
-    `module_names` are Python modules, found also in the current directory. `file_root` is the folder that file jobs may
-    read. Raises WrongHandlers.
+    `module_names` are Python modules; the current directory is searched too. `file_root` is the folder that
+    file jobs may read. Raises WrongHandlers.
     """
     own: dict[str, HandlerSpec] = {}
     for name in dict.fromkeys(module_names):
         for spec in _load(name):
             if spec.type in own:
-                places = f"{own[spec.type].place} and {spec.place}"
-                raise WrongHandlers(f"WORKER_HANDLERS: job type {spec.type!r} is declared twice: {places}")
+                where = f"{own[spec.type].location} and {spec.location}"
+                raise WrongHandlers(f"WORKER_HANDLERS: job type {spec.type!r} is declared twice: {where}")
             if spec.run_in == "process":
                 _check_found_by_name(spec)
             own[spec.type] = spec
@@ -37,7 +37,7 @@ def _load(name: str) -> tuple[HandlerSpec, ...]:
     specs = handlers_in(_import(name))
     if not specs:
         raise WrongHandlers(
-            f'WORKER_HANDLERS: module {name!r} has no handler: name the module in which @handler("...") stands'
+            f'WORKER_HANDLERS: module {name!r} has no handler: name the module that contains @handler("...")'
         )
     return specs
 
@@ -51,15 +51,15 @@ def _import(name: str) -> ModuleType:
     except WrongHandlers as error:
         raise WrongHandlers(f"WORKER_HANDLERS: module {name!r}: {error}") from error
     except (Exception, SystemExit) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = "" if "importlib" in place.filename else f" ({place.filename}:{place.lineno})"
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if "importlib" in frame.filename else f" ({frame.filename}:{frame.lineno})"
         raise WrongHandlers(
             f"WORKER_HANDLERS: module {name!r} cannot be imported: {type(error).__name__}: {error}{where}"
         ) from error
 
 
 def _check_found_by_name(spec: HandlerSpec) -> None:
-    """A process gets a function's name, not the function."""
+    """A job process gets only the function's name. Raises WrongHandlers if the name does not lead to it."""
     function = spec.function
     try:
         found = attrgetter(function.__qualname__)(sys.modules[function.__module__])
@@ -67,6 +67,6 @@ def _check_found_by_name(spec: HandlerSpec) -> None:
         found = None
     if found is not function:
         raise WrongHandlers(
-            f"WORKER_HANDLERS: handler {spec.type!r} at {spec.place}: to run in a process it must be a function of its "
-            "module, by a name of its own, with @handler as the outermost decorator"
+            f"WORKER_HANDLERS: handler {spec.type!r} at {spec.location}: to run in a process it must be a "
+            "module-level function with a name of its own and with @handler as the outermost decorator"
         )

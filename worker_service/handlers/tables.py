@@ -1,4 +1,4 @@
-"""Tables out of payloads: from records (JSON objects) or from CSV text."""
+"""Makes tables of payloads: of records (JSON objects) or of CSV text."""
 
 import csv
 import io
@@ -9,27 +9,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker_service.handler_api.job import InputError
+from worker_service.handler_api.errors import InputError
 from worker_service.handlers.fields import kind_of, shown
 
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-"""A number in CSV; spaces around it do not matter."""
+"""A number in CSV. Spaces around it are removed before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`columns` in the order in which they were first seen. A row holds only what is not missing."""
+    """`columns` are in the order of their first appearance.
+
+    A row has only the values that are not missing.
+    """
 
     source: str
-    """The field of the payload that it came from."""
+    """The field of the payload that the table comes from."""
     columns: tuple[str, ...]
     rows: Sequence[dict[str, Any]]
     number_in: Callable[[Any], float | None]
-    """The number that a value is, or None."""
+    """Converts a value to a number, or to None if it is not a number."""
 
 
 def table_of_records(records: list[Any]) -> Table:
-    """A key that is absent or null is missing. Raises InputError."""
+    """A table of JSON objects. A key that is absent or null counts as missing. Raises InputError."""
     for index, record in enumerate(records):
         if not isinstance(record, dict):
             raise InputError(f"records[{index}]", f"must be an object, is {kind_of(record)}")
@@ -39,7 +42,10 @@ def table_of_records(records: list[Any]) -> Table:
 
 
 def table_of_csv(text: str) -> Table:
-    """Comma-separated, as in RFC 4180, with a header. Blank lines are passed over, blank fields missing. Raises InputError."""
+    """A table of comma-separated text as in RFC 4180, with a header line.
+
+    Blank lines are skipped. Blank fields count as missing. Raises InputError.
+    """
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     rows: list[dict[str, Any]] = []
     header: list[str] = []
@@ -53,7 +59,8 @@ def table_of_csv(text: str) -> Table:
             elif len(fields) != len(header):
                 raise InputError(
                     "csv",
-                    f"line {reader.line_num}: must have {len(header)} fields as the header, has {len(fields)}",
+                    f"line {reader.line_num}: must have {len(header)} fields, as the header, "
+                    f"has {len(fields)}",
                 )
             else:
                 rows.append(
@@ -74,7 +81,7 @@ def _check_header(names: list[str]) -> None:
             )
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
-        raise InputError("csv", f"header: column names must differ, {shown(name)} stands there {times} times")
+        raise InputError("csv", f"header: column names must differ, {shown(name)} appears {times} times")
 
 
 def _number_in_json(value: Any) -> float | None:

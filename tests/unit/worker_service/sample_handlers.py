@@ -1,4 +1,4 @@
-"""Handlers for the tests, in a module that other processes can import."""
+"""Handlers for tests, in a module that job processes can import."""
 
 import asyncio
 import contextlib
@@ -24,21 +24,21 @@ class NotPicklable(Exception):
 
 
 class Careless(RetryAfter):
-    """An error that does not let its class make it."""
+    """A RetryAfter that does not call the constructor of its base class."""
 
     def __init__(self) -> None:
         pass
 
 
 class NoText(Exception):
-    """An error whose text cannot be had."""
+    """An error whose `__str__` raises."""
 
     def __str__(self) -> str:
         raise KeyError("text")
 
 
 class ApiError(Exception):
-    """An error whose attributes are looked up in data that lacks them."""
+    """An error that looks up its attributes in a dict that does not have them."""
 
     def __init__(self, text: str, data: dict[str, Any]) -> None:
         super().__init__(text)
@@ -49,7 +49,7 @@ class ApiError(Exception):
 
 
 class Recursing(Exception):
-    """An error that looks up its attributes in itself."""
+    """An error whose attribute lookup never ends."""
 
     def __getattr__(self, name: str) -> Any:
         return self.data[name]
@@ -71,7 +71,7 @@ Liar: Any = type(
         "__str__": lambda _self: HostileText("lies"),
     },
 )
-"""An error that does not say what it is."""
+"""An error that hides its class, cause and notes."""
 
 
 class Unbounded(BaseException):
@@ -82,25 +82,25 @@ class Unbounded(BaseException):
 
 
 class NoStr(Exception):
-    """An error whose text is no text."""
+    """An error whose `__str__` returns a number."""
 
     def __str__(self) -> str:
         return 5  # type: ignore[return-value]  # noqa: PLE0307
 
 
 class HostileKind(type):
-    """A class that does not even say its name."""
+    """A metaclass that refuses to tell the name of its classes."""
 
     def __getattribute__(cls, name: str) -> Any:
         raise KeyError(name)
 
 
 class Nameless(Exception, metaclass=HostileKind):
-    """An error of it."""
+    """An error whose class does not tell its name."""
 
 
 class Endless(RetryAfter):
-    """An error that asks for a wait that is none."""
+    """A RetryAfter whose delay compares wrongly and is infinite."""
 
     def __init__(self) -> None:
         self.delay = _Endless(1)
@@ -134,7 +134,7 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "permanent, no text": PermanentError,
     "later": lambda: RetryAfter(90, "the service is busy"),
     "later, no text": lambda: RetryAfter(90),
-    "later, without its own making": Careless,
+    "later, no constructor": Careless,
     "later, without end": Endless,
     "no message": ValueError,
     "long": lambda: ValueError("x" * 5000),
@@ -167,7 +167,7 @@ def raise_by_name(name: str) -> NoReturn:
     raise error
 
 
-def act(job: Job) -> Any:  # noqa: C901, PLR0912 - one case for each deed
+def act(job: Job) -> Any:  # noqa: C901, PLR0912 - one case for each field of the payload
     """Do what the payload says."""
     match job.payload:
         case {"raise": name}:
@@ -182,8 +182,8 @@ def act(job: Job) -> Any:  # noqa: C901, PLR0912 - one case for each deed
         case {"os_exit": status}:
             os._exit(status)
         case {"hang": path}:
-            # Not to be stopped by an exception.
             Path(path).write_text(str(os.getpid()))
+            # Only a signal can stop this, not an exception.
             while True:
                 time.sleep(3600)
         case {"wait_for": path}:
@@ -195,10 +195,10 @@ def act(job: Job) -> Any:  # noqa: C901, PLR0912 - one case for each deed
             structlog.get_logger().info(event)
         case {"code": code}:
             names: dict[str, Any] = {}
-            exec(code, names)  # noqa: S102 - the test's own
+            exec(code, names)  # noqa: S102 - the code is the test's own
             return names["run"](job)
-        case {"say": words}:
-            for percent, message in words:
+        case {"progress": updates}:
+            for percent, message in updates:
                 progress(percent, message)
             until_exists(job.payload.get("then_wait_for"))
     return {
@@ -266,7 +266,7 @@ async def act_async(job: Job) -> Any:
         case {"forever": path}:
             await wait_forever(path, job.payload.get("then"))
         case {"ignore_until": path}:
-            while not Path(path).exists():  # noqa: ASYNC240 - nobody sets an event
+            while not Path(path).exists():  # noqa: ASYNC240 - the test has no event in this process
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.sleep(0.01)
         case {"swallow": path}:
@@ -278,10 +278,10 @@ async def act_async(job: Job) -> Any:
 
 
 async def wait_forever(path: str, then: str | None) -> None:
-    Path(path).touch()  # noqa: ASYNC240 - it tells the test at once
+    Path(path).touch()  # noqa: ASYNC240 - a small local file
     try:
         await asyncio.Event().wait()
     finally:
-        Path(path).unlink()  # noqa: ASYNC240 - likewise
+        Path(path).unlink()  # noqa: ASYNC240 - a small local file
         if then is not None:
             raise_by_name(then)

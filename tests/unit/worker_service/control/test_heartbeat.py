@@ -192,7 +192,7 @@ async def test_only_jobs_still_held_by_the_claim_that_the_heartbeat_named_are_gi
 async def test_progress_is_sent_again_until_a_heartbeat_succeeds() -> None:
     server, parts = Server(abort(grpc.StatusCode.UNAVAILABLE)), Parts()
     server.interval = 1
-    parts.board.open("job", 3).say(ProgressUpdate(50, "half"))
+    parts.board.open("job", 3).update(ProgressUpdate(50, "half"))
 
     await beat_until_answered(server, parts, seen=lambda: len(server.received) == 3)
 
@@ -207,7 +207,7 @@ async def test_a_heartbeat_carries_a_thousand_progress_updates_and_the_next_one_
     server, parts = Server(), Parts()
     server.interval = 1
     for number in range(1500):
-        parts.board.open(str(number), 1).say(ProgressUpdate(1, ""))
+        parts.board.open(str(number), 1).update(ProgressUpdate(1, ""))
 
     await beat_until_answered(server, parts, seen=lambda: len(server.received) == 2)
 

@@ -1,4 +1,6 @@
-"""What is said of an error is short and fit for protobuf, whatever its own code does, and nothing of it raises."""
+"""The description of an error is short and valid for protobuf and never raises, whatever the error's code
+does.
+"""
 
 from typing import Any, NoReturn
 
@@ -46,10 +48,10 @@ def _raise(error: BaseException) -> NoReturn:
 
 
 def _recurse(self: Any, *_arguments: Any) -> Any:
-    return self.and_so_on
+    return self.again
 
 
-DEEDS: list[Any] = [
+ACTIONS: list[Any] = [
     lambda *_: _raise(KeyError("k")),
     lambda *_: _raise(SystemExit(3)),
     lambda *_: _raise(KeyboardInterrupt()),
@@ -77,11 +79,11 @@ BASES: list[type[BaseException]] = [
 
 @st.composite
 def hostile_errors(draw: st.DrawFn) -> BaseException:
-    """An error of a class that does something odd wherever a class may."""
+    """An error of a class that overrides some special methods or attributes with odd ones."""
     base = draw(st.sampled_from(BASES))
-    deeds = draw(st.dictionaries(st.sampled_from(METHODS), st.sampled_from(DEEDS), max_size=6))
+    actions = draw(st.dictionaries(st.sampled_from(METHODS), st.sampled_from(ACTIONS), max_size=6))
     as_properties = draw(st.booleans())
-    body = {name: property(deed) if as_properties else deed for name, deed in deeds.items()}
+    body = {name: property(action) if as_properties else action for name, action in actions.items()}
     kind: Any = type("Hostile", (base,), body)
     arguments: tuple[Any, ...] = ()
     if base is ExceptionGroup:
@@ -96,13 +98,13 @@ def hostile_errors(draw: st.DrawFn) -> BaseException:
 
 
 @given(hostile_errors(), st.none() | hostile_errors())
-def test_whatever_an_error_does_it_is_described_in_short(
+def test_any_hostile_error_gets_a_short_description(
     error: BaseException, cause: BaseException | None
 ) -> None:
     BaseException.__dict__["__cause__"].__set__(error, cause)
     try:
         _raise(error)
-    except BaseException as raised:  # noqa: BLE001 - of any kind
+    except BaseException as raised:  # noqa: BLE001 - it can be of any type
         description, trace, members = describe(raised), format_error(raised), leaves(raised)
 
     assert description.startswith("Hostile")
@@ -110,13 +112,13 @@ def test_whatever_an_error_does_it_is_described_in_short(
     assert len(description.encode()) <= 4 * MAX_TEXT
     assert trace.encode()
     assert len(trace) <= MAX_TRACE
-    assert "in test_whatever_an_error_does" in trace
+    assert "in test_any_hostile_error" in trace
     assert members
     assert text_of(error).encode() is not None
     assert type_name(error) == "Hostile"
 
 
-def test_a_group_in_itself_many_times_is_looked_at_once() -> None:
+def test_a_group_that_contains_an_error_many_times_names_it_once() -> None:
     inner = ValueError("inner")
     group: Exception = inner
     for _ in range(100):
@@ -133,6 +135,6 @@ def test_a_text_is_cut_when_it_is_longer_than_allowed() -> None:
     assert len(short("\udcff" * MAX_TEXT)) == MAX_TEXT
 
 
-def test_others_are_named_beside_a_text() -> None:
+def test_the_other_errors_follow_the_text() -> None:
     assert with_others("text", []) == "text"
     assert with_others("text", [ValueError("a"), KeyError()]) == "text (also ValueError: a; KeyError)"

@@ -1,4 +1,4 @@
-"""Handlers share an event loop. Whatever one of them does to it fails that one, and neither its neighbours nor the worker."""
+"""Handlers share an event loop. A handler that misuses it fails, but its neighbours and the worker go on."""
 
 import asyncio
 import contextvars
@@ -127,7 +127,7 @@ async def run_a_loop(_job: Job) -> dict[str, Any]:
     return {}
 
 
-DEEDS: list[tuple[Handler, str]] = [
+MISUSES: list[tuple[Handler, str]] = [
     (gather, "SystemExit: 3"),
     (task_group, "SystemExit: 3"),
     (forgotten_task, "SystemExit: 3"),
@@ -137,7 +137,7 @@ DEEDS: list[tuple[Handler, str]] = [
     (callback_of_another_thread, "SystemExit: 3"),
     (reader, "SystemExit: 3"),
     (ctrl_c, "KeyboardInterrupt"),
-    (of_loop("stop"), "ForbiddenToHandlers: loop.stop() is not for handlers"),
+    (of_loop("stop"), "ForbiddenToHandlers: loop.stop() is forbidden"),
     (of_loop("close"), "ForbiddenToHandlers: loop.close() "),
     (of_loop("set_debug", True), "ForbiddenToHandlers: loop.set_debug() "),
     (of_loop("set_exception_handler", None), "ForbiddenToHandlers: loop.set_exception_handler() "),
@@ -154,7 +154,7 @@ DEEDS: list[tuple[Handler, str]] = [
 
 
 class Runs:
-    """Jobs of any function, in one executor."""
+    """Runs any function as a job, in one executor."""
 
     def __init__(self) -> None:
         self.executor = Executor(threads=1, processes=1)
@@ -171,14 +171,14 @@ async def run() -> AsyncIterator[Runs]:
     await runs.executor.close()
 
 
-class WaitingRecord:
-    """A handler that waits until it is told to go on, which tells that its loop has been running since."""
+class WaitingHandler:
+    """A handler that waits until the test sets `go_on`. If it returns, its loop has run all the time."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
         self.begun = threading.Event()
         self.was_cancelled = threading.Event()
-        self.goes_on_after_all = threading.Event()
+        self.returned = threading.Event()
 
     async def handle(self, _job: Job) -> dict[str, Any]:
         self.begun.set()
@@ -188,7 +188,7 @@ class WaitingRecord:
         except asyncio.CancelledError:
             self.was_cancelled.set()
             raise
-        self.goes_on_after_all.set()
+        self.returned.set()
         return {"waited": True}
 
 
@@ -196,20 +196,22 @@ async def same_loop(_job: Job) -> dict[str, Any]:
     return {"loop": str(id(asyncio.get_running_loop())), "thread": threading.get_ident()}
 
 
-@pytest.mark.parametrize(("deed", "message"), DEEDS, ids=[deed.__qualname__ + text for deed, text in DEEDS])
-async def test_what_a_handler_does_to_the_loop_fails_its_own_job(
-    run: Runs, deed: Handler, message: str
+@pytest.mark.parametrize(
+    ("misuse", "message"), MISUSES, ids=[misuse.__qualname__ + text for misuse, text in MISUSES]
+)
+async def test_a_handler_that_misuses_the_loop_fails_only_its_own_job(
+    run: Runs, misuse: Handler, message: str
 ) -> None:
     before = await run(same_loop)
-    waiting = WaitingRecord()
+    waiting = WaitingHandler()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
 
-    outcome = await asyncio.wait_for(run(deed), DEADLINE)
+    outcome = await asyncio.wait_for(run(misuse), DEADLINE)
 
     assert isinstance(outcome, Failed), outcome
     assert (outcome.reason, outcome.permanent) == (Reason.HANDLER_ERROR, False)
-    # A task group puts it into words of its own in some versions of Python.
+    # In some versions of Python a task group adds a text of its own.
     assert outcome.message.startswith(message)
     waiting.go_on.set()
     assert isinstance(await asyncio.wait_for(neighbour, DEADLINE), Succeeded)
@@ -225,7 +227,7 @@ async def test_the_log_has_the_trace_of_a_task_that_nobody_awaits(run: Runs) -> 
     assert "in leave" in failed["exception"]
 
 
-async def test_a_task_that_outlives_its_job_exits_for_itself_alone(run: Runs) -> None:
+async def test_a_task_that_outlives_its_job_and_exits_affects_nothing_else(run: Runs) -> None:
     going_on = threading.Event()
     tasks = []
 
@@ -251,7 +253,7 @@ async def test_a_task_that_outlives_its_job_exits_for_itself_alone(run: Runs) ->
     assert isinstance(await run(same_loop), Succeeded)
 
 
-async def test_a_plain_handler_whose_callback_exits_harms_nobody(run: Runs) -> None:
+async def test_a_plain_handler_whose_callback_exits_affects_no_other_job(run: Runs) -> None:
     def leave_later(_job: Job) -> dict[str, Any]:
         asyncio.get_running_loop().call_soon(sys.exit, 3)
         return {}
@@ -260,8 +262,8 @@ async def test_a_plain_handler_whose_callback_exits_harms_nobody(run: Runs) -> N
     assert isinstance(await run(same_loop), Succeeded)
 
 
-async def test_a_handler_that_cancels_all_tasks_fails_them_and_no_later_one(run: Runs) -> None:
-    waiting = WaitingRecord()
+async def test_a_handler_that_cancels_all_tasks_fails_their_jobs_but_no_later_job(run: Runs) -> None:
+    waiting = WaitingHandler()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
 
@@ -276,7 +278,7 @@ async def test_a_handler_that_cancels_all_tasks_fails_them_and_no_later_one(run:
     assert isinstance(await run(same_loop), Succeeded)
 
 
-async def test_a_loop_that_was_stopped_behind_its_back_goes_on(run: Runs) -> None:
+async def test_a_stopped_loop_runs_on(run: Runs) -> None:
     async def stop(_job: Job) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SharedLoop)
@@ -288,9 +290,9 @@ async def test_a_loop_that_was_stopped_behind_its_back_goes_on(run: Runs) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-async def test_a_fork_that_awaits_ends_there_and_runs_no_handler(run: Runs, tmp_path: Path) -> None:
+async def test_a_fork_that_awaits_ends_at_its_await_and_runs_no_handler(run: Runs, tmp_path: Path) -> None:
     ran_on = tmp_path / "ran-on"
-    waiting = WaitingRecord()
+    waiting = WaitingHandler()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
 
@@ -311,8 +313,8 @@ async def test_a_fork_that_awaits_ends_there_and_runs_no_handler(run: Runs, tmp_
     assert isinstance(await run(same_loop), Succeeded)
 
 
-async def test_handlers_have_what_asyncio_offers(run: Runs) -> None:
-    """Threads, programs, servers, and locks that all jobs share."""
+async def test_handlers_can_use_asyncio(run: Runs) -> None:
+    """Locks that all jobs share, threads, programs, and servers."""
     lock = asyncio.Lock()
 
     async def use_all(job: Job) -> dict[str, Any]:
@@ -336,7 +338,7 @@ async def test_handlers_have_what_asyncio_offers(run: Runs) -> None:
         assert str(outcome.result["thread"]).startswith("job-")
 
 
-async def test_a_handler_has_the_context_of_whoever_runs_it(run: Runs) -> None:
+async def test_a_handler_has_the_context_of_its_caller(run: Runs) -> None:
     async def context(_job: Job) -> dict[str, Any]:
         return {"number": NUMBER.get(), **structlog.contextvars.get_contextvars()}
 
@@ -348,8 +350,8 @@ async def test_a_handler_has_the_context_of_whoever_runs_it(run: Runs) -> None:
     assert dict(outcome.result) == {"number": 7, "worker_id": "w/1", "job_id": "a", "type": "x", "attempt": 1}
 
 
-async def test_what_a_handler_cleans_up_at_the_end_is_not_broken_off() -> None:
-    runs, waiting = Runs(), WaitingRecord()
+async def test_a_handler_can_finish_its_clean_up_when_the_loop_ends() -> None:
+    runs, waiting = Runs(), WaitingHandler()
     cleaned_up = threading.Event()
 
     async def clean_up(job: Job) -> dict[str, Any]:
@@ -368,7 +370,7 @@ async def test_what_a_handler_cleans_up_at_the_end_is_not_broken_off() -> None:
     await runs.executor.close()
 
 
-async def test_the_thread_ends_with_the_executor_and_cancels_what_nobody_awaited() -> None:
+async def test_the_thread_ends_with_the_executor_and_cancels_leftover_tasks() -> None:
     runs = Runs()
     cancelled = threading.Event()
 
@@ -393,13 +395,15 @@ async def test_the_thread_ends_with_the_executor_and_cancels_what_nobody_awaited
 
 
 class Blocking:
-    """A handler that blocks its loop until it is told to go on."""
+    """A handler that blocks its loop until the test sets `go_on`."""
 
     def __init__(self) -> None:
+        self.begun = threading.Event()
         self.go_on = threading.Event()
         self.was_cancelled = threading.Event()
 
     async def handle(self, _job: Job) -> dict[str, Any]:
+        self.begun.set()
         self.go_on.wait(DEADLINE)
         try:
             await asyncio.sleep(0)
@@ -416,23 +420,23 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_handler_that_blocks_the_loop_fails_while_it_does_and_its_neighbours_go_on_after_it(
+async def test_a_handler_that_blocks_the_loop_fails_meanwhile_and_its_neighbours_go_on_later(
     run: Runs,
 ) -> None:
-    waiting, blocking = WaitingRecord(), Blocking()
+    waiting, blocking = WaitingHandler(), Blocking()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
     watching = asyncio.create_task(run.executor.watch(0.5))
 
     with capture_logs() as logs:
-        outcome = await asyncio.wait_for(run(blocking.handle, "guilty"), DEADLINE)
+        outcome = await asyncio.wait_for(run(blocking.handle, "blocker"), DEADLINE)
 
     assert isinstance(outcome, Failed)
     assert (outcome.reason, outcome.permanent) == (Reason.LOOP_BLOCKED, False)
-    assert outcome.message.endswith("for 0.5 s at a stretch")
-    told = [line for line in logs if line["event"] == "handler_loop_blocked"]
-    assert {line["job_id"] for line in told} == {"guilty"}
-    assert "self.go_on.wait(DEADLINE)" in told[0]["stack"]
+    assert outcome.message == "the handler blocked the event loop and all other handlers for 0.5 s"
+    lines = [line for line in logs if line["event"] == "handler_loop_blocked"]
+    assert {line["job_id"] for line in lines} == {"blocker"}
+    assert "self.go_on.wait(DEADLINE)" in lines[0]["stack"]
     assert not neighbour.done()
     waiting.go_on.set()
     blocking.go_on.set()
@@ -443,7 +447,7 @@ async def test_a_handler_that_blocks_the_loop_fails_while_it_does_and_its_neighb
 
 
 @pytest.mark.usefixtures("soon")
-async def test_what_a_blocking_task_of_a_handler_does_is_its_handler_s(run: Runs) -> None:
+async def test_a_task_that_blocks_the_loop_fails_the_handler_that_created_it(run: Runs) -> None:
     blocking = Blocking()
 
     async def block_in_a_task(job: Job) -> dict[str, Any]:
@@ -458,19 +462,19 @@ async def test_what_a_blocking_task_of_a_handler_does_is_its_handler_s(run: Runs
     watching.cancel()
 
 
-async def test_a_loop_that_stays_blocked_is_given_up_and_runs_no_handler_on_when_it_comes_back(
+async def test_a_loop_that_stays_blocked_is_given_up_and_then_only_cancels_its_handlers(
     run: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop_watch, "LIMITS_TO_END", 2)
-    waiting, blocking = WaitingRecord(), Blocking()
+    waiting, blocking = WaitingHandler(), Blocking()
     neighbour = run(waiting.handle, "neighbour")
     await until(waiting.begun.is_set)
-    guilty = run(blocking.handle, "guilty")
+    blocked_by = run(blocking.handle, "blocker")
 
     with pytest.raises(LoopStuck):
         await asyncio.wait_for(run.executor.watch(0.2), DEADLINE)
 
-    outcome = await guilty
+    outcome = await blocked_by
     assert isinstance(outcome, Failed)
     assert outcome.reason == Reason.LOOP_BLOCKED
     assert await neighbour == Interrupted()
@@ -480,14 +484,14 @@ async def test_a_loop_that_stays_blocked_is_given_up_and_runs_no_handler_on_when
     await until(waiting.was_cancelled.is_set)
     await until(blocking.was_cancelled.is_set)
     await until(lambda: not run.executor.handlers._thread.is_alive())
-    assert not waiting.goes_on_after_all.is_set()
+    assert not waiting.returned.is_set()
 
 
-async def test_an_executor_is_closed_though_its_loop_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_executor_can_be_closed_while_its_loop_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handler_loop, "STOP_SECONDS", 0.05)
     runs, blocking = Runs(), Blocking()
     blocked = runs(blocking.handle)
-    await asyncio.sleep(0.05)
+    await until(blocking.begun.is_set)
 
     await asyncio.wait_for(runs.executor.close(), DEADLINE)
 

@@ -1,4 +1,4 @@
-"""Plain handlers run on the loop in turn, but never for long without giving way."""
+"""Plain handlers run on the loop one after the other, and let async handlers run in between."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.claiming.in_flight import Claimed
 from worker_service.claiming.lanes import Lane
 from worker_service.execution import inline_runs
-from worker_service.execution.handler_loop import Guest
 from worker_service.execution.inline_runs import InlineRuns
 from worker_service.execution.outcome import Interrupted, Outcome
+from worker_service.execution.running_handler import RunningHandler
 
 LANE = Lane(1, on_work=lambda: None, on_full_change=lambda: None)
 
@@ -21,7 +21,7 @@ def job(job_id: str) -> Claimed:
 
 
 class OneLoop:
-    """Handlers whose loop is the worker's own."""
+    """A handlers' loop that is also the worker's loop."""
 
     def call(self, function: Callable[..., None]) -> None:
         asyncio.get_running_loop().call_soon(function)
@@ -32,12 +32,12 @@ class OneLoop:
     def answer(self, function: Callable[..., None], *args: object) -> None:
         function(*args)
 
-    def enter(self, guest: Guest | None) -> None:
-        """Nobody asks."""
+    def enter(self, handler: RunningHandler | None) -> None:
+        """Not needed: no test asks which handler runs."""
 
 
 class Runs:
-    """Jobs that have been run, each of which took `seconds` by a clock of its own."""
+    """Runs jobs that each take `seconds` by its own clock."""
 
     def __init__(self, seconds: float) -> None:
         self.ran: list[str] = []
@@ -59,7 +59,7 @@ class Runs:
 
 
 @pytest.mark.parametrize(("slices", "ran"), [(0.99, 2), (1.01, 1)])
-async def test_others_have_their_turn_after_a_slice(slices: float, ran: int) -> None:
+async def test_other_callbacks_get_their_turn_after_a_slice(slices: float, ran: int) -> None:
     runs = Runs(inline_runs.SLICE_SECONDS * slices)
     for name in "abc":
         runs.inline.add(job(name))
@@ -72,7 +72,7 @@ async def test_others_have_their_turn_after_a_slice(slices: float, ran: int) -> 
     assert runs.ran == ["a", "b", "c"]
 
 
-async def test_a_job_that_was_removed_is_not_run() -> None:
+async def test_a_removed_job_is_not_run() -> None:
     runs = Runs(0)
     kept, removed = job("kept"), job("removed")
     runs.inline.add(removed)
@@ -86,7 +86,7 @@ async def test_a_job_that_was_removed_is_not_run() -> None:
     assert not runs.inline.remove(kept)
 
 
-async def test_none_of_those_that_waited_is_run_when_all_were_removed() -> None:
+async def test_no_job_is_run_when_all_were_removed() -> None:
     runs = Runs(0)
     first, second, third = job("1"), job("2"), job("3")
     for each in (first, second, third):
@@ -99,7 +99,7 @@ async def test_none_of_those_that_waited_is_run_when_all_were_removed() -> None:
     assert runs.ran == []
 
 
-async def test_a_job_may_be_added_by_one_that_runs() -> None:
+async def test_a_running_job_can_add_another_job() -> None:
     runs = Runs(0)
     runs.before = lambda claimed: runs.inline.add(job("b")) if claimed.id == "a" else None
     runs.inline.add(job("a"))
@@ -109,7 +109,7 @@ async def test_a_job_may_be_added_by_one_that_runs() -> None:
     assert runs.ran == ["a", "b"]
 
 
-async def test_a_fault_is_heard_and_the_other_jobs_are_run() -> None:
+async def test_a_fault_is_raised_and_the_other_jobs_are_run() -> None:
     runs = Runs(0)
 
     def fail(claimed: Claimed) -> None:
@@ -128,7 +128,7 @@ async def test_a_fault_is_heard_and_the_other_jobs_are_run() -> None:
     assert runs.ran == ["a", "b"]
 
 
-async def test_the_end_of_a_job_that_nobody_waited_for_is_not_told_again() -> None:
+async def test_a_job_that_was_failed_while_it_ran_ends_only_once() -> None:
     runs = Runs(0)
     runs.before = lambda claimed: runs.inline.fail_all(Interrupted()) if claimed.id == "a" else None
     for name in "abc":
@@ -141,7 +141,7 @@ async def test_the_end_of_a_job_that_nobody_waited_for_is_not_told_again() -> No
     assert sorted(runs.ended) == [(name, Interrupted()) for name in "abc"]
 
 
-async def test_a_job_that_is_removed_by_the_one_before_it_is_not_run() -> None:
+async def test_a_job_that_is_removed_by_the_job_before_it_is_not_run() -> None:
     runs = Runs(0)
     first, second = job("1"), job("2")
 

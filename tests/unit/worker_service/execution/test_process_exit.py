@@ -1,4 +1,4 @@
-"""The end of a worker's process: in order, or at once where a thread's job may run elsewhere by now."""
+"""A worker's process ends in order, or at once if a thread is left, whose job may run elsewhere by now."""
 
 import subprocess
 import sys
@@ -10,13 +10,13 @@ import asyncio, atexit, sys, threading
 from worker_service.execution.process_exit import run_and_exit
 from worker_service.execution.threads import any_thread_left, start_thread
 
-going_on = threading.Event()
-atexit.register(print, "tidied up")
+go_on = threading.Event()
+atexit.register(print, "cleaned up")
 
 async def work():
-    running = start_thread(going_on.wait, "1")
+    running = start_thread(go_on.wait, "1")
     if sys.argv[1] == "returns":
-        going_on.set()
+        go_on.set()
         await running
         while any_thread_left():
             await asyncio.sleep(0.01)
@@ -28,11 +28,9 @@ sys.exit(asyncio.run(run_and_exit(work())))
 
 
 @pytest.mark.parametrize(
-    ("handler", "written"), [("returns", ["worked", "tidied up"]), ("goes on", ["worked"])]
+    ("handler", "written"), [("returns", ["worked", "cleaned up"]), ("goes on", ["worked"])]
 )
-def test_a_thread_that_goes_on_ends_with_the_work_and_before_python_tidies_up(
-    handler: str, written: list[str]
-) -> None:
+def test_a_process_with_a_thread_left_ends_before_python_cleans_up(handler: str, written: list[str]) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, handler], capture_output=True, text=True, timeout=30, check=False
     )

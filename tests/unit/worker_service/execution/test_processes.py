@@ -1,4 +1,4 @@
-"""What a handler does to the process that it runs in, and what it starts there, reaches no other job and outlives none."""
+"""What a handler changes in its process or starts there does not reach other jobs, and ends with its job."""
 
 import asyncio
 import os
@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.worker_service.execution.test_executor import SPECS, WAYS, job, result_of, run
+from tests.unit.worker_service.recording_listener import RecordingListener
 from tests.waiting import until
-from worker_service.execution.child_pipe import Done, Message
+from worker_service.execution.child_pipe import Finished, Message
 from worker_service.execution.executor import Executor
-from worker_service.execution.invoke import Ended
+from worker_service.execution.invoke import InvocationResult
 from worker_service.execution.outcome import Failed, Outcome, Reason
 
 DEADLINE = 60.0
-"""For the start of a process on a busy machine, a few times."""
+"""Enough to start a few processes on a busy machine."""
 START = """
 import os, pathlib, signal, subprocess, sys, time
 def start(path, command, **options):
@@ -34,21 +34,6 @@ def start(path, command, **options):
 """
 HANG = "while True: time.sleep(1000)"
 IGNORES_SIGTERM = "trap '' TERM; while :; do sleep 1000; done"
-
-
-@pytest.fixture(scope="module")
-async def shared() -> AsyncIterator[Executor]:
-    """For the tests that leave the process as it was: to start one takes the longest part of a test."""
-    executor = Executor(threads=1, processes=1)
-    yield executor
-    await executor.close()
-
-
-@pytest.fixture
-async def executor() -> AsyncIterator[Executor]:
-    executor = Executor(threads=1, processes=1)
-    yield executor
-    await executor.close()
 
 
 def code(body: str) -> str:
@@ -68,24 +53,25 @@ async def pid_of(executor: Executor) -> int:
 
 async def program(path: Path) -> psutil.Process:
     await until(lambda: path.exists() and path.read_text() != "")
-    return psutil.Process(int(path.read_text()))  # noqa: ASYNC240 - it is there
+    return psutil.Process(int(path.read_text()))  # noqa: ASYNC240 - a small local file
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Whether it has ended; who has to wait for it is another matter."""
+    """Whether it has ended. A zombie has: only its parent has not waited for it."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("deed", "status"),
+    ("action", "status"),
     [("return {}", 0), ("sys.exit()", 0), ("sys.exit(7)", 7), ("sys.exit('bad')", 1), ("raise KeyError", 1)],
 )
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-async def test_a_fork_that_comes_back_ends_there_and_answers_for_nobody(
-    shared: Executor, way: str, deed: str, status: int
+async def test_a_fork_that_returns_ends_and_answers_for_no_job(
+    shared: Executor, way: str, action: str, status: int
 ) -> None:
-    fork = f"pid = os.fork()\nif not pid: {deed}\nreturn {{'status': os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}}"
+    wait = "return {'status': os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}"
+    fork = f"pid = os.fork()\nif not pid: {action}\n{wait}"
     assert result_of(await do(shared, fork, way)) == {"status": status}
     for number in range(6):
         assert result_of(await do(shared, "return job.payload['mine']", way, mine={"n": number})) == {
@@ -93,8 +79,8 @@ async def test_a_fork_that_comes_back_ends_there_and_answers_for_nobody(
         }
 
 
-async def test_a_fork_says_nothing_of_its_own(shared: Executor) -> None:
-    heard: list[Any] = []
+async def test_a_fork_cannot_report_progress(shared: Executor) -> None:
+    listener = RecordingListener()
     fork = """
 import worker_service
 pid = os.fork()
@@ -104,15 +90,15 @@ if not pid:
     os._exit(0)
 os.waitpid(pid, 0)
 return {}"""
-    await shared.run(SPECS["act-process"], job("act-process", {"code": code(fork)}), say=heard.append)
-    assert heard == []
+    await shared.run(SPECS["act-process"], job("act-process", {"code": code(fork)}), listener=listener)
+    assert listener.updates == []
 
 
 FORKS = ["os.fork()", "__import__('ctypes').PyDLL(None).fork()"]
 
 
 @pytest.mark.parametrize("fork", FORKS, ids=["python", "native"])
-async def test_a_fork_that_outlives_its_process_hides_its_end_from_nobody(
+async def test_the_end_of_a_process_is_noticed_even_if_a_fork_of_it_lives_on(
     shared: Executor, tmp_path: Path, fork: str
 ) -> None:
     path = tmp_path / "pid"
@@ -134,42 +120,43 @@ os._exit(3)"""
     "message",
     [
         b"not a pickle",
-        pickle.dumps(Message(0, Done(Ended(Failed("OLD", "of the job before"))))),
+        pickle.dumps(Message(0, Finished(InvocationResult(Failed("OLD", "of the job before"))))),
     ],
-    ids=["no message", "of another job"],
+    ids=["not a message", "of another job"],
 )
-async def test_a_message_that_does_not_name_the_job_is_refused_and_its_process_ended(
+async def test_a_message_that_is_not_of_the_job_is_refused_and_the_process_killed(
     shared: Executor, message: bytes
 ) -> None:
     pid = await pid_of(shared)
     framed = struct.pack("!i", len(message)) + message
     body = f"""
 for number in map(int, os.listdir('/proc/self/fd')):
-    try: os.write(number, {framed!r}) if os.readlink(f'/proc/self/fd/{{number}}').startswith('socket') else None
+    try:
+        if os.readlink(f'/proc/self/fd/{{number}}').startswith('socket'): os.write(number, {framed!r})
     except OSError: pass
 {HANG}"""
     outcome = await do(shared, body)
     assert outcome == Failed(
         Reason.WORKER_PROCESS_DIED,
-        "the process that ran the handler died: it did not answer for this job, and was killed",
+        "the process that ran the handler died: it sent an unexpected message and was killed",
     )
     assert await pid_of(shared) != pid
 
 
-async def test_a_handler_that_closes_all_files_fails_alone(shared: Executor) -> None:
+async def test_a_handler_that_closes_all_files_fails_only_its_own_job(shared: Executor) -> None:
     outcome = await do(shared, f"os.closerange(3, os.sysconf('SC_OPEN_MAX'))\n{HANG}")
     assert isinstance(outcome, Failed)
-    assert outcome.message.endswith("it closed its pipe, and was killed")
+    assert outcome.message.endswith("it closed its pipe and was killed")
     await pid_of(shared)
 
 
-async def test_a_program_has_the_signals_of_any_program(shared: Executor) -> None:
-    body = "return {'status': subprocess.run(['cat', '/proc/self/status'], capture_output=True, text=True).stdout}"
+async def test_a_program_starts_with_the_default_signal_handling(shared: Executor) -> None:
+    body = "return {'status': subprocess.check_output(['cat', '/proc/self/status'], text=True)}"
     lines = result_of(await do(shared, body))["status"].splitlines()
     masks = dict(line.split(":\t") for line in lines if line.startswith("Sig"))
     blocked, ignored, caught = (int(masks[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt"))
     assert (blocked, caught) == (0, 0)
-    # Others may have been ignored before the tests began, which all programs below inherit.
+    # The parent of the tests may ignore other signals, and every program inherits that.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD):
         assert not ignored & 1 << (number - 1)
 
@@ -203,7 +190,7 @@ async def test_a_program_ends_with_its_job(tmp_path: Path, how: str, command: st
     await executor.close()
 
 
-async def test_a_program_is_given_time_to_tidy_up(shared: Executor, tmp_path: Path) -> None:
+async def test_a_program_gets_time_to_clean_up(shared: Executor, tmp_path: Path) -> None:
     path, tidy = tmp_path / "pid", tmp_path / "tidy"
     command = f"trap 'sleep 0.2; touch {tidy}; exit' TERM; while :; do sleep 0.01; done"
     await do(shared, f"start({str(path)!r}, {command!r})\ntime.sleep(0.3)\nreturn {{}}")
@@ -212,7 +199,8 @@ async def test_a_program_is_given_time_to_tidy_up(shared: Executor, tmp_path: Pa
     assert tidy.exists()
 
 
-async def test_a_program_with_a_session_of_its_own_lives_on(executor: Executor, tmp_path: Path) -> None:
+async def test_a_program_with_a_session_of_its_own_lives_on(tmp_path: Path) -> None:
+    executor = Executor(threads=1, processes=1)
     path = tmp_path / "pid"
     await do(executor, f"start({str(path)!r}, 'exec sleep 1000', start_new_session=True)\nreturn {{}}")
     await executor.close()
@@ -224,16 +212,20 @@ async def test_a_program_with_a_session_of_its_own_lives_on(executor: Executor, 
 @pytest.mark.parametrize(
     "hold", [HANG, "__import__('re').match('(a+)+$', 'a' * 64 + 'b')"], ids=["sleeps", "native"]
 )
-def test_process_and_programs_end_when_the_worker_is_killed(tmp_path: Path, hold: str) -> None:
+def test_a_process_and_its_programs_end_when_the_worker_is_killed(tmp_path: Path, hold: str) -> None:
     path = tmp_path / "pid"
+    body = code(f"start({str(path)!r}, {IGNORES_SIGTERM!r})\n{hold}")
     worker_code = f"""
 import asyncio
-from tests.unit.worker_service.execution.test_executor import SPECS, job
+from tests.unit.worker_service import sample_handlers
+from worker_service import Job
 from worker_service.execution.executor import Executor
+from worker_service.handler_api.handler import HandlerSpec
 
 async def main():
     executor = Executor(threads=1, processes=1)
-    await executor.run(SPECS["act-process"], job("act-process", {{"code": {code(f"start({str(path)!r}, {IGNORES_SIGTERM!r})" + chr(10) + hold)!r}}}))
+    spec = HandlerSpec("act-process", sample_handlers.act_in_process, "process")
+    await executor.run(spec, Job("0190-id", "act-process", 1, {{"code": {body!r}}}))
 
 if __name__ == "__main__":
     asyncio.run(main())
@@ -259,7 +251,8 @@ LOOK = """
 import resource, threading
 mask = os.umask(0); os.umask(mask)
 return {
-    "pid": os.getpid(), "cwd": os.getcwd(), "umask": mask, "environment": {name: text for name, text in os.environ.items() if not name.startswith("PYTEST")},
+    "pid": os.getpid(), "cwd": os.getcwd(), "umask": mask,
+    "environment": {name: text for name, text in os.environ.items() if not name.startswith("PYTEST")},
     "alarm": signal.getitimer(signal.ITIMER_REAL)[0], "recursion": sys.getrecursionlimit(),
     "usr1": str(signal.getsignal(signal.SIGUSR1)), "files": resource.getrlimit(resource.RLIMIT_NOFILE),
     "mask": str(signal.pthread_sigmask(signal.SIG_BLOCK, ())), "nice": os.getpriority(os.PRIO_PROCESS, 0),
@@ -267,7 +260,7 @@ return {
 
 
 @pytest.mark.parametrize(
-    "deed",
+    "action",
     [
         "os.chdir('/')",
         "os.umask(0o077)",
@@ -278,41 +271,42 @@ return {
         "p = subprocess.Popen(['true']); os.waitid(os.P_PID, p.pid, os.WEXITED | os.WNOWAIT)",
     ],
 )
-async def test_what_a_job_changes_is_put_back_for_the_next(shared: Executor, deed: str) -> None:
+async def test_what_a_job_changes_is_restored_for_the_next_job(shared: Executor, action: str) -> None:
     before = result_of(await do(shared, LOOK))
-    assert result_of(await do(shared, f"{deed}\nreturn {{}}")) == {}
+    assert result_of(await do(shared, f"{action}\nreturn {{}}")) == {}
     assert result_of(await do(shared, LOOK)) == before
-    assert isinstance(await do(shared, f"{deed}\nraise KeyError"), Failed)
+    assert isinstance(await do(shared, f"{action}\nraise KeyError"), Failed)
     assert result_of(await do(shared, LOOK)) == before
 
 
 @pytest.mark.parametrize(
-    ("deed", "changed"),
+    ("action", "changed"),
     [
         ("signal.signal(signal.SIGUSR1, lambda *_: None)", "signal handlers"),
-        ("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])", "the signal mask"),
+        ("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])", "signal mask"),
         ("import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99))", "resource limits"),
         ("subprocess.Popen(['sleep', '1000'])", "programs that still run"),
         ("import shutil, tempfile; d = tempfile.mkdtemp(); os.chdir(d); os.rmdir(d)", ""),
-        ("os.getcwd = None", "its state, which could not be put back (TypeError)"),
+        ("os.getcwd = None", "state that could not be restored (TypeError)"),
     ],
 )
 async def test_a_process_that_a_job_has_changed_for_good_is_renewed(
-    shared: Executor, deed: str, changed: str
+    shared: Executor, action: str, changed: str
 ) -> None:
     before = result_of(await do(shared, LOOK))
     with capture_logs() as logs:
-        assert result_of(await do(shared, f"{deed}\nreturn {{}}")) == {}
-    told = [line["changed"] for line in logs if line["event"] == "process_renewed"]
-    assert told == ([changed] if changed else [])
+        assert result_of(await do(shared, f"{action}\nreturn {{}}")) == {}
+    renewed = [line["changed"] for line in logs if line["event"] == "process_renewed"]
+    assert renewed == ([changed] if changed else [])
     after = result_of(await do(shared, LOOK))
     assert (after.pop("pid") != before.pop("pid")) == bool(changed)
     assert after == before
 
 
-@pytest.mark.parametrize(("most", "expected"), [(1, 3), (2, 2), (None, 1)])
-async def test_a_process_serves_no_more_jobs_than_it_may(most: int | None, expected: int) -> None:
-    executor = Executor(threads=1, processes=1, process_jobs=most)
-    pids = [await pid_of(executor) for _ in range(3)]
-    assert len(set(pids)) == expected
+@pytest.mark.parametrize(("process_jobs", "jobs"), [(1, 2), (2, 3)])
+async def test_a_process_is_renewed_after_its_number_of_jobs(process_jobs: int, jobs: int) -> None:
+    executor = Executor(threads=1, processes=1, process_jobs=process_jobs)
+    pids = [await pid_of(executor) for _ in range(jobs)]
+    assert len(set(pids)) == 2
+    assert len(set(pids[:process_jobs])) == 1
     await executor.close()

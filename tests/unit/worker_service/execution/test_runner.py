@@ -167,7 +167,7 @@ async def test_a_job_that_exceeds_its_timeout_fails_though_its_handler_keeps_its
 
 
 async def test_the_progress_of_a_job_is_on_the_board_while_it_runs(jobs: Jobs, tmp_path: Path) -> None:
-    jobs.start("act-thread", 3, {"say": [[50, "half"]], "then_wait_for": str(tmp_path / "end")})
+    jobs.start("act-thread", 3, {"progress": [[50, "half"]], "then_wait_for": str(tmp_path / "end")})
     await until(lambda: bool(jobs.board.unsent(10)))
 
     [(latest, update)] = jobs.board.unsent(10).items()

@@ -1,4 +1,4 @@
-"""The errors by which a handler says more than that it failed: what their makers may write, and that they can travel."""
+"""The errors of the handler API: which arguments they accept, and that they can be pickled."""
 
 import pickle
 from datetime import timedelta
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_service import InputError, PermanentError, RetryAfter
-from worker_service.handler_api.job import MOST_RETRY_AFTER
+from worker_service.handler_api.errors import MAX_RETRY_AFTER
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ from worker_service.handler_api.job import MOST_RETRY_AFTER
         (-1, 0),
         (float("-inf"), 0),
         (timedelta(days=-1), 0),
-        (MOST_RETRY_AFTER - 1, MOST_RETRY_AFTER - 1),
-        (MOST_RETRY_AFTER, MOST_RETRY_AFTER),
-        (MOST_RETRY_AFTER + 1, MOST_RETRY_AFTER),
-        (10**400, MOST_RETRY_AFTER),
-        (float("inf"), MOST_RETRY_AFTER),
-        (timedelta.max, MOST_RETRY_AFTER),
+        (MAX_RETRY_AFTER - 1, MAX_RETRY_AFTER - 1),
+        (MAX_RETRY_AFTER, MAX_RETRY_AFTER),
+        (MAX_RETRY_AFTER + 1, MAX_RETRY_AFTER),
+        (10**400, MAX_RETRY_AFTER),
+        (float("inf"), MAX_RETRY_AFTER),
+        (timedelta.max, MAX_RETRY_AFTER),
     ],
 )
 def test_a_delay_beyond_its_limits_counts_as_the_limit(delay: Any, seconds: float) -> None:
@@ -38,12 +38,12 @@ def test_a_delay_beyond_its_limits_counts_as_the_limit(delay: Any, seconds: floa
 
 
 @given(st.floats(allow_nan=False) | st.integers() | st.fractions() | st.timedeltas())
-def test_any_number_becomes_a_delay_fit_for_the_contract(delay: Any) -> None:
-    assert 0 <= RetryAfter(delay).delay <= MOST_RETRY_AFTER
+def test_any_number_becomes_a_delay_valid_for_the_contract(delay: Any) -> None:
+    assert 0 <= RetryAfter(delay).delay <= MAX_RETRY_AFTER
 
 
 @pytest.mark.parametrize("delay", ["5", None, b"5", [5], 1j, Decimal(5)])
-def test_a_delay_that_is_no_number_is_refused(delay: Any) -> None:
+def test_a_delay_that_is_not_a_number_is_refused(delay: Any) -> None:
     with pytest.raises(TypeError, match="must be seconds or a timedelta, is a "):
         RetryAfter(delay)
 
@@ -58,7 +58,7 @@ def test_a_delay_that_is_nan_is_refused() -> None:
     [InputError("size", "is -1"), PermanentError("gone"), RetryAfter(90), RetryAfter(90, "busy")],
     ids=repr,
 )
-def test_an_error_comes_through_pickle_as_it_was(error: Exception) -> None:
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
+def test_an_error_is_unchanged_by_pickle(error: Exception) -> None:
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - made by this test
 
     assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))

@@ -1,4 +1,4 @@
-"""What a handler is given: plain data that travels and compares, and a way to ask whether it is still wanted."""
+"""A Job is plain data that can be pickled and compared, and it tells its handler of a cancellation."""
 
 import asyncio
 import copy
@@ -15,17 +15,17 @@ from worker_service import Job
 from worker_service.execution.executor import Executor
 from worker_service.execution.outcome import Failed
 from worker_service.handler_api.handler import HandlerSpec
-from worker_service.handler_api.job import note_cancelled
+from worker_service.handler_api.job import mark_cancelled
 
 JOB = Job("0190-id", "x", 2, {"a": [1]})
 
 
-def test_a_job_travels_and_compares_whether_it_is_cancelled_or_not() -> None:
+def test_a_cancelled_job_compares_and_is_pickled_like_any_job() -> None:
     job = Job("0190-id", "x", 2, {"a": [1]})
-    note_cancelled(job)
+    mark_cancelled(job)
 
     assert job == JOB
-    for twin in (pickle.loads(pickle.dumps(job)), copy.deepcopy(job)):  # noqa: S301 - our own
+    for twin in (pickle.loads(pickle.dumps(job)), copy.deepcopy(job)):  # noqa: S301 - made by this test
         assert twin == JOB
         assert not twin.cancelled()
     assert asdict(job) == {"id": "0190-id", "type": "x", "attempt": 2, "payload": {"a": [1]}}
@@ -35,16 +35,16 @@ def test_a_job_travels_and_compares_whether_it_is_cancelled_or_not() -> None:
 
 
 class Asking:
-    """A handler whose thread asks until it is told to stop."""
+    """A handler whose thread asks until its job is cancelled."""
 
     def __init__(self) -> None:
-        self.begun, self.heard = threading.Event(), threading.Event()
+        self.started, self.stopped = threading.Event(), threading.Event()
 
     def ask(self, job: Job) -> dict[str, Any]:
-        self.begun.set()
+        self.started.set()
         while not job.cancelled():
-            self.heard.wait(0.01)
-        self.heard.set()
+            self.stopped.wait(0.01)
+        self.stopped.set()
         return {}
 
     async def ask_in_thread(self, job: Job) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Asking:
 
 @pytest.mark.parametrize("way", ["thread", "loop"])
 @pytest.mark.parametrize("how", ["cancel", "timeout", "close"])
-async def test_a_thread_hears_that_its_job_is_cancelled(way: str, how: str) -> None:
+async def test_a_thread_can_see_that_its_job_is_cancelled(way: str, how: str) -> None:
     executor, asking = Executor(threads=1, processes=1), Asking()
     spec = (
         HandlerSpec("x", asking.ask, "thread")
@@ -61,18 +61,20 @@ async def test_a_thread_hears_that_its_job_is_cancelled(way: str, how: str) -> N
         else HandlerSpec("x", asking.ask_in_thread, "loop")
     )
     running = asyncio.create_task(executor.run(spec, JOB, seconds=0.1 if how == "timeout" else None))
-    await until(asking.begun.is_set)
+    await until(asking.started.is_set)
     match how:
         case "cancel":
             running.cancel()
         case "close":
             await executor.close()
     await asyncio.wait([running])
-    await until(asking.heard.is_set)
+    await until(asking.stopped.is_set)
     await executor.close()
 
 
-async def test_a_thread_that_cannot_be_started_fails_its_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_thread_that_cannot_be_started_fails_only_its_own_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     executor = Executor(threads=1, processes=1)
 
     def refuse(_thread: threading.Thread) -> None:

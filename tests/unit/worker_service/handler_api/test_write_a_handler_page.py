@@ -6,11 +6,11 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from contract_runtime.structs import dict_to_struct, struct_to_dict
+from tests.unit.worker_service.recording_listener import RecordingListener
 from worker_service import Job
 from worker_service.execution.executor import Executor
 from worker_service.execution.outcome import Failed, Outcome, Succeeded
@@ -51,7 +51,7 @@ async def test_the_page_s_handler_gives_the_page_s_result(
     await executor.close()
 
 
-async def test_the_page_s_second_handler_says_what_the_page_says(tmp_path: Path) -> None:
+async def test_the_page_s_second_handler_raises_and_reports_as_the_page_says(tmp_path: Path) -> None:
     code = only(r"## Say more than success or failure\n\n```python\n(.*?)```")
     module = ModuleType("line_handlers")
     sys.modules[module.__name__] = module
@@ -59,11 +59,11 @@ async def test_the_page_s_second_handler_says_what_the_page_says(tmp_path: Path)
     [spec] = handlers_in(module)
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1\n2\n")
-    executor, heard = Executor(threads=1, processes=1), list[ProgressUpdate]()
+    executor, listener = Executor(threads=1, processes=1), RecordingListener()
 
     async def run() -> Outcome:
         job = Job("0190-id", spec.type, 1, {"paths": [str(one), str(two)]})
-        return await executor.run(spec, job, say=heard.append)
+        return await executor.run(spec, job, listener=listener)
 
     assert await run() == Failed("PERMANENT_ERROR", f"there is no {two}", permanent=True)
     (tmp_path / "two.lock").touch()
@@ -71,7 +71,10 @@ async def test_the_page_s_second_handler_says_what_the_page_says(tmp_path: Path)
     (tmp_path / "two.lock").unlink()
     two.write_text("3\n")
     assert await run() == Succeeded(dict_to_struct({"lines": 3}))
-    assert heard[-2:] == [ProgressUpdate(0, f"reading {one}"), ProgressUpdate(50, f"reading {two}")]
+    assert listener.updates[-2:] == [
+        ProgressUpdate(0, f"reading {one}"),
+        ProgressUpdate(50, f"reading {two}"),
+    ]
     del sys.modules[module.__name__]
     await executor.close()
 
@@ -82,17 +85,17 @@ async def test_the_page_s_third_handler_stops_when_its_job_is_cancelled() -> Non
     sys.modules[module.__name__] = module
     exec(code, vars(module))  # noqa: S102 - the page's own code
     [spec] = handlers_in(module)
-    executor, going_on = Executor(threads=1, processes=1), list[asyncio.Future[Any]]()
+    executor, listener = Executor(threads=1, processes=1), RecordingListener()
 
     short = await executor.run(spec, Job("0190-id", spec.type, 1, {"count": 4}))
     endless = Job("0190-id", spec.type, 1, {"count": 10**15})
-    long = await executor.run(spec, endless, seconds=0.05, abandon=going_on.append)
+    long = await executor.run(spec, endless, seconds=0.05, listener=listener)
 
     assert short == Succeeded(dict_to_struct({"total": 6}))
     assert isinstance(long, Failed)
     assert long.reason == "TIMEOUT"
     async with asyncio.timeout(20):
-        await asyncio.wait(going_on)
+        await asyncio.wait(listener.left_running)
     async with asyncio.timeout(20):
         assert isinstance(await executor.run(spec, Job("0190-id", spec.type, 1, {"count": 4})), Succeeded)
     del sys.modules[module.__name__]

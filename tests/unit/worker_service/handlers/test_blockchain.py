@@ -1,4 +1,4 @@
-"""blockchain against real blocks of Bitcoin, and against Bitcoin Core's own table for compact targets."""
+"""Tests `blockchain` with real blocks of Bitcoin, and with Bitcoin Core's own table of compact targets."""
 
 from typing import Any
 
@@ -33,8 +33,8 @@ HASHES = {
     BLOCK_100002: "0000000000013b8ab2cd513b0261a14096412195a72a0c4827d229dcc7e0f7af",
 }
 TRANSACTIONS = {
-    "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b": [
-        "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b",  # genesis: one transaction is its own root
+    "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b": [  # genesis: its only transaction
+        "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b",
     ],
     "7dac2c5666815c17a3b36427de37bb9d2e2c5ccec3f8633eb91a4205cb4c10ff": [  # block 170
         "b1fea52486ce0c62bb442b530a3f0132b826c74e473d1f2c220bfa78111c5082",
@@ -71,7 +71,7 @@ def test_a_real_header_has_its_real_hash_and_meets_its_target(header: str) -> No
 
 
 @pytest.mark.parametrize("root", TRANSACTIONS)
-def test_real_transactions_have_the_root_that_stands_in_their_block(root: str) -> None:
+def test_real_transactions_have_the_root_of_their_block(root: str) -> None:
     assert run(transactions=TRANSACTIONS[root]) == {"merkle_root": root}
     assert any(bytes.fromhex(root)[::-1].hex() == header[72:136] for header in HASHES)
 
@@ -100,7 +100,7 @@ def test_a_target_that_is_zero_negative_or_too_large_is_never_met(bits: str) -> 
         (0x05009234, 0x92340000),
         (0x20123456, 0x123456 << 232),
         (0xFF123456, None),
-        # The edges of its overflow rule.
+        # The edges of the overflow rule.
         (0x2100FFFF, 0xFFFF << 240),
         (0x21010000, None),
         (0x220000FF, 0xFF << 248),

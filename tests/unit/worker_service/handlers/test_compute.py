@@ -1,4 +1,4 @@
-"""compute against the published test vectors of each hash."""
+"""Tests `compute` with the published test vectors of each hash."""
 
 import hashlib
 from typing import Any
@@ -26,18 +26,18 @@ ABC = {
 
 
 @pytest.mark.parametrize("algorithm", ABC)
-def test_digest_is_the_published_one(algorithm: str) -> None:
+def test_a_digest_equals_the_published_one(algorithm: str) -> None:
     assert run(input="abc", algorithm=algorithm) == {"hash": ABC[algorithm]}
 
 
-def test_sha256_is_the_default_also_for_the_empty_text() -> None:
+def test_sha256_is_the_default_and_the_empty_text_has_a_digest() -> None:
     assert run(input="abc") == {"hash": ABC["sha256"]}
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert run(input="", algorithm=None) == {"hash": empty}
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_the_digest_is_that_of_the_utf8_bytes(text: str) -> None:
+def test_the_digest_is_of_the_utf8_bytes(text: str) -> None:
     assert run(input=text)["hash"] == hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -63,7 +63,7 @@ def test_wrong_input_names_the_field_and_the_rule(payload: dict[str, Any], field
 
 
 @pytest.mark.parametrize("algorithm", ["", "SHA256", "crc32", "shake_128", "x" * 10_000])
-def test_an_unknown_algorithm_is_told_what_is_allowed(algorithm: str) -> None:
+def test_the_error_for_an_unknown_algorithm_names_the_allowed_ones(algorithm: str) -> None:
     with pytest.raises(
         InputError, match=r"^algorithm: must be one of blake2b, blake2s, md5, .*sha512, is '"
     ) as caught:

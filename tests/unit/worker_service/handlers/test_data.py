@@ -1,4 +1,4 @@
-"""data against published statistics: NIST's certified values, and R's summary of Anscombe's quartet."""
+"""Tests `data` with published statistics: NIST's certified values, and R's summary of Anscombe's quartet."""
 
 import csv
 import io
@@ -17,15 +17,17 @@ from worker_service.handlers.data import data, quartiles
 
 # NIST Statistical Reference Datasets, https://www.itl.nist.gov/div898/strd/univ/data/Michelso.dat
 MICHELSON = """
-299.85 299.74 299.90 300.07 299.93 299.85 299.95 299.98 299.98 299.88 300.00 299.98 299.93 299.65 299.76 299.81 300.00
-300.00 299.96 299.96 299.96 299.94 299.96 299.94 299.88 299.80 299.85 299.88 299.90 299.84 299.83 299.79 299.81 299.88
-299.88 299.83 299.80 299.79 299.76 299.80 299.88 299.88 299.88 299.86 299.72 299.72 299.62 299.86 299.97 299.95 299.88
-299.91 299.85 299.87 299.84 299.84 299.85 299.84 299.84 299.84 299.89 299.81 299.81 299.82 299.80 299.77 299.76 299.74
-299.75 299.76 299.91 299.92 299.89 299.86 299.88 299.72 299.84 299.85 299.85 299.78 299.89 299.84 299.78 299.81 299.76
-299.81 299.79 299.81 299.82 299.85 299.87 299.87 299.81 299.74 299.81 299.94 299.95 299.80 299.81 299.87
-""".split()  # noqa: SIM905 - as NIST prints it
+299.85 299.74 299.90 300.07 299.93 299.85 299.95 299.98 299.98 299.88 300.00 299.98 299.93 299.65 299.76
+299.81 300.00 300.00 299.96 299.96 299.96 299.94 299.96 299.94 299.88 299.80 299.85 299.88 299.90 299.84
+299.83 299.79 299.81 299.88 299.88 299.83 299.80 299.79 299.76 299.80 299.88 299.88 299.88 299.86 299.72
+299.72 299.62 299.86 299.97 299.95 299.88 299.91 299.85 299.87 299.84 299.84 299.85 299.84 299.84 299.84
+299.89 299.81 299.81 299.82 299.80 299.77 299.76 299.74 299.75 299.76 299.91 299.92 299.89 299.86 299.88
+299.72 299.84 299.85 299.85 299.78 299.89 299.84 299.78 299.81 299.76 299.81 299.79 299.81 299.82 299.85
+299.87 299.87 299.81 299.74 299.81 299.94 299.95 299.80 299.81 299.87
+""".split()  # noqa: SIM905 - in the order in which NIST prints it
 
-# F. J. Anscombe, Graphs in Statistical Analysis, 1973; the summaries are those of R's summary(anscombe) and sd.
+# F. J. Anscombe, Graphs in Statistical Analysis, 1973; the summaries are those of R's summary(anscombe) and
+# sd.
 ANSCOMBE = """x1,x4,y1,y2,y3,y4
 10,8,8.04,9.14,7.46,6.58
 8,8,6.95,8.14,6.77,5.76
@@ -62,7 +64,7 @@ def column_of(values: list[Any]) -> dict[str, Any]:
 
 
 def around(middle: str, below: str, above: str) -> list[str]:
-    """NIST's NumAcc2, 3 and 4: a value, and then two neighbours in turn, 1001 in all."""
+    """NIST's NumAcc2, 3 and 4: a value, then its two neighbours alternately, 1001 values in all."""
     return [middle, *[below, above] * 500]
 
 
@@ -77,7 +79,7 @@ def around(middle: str, below: str, above: str) -> list[str]:
         (around("10000000.2", "10000000.1", "10000000.3"), 10000000.2, 0.1, 8),  # NumAcc4
     ],
 )
-def test_mean_and_deviation_are_those_that_nist_certifies(
+def test_mean_and_deviation_equal_nist_s_certified_values(
     texts: list[str], mean: float, deviation: float, digits: int
 ) -> None:
     from_csv = run(csv="\n".join(["x", *texts]))["columns"]["x"]
@@ -101,7 +103,7 @@ FLOATS = st.lists(st.floats(-1e100, 1e100), min_size=1)
 
 
 @given(FLOATS)
-def test_all_figures_lie_where_they_must(values: list[float]) -> None:
+def test_all_figures_lie_within_their_bounds(values: list[float]) -> None:
     column = column_of(values)
     ladder = [column["min"], *column["quartiles"], column["max"]]
     assert ladder[0] == min(values)
@@ -114,7 +116,7 @@ def test_all_figures_lie_where_they_must(values: list[float]) -> None:
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=2))
-def test_quartiles_are_those_of_the_standard_library(values: list[float]) -> None:
+def test_quartiles_equal_those_of_the_standard_library(values: list[float]) -> None:
     expected = statistics.quantiles(values, n=4, method="inclusive")
     assert quartiles(values) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
@@ -161,8 +163,11 @@ def test_null_and_absent_are_missing_and_only_all_numbers_make_a_number_column()
     }
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1_000", "0x10", "1e999", "\u0661", "1 2", "--1", ".", "e5", "true"])  # fmt: skip
-def test_what_is_no_number_in_csv_makes_its_column_text(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["nan", "inf", "-Infinity", "1_000", "0x10", "1e999", "\u0661", "1 2", "--1", ".", "e5", "true"],
+)
+def test_a_csv_value_that_is_not_a_number_makes_its_column_text(text: str) -> None:
     assert run(csv=f"x\n1\n{text}\n")["columns"]["x"] == {"count": 2, "missing": 0}
 
 
@@ -173,7 +178,7 @@ def test_numbers_in_csv_may_have_sign_point_and_exponent(text: str, number: floa
     assert run(csv=f"x\r\n{text}\r\n")["columns"]["x"]["mean"] == number
 
 
-def test_csv_knows_quotes_blank_lines_and_the_mark_of_excel() -> None:
+def test_csv_may_have_quotes_blank_lines_and_a_byte_order_mark() -> None:
     result = run(csv='\ufeffname,"a, b"\r\n\r\n"say ""hi""\nthere",1\r\n,2\r\n')
     assert result["rows"] == 2
     assert result["columns"]["name"] == {"count": 1, "missing": 1}
@@ -184,7 +189,7 @@ def test_csv_with_a_header_alone_has_no_rows() -> None:
     assert run(csv="a,b\n") == {"rows": 0, "columns": {name: {"count": 0, "missing": 0} for name in "ab"}}
 
 
-def test_groups_are_named_by_text_and_rows_without_a_group_stand_apart() -> None:
+def test_groups_are_named_by_text_and_rows_without_a_group_are_ungrouped() -> None:
     records = [
         {"g": 3, "x": 1},
         {"g": "3", "x": 2},
@@ -227,8 +232,8 @@ def test_huge_numbers_are_summarized_without_overflow() -> None:
         ({"records": [{}, 5]}, "records[1]: must be an object, is a number"),
         ({"csv": []}, "csv: must be a string, is a list"),
         ({"csv": ""}, "csv: must have a header line"),
-        ({"csv": "a,b\n1,2\n\n1\n"}, "csv: line 4: must have 2 fields as the header, has 1"),
-        ({"csv": "a,a\n"}, "csv: header: column names must differ, 'a' stands there 2 times"),
+        ({"csv": "a,b\n1,2\n\n1\n"}, "csv: line 4: must have 2 fields, as the header, has 1"),
+        ({"csv": "a,a\n"}, "csv: header: column names must differ, 'a' appears 2 times"),
         ({"csv": "a, \n"}, "csv: header: column 2 must have a name without NUL, has ' '"),
         ({"csv": 'a\n"open\n'}, "csv: line 2: unexpected end of data"),
         ({"csv": 'a\n"x"y\n'}, "csv: line 2: ',' expected after '\"'"),

@@ -1,4 +1,4 @@
-"""file against files of known content, and against every way out of its folder."""
+"""Tests `file` with files of known content, and with every way to leave its folder."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def run(root: Path, path: Any) -> dict[str, Any]:
     return result
 
 
-def test_hash_size_and_lines_are_those_of_the_file(root: Path) -> None:
+def test_hash_size_and_lines_describe_the_file(root: Path) -> None:
     # FIPS 180-4's example for "abc".
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert run(root, "abc.txt") == {"hash": digest, "size_bytes": 3, "lines": 1}
@@ -46,14 +46,14 @@ def test_hash_size_and_lines_are_those_of_the_file(root: Path) -> None:
     ("content", "lines"),
     [(b"", 0), (b"\n", 1), (b"a", 1), (b"a\n", 1), (b"a\nb", 2), (b"\n\n", 2), (b"a\r\nb\r", 2)],
 )
-def test_lines_are_line_feeds_and_an_unfinished_last_line(root: Path, content: bytes, lines: int) -> None:
+def test_lines_count_line_feeds_and_an_unfinished_last_line(root: Path, content: bytes, lines: int) -> None:
     (root / "f").write_bytes(content)
     assert run(root, "f")["lines"] == lines
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.lists(st.sampled_from([b"\n", b"x", b"yy\n"])).map(b"".join), block=st.integers(1, 5))
-def test_the_size_of_the_blocks_changes_nothing(
+def test_the_block_size_does_not_change_the_result(
     root: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, block: int
 ) -> None:
     (root / "f").write_bytes(content)
@@ -68,7 +68,7 @@ def test_the_size_of_the_blocks_changes_nothing(
     "path",
     ["abc.txt", "./abc.txt", "sub/../abc.txt", "//abc.txt", "sub/link", "sub/dirlink/abc.txt", "absolute"],
 )
-def test_every_name_of_a_file_inside_is_good(root: Path, path: str) -> None:
+def test_any_path_to_a_file_inside_is_accepted(root: Path, path: str) -> None:
     (root / "sub" / "link").symlink_to("../abc.txt")
     (root / "sub" / "dirlink").symlink_to(root)
     path = str(root / "abc.txt") if path in ("absolute", "//abc.txt") else path
@@ -93,7 +93,7 @@ def test_every_name_of_a_file_inside_is_good(root: Path, path: str) -> None:
         "/",
     ],
 )
-def test_a_path_that_leaves_the_folder_is_refused_and_tells_nothing(root: Path, path: str) -> None:
+def test_a_path_that_leaves_the_folder_is_refused_without_details(root: Path, path: str) -> None:
     (root / "link").symlink_to("../outside.txt")
     (root / "dirlink").symlink_to("..")
     (root / "dangling").symlink_to("../not-there")
@@ -117,7 +117,7 @@ def test_a_path_that_leaves_the_folder_is_refused_and_tells_nothing(root: Path, 
         (7, "must be a string, is a number"),
     ],
 )
-def test_what_is_not_a_readable_file_is_refused_without_the_folder_s_name(
+def test_a_path_to_anything_but_a_readable_file_is_refused_without_the_folder_s_name(
     root: Path, path: Any, problem: str
 ) -> None:
     os.mkfifo(root / "fifo")
@@ -132,7 +132,7 @@ def test_a_device_is_refused() -> None:
 
 
 @pytest.mark.parametrize("swapped", ["sub/two.txt", "sub"])
-def test_a_link_put_in_the_way_after_the_path_was_resolved_is_refused(
+def test_a_link_that_appears_after_the_path_was_resolved_is_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
 ) -> None:
     resolve = Path.resolve
@@ -162,7 +162,7 @@ def test_no_descriptor_stays_open(root: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_missing_folder_of_files_is_not_the_job_s_fault_and_not_named(tmp_path: Path) -> None:
+def test_a_missing_folder_of_files_is_not_an_input_error_and_not_named(tmp_path: Path) -> None:
     with pytest.raises(FilesNotAvailable) as caught:
         run(tmp_path / "not-there", "x")
     assert str(tmp_path) not in str(caught.value)
@@ -182,7 +182,7 @@ sys.stdout.write(f"{result['size_bytes']} {result['lines']} {after - before}")
 """
 
 
-async def test_a_large_file_needs_no_memory_of_its_size(root: Path) -> None:
+async def test_memory_does_not_grow_with_the_file(root: Path) -> None:
     size = 128 * 1024 * 1024
     (root / "small").write_bytes(b"x")
     with (root / "large").open("wb") as file:

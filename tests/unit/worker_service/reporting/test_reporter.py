@@ -26,7 +26,7 @@ from worker_service.api.backoff import Backoff
 from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.in_flight import Claimed
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
-from worker_service.handler_api.job import MOST_RETRY_AFTER
+from worker_service.handler_api.errors import MAX_RETRY_AFTER
 from worker_service.reporting.reporter import Reporter
 from worker_service.state.totals import Totals
 
@@ -74,8 +74,8 @@ def accepted(status: "Job.Status.ValueType") -> UpdateOutcome:
             FailureHint(retry_after=Duration(seconds=1, nanos=500_000_000)),
         ),
         (
-            Failed(Reason.RETRY_AFTER, "x", retry_after=MOST_RETRY_AFTER),
-            FailureHint(retry_after=Duration(seconds=MOST_RETRY_AFTER)),
+            Failed(Reason.RETRY_AFTER, "x", retry_after=MAX_RETRY_AFTER),
+            FailureHint(retry_after=Duration(seconds=MAX_RETRY_AFTER)),
         ),
     ],
 )
