@@ -52,7 +52,7 @@ async def test_the_page_s_handler_gives_the_page_s_result(
 
 
 async def test_the_page_s_second_handler_raises_and_reports_as_the_page_says(tmp_path: Path) -> None:
-    code = only(r"## Say more than success or failure\n\n```python\n(.*?)```")
+    code = only(r"## Control retries and report progress\n\n```python\n(.*?)```")
     module = ModuleType("line_handlers")
     sys.modules[module.__name__] = module
     exec(code, vars(module))  # noqa: S102 - the page's own code
