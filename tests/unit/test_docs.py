@@ -1,4 +1,4 @@
-"""The documentation names what the code has."""
+"""The documentation agrees with the code."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ REFERENCE = ROOT / "docs/reference"
 
 
 def documented(section: str) -> dict[str, str]:
-    """Variable and default of each row below a heading of settings.md."""
+    """The default of each variable in a section of settings.md."""
     text = (REFERENCE / "settings.md").read_text()
     rows = text.split(f"## {section}\n", 1)[1].split("\n## ", 1)[0]
     return dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", rows, re.MULTILINE))
@@ -33,6 +33,7 @@ def shown(default: object) -> str:
 @pytest.mark.parametrize(
     ("section", "settings", "prefix"),
     [
+        ("Both services", ServiceSettings, ""),
         ("API server", ApiServerSettings, ""),
         ("Worker service", WorkerSettings, ""),
         ("Local stack", StackSettings, "STACK_"),
@@ -42,7 +43,7 @@ def test_every_setting_is_documented_with_its_default(
     section: str, settings: type[ServiceSettings], prefix: str
 ) -> None:
     rows = documented(section)
-    common = set(ServiceSettings.model_fields) if not prefix else set()
+    common = set() if prefix or settings is ServiceSettings else set(ServiceSettings.model_fields)
     expected = {
         name: field
         for name, field in settings.model_fields.items()
@@ -51,7 +52,7 @@ def test_every_setting_is_documented_with_its_default(
     assert set(rows) == {f"{prefix}{name.upper()}" for name in expected}
     for name, field in expected.items():
         row = rows[f"{prefix}{name.upper()}"]
-        # Defaults that depend on the machine are in words.
+        # Defaults that depend on the machine are described in words.
         if row.startswith("`") or row == "none":
             default = (
                 field.default.relative_to(ROOT)
@@ -61,7 +62,7 @@ def test_every_setting_is_documented_with_its_default(
             assert row == shown(default), name
 
 
-def test_every_error_of_the_service_is_documented() -> None:
+def test_every_error_of_the_api_server_is_documented() -> None:
     text = (REFERENCE / "errors.md").read_text()
     kinds = [
         kind
@@ -73,8 +74,20 @@ def test_every_error_of_the_service_is_documented() -> None:
         assert re.search(rf"{Code.Name(kind.code)} \({kind.code}\).*`{kind.reason}`", text), kind
 
 
-@pytest.mark.parametrize("page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=str)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_to_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text()):
         if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+            linked = page.parent / target if target else page
+            assert linked.exists(), target
+            if anchor and linked.suffix == ".md":
+                assert anchor in anchors(linked), f"{target}#{anchor}"
