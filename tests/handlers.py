@@ -1,4 +1,7 @@
-"""Handlers for tests, which decide when a job ends and see who ran it. Named by WORKER_HANDLERS in tests/conftest.py."""
+"""Handlers that let a test decide when a job ends and see which process ran it.
+
+tests/conftest.py names this module in WORKER_HANDLERS.
+"""
 
 import asyncio
 import contextlib
@@ -21,10 +24,10 @@ def note_run(job: Job) -> None:
 
 
 def begin(job: Job) -> None:
-    """Note this run, and say what the payload has to say of its progress."""
+    """Note this run, and report the progress that the payload gives."""
     note_run(job)
-    if "say" in job.payload:
-        progress(*job.payload["say"])
+    if "progress" in job.payload:
+        progress(*job.payload["progress"])
 
 
 def is_open(job: Job) -> bool:
@@ -37,7 +40,7 @@ async def gated(job: Job) -> dict[str, Any]:
     begin(job)
     try:
         while not is_open(job):
-            await asyncio.sleep(POLL)  # nobody in this process could set an event
+            await asyncio.sleep(POLL)  # the test is another process and cannot set an event
     except asyncio.CancelledError:
         Path(job.payload["ledger"]).with_name(f"stopped-{job.id}").touch()
         raise
@@ -62,7 +65,7 @@ def gated_process(job: Job) -> dict[str, Any]:
 
 @handler("blocking")
 async def blocking(job: Job) -> dict[str, Any]:
-    """The same on the event loop, where it holds up all others, and a CPU with it."""
+    """The same on the event loop: it blocks all other handlers of the loop and keeps a CPU busy."""
     note_run(job)
     while not is_open(job):
         for _ in range(100_000):
@@ -72,7 +75,7 @@ async def blocking(job: Job) -> dict[str, Any]:
 
 @handler("stubborn")
 async def stubborn(job: Job) -> dict[str, Any]:
-    """The same in the loop, whoever cancels it."""
+    """The same on the event loop, ignoring every cancellation."""
     note_run(job)
     while not is_open(job):
         with contextlib.suppress(asyncio.CancelledError):
@@ -82,7 +85,7 @@ async def stubborn(job: Job) -> dict[str, Any]:
 
 @handler("broken")
 async def broken(job: Job) -> dict[str, Any]:
-    """Raises what the payload says, in its first attempt or in all."""
+    """Raises the error that the payload names; only in the first attempt if the payload has `mends`."""
     text = job.payload.get("text", "broken")
     if job.attempt > 1 and job.payload.get("mends"):
         return {"attempt": job.attempt}
@@ -96,7 +99,7 @@ async def broken(job: Job) -> dict[str, Any]:
 
 @handler("flaky")
 async def flaky(job: Job) -> dict[str, Any]:
-    """Fails in its first attempts, as many as the payload says."""
+    """Fails in the first attempts. The payload gives their number."""
     if job.attempt <= job.payload["failures"]:
         raise RuntimeError(f"attempt {job.attempt} fails")
     return {"attempt": job.attempt}
@@ -104,14 +107,14 @@ async def flaky(job: Job) -> dict[str, Any]:
 
 @handler("suicidal", run_in="process")
 def suicidal(_job: Job) -> dict[str, Any]:
-    """Takes its process down."""
+    """Kills its process."""
     os.kill(os.getpid(), signal.SIGKILL)
     return {}
 
 
 @handler("slow")
 async def slow(job: Job) -> dict[str, Any]:
-    """Takes as long as the payload says."""
+    """Takes the time that the payload gives."""
     note_run(job)
     await asyncio.sleep(job.payload["seconds"])
     return {"attempt": job.attempt}
@@ -119,7 +122,7 @@ async def slow(job: Job) -> dict[str, Any]:
 
 @handler("deadly")
 async def deadly(job: Job) -> dict[str, Any]:
-    """Takes the whole worker down, after as long as the payload says."""
+    """Kills the whole worker after the time that the payload gives."""
     note_run(job)
     await asyncio.sleep(job.payload["seconds"])
     os.kill(os.getpid(), signal.SIGKILL)

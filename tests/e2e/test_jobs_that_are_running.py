@@ -108,7 +108,7 @@ def test_each_attempt_has_its_own_timeout(client: httpx.Client, gate: Gate) -> N
 
 @pytest.mark.parametrize("way", WAYS)
 def test_progress_is_shown_while_the_handler_runs(client: httpx.Client, gate: Gate, way: str) -> None:
-    job_id = create(client, way, {**gate.payload, "say": [37.5, "reading"]})["id"]
+    job_id = create(client, way, {**gate.payload, "progress": [37.5, "reading"]})["id"]
 
     job = wait_for(lambda: (job := get(client, job_id)).get("progress") and job, "the progress is shown")
 
