@@ -1,19 +1,21 @@
-"""One claim of a job and what came of it."""
+"""One claim of a job and how it ended."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 MAX_LONE_LOSSES = 3
-"""A job has failed when so many workers were lost while it was all that they had in hand. Losses in company prove nothing."""
+"""A job fails with POISON after this many workers were lost that held only this job. A loss of a worker that
+held other jobs, too, does not count: any of them may be the cause.
+"""
 MAX_ATTEMPTS = 20
-"""The latest attempts of a job, which are kept and shown."""
+"""How many attempts of a job are kept and shown: the latest ones."""
 MAX_PAST_MESSAGE = 512
-"""Characters of the error message of an attempt that is past."""
+"""Characters that are kept of a past attempt's error message."""
 
 
 class Outcome(StrEnum):
-    """How an attempt ended; the words are those of the contract."""
+    """How an attempt ended, by the contract's names."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -25,21 +27,22 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job failed: `code` is a google.rpc.Code number, `reason` a stable word for programs."""
+    """Why a job failed. `code`: a google.rpc.Code number. `reason`: a stable identifier for programs."""
 
     code: int
     message: str
     reason: str
 
     def shortened(self) -> "Failure":
-        """As it is kept for an attempt that is past."""
+        """The failure as it is kept for a past attempt."""
         return Failure(self.code, self.message[:MAX_PAST_MESSAGE], self.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One claim of a job and what came of it. `worker_id` is "" for a claim without a worker's name; `error` is set if
-    it errored.
+    """One claim of a job and how it ended.
+
+    `worker_id`: "" for an unfenced claim. `error`: set if the outcome is ERRORED.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""What Create is asked for, what it has to keep to, and the job that it makes. Pure."""
+"""A request to create a job, its limits, and the job that it becomes. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -14,16 +14,18 @@ from contract_runtime.errors import invalid
 from contract_runtime.value import value
 
 DISPATCH_GRACE = timedelta(seconds=5)
-"""A job that nobody has claimed or marked as published by then is published by the due loop. Behind a backlog it is longer."""
+"""The due loop publishes a new job that was neither claimed nor marked as published within this time. The
+dispatcher gives more time while it has a backlog.
+"""
 ID_TIME_BEFORE, ID_TIME_AFTER = timedelta(hours=24), timedelta(minutes=5)
-"""A client-chosen id may carry a time as far before and after now; List relies on it."""
+"""How far the time in a client-chosen id may lie before and after now. List relies on these limits."""
 LONGEST_SCHEDULE = timedelta(days=366)
-"""A job may be scheduled as far ahead."""
+"""How far ahead a job may be scheduled."""
 
 
 @value
 class NewJob:
-    """What Create is asked for. Times are aware, UTC, in milliseconds."""
+    """A request to create a job. Times are aware, UTC, in milliseconds."""
 
     type: str
     payload: Mapping[str, Any]
@@ -35,12 +37,12 @@ class NewJob:
     timeout: timedelta | None = None
 
     def check_times(self, now: datetime) -> None:
-        """Raises InvalidArgument if they are too far ahead, or in the wrong order."""
+        """Raises InvalidArgument if a time is too far ahead, or the times are in the wrong order."""
         if self.schedule_time is None:
             return
         if self.schedule_time > now + LONGEST_SCHEDULE:
             raise invalid(
-                "schedule_time", "schedule_time.max", f"must be {LONGEST_SCHEDULE.days} days ahead at most"
+                "schedule_time", "schedule_time.max", f"must be at most {LONGEST_SCHEDULE.days} days ahead"
             )
         if self.expire_time is not None and self.expire_time <= self.schedule_time:
             raise invalid("expire_time", "expire_time.order", "must be after schedule_time")
@@ -64,7 +66,9 @@ class NewJob:
 
 
 def first_due_time(job: Job, grace: timedelta = DISPATCH_GRACE) -> datetime:
-    """When somebody must look at a new job: never after its expire_time. `grace`: how long its dispatch may take."""
+    """When the due loop looks at a new job: at its expire_time at the latest. `grace`: how long its dispatch
+    may take.
+    """
     due_time = job.next_attempt_time or job.create_time + grace
     return due_time if job.expire_time is None else min(due_time, job.expire_time)
 
@@ -75,7 +79,7 @@ def new_job_id(now: datetime) -> UUID:
 
 
 def check_client_id(job_id: UUID, now: datetime) -> UUID:
-    """The id, if the time in it is near enough. Raises InvalidArgument."""
+    """The id itself. Raises InvalidArgument if the time in it is too far from now."""
     milliseconds = job_id.int >> 80
     now_milliseconds = round(now.timestamp() * 1000)
     earliest = now_milliseconds - ID_TIME_BEFORE // timedelta(milliseconds=1)
@@ -85,6 +89,6 @@ def check_client_id(job_id: UUID, now: datetime) -> UUID:
         raise invalid(
             "id",
             "id.time",
-            f"must carry a time between 24 hours ago and 5 minutes from now, is {off:+.0f} s off",
+            f"must contain a time between 24 hours ago and 5 minutes from now, is {off:+.0f} s off",
         )
     return job_id

@@ -1,15 +1,15 @@
-"""Failures of the job service that callers are told about.
+"""Errors of the API server that callers receive.
 
 ServiceError
 ├── JobNotFound
-├── JobIdTaken, IdempotencyKeyReused      another request came first with this name
-├── TransitionRefused                     the job does not allow this step now
-├── ClaimStopped                          the fleet, the worker or the type is stopped
+├── JobIdTaken, IdempotencyKeyReused      another request has used this id or key before
+├── TransitionRefused                     the job does not allow this change now
+├── ClaimStopped                          the fleet, the worker or the job type is stopped
 ├── WorkerNotRegistered, WorkerNotFound
-├── WorkerNameTaken                       another process has it, and may be alive
+├── WorkerNameTaken                       another process has the name and may be alive
 ├── FleetTooLarge, AnswerTooLarge
-├── Overloaded                            more waits to be stored than may wait
-├── StoreUnavailable                      the database is out of reach
+├── Overloaded                            too many requests wait to be stored
+├── StoreUnavailable                      the database cannot be reached
 └── InvalidArgument                       (contract_runtime.errors)
 """
 
@@ -21,7 +21,7 @@ from api_server.domain.fleet import Worker
 from contract_runtime.errors import ServiceError
 
 RETRY_DELAY = 1.0
-"""Seconds after which a caller may try again when the database is out of reach."""
+"""Seconds after which a caller may try again."""
 
 
 class JobNotFound(ServiceError):
@@ -35,27 +35,29 @@ class JobNotFound(ServiceError):
 
 
 class JobIdTaken(ServiceError):
-    """The client-chosen id belongs to a job that was asked for with other words."""
+    """A job with this client-chosen id already exists, created by a different request."""
 
     code = Code.ALREADY_EXISTS
     reason = "JOB_ID_TAKEN"
 
     def __init__(self, job_id: UUID) -> None:
-        super().__init__(f"id: job {job_id} was asked for with other words", {"id": str(job_id)})
+        super().__init__(f"id: job {job_id} already exists with a different request", {"id": str(job_id)})
 
 
 class IdempotencyKeyReused(ServiceError):
-    """The idempotency key was used with another request."""
+    """The idempotency key was used with a different request before."""
 
     code = Code.ALREADY_EXISTS
     reason = "IDEMPOTENCY_KEY_REUSED"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"idempotency-key: {key!r} was used for another request", {"key": key})
+        super().__init__(f"idempotency-key: {key!r} was used with a different request", {"key": key})
 
 
 class TransitionRefused(ServiceError):
-    """The job does not allow this step now. Metadata: `id`, and the job's current `status` and `attempt`."""
+    """The job does not allow this change now. Metadata: `id`, and the job's current `status` and
+    `attempt`.
+    """
 
     code = Code.FAILED_PRECONDITION
 
@@ -65,19 +67,19 @@ class TransitionRefused(ServiceError):
 
 
 class ClaimStopped(ServiceError):
-    """The worker must not take the job now, and the job waits on. Metadata: the job's `id`."""
+    """The worker must not claim the job now; the job stays queued. Metadata: the job's `id`."""
 
     code = Code.FAILED_PRECONDITION
 
     def __init__(self, reason: str, job_id: UUID) -> None:
         super().__init__(
-            f"job {job_id} is not to be claimed: a stop holds for its worker or its type", {"id": str(job_id)}
+            f"job {job_id} must not be claimed: the worker or the job type is stopped", {"id": str(job_id)}
         )
         self.reason = reason
 
 
 class WorkerNotRegistered(ServiceError):
-    """The worker has to register before it may go on."""
+    """The worker must register before it may continue."""
 
     code = Code.NOT_FOUND
     reason = "WORKER_NOT_REGISTERED"
@@ -87,17 +89,19 @@ class WorkerNotRegistered(ServiceError):
 
 
 class WorkerNotFound(ServiceError):
-    """No worker of this name was heard of lately."""
+    """No worker of this name has sent a heartbeat in the last hour."""
 
     code = Code.NOT_FOUND
     reason = "WORKER_NOT_FOUND"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"no worker named {name!r} was heard of in the last hour", {"name": name})
+        super().__init__(f"no worker named {name!r} has sent a heartbeat in the last hour", {"name": name})
 
 
 class WorkerNameTaken(ServiceError):
-    """Another process has the name and may be alive. Metadata: its `worker_id`, `host`, `pid`, `last_heartbeat_time`."""
+    """Another process has the name and may be alive. Metadata: its `worker_id`, `host`, `pid`,
+    `last_heartbeat_time`.
+    """
 
     code = Code.ALREADY_EXISTS
     reason = "WORKER_NAME_TAKEN"
@@ -106,7 +110,7 @@ class WorkerNameTaken(ServiceError):
         identity, heard = holder.identity, holder.last_heartbeat_time.isoformat(timespec="milliseconds")
         super().__init__(
             f"the worker name {identity.name!r} belongs to process {identity.pid} on host {identity.host!r}, "
-            f"last heard of at {heard}",
+            f"whose last heartbeat was at {heard}",
             {
                 "worker_id": identity.worker_id,
                 "host": identity.host,
@@ -117,40 +121,40 @@ class WorkerNameTaken(ServiceError):
 
 
 class FleetTooLarge(ServiceError):
-    """All that the workers say of themselves is more than one answer can carry."""
+    """The reports of all workers are larger than an answer may be."""
 
     code = Code.RESOURCE_EXHAUSTED
     reason = "FLEET_TOO_LARGE"
 
     def __init__(self, workers: int) -> None:
-        super().__init__(f"{workers} workers are known, and do not fit into one answer")
+        super().__init__(f"the reports of {workers} workers do not fit into one answer")
 
 
 class Overloaded(ServiceError):
-    """More waits to be stored than may wait. Nothing of the refused call was done."""
+    """Too many requests wait to be stored. Nothing in the refused call was done."""
 
     code = Code.RESOURCE_EXHAUSTED
     reason = "OVERLOADED"
 
     def __init__(self) -> None:
-        super().__init__("too much is waiting to be stored; try again", retry_delay=RETRY_DELAY)
+        super().__init__("too many requests wait to be stored; try again", retry_delay=RETRY_DELAY)
 
 
 class AnswerTooLarge(ServiceError):
-    """What was asked for is more than one answer can carry."""
+    """The requested jobs are larger than an answer may be."""
 
     code = Code.RESOURCE_EXHAUSTED
     reason = "ANSWER_TOO_LARGE"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the jobs are together larger than {limit} bytes; ask for fewer at a time")
+        super().__init__(f"the jobs are larger than {limit} bytes together; request fewer at a time")
 
 
 class StoreUnavailable(ServiceError):
-    """The database cannot be reached, or does not answer in time. Nothing acknowledged is lost."""
+    """The database cannot be reached, or does not answer in time. Nothing that was acknowledged is lost."""
 
     code = Code.UNAVAILABLE
     reason = "DATABASE_UNAVAILABLE"
 
     def __init__(self) -> None:
-        super().__init__("the database is out of reach; try again", retry_delay=RETRY_DELAY)
+        super().__init__("the database cannot be reached; try again", retry_delay=RETRY_DELAY)

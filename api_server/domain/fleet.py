@@ -1,4 +1,4 @@
-"""The workers and what they are wished to do."""
+"""The workers, and their desired state: who may claim jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,19 +7,21 @@ from datetime import datetime
 from contract_runtime.errors import invalid
 
 MAX_STOPPED = 1000
-"""Workers, and job types, that can be stopped by their names at a time: every heartbeat is answered with them all."""
+"""How many workers, and how many job types, can be stopped by name at a time. The answer to every heartbeat
+lists them all.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class OneWorker:
-    """A part of the fleet: the worker of this name, now and after restarts."""
+    """A part of the fleet: the worker with this name, now and after a restart."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class OneType:
-    """A part of the fleet: all workers, for jobs of this type."""
+    """A part of the fleet: all workers, but only for jobs of this type."""
 
     type: str
 
@@ -29,7 +31,9 @@ Part = OneWorker | OneType
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What all workers shall do; `revision` counts changes of the wish. The stops of parts are ascending."""
+    """The desired state of all workers. `revision` counts its changes. Stopped names are in ascending
+    order.
+    """
 
     consuming: bool = True
     revision: int = 0
@@ -38,21 +42,25 @@ class Fleet:
 
     @property
     def stops_anything(self) -> bool:
-        """Whether there are claims that it forbids."""
+        """Whether it forbids any claim."""
         return not self.consuming or bool(self.stopped_workers or self.stopped_types)
 
     def stop_of(self, worker_id: str, job_type: str | None) -> str | None:
-        """Why a worker must not take jobs of a type now, as a stable reason; None: it may. `job_type` None: it is not known."""
+        """The stable reason why a worker must not claim jobs of a type now; None: it may. `job_type` None:
+        not known.
+        """
         if not self.consuming:
             return "FLEET_STOPPED"
         if worker_id.rpartition("/")[0] in self.stopped_workers:
             return "WORKER_STOPPED"
         return "TYPE_STOPPED" if job_type in self.stopped_types else None
 
-    def wished(self, consuming: bool, part: Part | None) -> "Fleet":
-        """The wish after `part`, or None for all, shall consume or not; itself if that is so already.
+    def with_consuming(self, consuming: bool, part: Part | None) -> "Fleet":
+        """The desired state in which `part` consumes, or does not; self if nothing changes. `part` None: the
+        whole fleet.
 
-        To let all consume clears the stops of all parts. Raises InvalidArgument above MAX_STOPPED.
+        Starting the whole fleet clears the stops of all parts. Raises InvalidArgument if more than
+        MAX_STOPPED names would be stopped.
         """
         match part:
             case OneWorker(name):
@@ -71,13 +79,13 @@ class Fleet:
 def _with(names: tuple[str, ...], name: str, *, stopped: bool, field: str) -> tuple[str, ...]:
     changed = set(names) | {name} if stopped else set(names) - {name}
     if stopped and len(changed) > MAX_STOPPED:
-        raise invalid(field, "part.max_stopped", f"must not be one more than {MAX_STOPPED} that are stopped")
+        raise invalid(field, "part.max_stopped", f"cannot be stopped: {MAX_STOPPED} are stopped already")
     return tuple(sorted(changed))
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """One worker process; `worker_id` is unique for each process start."""
+    """One worker process. `worker_id` is unique for each start of a process."""
 
     worker_id: str
     name: str
@@ -88,8 +96,10 @@ class WorkerIdentity:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker says of itself: state is `consuming`, `paused` or `draining`; said of it: `lost` once it has gone silent,
-    `idle` while it consumes without a partition.
+    """What a worker reports of itself.
+
+    `state`: `consuming`, `paused` or `draining`, as the worker reports; readers are shown `lost` for a worker
+    that sends no heartbeats, and `idle` for one that consumes but has no partition.
     """
 
     state: str = "unspecified"
@@ -102,7 +112,7 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The worker that has a name; `predecessor` is the worker_id from which it took the name over, "" if from none."""
+    """The worker that has a name. `predecessor`: the worker_id that had the name before; "" if none."""
 
     identity: WorkerIdentity
     report: WorkerReport
@@ -111,5 +121,5 @@ class Worker:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has said that it is shutting down and that nothing is left in its hand."""
+        """Whether it has reported that it is shutting down and holds no job any more."""
         return self.report.state == "draining" and self.report.in_flight == 0

@@ -1,4 +1,4 @@
-"""A job and the words for where it stands."""
+"""A job, its status, and what is told to workers about it."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from contract_runtime.value import value
 
 
 class Status(StrEnum):
-    """Where a job stands; the words are those of the contract."""
+    """The state of a job, by the contract's names."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -32,14 +32,14 @@ TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 @value
 class Progress:
-    """How far a handler is: `percent` 0 to 100, and words for people."""
+    """How far a handler is. `percent`: 0 to 100. `message`: for people."""
 
     percent: float
     message: str
 
 
 class ProgressNote(NamedTuple):
-    """What the handler of one attempt says of how far it is: `percent` 0 to 100, and words for people."""
+    """Progress that the handler of one attempt reports. `percent`: 0 to 100. `message`: for people."""
 
     job_id: UUID
     attempt: int
@@ -49,8 +49,9 @@ class ProgressNote(NamedTuple):
 
 @value
 class Job:
-    """One job as stored. Times are aware, UTC, in milliseconds; `worker_id` is "" when nobody holds it, or held it when it
-    ended.
+    """One job as stored. Times are aware, UTC, in milliseconds.
+
+    `worker_id`: the worker that holds the job, or held it when it ended; "" if there is none.
     """
 
     id: UUID
@@ -71,34 +72,36 @@ class Job:
     failures: int = 0
     losses: int = 0
     lone_losses: int = 0
-    """Those of `losses` in which the worker had nothing else in hand; never shown to readers."""
+    """Losses of workers that held only this job; part of `losses`. Never shown to readers."""
     past: tuple[Attempt, ...] = ()
-    """Attempts after which the job was queued again, oldest first."""
+    """Attempts that ended with the job queued again, oldest first."""
     schedule_time: datetime | None = None
     expire_time: datetime | None = None
     timeout: timedelta | None = None
     next_attempt_time: datetime | None = None
     progress: Progress | None = None
     claim_id: str = ""
-    """Tells one claim without a worker's name from another; never shown to readers, nor are those that follow."""
+    """Identifies an unfenced claim. Never shown to readers."""
     cancel_id: str = ""
-    """The latest Cancel that was done."""
+    """Identifies the latest Cancel that was applied. Never shown to readers."""
     retry_id: str = ""
-    """The latest Retry that was done."""
+    """Identifies the latest Retry that was applied. Never shown to readers."""
 
     def same_request(self, other: "Job") -> bool:
-        """Whether both were asked for with the same words. `expire_time` is not compared: Retry may have changed it."""
+        """Whether both were created by equal requests. `expire_time` is not compared: Retry may have changed
+        it.
+        """
         mine, others = (
             (job.schedule_time, job.timeout, job.retry_policy, _as_json(job)) for job in (self, other)
         )
         return mine == others
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether it must not be started any more."""
+        """Whether it is too late to start it."""
         return self.expire_time is not None and self.expire_time <= now
 
     def is_waiting(self, now: datetime) -> bool:
-        """Whether it is not to be started yet."""
+        """Whether it is too early to start it."""
         return (
             self.status is Status.QUEUED
             and self.next_attempt_time is not None
@@ -113,7 +116,9 @@ class Job:
         return attempts[-MAX_ATTEMPTS:]
 
     def _present_attempt(self) -> Attempt | None:
-        """The attempt that runs, or with which the job ended; None if it is queued, or ended while it was."""
+        """The attempt that runs, or ended the job; None if the job is queued, or ended while it was
+        queued.
+        """
         if self.start_time is None or not (self.worker_id or self.claim_id):
             return None
         match self.status:
@@ -130,15 +135,15 @@ class Job:
 
 
 def _as_json(job: Job) -> str:
-    # As JSON, where true is not 1, as it is in Python.
+    # Compared as JSON, because in Python True == 1.
     return json.dumps([job.type, job.payload, job.labels], sort_keys=True)
 
 
 @value
 class Dispatch:
-    """Word to a worker that a job waits: `attempt` is the number that its claim must expect.
+    """A message to workers: this job waits. `attempt`: the number that the claim must expect.
 
-    `payload` None: too large to travel; the worker reads it from the API server.
+    `payload` None: too large for the message; the worker reads it from the API server.
     """
 
     job_id: UUID

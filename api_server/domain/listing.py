@@ -1,4 +1,4 @@
-"""Which jobs a reader asks for, and the page of them."""
+"""A filter for jobs, and one page of the jobs that it selects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +10,9 @@ from api_server.domain.job import Job, Status
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """All conditions hold together; None or empty: no condition. Times are aware, UTC, `created_from` included,
-    `created_before` not.
+    """Selects the jobs that meet all conditions. None or empty: no condition.
+
+    Times are aware, UTC: `created_from` <= create_time < `created_before`.
     """
 
     status: Status | None = None
@@ -23,7 +24,7 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """Jobs, newest first; `next_after` is the last id looked at, from which the next page goes on, None at the end."""
+    """Jobs, newest first. `next_after`: the next page starts after this id; None: this is the last page."""
 
     jobs: list[Job]
     next_after: UUID | None

@@ -1,21 +1,23 @@
-"""How large a payload is on its way to a worker."""
+"""The size of a payload in a message to workers."""
 
 from collections.abc import Mapping
 from typing import Any
 
 MAX_TRAVELLING_BYTES = 128 * 1024
-"""Payloads above this, as protobuf bytes, stay behind: the worker reads them from the API server."""
+"""Larger payloads (protobuf bytes) are not sent: the worker reads them from the API server."""
 
 
 def least_bytes(payload: Mapping[str, Any], enough: int = MAX_TRAVELLING_BYTES + 1) -> int:
-    """A size as protobuf bytes that `payload` has at least. Counting stops soon after `enough`, so that the cost is
-    bounded. Short by the length prefixes of long parts, and by the extra bytes of text that is not ASCII.
+    """A lower bound for the size of `payload` in protobuf bytes.
+
+    Counting stops soon after `enough`, so that the cost is bounded. The bound ignores the length prefixes of
+    long parts and the additional bytes of text that is not ASCII.
     """
     size = 0
     parts: list[Any] = [payload]
     while parts and size < enough:
         part = parts.pop()
-        # The commonest first: this is asked several times for each job.
+        # The most common types first: this runs several times for each job.
         if isinstance(part, str):
             size += 2 + len(part)
         elif isinstance(part, dict):

@@ -1,11 +1,13 @@
-"""Where a job's record lies in Kafka, and whether workers still have it before them. Pure."""
+"""The position of a job's record in Kafka, and whether the workers have still to read it. Pure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class RecordPosition:
-    """One record's place in its type's topic. `time`: the record's own, milliseconds since 1970."""
+    """One record's position in the topic of its job type. `time`: the record's timestamp, milliseconds since
+    1970.
+    """
 
     partition: int
     offset: int
@@ -14,9 +16,10 @@ class RecordPosition:
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """One partition as it is now: records from `start` to before `end`, and what the workers' group has done with.
+    """One partition as it is now. It has the records from offset `start` to before `end`.
 
-    `committed` None: nothing. `first_time`: the time of the record at `start`; None: there are no records.
+    `committed`: the offset that the workers' group has committed; None: none. `first_time`: the timestamp of
+    the record at `start`; None: the partition is empty.
     """
 
     committed: int | None
@@ -25,10 +28,11 @@ class PartitionState:
     first_time: int | None
 
     def holds(self, position: RecordPosition) -> bool:
-        """Whether the record of `place` is there and the group has still to read it.
+        """Whether the record at `position` exists and the group has still to read it.
 
-        A topic that was deleted and made again counts its offsets from 0 anew, so that the offset of a record that is
-        gone may soon be another's. But then the first record there is younger than the one that is gone.
+        A topic that was deleted and created again counts its offsets from 0, so that another record may soon
+        have the offset of a deleted one. But then the first record in the partition is newer than the deleted
+        one.
         """
         if self.first_time is None or self.first_time > position.time:
             return False
@@ -36,8 +40,8 @@ class PartitionState:
 
     @property
     def _next(self) -> int:
-        """Where the group reads on. A commit outside of the log is of records that are gone, and the group begins at
-        the start.
+        """The offset that the group reads next. A committed offset outside the partition belongs to deleted
+        records: the group then begins at the start.
         """
         if self.committed is None or not self.start <= self.committed <= self.end:
             return self.start

@@ -1,4 +1,4 @@
-"""What became of a transition whose write did not match, told from the job as it was read afterwards."""
+"""How a transition is resolved whose write matched no job, from the job as it was read afterwards."""
 
 from api_server.domain.attempt import Outcome
 from api_server.domain.errors import JobNotFound, TransitionRefused
@@ -9,7 +9,9 @@ from contract_runtime.value import value
 
 @value
 class Applied:
-    """A transition that holds: the job's status and attempt after it. `attempt` None: not known without a read."""
+    """The transition was applied. `status` and `attempt`: the job's after it; `attempt` None: only a read
+    would tell.
+    """
 
     status: Status
     attempt: int | None
@@ -17,14 +19,16 @@ class Applied:
 
 @value
 class Eligible:
-    """Nothing is decided: the write may be sent again."""
+    """The transition was neither applied nor refused: the write may be sent again."""
 
 
-Judgement = Applied | Eligible | JobNotFound | TransitionRefused
+Resolution = Applied | Eligible | JobNotFound | TransitionRefused
 
 
-def resolve(transition: Transition, job: Job | None) -> Judgement:
-    """What became of `transition`, given the job as read after a write that did not match; an error says why not."""
+def resolve(transition: Transition, job: Job | None) -> Resolution:
+    """The resolution of `transition`, given the job as read after a write that did not match; None: there is
+    no job.
+    """
     if job is None:
         return JobNotFound(transition.job_id)
     status = applied_status(transition, job)
@@ -38,14 +42,14 @@ def resolve(transition: Transition, job: Job | None) -> Judgement:
 
 
 def applied_status(transition: Transition, job: Job) -> Status | None:
-    """The status that this step led to, if `job` shows that it was taken before; None if not."""
+    """The status after the transition, if `job` shows that it was applied before; None if not."""
     guard, change = transition.guard, transition.change
     if guard.call is not None:
         return change.status if guard.call.was_done(job) else None
     if transition.reports_failure:
-        return _failure_taken(transition, job)
+        return _status_after_failure(transition, job)
     worker_id = guard.worker_id if change.worker_id is None else change.worker_id
-    is_as_left = (
+    is_as_written = (
         guard.type in (None, job.type)
         and job.status is change.status
         and worker_id in (None, job.worker_id)
@@ -54,11 +58,13 @@ def applied_status(transition: Transition, job: Job) -> Status | None:
         and job.result == transition.result
         and job.error == transition.failure
     )
-    return change.status if is_as_left else None
+    return change.status if is_as_written else None
 
 
-def _failure_taken(transition: Transition, job: Job) -> Status | None:
-    """The job's history tells, also when another decision about trying again would be made now."""
+def _status_after_failure(transition: Transition, job: Job) -> Status | None:
+    """As the job's history shows: a new decision about another try could differ from the one that was
+    applied.
+    """
     failure = transition.failure
     for attempt in job.history:
         if (
@@ -73,50 +79,48 @@ def _failure_taken(transition: Transition, job: Job) -> Status | None:
 
 
 def _refusal(transition: Transition, job: Job) -> tuple[str, str]:
-    """The first reason that applies, and its words."""
-    guard, change = transition.guard, transition.change
-    fits = job.status in guard.statuses
-    reasons = (
-        (guard.type not in (None, job.type), "WRONG_TYPE", f"is of type {job.type}"),
-        (
-            guard.attempt is not None and job.attempt > (transition.attempt_after or 0),
-            "ATTEMPT_SUPERSEDED",
-            f"is at attempt {job.attempt}, later than the request's",
-        ),
-        (
-            job.status.is_terminal and not fits,
-            "JOB_TERMINAL",
-            f"has ended: it is {job.status.value}",
-        ),
-        (
-            _is_held_by_another(transition, job),
-            "HELD_BY_WORKER",
-            f"is held by worker {job.worker_id} at attempt {job.attempt}",
-        ),
-        (
-            guard.attempt is not None and (job.attempt != guard.attempt or bool(guard.worker_id)),
-            "ATTEMPT_SUPERSEDED",
-            f"is {job.status.value} at attempt {job.attempt}; the request's ground is gone",
-        ),
-        (
-            fits and guard.unexpired_at is not None and job.is_expired(guard.unexpired_at),
-            "EXPIRED",
-            f"has expired: its expire_time is {job.expire_time}",
-        ),
-        (
-            fits and guard.startable_at is not None and job.is_waiting(guard.startable_at),
-            "NOT_DUE",
-            f"is not to be started yet: its next_attempt_time is {job.next_attempt_time}",
-        ),
+    """The reason of the first check that fails, and its message."""
+    for check in (_refusal_by_holder, _refusal_by_time):
+        if (refusal := check(transition, job)) is not None:
+            return refusal
+    return (
+        "ILLEGAL_TRANSITION",
+        f"is {job.status.value} and cannot become {transition.change.status.value} now",
     )
-    illegal = f"is {job.status.value} and cannot become {change.status.value} now"
-    return next(
-        ((reason, words) for applies, reason, words in reasons if applies), ("ILLEGAL_TRANSITION", illegal)
-    )
+
+
+def _refusal_by_holder(transition: Transition, job: Job) -> tuple[str, str] | None:
+    """The job is another one than the request expects, or has ended, or belongs to somebody else."""
+    guard = transition.guard
+    if guard.type not in (None, job.type):
+        return "WRONG_TYPE", f"is of type {job.type}"
+    if guard.attempt is not None and job.attempt > (transition.attempt_after or 0):
+        return "ATTEMPT_SUPERSEDED", f"is at attempt {job.attempt}, which is later than the request's"
+    if job.status.is_terminal and job.status not in guard.statuses:
+        return "JOB_TERMINAL", f"has ended: it is {job.status.value}"
+    if _is_held_by_another(transition, job):
+        return "HELD_BY_WORKER", f"is held by worker {job.worker_id} at attempt {job.attempt}"
+    if guard.attempt is not None and (job.attempt != guard.attempt or guard.worker_id):
+        message = f"is {job.status.value} at attempt {job.attempt}, which the request does not expect"
+        return "ATTEMPT_SUPERSEDED", message
+    return None
+
+
+def _refusal_by_time(transition: Transition, job: Job) -> tuple[str, str] | None:
+    guard = transition.guard
+    if job.status not in guard.statuses:
+        return None
+    if guard.unexpired_at is not None and job.is_expired(guard.unexpired_at):
+        return "EXPIRED", f"has expired: its expire_time is {job.expire_time}"
+    if guard.startable_at is not None and job.is_waiting(guard.startable_at):
+        return "NOT_DUE", f"must not start yet: its next_attempt_time is {job.next_attempt_time}"
+    return None
 
 
 def _is_held_by_another(transition: Transition, job: Job) -> bool:
-    """Whether a worker's hold is what stands in the way: not where the step wants a job that has ended."""
+    """Whether another worker holds the job. This does not count if the transition needs a job that has
+    ended.
+    """
     guard, change = transition.guard, transition.change
     return (
         job.status is Status.PROCESSING

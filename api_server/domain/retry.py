@@ -7,7 +7,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How failures are retried, in the words of the contract; these defaults are the contract's."""
+    """How failures are retried. Names and defaults are the contract's."""
 
     max_attempts: int = 3
     initial_backoff: timedelta = timedelta(seconds=1)
@@ -21,7 +21,7 @@ DEFAULT_POLICY = RetryPolicy()
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """How often a job has failed, and how it may go on."""
+    """How often a job has failed, and its retry policy."""
 
     failures: int = 0
     policy: RetryPolicy = DEFAULT_POLICY
@@ -32,8 +32,8 @@ UNTRIED = Tries()
 
 @dataclass(frozen=True, slots=True)
 class FailureHint:
-    """What a handler says of trying again. `permanent`: it cannot help. `retry_after`: how long to wait, in place of the
-    backoff.
+    """What a handler knows about another try. `permanent`: it would fail again. `retry_after`: how long to
+    wait, instead of the policy's backoff.
     """
 
     permanent: bool = False
@@ -41,7 +41,7 @@ class FailureHint:
 
 
 def wait_before_next_try(tries: Tries, hint: FailureHint, chance: float) -> timedelta | None:
-    """How long to wait after one more failure; None: that was the last try. `chance` as for `backoff`."""
+    """How long to wait after one more failure; None: that was the last try. `chance`: see `backoff`."""
     failures = tries.failures + 1
     if hint.permanent or failures >= tries.policy.max_attempts:
         return None
@@ -51,15 +51,17 @@ def wait_before_next_try(tries: Tries, hint: FailureHint, chance: float) -> time
 
 
 def backoff(policy: RetryPolicy, failures: int, chance: float) -> timedelta:
-    """The wait after failure number `failures`, from 1 on. `chance`, 0 to 1, picks the point within the jitter."""
+    """The wait after the failure with the number `failures`, counted from 1. `chance`: 0 to 1, selects the
+    point within the jitter.
+    """
     wait = min(policy.initial_backoff, policy.max_backoff)
     if wait and policy.multiplier > 1:
-        # Counting the steps to the longest wait first: a power may be beyond what a float can hold.
-        steps_to_longest = math.log(policy.max_backoff / wait, policy.multiplier)
-        steps = failures - 1
+        # Compare exponents first: the power may be too large for a float.
+        exponent_of_longest = math.log(policy.max_backoff / wait, policy.multiplier)
+        exponent = failures - 1
         wait = (
             policy.max_backoff
-            if steps >= steps_to_longest
-            else min(wait * policy.multiplier**steps, policy.max_backoff)
+            if exponent >= exponent_of_longest
+            else min(wait * policy.multiplier**exponent, policy.max_backoff)
         )
     return wait * (1 - policy.jitter + 2 * policy.jitter * chance)

@@ -1,4 +1,4 @@
-"""What a caller of UpdateStatus asks for, and which transition that is."""
+"""A request to change a job's status, and the transition that it becomes."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from contract_runtime.value import value
 
 @value
 class Claim:
-    """A worker takes the job if it had exactly `expected_attempt` claims."""
+    """A worker claims the job, provided that it was claimed exactly `expected_attempt` times before."""
 
     worker_id: str
     expected_attempt: int
@@ -26,7 +26,7 @@ class Claim:
 
 @value
 class Token:
-    """The fencing token: its owner holds `attempt`."""
+    """The fencing token: proves that the worker holds this attempt of the job."""
 
     worker_id: str
     attempt: int
@@ -34,7 +34,7 @@ class Token:
 
 @value
 class StatusUpdate:
-    """One job to be moved to `status`, on the given ground."""
+    """A request to move one job to `status`. `guard`: what entitles the caller; None: an unfenced request."""
 
     job_id: UUID
     status: Status
@@ -45,24 +45,26 @@ class StatusUpdate:
 
     @property
     def claim(self) -> Claim | None:
-        """The claim, if it is a worker's."""
+        """The claim, if the update is a worker's claim."""
         return self.guard if isinstance(self.guard, Claim) else None
 
     @property
     def is_unfenced_claim(self) -> bool:
-        """Whether somebody without a worker's name takes the job."""
+        """Whether the update claims the job without a worker's name."""
         return self.guard is None and self.status is Status.PROCESSING
 
     @property
     def may_be_tried_again(self) -> bool:
-        """Whether what comes of it depends on how often the job has failed."""
+        """Whether the job may be tried again, which depends on how often it has failed."""
         is_report = self.status is Status.FAILED and isinstance(self.guard, Token)
         return is_report and not (self.hint and self.hint.permanent)
 
 
 @value
 class Leases:
-    """How long a claim is held: by a worker that sends heartbeats, and by somebody without a worker's name."""
+    """How long a claim lasts: of a worker, which prolongs it by heartbeats, and of an unfenced caller, who
+    cannot.
+    """
 
     worker: timedelta
     unfenced: timedelta
@@ -70,8 +72,10 @@ class Leases:
 
 @value
 class UpdateContext:
-    """What else a transition depends on. `claim_id` tells a claim without a worker's name from others; `tries` are those
-    of a job whose holder reports a failure; `chance`, 0 to 1, spreads its next try.
+    """What a transition depends on besides the update.
+
+    `claim_id`: identifies an unfenced claim. `tries`: of a job whose holder reports a failure. `chance`: 0 to
+    1, spreads its next try.
     """
 
     now: datetime
@@ -81,12 +85,12 @@ class UpdateContext:
     chance: float = 0.5
 
 
-def to_transition(  # noqa: C901, PLR0911 - one line for each row of the table that it is
+def to_transition(  # noqa: C901, PLR0911 - a table: one case for each kind of update
     update: StatusUpdate, given: UpdateContext
 ) -> Transition:
-    """The transition that `step` asks for.
+    """The transition that `update` requests.
 
-    Raises InvalidArgument if the status, the ground and the outcome do not fit together.
+    Raises InvalidArgument if the status, the guard and the outcome do not fit together.
     """
     now, leases = given.now, given.leases
     _check_outcome(update)
@@ -114,7 +118,7 @@ def to_transition(  # noqa: C901, PLR0911 - one line for each row of the table t
                 update.job_id, Status.FAILED, None, update.failure or UNEXPLAINED, now
             )
         case Status.QUEUED, None:
-            raise invalid("token", "guard.required", "status queued needs the holder's token")
+            raise invalid("token", "guard.required", "is required with status queued")
         case _, Claim():
             raise invalid(
                 "claim", "guard.fits_status", f"goes with status processing, not {update.status.value}"
@@ -124,11 +128,11 @@ def to_transition(  # noqa: C901, PLR0911 - one line for each row of the table t
 
 
 UNEXPLAINED = Failure(code=2, message="", reason="UNKNOWN")
-"""For a failure that was reported without a word; 2 is google.rpc.Code.UNKNOWN."""
+"""For a failure that was reported without an error; 2 is google.rpc.Code.UNKNOWN."""
 
 
 def _failure(update: StatusUpdate, worker_id: str, attempt: int, given: UpdateContext) -> Transition:
-    """The last one, or one after which the job is tried again."""
+    """The failure ends the job, or the job waits for another try."""
     failure, failures = update.failure or UNEXPLAINED, given.tries.failures
     if not update.may_be_tried_again:
         return transitions.fail(update.job_id, worker_id, attempt, failure, given.now)

@@ -1,6 +1,6 @@
-"""What a change of a job is made of: when it may happen, and what it writes.
+"""The parts of a job's transition: the guard, which says when it is allowed, and the change that it writes.
 
-The guard goes into the database write itself, so two callers can never both succeed with the same step.
+The guard is part of the database write, so two callers can never both succeed with the same transition.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ NO_WORKER = ""
 
 @value
 class Call:
-    """One call of Cancel or Retry, which leaves its id in the field `name` of the job: sent again, it does nothing more,
-    whatever became of the job meanwhile.
+    """One call of Cancel or Retry. Its id is stored in the job's field `name`, so that the call has no effect
+    when it is sent again, whatever has happened to the job since.
     """
 
     name: Literal["cancel_id", "retry_id"]
@@ -31,27 +31,29 @@ class Call:
 
 @value
 class Guard:
-    """What must be true of the job at the moment of the write. None: does not matter."""
+    """What must be true of the job at the moment of the write. None: any value is allowed."""
 
     statuses: tuple[Status, ...]
     attempt: int | None = None
     worker_id: str | None = None
     type: str | None = None
     failures: int | None = None
-    """The number that the change was decided from. While an attempt runs, it does not move."""
+    """The number that the change was decided with. It does not change while an attempt runs."""
     alone: bool | None = None
-    """As the change was decided from, see Change.alone. None: does not matter."""
+    """The value that the change was decided with, see Change.alone."""
     call: Call | None = None
-    """It must not have been done."""
+    """This call must not have been applied before."""
     unexpired_at: datetime | None = None
     expired_at: datetime | None = None
     startable_at: datetime | None = None
-    """Whoever starts the job must not come before its next_attempt_time."""
+    """The job's next_attempt_time must not be later than this."""
     lease_over_at: datetime | None = None
 
     def admits(self, job: Job) -> bool:
-        """Whether a write may be sent again for `job`, as read. It has no lease. Its `failures` and `alone` do not count:
-        what was decided from others, because the store was behind, must never be refused.
+        """Whether the write may be sent again for `job`, as it was read.
+
+        The lease does not count, because a job that was read has none. `failures` and `alone` do not count
+        either: a decision from older values, because the store was behind, must never be refused.
         """
         return (
             job.status in self.statuses
@@ -67,10 +69,11 @@ class Guard:
 
 @value
 class Change:
-    """What a transition writes, besides adding one to `revision`. None: left as it is.
+    """What a transition writes; it also adds one to `revision`. None: the field stays as it is.
 
-    `due_time` is when somebody must look at the job again, at its expire_time at the latest if it is queued; None: never,
-    the job has ended. `ended`: how the attempt that ends here goes into the history of a job that is queued again.
+    `due_time`: when the due loop looks at the job again; a queued job at its expire_time at the latest; None:
+    never, because the job has ended. `ended`: the outcome of the attempt that ends, for the history of a job
+    that is queued again.
     """
 
     status: Status
@@ -82,9 +85,9 @@ class Change:
     adds_loss: bool = False
     adds_lone_loss: bool = False
     alone: bool | None = None
-    """Whether the job is all that its holder has in hand; forgotten when it is queued again."""
+    """Whether the holder holds only this job. Removed when the job is queued again."""
     starts_over: bool = False
-    """Forgets failures, losses, progress and the way it ended."""
+    """Whether failures, losses, progress and the error are removed."""
     ended: Outcome | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
@@ -93,10 +96,10 @@ class Change:
 
 @value
 class Transition:
-    """One step of one job.
+    """A transition of one job.
 
-    `guard` and `change` are equal for all jobs that take the same step together; what follows is the job's own.
-    `next_attempt_time` stands for the change's `due_time`.
+    Jobs that change together have an equal `guard` and an equal `change`; the other fields belong to the one
+    job. `next_attempt_time`: if set, it replaces the change's `due_time`.
     """
 
     job_id: UUID
@@ -109,12 +112,14 @@ class Transition:
 
     @property
     def attempt_after(self) -> int | None:
-        """The job's attempt after the step, where the guard knows it."""
+        """The job's attempt after the transition; None if the guard does not name one."""
         if self.guard.attempt is None:
             return None
         return self.guard.attempt + int(self.change.adds_attempt)
 
     @property
     def reports_failure(self) -> bool:
-        """Whether a holder says that its attempt failed, whatever comes of it."""
+        """Whether the holder reports that its attempt failed. The job then waits for another try, or has
+        failed.
+        """
         return self.change.adds_failure and self.guard.attempt is not None

@@ -1,11 +1,11 @@
-"""The rules by which a job changes, each change a named constructor.
+"""The rules by which a job changes. Each transition has a named constructor.
 
-           claim, take                complete, fail, conclude
-queued ─────────────────► processing ──────────────────────────► completed | failed
-   ▲   ▲                      │  │                                           │
-   │   └── hand_back, lapse ──┘  │ poisoned                                  │
-   │       try_again             └─────────► failed                          │
-   └───────────────────── retry (failed, cancelled) ─────────────────────────┘
+         claim, claim_unfenced         complete, fail, complete_unfenced
+queued ────────────────────────► processing ─────────────────────────────► completed | failed
+   ▲   ▲                             │  │                                              │
+   │   └── release, expire_lease, ───┘  │ expire_lease: too many losses                │
+   │       try_again                    └─────────► failed                             │
+   └────────────────────────── retry (failed, cancelled) ──────────────────────────────┘
 
 queued ── expire ──► failed            queued, processing ── cancel ──► cancelled
 """
@@ -24,18 +24,18 @@ from api_server.domain.transition import NO_WORKER, Call, Change, Guard, Transit
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.PROCESSING, Status.FAILED, Status.CANCELLED}),
-    # To itself: see end_solitude.
+    # Also to itself: see end_solitude.
     Status.PROCESSING: frozenset(Status),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset({Status.QUEUED}),
     Status.CANCELLED: frozenset({Status.QUEUED}),
 }
-"""From each status, those that some transition leads to."""
+"""For each status, those that a transition leads to."""
 
 WAITING, HELD = (Status.QUEUED,), (Status.PROCESSING,)
 
-EXPIRED = Failure(Code.DEADLINE_EXCEEDED, "its expire_time was over while it waited", "EXPIRED")
-POISON = Failure(Code.ABORTED, f"{MAX_LONE_LOSSES} workers were lost with nothing else in hand", "POISON")
+EXPIRED = Failure(Code.DEADLINE_EXCEEDED, "its expire_time passed while it waited", "EXPIRED")
+POISON = Failure(Code.ABORTED, f"{MAX_LONE_LOSSES} workers were lost that held only this job", "POISON")
 
 
 def claim(
@@ -48,21 +48,23 @@ def claim(
     *,
     alone: bool = False,
 ) -> Transition:
-    """A worker takes a queued job that had exactly `expected_attempt` claims. It does not look at the time to start: its
-    record was published because that had come. `alone`: it has nothing else in hand, until `end_solitude`.
+    """A worker claims a queued job that was claimed exactly `expected_attempt` times before.
+
+    The job's next_attempt_time is not checked: the record was published because that time had come. `alone`:
+    the worker holds only this job, until `end_solitude`.
     """
     guard = _claimable(expected_attempt, expected_type, now)
     return Transition(job_id, guard, _start(worker_id, now, lease, alone=alone))
 
 
 def end_solitude(job_id: UUID, worker_id: str, attempt: int, now: datetime, lease: timedelta) -> Transition:
-    """The holder is about to take other jobs beside this one."""
+    """The holder is about to claim other jobs."""
     change = Change(Status.PROCESSING, now, due_time=now + lease, alone=False)
     return Transition(job_id, _held_by(worker_id, attempt), change)
 
 
 def claim_unfenced(job_id: UUID, claim_id: str, now: datetime, lease: timedelta) -> Transition:
-    """Somebody takes a queued job without a worker's name."""
+    """A caller without a worker's name claims a queued job."""
     guard = Guard(WAITING, unexpired_at=now, startable_at=now)
     return Transition(job_id, guard, _start(NO_WORKER, now, lease), claim_id=claim_id)
 
@@ -77,7 +79,9 @@ def complete(
 def fail(
     job_id: UUID, worker_id: str, attempt: int, failure: Failure, now: datetime, failures: int | None = None
 ) -> Transition:
-    """The holder reports a failure that is the last one, as decided from `failures` (None: whatever they are)."""
+    """The holder reports a failure that ends the job. `failures`: the number this was decided with; None: any
+    number.
+    """
     guard = Guard(HELD, attempt=attempt, worker_id=worker_id, failures=failures)
     return Transition(job_id, guard, _end(Status.FAILED, now, adds_failure=True), failure=failure)
 
@@ -91,7 +95,7 @@ def try_again(
     failures: int,
     wait: timedelta,
 ) -> Transition:
-    """The holder reports a failure after which the job waits for `wait` and is tried again."""
+    """The holder reports a failure, and the job waits for `wait` before it is tried again."""
     guard = Guard(HELD, attempt=attempt, worker_id=worker_id, failures=failures)
     change = _queue(now, Outcome.ERRORED, adds_failure=True)
     return Transition(job_id, guard, change, failure=failure, next_attempt_time=now + wait)
@@ -100,13 +104,13 @@ def try_again(
 def complete_unfenced(
     job_id: UUID, status: Status, result: Mapping[str, Any] | None, failure: Failure | None, now: datetime
 ) -> Transition:
-    """Somebody reports the outcome of a job that was taken without a worker's name."""
+    """A caller reports the outcome of a job that was claimed without a worker's name."""
     change = _end(status, now, adds_failure=status is Status.FAILED)
     return Transition(job_id, Guard(HELD, worker_id=NO_WORKER), change, result=result, failure=failure)
 
 
 def release(job_id: UUID, worker_id: str, attempt: int, now: datetime) -> Transition:
-    """The holder gives the job back unfinished; it is due for dispatch at once."""
+    """The holder gives the job back unfinished. The job is due for dispatch at once."""
     return Transition(job_id, _held_by(worker_id, attempt), _queue(now, Outcome.HANDED_BACK))
 
 
@@ -120,11 +124,11 @@ def expire_lease(
     lone_losses: int = 0,
     is_lease_over: bool = True,
 ) -> Transition:
-    """The holder is lost: the job waits again, due for dispatch at once, or has failed if that was one loss too many with
-    nothing else in hand. A holder without a worker's name (`worker_id` "") is no loss.
+    """The holder is lost: the job is queued again and due for dispatch at once. It fails instead if too many
+    workers were lost that held only this job. The end of an unfenced claim (`worker_id` "") counts no loss.
 
-    `alone`: whether the job is all that the holder has in hand. `lone_losses`: those before, which do not move while the
-    attempt runs. `is_lease_over`: only if it is.
+    `alone`: whether the holder holds only this job. `lone_losses`: earlier losses of that kind, which do not
+    change while the attempt runs. `is_lease_over`: whether the write requires that the lease has ended.
     """
     guard = Guard(
         HELD,
@@ -143,21 +147,21 @@ def expire_lease(
 
 
 def expire(job_id: UUID, now: datetime) -> Transition:
-    """The job has waited until its expire_time."""
+    """The expire_time of a queued job has passed."""
     return Transition(job_id, Guard(WAITING, expired_at=now), _end(Status.FAILED, now), failure=EXPIRED)
 
 
 def cancel(job_id: UUID, call_id: str, reason: str, now: datetime) -> Transition:
-    """Somebody calls the job off. `call_id` tells this call from others."""
+    """A caller cancels the job. `call_id`: identifies this call."""
     guard = Guard((Status.QUEUED, Status.PROCESSING), call=Call("cancel_id", call_id))
     failure = Failure(Code.CANCELLED, reason, "CANCELLED")
     return Transition(job_id, guard, _end(Status.CANCELLED, now), failure=failure)
 
 
 def retry(job_id: UUID, call_id: str, now: datetime, expire_time: datetime | None = None) -> Transition:
-    """Somebody queues a job once more that has failed or was cancelled, at once. `call_id` tells this call from others.
+    """A caller queues a failed or cancelled job again, due at once. `call_id`: identifies this call.
 
-    `expire_time`: its new one; None: it keeps the one it has, which must not be over.
+    `expire_time`: the new one; None: the job keeps its own, which must not have passed.
     """
     guard = Guard(
         (Status.FAILED, Status.CANCELLED),
@@ -170,7 +174,7 @@ def retry(job_id: UUID, call_id: str, now: datetime, expire_time: datetime | Non
     return Transition(job_id, guard, change)
 
 
-# Jobs that take the same step together share its parts, which are made once.
+# Jobs that change together share these parts, so each part is made once.
 
 
 @lru_cache(maxsize=64)
@@ -205,7 +209,7 @@ def _end(
     adds_loss: bool = False,
     adds_lone_loss: bool = False,
 ) -> Change:
-    # The worker stays: it says who held the job when it ended.
+    # The worker_id stays: it shows who held the job when it ended.
     return Change(
         status,
         now,

@@ -1,4 +1,4 @@
-"""What the services return as messages of the contract."""
+"""Converts what the services return to the contract's messages."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,15 +27,15 @@ PLAIN = names_of(Kind.TEXT, Kind.NUMBER)
 TIMES = names_of(Kind.TIME)
 DURATIONS = names_of(Kind.DURATION)
 OBJECTS = names_of(Kind.OBJECT)
-"""Fields that are shown alike: those of the kind, by the names that contract and domain share."""
+"""The fields of each kind. They have the same names in the contract and in the domain."""
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""What gRPC clients take unless told otherwise. A single job always fits. As JSON it can become six times as much, which is
+"""The default limit of gRPC clients. A single job always fits. As JSON it can be six times as large, which is
 within the gateway's limit.
 """
 FRAME_BYTES = 5
-"""What a job of up to 4 MiB takes in an answer besides its own bytes."""
+"""Bytes that the tag and the length of a job of up to 4 MiB take in an answer."""
 TOKEN_BYTES = 64
-"""More than a page token takes."""
+"""An upper bound for the size of a page token."""
 
 
 def job_message(job: Job) -> job_pb2.Job:
@@ -107,8 +107,8 @@ def _error_message(failure: Failure) -> job_pb2.JobError:
 
 
 def list_message(page: JobPage, token_after: Callable[[UUID], str]) -> job_service_pb2.ListResponse:
-    """As many jobs of the page as fit into an answer, one at least. `token_after` makes the token of the page that goes on
-    after an id.
+    """As many jobs of the page as fit into an answer, at least one. `token_after`: makes the page token for
+    an id.
     """
     response = job_service_pb2.ListResponse()
     next_after, size = page.next_after, TOKEN_BYTES
@@ -124,7 +124,7 @@ def list_message(page: JobPage, token_after: Callable[[UUID], str]) -> job_servi
 
 
 def created_message(outcomes: Sequence[Job | ServiceError]) -> job_service_pb2.BatchCreateResponse:
-    """The jobs are stored, so the answer is cut rather than refused."""
+    """An answer that is too large leaves fields out, because the jobs are stored: it must not fail."""
     response = job_service_pb2.BatchCreateResponse(outcomes=map(_created, outcomes))
     if response.ByteSize() > MAX_ANSWER_BYTES:
         for outcome in response.outcomes:
@@ -161,7 +161,7 @@ def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_se
 
 
 def outcome_message(outcome: Applied | ServiceError) -> job_service_pb2.UpdateOutcome:
-    """To be copied, not changed: one may serve many jobs."""
+    """The message is shared by many outcomes: do not change it."""
     if isinstance(outcome, ServiceError):
         return job_service_pb2.UpdateOutcome(error=error_to_status(outcome))
     return _accepted(outcome.status, outcome.attempt or 0)
@@ -218,7 +218,7 @@ def _timestamp(time: datetime | None) -> Timestamp | None:
 
 
 def _fill_time(stamp: Timestamp, time: datetime) -> None:
-    """As Timestamp.FromDatetime, in a third of the time."""
+    """Does what Timestamp.FromDatetime does, in a third of the time."""
     since = time - EPOCH
     stamp.seconds = since.days * 86_400 + since.seconds
     stamp.nanos = since.microseconds * 1000

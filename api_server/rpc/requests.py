@@ -1,4 +1,4 @@
-"""Requests of the contract as what the services take. Messages have passed the contract's rules before."""
+"""Converts the contract's requests to arguments of the services. The requests were validated before."""
 
 import hashlib
 from collections.abc import Callable
@@ -36,12 +36,12 @@ DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 
 
 def job_id(text: str) -> UUID:
-    """The id, however the caller spelled it: the contract's rule admits upper case."""
+    """The id. The contract admits upper case."""
     return UUID(text)
 
 
 def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
-    """Raises InvalidArgument if there is no payload, or it is beyond its limits, or a time is out of range."""
+    """Raises InvalidArgument if the payload is missing or exceeds a limit, or a time is out of range."""
     if not request.HasField("payload"):
         raise invalid("payload", "required", "value is required")
     return NewJob(
@@ -50,7 +50,7 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
         labels=dict(request.labels),
         id=job_id(request.id) if request.id else None,
         retry_policy=_policy(request.retry_policy) if request.HasField("retry_policy") else DEFAULT_POLICY,
-        # Not before the time given, however fine it is.
+        # The job must not start before the requested time.
         schedule_time=_stored_time(request, "schedule_time", round_up=True),
         expire_time=_stored_time(request, "expire_time"),
         timeout=_duration(request, "timeout"),
@@ -58,7 +58,7 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
 
 
 def new_jobs(request: job_service_pb2.BatchCreateRequest) -> list[NewJob | InvalidArgument]:
-    """Each item's job, or its own error."""
+    """For each item, its job or its error."""
     return [_or_error(new_job, item) for item in request.requests]
 
 
@@ -68,7 +68,7 @@ def new_expire_time(request: job_service_pb2.RetryRequest) -> datetime | None:
 
 
 def idempotency_key(metadata: Metadata, request: job_service_pb2.CreateRequest) -> IdempotencyKey | None:
-    """The key that came with the call, if any, and the request's hash. Raises InvalidArgument."""
+    """The key in the call's metadata, if any, and the hash of the request. Raises InvalidArgument."""
     value = key_value(metadata)
     if value is None:
         return None
@@ -76,7 +76,7 @@ def idempotency_key(metadata: Metadata, request: job_service_pb2.CreateRequest) 
 
 
 def key_value(metadata: Metadata) -> str | None:
-    """The key that came with the call, if any. Raises InvalidArgument."""
+    """The key in the call's metadata, if any. Raises InvalidArgument."""
     values = [value for name, value in metadata if name == KEY_HEADER]
     if not values:
         return None
@@ -105,7 +105,7 @@ def page_size(request: job_service_pb2.ListRequest) -> int:
 
 
 def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:
-    """Raises InvalidArgument if the result is beyond its limits."""
+    """Raises InvalidArgument if the result exceeds a limit."""
     guard: Claim | Token | None = None
     if request.HasField("claim"):
         guard = Claim(
@@ -127,7 +127,7 @@ def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:
 
 
 def updates(request: job_service_pb2.BatchUpdateStatusRequest) -> list[StatusUpdate | InvalidArgument]:
-    """Each item's step, or its own error."""
+    """For each item, its update or its error."""
     return [_or_error(update, item) for item in request.requests]
 
 
@@ -138,7 +138,7 @@ def worker_identity(identity: worker_pb2.WorkerIdentity) -> WorkerIdentity:
 
 
 def worker_report(report: worker_pb2.WorkerReport) -> WorkerReport:
-    """Raises InvalidArgument if there are too many partitions."""
+    """Raises InvalidArgument if the report names too many partitions."""
     if sum(len(item.partitions) for item in report.assignments) > MAX_PARTITIONS:
         raise invalid(
             "report.assignments", "partitions.max", f"must be at most {MAX_PARTITIONS} partitions in all"
@@ -154,7 +154,7 @@ def worker_report(report: worker_pb2.WorkerReport) -> WorkerReport:
 
 
 def progress_notes(request: fleet_service_pb2.HeartbeatRequest) -> list[ProgressNote]:
-    """One for each job: the last that stands there."""
+    """One note for each job: the last one in the request."""
     notes = {
         item.job_id.lower(): ProgressNote(
             job_id(item.job_id), item.attempt, item.progress.percent, item.progress.message
@@ -165,14 +165,14 @@ def progress_notes(request: fleet_service_pb2.HeartbeatRequest) -> list[Progress
 
 
 def fleet_part(request: fleet_service_pb2.SetFleetRequest) -> Part | None:
-    """Which part of the fleet is meant; None: all."""
+    """The part of the fleet that the request names; None: the whole fleet."""
     if not request.HasField("part"):
         return None
     return OneWorker(request.part.worker) if request.part.HasField("worker") else OneType(request.part.type)
 
 
 def _or_error(convert: Callable[[M], T], item: M) -> T | InvalidArgument:
-    """For a batch, in which one item's fault is not the others'."""
+    """The converted item, or its error: in a batch, one bad item must not fail the others."""
     try:
         return convert(item)
     except InvalidArgument as error:
@@ -196,7 +196,7 @@ def _hint(hint: job_service_pb2.FailureHint) -> FailureHint:
 
 
 def _policy(policy: job_pb2.RetryPolicy) -> RetryPolicy:
-    """With defaults for what is absent."""
+    """The policy, with defaults for absent fields."""
     initial_backoff = _duration(policy, "initial_backoff")
     max_backoff = _duration(policy, "max_backoff")
     default = DEFAULT_POLICY
@@ -215,13 +215,13 @@ def _labels(pairs: Any) -> dict[str, str]:
         key, _, value = pair.partition("=")
         if labels.setdefault(key, value) != value:
             raise InvalidArgument(
-                [Violation(f"labels[{index}]", "labels.agree", f"asks for a second value of {key!r}")]
+                [Violation(f"labels[{index}]", "labels.agree", f"names a second value of {key!r}")]
             )
     return labels
 
 
 def _duration(message: Message, field: str) -> timedelta | None:
-    """To the microsecond."""
+    """Exact to the microsecond."""
     if not message.HasField(field):
         return None
     duration: Duration = getattr(message, field)
@@ -235,12 +235,12 @@ def _time(message: Message, field: str) -> datetime | None:
     try:
         return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
-        rule = "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"
+        rule = "must be in the years 1 to 9999, with nanos from 0 to 999,999,999"
         raise invalid(field, "timestamp.range", rule) from None
 
 
 def _stored_time(message: Message, field: str, *, round_up: bool = False) -> datetime | None:
-    """Cut to milliseconds, as times are stored, or rounded up to them."""
+    """The time in milliseconds, as times are stored: rounded down, or up with `round_up`."""
     time = _time(message, field)
     if time is None:
         return None

@@ -112,7 +112,7 @@ class FleetService:
         InvalidArgument for an unknown type, and WorkerNotFound if an unknown worker is to be stopped.
         """
         await self._check(consuming, part)
-        fleet = await self._fleet.change(lambda desired: desired.wished(consuming, part))
+        fleet = await self._fleet.change(lambda desired: desired.with_consuming(consuming, part))
         log.info("fleet_set", consuming=consuming, part=str(part or "all"), revision=fleet.revision)
         stored_at = asyncio.get_running_loop().time()
         while pending := await self._pending(fleet):

@@ -1,7 +1,7 @@
-"""The connection to MongoDB, how long it may take, and which of its failures mean "out of reach".
+"""The connection to MongoDB, its time limits, and which of its errors are an outage.
 
-motor is named here only, and only calls are used that PyMongo's AsyncMongoClient has too, so that replacing motor
-changes this module alone.
+Only this module names motor, and it uses only calls that PyMongo's AsyncMongoClient has, too: to replace
+motor, change this module.
 """
 
 import asyncio
@@ -26,27 +26,26 @@ from api_server.domain.errors import StoreUnavailable
 from service_runtime.outage import Outage
 
 OPERATIONS = 200
-"""How many may be under way at a time. Each holds a thread of motor and a connection until a majority has its write, or
-until it is given up: with motor's 5 threads for each CPU a second of replication lag, or a primary that does not
-answer, held up all others too.
+"""How many operations may run at a time. Each one occupies a thread of motor and a connection until a
+majority has its write or it times out. With motor's default of 5 threads for each CPU, one second of
+replication lag, or a primary that does not answer, delayed all other operations.
 """
 CONNECTING = 20
-"""How many connections may be opened at a time. With the driver's 2 many operations time out while they wait for one, when
-a primary is new or begins to answer late.
+"""How many connections may be opened at a time. With the driver's default of 2, many operations time out
+while they wait for a connection to a new or slow primary.
 """
 os.environ["MOTOR_MAX_WORKERS"] = str(OPERATIONS)
-# motor reads it when it is imported.
-from motor.motor_asyncio import AsyncIOMotorClient  # noqa: E402 - after the setting above, which motor reads when it is imported
+from motor.motor_asyncio import AsyncIOMotorClient  # noqa: E402 - motor reads the setting above when it is imported
 
 OPERATION_SECONDS = 2.0
-"""The driver's limit for one operation, waiting for a server and for a connection included."""
+"""The driver's limit for one operation. It includes waiting for a server and for a connection."""
 READ_SECONDS = 2.5
-"""Our limit for one read: the driver's, and a little for waiting in motor's thread pool."""
+"""The limit for one read: the driver's limit, and some time to wait in motor's thread pool."""
 
 Document = dict[str, Any]
 Client = Any
 Collection = Any
-"""motor has no types."""
+"""motor has no type annotations."""
 
 CODEC: CodecOptions[Mapping[str, Any]] = CodecOptions(
     document_class=dict, tz_aware=True, uuid_representation=UuidRepresentation.STANDARD, tzinfo=UTC
@@ -54,7 +53,7 @@ CODEC: CodecOptions[Mapping[str, Any]] = CodecOptions(
 RAW_CODEC: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 
 DUPLICATE_KEY = 11000
-"""Server error code: a document with this `_id` is there."""
+"""Server error code: a document with this `_id` exists already."""
 INTERRUPTED = frozenset(
     {
         6,  # HostUnreachable
@@ -81,15 +80,15 @@ INTERRUPTED = frozenset(
         13436,  # NotPrimaryOrSecondary
     }
 )
-"""Server error codes after which the same statement may well succeed."""
+"""Server error codes after which the same statement may succeed."""
 
 outage = Outage("mongodb", quiet_seconds=5.0)
 
 
 @asynccontextmanager
 async def open_client(uri: str) -> AsyncIterator[Client]:
-    """A client for `uri`, not connected yet. What a write or a read promises is set here and stands above options in
-    the URI.
+    """A client for `uri`, not connected yet. The write and read concerns set here override options in the
+    URI.
     """
     client: Client = AsyncIOMotorClient(
         uri,
@@ -98,7 +97,7 @@ async def open_client(uri: str) -> AsyncIterator[Client]:
         connectTimeoutMS=int(OPERATION_SECONDS * 1000),
         maxPoolSize=OPERATIONS,
         maxConnecting=CONNECTING,
-        # Only to compare their clocks are secondaries asked, and then near and distant ones alike.
+        # Secondaries are asked only to compare their clocks, and then both near and distant ones.
         localThresholdMS=int(OPERATION_SECONDS * 1000),
         w="majority",
         journal=True,
@@ -116,12 +115,12 @@ async def open_client(uri: str) -> AsyncIterator[Client]:
 
 
 def is_outage(error: PyMongoError) -> bool:
-    """Whether the database did not answer, or could not: of a write, nothing is known then."""
+    """Whether the database did not or could not answer. The outcome of a write is unknown then."""
     if isinstance(error, ConnectionFailure | WriteConcernError) or error.timeout:
         return True
     if isinstance(error, BulkWriteError):
-        # Errors of the single writes decide; with none, or only with documents that are there already, the majority's
-        # word is missing.
+        # The errors of the single writes decide. If there are none, or only duplicate keys, the majority has
+        # not confirmed the write.
         return all(
             e.get("code") in {*INTERRUPTED, DUPLICATE_KEY} for e in error.details.get("writeErrors", [])
         )
@@ -130,7 +129,7 @@ def is_outage(error: PyMongoError) -> bool:
 
 @asynccontextmanager
 async def within(seconds: float) -> AsyncIterator[None]:
-    """Turns an outage, and running longer than `seconds`, into StoreUnavailable."""
+    """Raises StoreUnavailable for an outage, and after `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -147,13 +146,15 @@ async def within(seconds: float) -> AsyncIterator[None]:
 
 
 def note_failure(error: PyMongoError) -> None:
-    """An operation met an outage. Every caller meets it, so the log has a few lines for all of them."""
+    """Log that an operation failed in an outage. It affects every caller, so a few log lines stand for all of
+    them.
+    """
     outage.failed(f"{type(error).__name__}: {str(error)[:300]}")
 
 
 async def read_up_to(cursor: Any, max_bytes: int) -> tuple[list[RawBSONDocument], bool]:
-    """Documents of a cursor over RawBSONDocument, one at least, until the next would exceed `max_bytes`; whether these
-    are all.
+    """Documents of a cursor over RawBSONDocument, of `max_bytes` together or a single larger one; and whether
+    these are all.
     """
     documents: list[RawBSONDocument] = []
     size = 0

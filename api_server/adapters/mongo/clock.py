@@ -1,4 +1,4 @@
-"""The database's time, so that no two processes compare their own clocks."""
+"""The database's time, so that processes never compare their own clocks."""
 
 import asyncio
 import time
@@ -13,11 +13,11 @@ from api_server.domain.errors import StoreUnavailable
 REFRESH_SECONDS = 10.0
 MILLISECOND = timedelta(milliseconds=1)
 QUICK_SECONDS = 0.05
-"""Once the time is known this well, `start` asks no further."""
+"""`start` stops asking when the time is known to within this."""
 START_QUESTIONS = 5
-"""So often does `start` ask at most."""
+"""How often `start` asks at most."""
 JUMP_SECONDS = 0.25
-"""The database's time has jumped when it differs by more than this from what was expected."""
+"""A difference from the expected time above this is a jump of the database's clock."""
 
 log = structlog.get_logger()
 
@@ -25,10 +25,10 @@ log = structlog.get_logger()
 class MongoClock:
     """See api_server.ports.DatabaseClock. `read_time` asks the database; `monotonic` counts seconds.
 
-    `now` is the earliest time that the database's clock can show, so it is never ahead: no schedule starts early, no
-    lease ends early. It is behind by the round trip of the quickest answers.
+    `now` is the earliest time that the database's clock can show, so it is never ahead: no schedule starts
+    early, and no lease ends early. It is behind by up to the round trip of the fastest answers.
 
-    `start` must succeed once before `now` is used.
+    `start` must succeed once before `now` is called.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class MongoClock:
         self._bounds: Bounds | None = None
         self._latest = datetime.min.replace(tzinfo=UTC)
         self._elapsed = -1
-        """Milliseconds since the bounds were set, at the latest look."""
+        """Milliseconds from when the bounds were set to the latest call of `now`."""
         self._steady_since = 0.0
         self._refreshing: asyncio.Task[None] | None = None
 
     def now(self) -> datetime:
-        """UTC, in milliseconds as the database has them, never earlier than what it said before."""
+        """UTC, cut to milliseconds as the database stores them, never earlier than a time returned before."""
         bounds = self.bounds
-        # Several looks in the same millisecond, which busy servers take, cost little.
+        # A busy server asks several times in a millisecond: compute the time once.
         elapsed = round((self._monotonic() - bounds.at) * 1_000_000) // 1000
         if elapsed != self._elapsed:
             self._elapsed = elapsed
@@ -60,15 +60,15 @@ class MongoClock:
 
     @property
     def bounds(self) -> Bounds:
-        """What is known of the database's clock."""
+        """The bounds within which the database's clock is known."""
         if self._bounds is None:
             raise RuntimeError("the clock has not been started")
         return self._bounds
 
     async def start(self) -> None:
-        """Ask until the time is known well, then go on asking every REFRESH_SECONDS. Raises StoreUnavailable.
+        """Ask until the time is known well enough, then again every REFRESH_SECONDS. Raises StoreUnavailable.
 
-        The first answer may be slow, during an election for example.
+        The first answer may be slow, for example during an election.
         """
         for _ in range(START_QUESTIONS):
             await self.refresh()
@@ -96,7 +96,7 @@ class MongoClock:
         self._bounds, jump = combined(self._bounds, answer)
         self._elapsed = -1
         if abs(jump) > JUMP_SECONDS:
-            # `now` stands still until the database's time has come to where it was.
+            # `now` stands still until the database's time has caught up with it.
             stands_for = (self._latest - answer.earliest).total_seconds()
             self._steady_since = answer.at + max(0.0, stands_for)
             log.warning("database_time_jumped", seconds=round(jump, 3))
@@ -109,5 +109,5 @@ class MongoClock:
             except StoreUnavailable:
                 log.warning("clock_not_refreshed")
             except Exception:
-                # The clock goes on by itself meanwhile.
+                # The clock continues with the bounds that it has.
                 log.exception("clock_not_refreshed")

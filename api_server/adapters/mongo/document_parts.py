@@ -23,7 +23,9 @@ REFERENCE = b"$ref\0"
 
 
 def encode_object(field: str, value: Mapping[str, Any]) -> RawBSONDocument:
-    """`value` as BSON, encoded once and by itself, so that it cannot fail a batch. Raises InvalidArgument."""
+    """`value` as BSON. It is encoded by itself, so that a bad value cannot fail a batch. Raises
+    InvalidArgument.
+    """
     try:
         return RawBSONDocument(bson.encode(value, codec_options=CODEC))
     except (BSONError, OverflowError, ValueError) as error:
@@ -31,7 +33,7 @@ def encode_object(field: str, value: Mapping[str, Any]) -> RawBSONDocument:
 
 
 def decode(raw: RawBSONDocument) -> Mapping[str, Any]:
-    """A document as plain data. PyMongo would make a DBRef of every object that has the keys $ref and $id."""
+    """A document as plain data. PyMongo would decode each object with the keys $ref and $id as a DBRef."""
     if REFERENCE not in raw.raw:
         return bson.decode(raw.raw, codec_options=CODEC)
     return {key: _plain(value) for key, value in raw.items()}
@@ -44,12 +46,12 @@ def _plain(value: Any) -> Any:
 
 
 def from_id(job_id: UUID) -> Binary:
-    """The `_id` of a job. PyMongo makes the same of a UUID, in three times the time."""
+    """The `_id` of a job. PyMongo encodes a UUID to the same bytes, but takes three times as long."""
     return Binary(job_id.bytes, UUID_SUBTYPE)
 
 
 def label(key: str, value: str) -> str:
-    """One label as it is stored; a key has no "="."""
+    """One label as it is stored. A key has no "="."""
     return f"{key}={value}"
 
 

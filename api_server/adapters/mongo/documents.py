@@ -2,21 +2,33 @@
 
 The fields of a document in `jobs`:
 
-_id               UUID (BSON binary, subtype 4) type              string status            string, the
-contract's word payload           object result            object, absent until completed error
-{code, message, reason}, once it has failed or was cancelled attempt           int revision          int
-worker_id         string, absent when nobody holds the job, or held it when it ended claim_id          string,
-of a claim without a worker's name cancel_id         string, of the latest Cancel retry_id          string, of
-the latest Retry labels            sorted list of "key=value", absent when empty create_time, update_time,
-start_time, end_time, schedule_time, expire_time timeout           seconds (double) retry_policy
-{max_attempts, initial_backoff, max_backoff, multiplier, jitter}, waits in seconds (double); absent: the
-defaults failures, losses  int, absent: 0 lone_losses       int, absent: 0: losses of workers that had nothing
-else in hand alone             true while the job is all that its holder has in hand, and when it ended like
-that history           list of {attempt, worker_id, start_time, end_time, outcome, error}, of past attempts,
-oldest first progress          {percent, message, time} next_attempt_time of a job that was scheduled, or
-waits after a failure due_time          absent once the job has ended; of a queued job never after expire_time
-dispatches        records published since the status last changed; absent: 0 record            {partition,
-offset, time}: where the latest of them lies; absent with `dispatches`
+_id               UUID (BSON binary, subtype 4)
+type              string
+status            string, the contract's name
+payload           object
+result            object, absent until the job has completed
+error             {code, message, reason}, once the job has failed or was cancelled
+attempt           int
+revision          int
+worker_id         string, absent if no worker holds the job, or held it when it ended
+claim_id          string, of an unfenced claim
+cancel_id         string, of the latest Cancel
+retry_id          string, of the latest Retry
+labels            sorted list of "key=value", absent when empty
+create_time, update_time, start_time, end_time, schedule_time, expire_time
+timeout           seconds (double)
+retry_policy      {max_attempts, initial_backoff, max_backoff, multiplier, jitter}, waits in seconds (double);
+                  absent: the defaults
+failures, losses  int, absent: 0
+lone_losses       int, absent: 0: losses of workers that held only this job
+alone             true while the holder holds only this job, and if it did when the job ended
+history           list of {attempt, worker_id, start_time, end_time, outcome, error}, of past attempts, oldest
+                  first
+progress          {percent, message, time}
+next_attempt_time of a job that was scheduled, or waits for another try
+due_time          absent once the job has ended; never after the expire_time of a queued job
+dispatches        records published since the status last changed; absent: 0
+record            {partition, offset, time}: position of the latest of them; absent if `dispatches` is
 """
 
 from collections.abc import Callable, Mapping
@@ -57,11 +69,11 @@ STORED = {**FIELDS, **HIDDEN}
 STORED_NAMES = {"id": "_id"}
 """Names in a document that are not the contract's."""
 ATTRIBUTES = {"history": "past"}
-"""Names in the domain that are not the contract's: its history includes the present attempt, which is not
-stored as one.
+"""Names in the domain that are not the contract's. The history in the domain and in the contract includes the
+present attempt, the stored one does not.
 """
 ALWAYS_STORED = frozenset({"attempt", "revision"})
-"""Guards compare the attempt, and changes add to both."""
+"""Stored even if they have their defaults: guards compare the attempt, and changes add to both."""
 
 Convert = Callable[[Any], Any] | None
 """None: the value is stored as it is."""
@@ -76,9 +88,7 @@ WRITERS: Mapping[Kind, Convert] = {
     Kind.ERROR: from_failure,
     Kind.RETRY_POLICY: from_policy,
 }
-"""For the fields of a new job. An object is encoded under its own name; history and progress are written by
-updates.
-"""
+"""How to store the fields of a new job. Objects are encoded by `_writer`; only updates write history and progress."""
 READERS: Mapping[Kind, Convert] = {
     Kind.ID: None,
     Kind.STATUS: Status,
@@ -100,7 +110,7 @@ def _writer(name: str, kind: Kind) -> Convert:
 
 
 def _default(attribute: Field[Any]) -> Any:
-    """MISSING: there is none."""
+    """The default of an attribute; MISSING: it has none."""
     return attribute.default if attribute.default_factory is MISSING else attribute.default_factory()
 
 
@@ -118,7 +128,7 @@ _ALWAYS_CONVERTED = [
 _OPTIONAL = [(name, _DEFAULTS[name], write) for name, write in _WRITTEN.items() if name not in _ALWAYS]
 _NOTHING_OPTIONAL = tuple(default for _, default, _ in _OPTIONAL)
 _always, _optional = attrgetter(*_ALWAYS), attrgetter(*(name for name, _, _ in _OPTIONAL))
-"""All attributes at once, which takes half the time of one by one."""
+"""Read all attributes at once, in half the time of reading each."""
 _READERS = {
     STORED_NAMES.get(name, name): (ATTRIBUTES.get(name, name), READERS[kind]) for name, kind in STORED.items()
 }
@@ -130,7 +140,7 @@ def to_document(job: Job, due_time: datetime) -> Document:
     for name, write in _ALWAYS_CONVERTED:
         document[name] = write(document[name])
     optional = _optional(job)
-    # Most jobs have only defaults: one comparison tells.
+    # Most jobs have only defaults, which one comparison shows.
     if optional != _NOTHING_OPTIONAL:
         for (name, default, convert), value in zip(_OPTIONAL, optional, strict=True):
             if value != default:
@@ -140,7 +150,7 @@ def to_document(job: Job, due_time: datetime) -> Document:
 
 
 def to_job(document: Mapping[str, Any]) -> Job:
-    """The job in a document; a payload that was not read along counts as {}."""
+    """The job in a document. A payload that was not read is {}."""
     values: dict[str, Any] = {"payload": {}}
     for name, value in document.items():
         if value is not None and (reader := _READERS.get(name)) is not None:

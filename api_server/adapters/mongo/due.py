@@ -1,4 +1,6 @@
-"""Jobs that somebody must look at again, and the lease of whoever does: DueStore and LeaderLease."""
+"""Jobs whose due_time has come, and the lease of the server that looks after them: DueStore and
+LeaderLease.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -24,20 +26,21 @@ from api_server.domain.job import Dispatch, Status
 from api_server.ports import DueJob, Published
 
 MAX_PAYLOAD = 128 * 1024
-"""Bytes (BSON); a larger payload does not travel in a record."""
+"""Bytes (BSON). A larger payload is not sent in a record."""
 MAX_BATCH = 16 * 1024 * 1024
-"""Bytes that one call of `due` reads."""
+"""Bytes that one call of `due` reads at most."""
 FIRST_WAIT, LONGEST_WAIT = 60_000, 3_600_000
-"""Milliseconds until a job that was published is looked at again: doubling each time."""
-LEAST_SPREAD, SPREAD = 0.75, 0.5
-"""The wait is taken times 0.75 to 1.25."""
+"""Milliseconds until the due loop looks at a published job again. The wait doubles each time."""
+MIN_FACTOR, SPREAD = 0.75, 0.5
+"""The wait is multiplied by a random factor from 0.75 to 1.25."""
 
 
 class MongoDueStore:
     """See api_server.ports.DueStore.
 
-    Both scans walk the index (status, type, due_time). `due` meets exactly the jobs that it returns: a million waiting
-    jobs of one type cost another type nothing. `expire_leases` names no type and skips from type to type within the index.
+    Both scans use the index (status, type, due_time). `due` examines only the jobs that it returns: a million
+    waiting jobs of one type cost another type nothing. `expire_leases` names no type: the index skips from
+    type to type.
     """
 
     def __init__(self, jobs: Collection, writes: Writes) -> None:
@@ -53,7 +56,7 @@ class MongoDueStore:
     async def due(
         self, job_type: str, now: datetime, limit: int, after: datetime | None = None
     ) -> list[DueJob]:
-        """See the port. Stops at MAX_BATCH bytes; a payload above MAX_PAYLOAD does not leave the database."""
+        """See the port. Stops at MAX_BATCH bytes. A payload above MAX_PAYLOAD is not read."""
         times = {"$lte": now} if after is None else {"$lte": now, "$gt": after}
         waiting = {"status": Status.QUEUED.value, "type": job_type, "due_time": times}
         too_large = {"$gt": [{"$bsonSize": "$payload"}, MAX_PAYLOAD]}
@@ -82,8 +85,8 @@ class MongoDueStore:
                 "_id": {"$in": [each.job_id for each in group]},
                 "status": Status.QUEUED.value,
                 "attempt": attempt,
-                # Not beyond the nearest time that a mark sets: sent again, it moves nothing twice.
-                "due_time": {"$lt": now + timedelta(milliseconds=FIRST_WAIT * LEAST_SPREAD)},
+                # Earlier than any time that a mark sets, so that a mark that is sent again has no effect.
+                "due_time": {"$lt": now + timedelta(milliseconds=FIRST_WAIT * MIN_FACTOR)},
             }
             await self._writes.run(partial(self._update, where, _mark(group, now)))
 
@@ -109,12 +112,14 @@ def _due_job(document: Mapping[str, Any], now: datetime) -> DueJob:
 
 
 def _mark(published: Sequence[Published], now: datetime) -> list[Document]:
-    """The pipeline that stores each job's place, counts one more record and moves `due_time` ahead accordingly."""
+    """The pipeline that stores the position of each job's record, counts the record, and moves `due_time`
+    ahead.
+    """
     dispatches = {"$ifNull": ["$dispatches", 0]}
     wait = {"$min": [LONGEST_WAIT, {"$multiply": [FIRST_WAIT, {"$pow": [2, dispatches]}]}]}
-    spread = {"$add": [LEAST_SPREAD, {"$multiply": [SPREAD, {"$rand": {}}]}]}
+    spread = {"$add": [MIN_FACTOR, {"$multiply": [SPREAD, {"$rand": {}}]}]}
     due_time = {"$add": [now, {"$toLong": {"$multiply": [wait, spread]}}]}
-    # $min takes no notice of a field that is not there.
+    # $min ignores a missing field.
     due_time = {"$min": [due_time, "$expire_time"]}
     position = {"$indexOfArray": [{"$literal": [each.job_id for each in published]}, "$_id"]}
     record = {"$arrayElemAt": [{"$literal": [from_position(each.position) for each in published]}, position]}
@@ -124,7 +129,9 @@ def _mark(published: Sequence[Published], now: datetime) -> list[Document]:
 
 
 class MongoLeaderLease:
-    """See api_server.ports.LeaderLease. One document; the database's own time decides."""
+    """See api_server.ports.LeaderLease. The lease is one document. The database's own time decides when it
+    ends.
+    """
 
     def __init__(self, leases: Collection, name: str, writes: Writes) -> None:
         self._leases = leases
@@ -132,7 +139,7 @@ class MongoLeaderLease:
         self._writes = writes
 
     async def acquire(self, holder: str, seconds: float) -> bool:
-        # One that ends later than any that is given now was given by a primary whose clock was ahead.
+        # A lease that ends later than a new one could was given by a primary whose clock was ahead.
         given = {
             "$and": [
                 {"$gt": ["$expire_time", "$$NOW"]},

@@ -1,7 +1,7 @@
-"""Leases that end without a word of their holders, and waiting jobs that have expired.
+"""Ends leases whose holders are lost, and waiting jobs that have expired.
 
-Each is found by a read and ended by a guarded write: a job that moved on in between is left alone. A worker may have
-thousands of jobs in hand, which is why they go in few statements, as other steps do.
+A read finds the jobs, and a guarded write changes them: a job that has changed in between is left alone. A
+worker may hold thousands of jobs, so they are written in few statements, as other transitions are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,30 +12,30 @@ from uuid import UUID
 
 from api_server.adapters.mongo.client import READ_SECONDS, Collection, within
 from api_server.adapters.mongo.indexes import BY_DUE_TIME
-from api_server.adapters.mongo.plan import encode_step, plan
+from api_server.adapters.mongo.plan import encode, plan
 from api_server.adapters.mongo.writes import Writes, resend
 from api_server.domain.job import Status
 from api_server.domain.transition import NO_WORKER, Transition
 from api_server.domain.transitions import expire, expire_lease
 
 AT_ONCE = 1000
-"""Jobs in one write, which has to end within WRITE_SECONDS."""
+"""Jobs in one write, which must end within WRITE_SECONDS."""
 FIELDS = {"attempt": 1, "worker_id": 1, "alone": 1, "lone_losses": 1}
 
 
 async def expire_due_leases(jobs: Collection, writes: Writes, now: datetime, limit: int) -> int:
-    """See DueStore.expire_leases. Of a statement that had to be sent again, only what the last sending did is counted."""
+    """See DueStore.expire_leases. If a statement was sent again, only the jobs that its last sending changed
+    are counted.
+    """
     where = {"status": Status.PROCESSING.value, "due_time": {"$lt": now}}
     async with within(READ_SECONDS):
         found = await jobs.find(where, FIELDS).hint(BY_DUE_TIME).limit(limit).to_list(limit)
-    # The condition stands in the write again: a heartbeat may have moved the lease meanwhile.
-    return await _write(
-        jobs, writes, [_expire_leases(document, now, is_lease_over=True) for document in found]
-    )
+    # The write checks the lease again: a heartbeat may have moved it meanwhile.
+    return await _write(jobs, writes, [_expiry_of(document, now, is_lease_over=True) for document in found])
 
 
 async def release_all(jobs: Collection, writes: Writes, worker_id: str, now: datetime) -> int:
-    """See JobStore.lose_all. Reads all jobs that are being processed by anybody, which are few among all jobs."""
+    """See JobStore.release_all. Reads the jobs that any worker holds, which are few among all jobs."""
     where = {
         "status": Status.PROCESSING.value,
         "worker_id": worker_id,
@@ -43,9 +43,7 @@ async def release_all(jobs: Collection, writes: Writes, worker_id: str, now: dat
     }
     async with within(READ_SECONDS):
         found = [document async for document in jobs.find(where, FIELDS).hint(BY_DUE_TIME)]
-    return await _write(
-        jobs, writes, [_expire_leases(document, now, is_lease_over=False) for document in found]
-    )
+    return await _write(jobs, writes, [_expiry_of(document, now, is_lease_over=False) for document in found])
 
 
 async def expire_all(jobs: Collection, writes: Writes, job_ids: Iterable[UUID], now: datetime) -> int:
@@ -53,7 +51,7 @@ async def expire_all(jobs: Collection, writes: Writes, job_ids: Iterable[UUID], 
     return await _write(jobs, writes, [expire(job_id, now) for job_id in job_ids])
 
 
-def _expire_leases(document: Mapping[str, Any], now: datetime, *, is_lease_over: bool) -> Transition:
+def _expiry_of(document: Mapping[str, Any], now: datetime, *, is_lease_over: bool) -> Transition:
     return expire_lease(
         document["_id"],
         document.get("worker_id", NO_WORKER),
@@ -76,7 +74,7 @@ async def _write(jobs: Collection, writes: Writes, transitions: Sequence[Transit
 
 async def _send(jobs: Collection, transitions: Sequence[Transition]) -> int:
     matched = 0
-    for statement in plan(map(encode_step, transitions)):
+    for statement in plan(map(encode, transitions)):
         answer = await resend(partial(jobs.bulk_write, statement.writes, ordered=False))
         matched += answer.matched_count
     return matched

@@ -1,4 +1,4 @@
-"""The wish for the workers: the FleetStore."""
+"""The desired state of the workers: the FleetStore."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -12,8 +12,8 @@ from api_server.adapters.mongo.reads import Reads
 from api_server.adapters.mongo.writes import Writes, pauses, resend
 from api_server.domain.fleet import Fleet
 
-WISH = "fleet"
-"""The `_id` of the one document of its collection."""
+FLEET_ID = "fleet"
+"""The `_id` of the only document in the collection."""
 
 
 class MongoFleetStore:
@@ -32,7 +32,8 @@ class MongoFleetStore:
             for pause in pauses():
                 stored = await resend(partial(self._reads.up_to_date, self._read))
                 desired = change(stored)
-                # Sent again after it was stored, it does not match, and the next round finds nothing to change.
+                # If it was stored and is sent again, it does not match, and the next round finds nothing to
+                # change.
                 if desired == stored or await resend(partial(self._replace, stored, desired)):
                     return desired
                 await asyncio.sleep(pause)
@@ -41,17 +42,17 @@ class MongoFleetStore:
         return await self._writes.run(write)
 
     async def _read(self) -> Fleet:
-        document = await self._fleet.find_one({"_id": WISH})
+        document = await self._fleet.find_one({"_id": FLEET_ID})
         return _to_fleet(document) if document is not None else Fleet()
 
     async def _replace(self, stored: Fleet, desired: Fleet) -> bool:
-        """Whether `stored` was still the wish; the revision tells."""
-        where = {"_id": WISH, "revision": stored.revision}
+        """Whether `stored` was still the stored state, as its revision shows."""
+        where = {"_id": FLEET_ID, "revision": stored.revision}
         is_first = stored.revision == Fleet().revision
         try:
             answer = await self._fleet.replace_one(where, _from_fleet(desired), upsert=is_first)
         except DuplicateKeyError:
-            # Another one was the first.
+            # Another server has stored the first state.
             return False
         return bool(answer.matched_count or answer.upserted_id)
 
@@ -67,7 +68,7 @@ def _to_fleet(document: Mapping[str, Any]) -> Fleet:
 
 def _from_fleet(fleet: Fleet) -> Document:
     return {
-        "_id": WISH,
+        "_id": FLEET_ID,
         "consuming": fleet.consuming,
         "revision": fleet.revision,
         "stopped_workers": list(fleet.stopped_workers),

@@ -1,4 +1,6 @@
-"""Idempotency keys: the KeyStore. MongoDB deletes expired ones within a minute or so; until then they count as absent."""
+"""Idempotency keys: the KeyStore. MongoDB deletes expired keys within about a minute; until then they count
+as absent.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -30,7 +32,8 @@ class MongoKeyStore:
         alive = {"$gt": ["$expire_time", now]}
         replace_dead = [{"$replaceWith": {"$cond": [alive, "$$ROOT", {"$literal": mine}]}}]
 
-        # One statement decides, so of two that race both get the same answer; sent again it changes nothing.
+        # One statement decides, so two concurrent callers get the same answer. Sent again, it changes
+        # nothing.
         async def write() -> Any:
             return await resend(
                 lambda: self._keys.find_one_and_update(

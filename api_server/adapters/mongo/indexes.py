@@ -1,4 +1,7 @@
-"""The indexes, made at start if missing. Each costs every insert and every change: no other without a measurement."""
+"""The indexes, which a start creates if they are missing.
+
+Each index makes every insert and every change slower: measure before you add one.
+"""
 
 import asyncio
 from collections.abc import Awaitable
@@ -14,46 +17,48 @@ from api_server.adapters.mongo.collections import IDEMPOTENCY_KEYS, JOBS, NAMESP
 
 BY_DUE_TIME = [("status", 1), ("type", 1), ("due_time", 1)]
 BUILD_SECONDS = 600
-"""How long a build over jobs that are there already may take."""
+"""How long it may take to build the indexes of existing jobs."""
 WORKER_SECONDS = 3600
-"""How long a worker that has gone silent stays known."""
+"""How long a worker stays known after its last heartbeat."""
 
 INDEXES = {
     JOBS: [
-        # What must be looked at again: waiting jobs of one type, and leases that have run out.
+        # Jobs that are due: waiting jobs of one type, and leases that have ended.
         IndexModel(BY_DUE_TIME, partialFilterExpression={"due_time": {"$exists": True}}),
-        # Listing what went wrong, which is rare among all jobs.
+        # Lists of failed and cancelled jobs, which are few.
         IndexModel(
             [("status", 1), ("_id", 1)],
             partialFilterExpression={"status": {"$in": ["failed", "cancelled"]}},
         ),
-        # Listing by label.
+        # Lists by label.
         IndexModel([("labels", 1), ("_id", 1)], partialFilterExpression={"labels": {"$exists": True}}),
     ],
     IDEMPOTENCY_KEYS: [IndexModel([("expire_time", 1)], expireAfterSeconds=0)],
     WORKERS: [
         IndexModel([("last_heartbeat_time", 1)], expireAfterSeconds=WORKER_SECONDS),
-        # Heartbeats name the worker.
+        # Heartbeats find the worker by its id.
         IndexModel([("worker_id", 1)]),
     ],
 }
 
 
 BY_END_TIME = [("end_time", 1)]
-"""Only where a retention is set: MongoDB deletes the jobs by this index. Retry takes a job out of it."""
+"""Exists only if a retention is set: MongoDB deletes jobs by this index. Retry removes a job from it."""
 INDEX_NOT_FOUND = 27
 QUORUM = "majority"
-"""How many members must have built an index before it is there. MongoDB's default is all: one that is down would keep
-every API server from starting.
+"""How many members must have built an index before it is ready. MongoDB's default is all members: one that is
+down would keep every API server from starting.
 """
-TELL_SECONDS = 5.0
-"""After so long, and each time again, the log says what is waited for."""
+LOG_SECONDS = 5.0
+"""How often the log says which index a start waits for."""
 
 log = structlog.get_logger()
 
 
 async def create_indexes(database: Any) -> None:
-    """Harmless when they are there. Raises StoreUnavailable, or OperationFailure if one is there with other options."""
+    """Create those that are missing. Raises StoreUnavailable, or OperationFailure if one exists with other
+    options.
+    """
     with pymongo.timeout(BUILD_SECONDS):
         async with within(BUILD_SECONDS):
             for collection, indexes in INDEXES.items():
@@ -61,18 +66,19 @@ async def create_indexes(database: Any) -> None:
 
 
 async def set_retention(database: Any, seconds: int | None) -> None:
-    """Have jobs deleted `seconds` after their end, within a minute or so; None: never. Raises StoreUnavailable.
+    """Let MongoDB delete jobs about `seconds` after their end; None: never. Raises StoreUnavailable.
 
-    Servers that are told different times each set their own: the one that starts last decides.
+    The setting is stored in the database: of servers with different settings, the one that starts last
+    decides.
     """
     jobs = database[JOBS]
     with pymongo.timeout(BUILD_SECONDS):
         async with within(BUILD_SECONDS):
             if seconds is None:
-                await _if_there(jobs.drop_index(BY_END_TIME))
+                await _if_exists(jobs.drop_index(BY_END_TIME))
                 return
             index = {"keyPattern": dict(BY_END_TIME), "expireAfterSeconds": seconds}
-            if not await _if_there(database.command("collMod", jobs.name, index=index)):
+            if not await _if_exists(database.command("collMod", jobs.name, index=index)):
                 by_end_time = IndexModel(
                     BY_END_TIME,
                     expireAfterSeconds=seconds,
@@ -82,12 +88,12 @@ async def set_retention(database: Any, seconds: int | None) -> None:
 
 
 async def _built(building: Awaitable[Any], collection: str) -> None:
-    """Wait for the end, and say so in the log when it takes long."""
+    """Wait for the build, and log when it takes long."""
     future = asyncio.ensure_future(building)
     seconds = 0.0
     try:
-        while not (await asyncio.wait([future], timeout=TELL_SECONDS))[0]:
-            seconds += TELL_SECONDS
+        while not (await asyncio.wait([future], timeout=LOG_SECONDS))[0]:
+            seconds += LOG_SECONDS
             log.warning(
                 "waiting_for_indexes",
                 collection=collection,
@@ -99,8 +105,8 @@ async def _built(building: Awaitable[Any], collection: str) -> None:
         future.cancel()
 
 
-async def _if_there(change: Awaitable[Any]) -> bool:
-    """Whether the index that `change` is for was there."""
+async def _if_exists(change: Awaitable[Any]) -> bool:
+    """Apply a change of an index. False: the index does not exist."""
     try:
         await change
     except OperationFailure as error:

@@ -24,20 +24,22 @@ from api_server.adapters.mongo.document_parts import to_tries
 from api_server.adapters.mongo.documents import decode_job, to_document
 from api_server.adapters.mongo.expiry import release_all
 from api_server.adapters.mongo.listing import read_page
-from api_server.adapters.mongo.plan import Statement, StatusUpdate, encode_step, plan
+from api_server.adapters.mongo.plan import EncodedTransition, Statement, encode, plan
 from api_server.adapters.mongo.reads import Reads
 from api_server.adapters.mongo.writes import Writes, pauses, resend
 from api_server.domain.errors import AnswerTooLarge, JobIdTaken
 from api_server.domain.job import Job, ProgressNote, Status
 from api_server.domain.listing import JobFilter, JobPage
-from api_server.domain.resolution import Applied, Eligible, Judgement, resolve
+from api_server.domain.resolution import Applied, Eligible, Resolution, resolve
 from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
 from api_server.ports import Outcome
 from contract_runtime.errors import InvalidArgument
 
-MOST_BYTES = 8 * 1024 * 1024
-"""How much is read for one BatchGet, as stored: twice what an answer may have, since some JSON takes less as protobuf."""
+MAX_BYTES = 8 * 1024 * 1024
+"""How much one BatchGet reads, as stored: twice the limit of an answer, because some JSON is smaller as
+protobuf.
+"""
 
 
 class MongoJobStore:
@@ -47,7 +49,7 @@ class MongoJobStore:
         self._jobs = jobs
         self._reads = reads
         self._undecoded = jobs.with_options(codec_options=RAW_CODEC)
-        # As the primary has it, a write included that a majority does not have yet.
+        # As the primary has it, including writes that a majority does not have yet.
         self._latest = jobs.with_options(read_concern=ReadConcern("local"))
         self._writes = writes
 
@@ -68,11 +70,9 @@ class MongoJobStore:
 
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
         where = {"_id": {"$in": list(job_ids)}}
-        documents, are_all = await self._reads.run(
-            lambda: read_up_to(self._undecoded.find(where), MOST_BYTES)
-        )
+        documents, are_all = await self._reads.run(lambda: read_up_to(self._undecoded.find(where), MAX_BYTES))
         if not are_all:
-            raise AnswerTooLarge(MOST_BYTES)
+            raise AnswerTooLarge(MAX_BYTES)
         found = {job.id: job for job in map(decode_job, documents)}
         return [found.get(job_id) for job_id in job_ids]
 
@@ -82,14 +82,14 @@ class MongoJobStore:
             return {document["_id"]: document["size"] async for document in self._jobs.find(where, size)}
 
     async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
-        steps: list[StatusUpdate] = []
+        encoded: list[EncodedTransition] = []
         outcomes: dict[UUID, Outcome] = {}
         for transition in transitions:
             try:
-                steps.append(encode_step(transition))
+                encoded.append(encode(transition))
             except InvalidArgument as error:
                 outcomes[transition.job_id] = error
-        outcomes |= await self._writes.run(partial(self._take_all, steps))
+        outcomes |= await self._writes.run(partial(self._apply_all, encoded))
         return [outcomes[transition.job_id] for transition in transitions]
 
     async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
@@ -137,7 +137,7 @@ class MongoJobStore:
                     "status": Status.PROCESSING.value,
                     "worker_id": worker_id,
                     "attempt": note.attempt,
-                    # Sent again, or overtaken by a later heartbeat, it changes nothing.
+                    # It has no effect if it is sent again, or after a later heartbeat.
                     "progress.time": {"$not": {"$gte": now}},
                 },
                 {
@@ -163,14 +163,16 @@ class MongoJobStore:
     async def _insert(
         self, jobs: Mapping[UUID, Job], documents: Mapping[UUID, Document]
     ) -> Mapping[UUID, Job | JobIdTaken]:
-        """One statement for all `documents`; then those whose ids were there already are read back."""
+        """Insert all `documents` by one statement, then read back those whose ids existed already."""
         outcomes: dict[UUID, Job | JobIdTaken] = {}
         for pause in pauses():
-            there = await resend(partial(self._insert_once, documents))
-            outcomes |= {job_id: jobs[job_id] for job_id in documents if job_id not in there}
-            if there:
-                outcomes |= await resend(partial(self._reads.up_to_date, partial(self._compare, there, jobs)))
-            # Those not found are stored, but not yet by a majority.
+            existing = await resend(partial(self._insert_once, documents))
+            outcomes |= {job_id: jobs[job_id] for job_id in documents if job_id not in existing}
+            if existing:
+                outcomes |= await resend(
+                    partial(self._reads.up_to_date, partial(self._compare, existing, jobs))
+                )
+            # Those not found are stored, but a majority does not have them yet.
             documents = {job_id: each for job_id, each in documents.items() if job_id not in outcomes}
             if not documents:
                 break
@@ -178,7 +180,7 @@ class MongoJobStore:
         return outcomes
 
     async def _insert_once(self, documents: Mapping[UUID, Document]) -> set[UUID]:
-        """The ids that were there already."""
+        """The ids that existed already."""
         try:
             await self._jobs.insert_many(list(documents.values()), ordered=False)
         except BulkWriteError as error:
@@ -193,7 +195,9 @@ class MongoJobStore:
         return set()
 
     async def _compare(self, job_ids: Group[UUID], jobs: Mapping[UUID, Job]) -> dict[UUID, Job | JobIdTaken]:
-        """What is stored of these, if it is the same as in `jobs`; what is not is let go of at once, since it may be large."""
+        """The stored job for each id, or JobIdTaken if it was created by a different request. Each document
+        is dropped as soon as it is compared, because it may be large.
+        """
         outcomes: dict[UUID, Job | JobIdTaken] = {}
         async for document in self._undecoded.find(
             {"_id": {"$in": list(job_ids)}}, {"result": 0, "history": 0}
@@ -202,50 +206,52 @@ class MongoJobStore:
             outcomes[job.id] = job if job.same_request(jobs[job.id]) else JobIdTaken(job.id)
         return outcomes
 
-    async def _take_all(self, steps: Sequence[StatusUpdate]) -> Mapping[UUID, Outcome]:
-        """Sends what is undecided until nothing is."""
+    async def _apply_all(self, encoded: Sequence[EncodedTransition]) -> Mapping[UUID, Outcome]:
+        """Send the transitions, and send again those that are still eligible, until each has an outcome."""
         outcomes: dict[UUID, Outcome] = {}
         for pause in pauses():
-            undecided: list[StatusUpdate] = []
-            for statement, judgements in await self._send_all(plan(steps)):
-                for step in statement.steps:
-                    match judgements[step.transition.job_id]:
+            eligible: list[EncodedTransition] = []
+            for statement, resolutions in await self._send_all(plan(encoded)):
+                for each in statement.transitions:
+                    match resolutions[each.transition.job_id]:
                         case Eligible():
-                            undecided.append(step)
+                            eligible.append(each)
                         case outcome:
-                            outcomes[step.transition.job_id] = outcome
-            steps = undecided
-            if not steps:
+                            outcomes[each.transition.job_id] = outcome
+            encoded = eligible
+            if not encoded:
                 break
             await asyncio.sleep(pause)
         return outcomes
 
     async def _send_all(
         self, statements: Sequence[Statement]
-    ) -> list[tuple[Statement, Mapping[UUID, Judgement]]]:
-        judgements = await asyncio.gather(*(self._send(statement) for statement in statements))
-        return list(zip(statements, judgements, strict=True))
+    ) -> list[tuple[Statement, Mapping[UUID, Resolution]]]:
+        resolutions = await asyncio.gather(*(self._send(statement) for statement in statements))
+        return list(zip(statements, resolutions, strict=True))
 
-    async def _send(self, statement: Statement) -> Mapping[UUID, Judgement]:
-        """What became of each step. When all matched, all were taken; else reading tells."""
+    async def _send(self, statement: Statement) -> Mapping[UUID, Resolution]:
+        """The resolution of each transition. If all matched, all were applied; otherwise the jobs are
+        read.
+        """
         answer = await resend(lambda: self._jobs.bulk_write(statement.writes, ordered=False))
-        transitions = [step.transition for step in statement.steps]
+        transitions = [each.transition for each in statement.transitions]
         if answer.matched_count == len(transitions):
             return {each.job_id: Applied(each.change.status, each.attempt_after) for each in transitions}
         return await resend(partial(self._reads.up_to_date, partial(self._read_back, transitions)))
 
-    async def _read_back(self, transitions: Sequence[Transition]) -> Mapping[UUID, Judgement]:
+    async def _read_back(self, transitions: Sequence[Transition]) -> Mapping[UUID, Resolution]:
         by_id = {transition.job_id: transition for transition in transitions}
         without = {"payload": 0, "labels": 0}
-        # What only some fates depend on may be large.
+        # Fields that may be large are read only if a resolution depends on them.
         if not any(transition.change.status.is_terminal for transition in transitions):
             without["result"] = 0
         if not any(transition.reports_failure for transition in transitions):
             without["history"] = 0
-        judgements: dict[UUID, Judgement] = {}
+        resolutions: dict[UUID, Resolution] = {}
         async for document in self._undecoded.find({"_id": {"$in": list(by_id)}}, without):
             job = decode_job(document)
-            judgements[job.id] = resolve(by_id[job.id], job)
+            resolutions[job.id] = resolve(by_id[job.id], job)
         for transition in transitions:
-            judgements.setdefault(transition.job_id, resolve(transition, None))
-        return judgements
+            resolutions.setdefault(transition.job_id, resolve(transition, None))
+        return resolutions

@@ -1,15 +1,15 @@
 """Reading jobs page by page.
 
-Each page is a part of one walk down one index, newest first:
+Each page is a part of a walk through one index, newest job first:
 
-    labels wanted                   (labels, _id), by one of the labels
+    filter by labels                (labels, _id), by one of the labels
     status failed or cancelled      (status, _id)
     everything else                 _id
 
-Conditions that the index does not answer are checked on the documents, which MongoDB has to fetch for that, however large
-they are. Where there are such conditions, the walk goes in stretches. The id at the far end of each is read first, from the
-index alone; then the jobs before it. A stretch has as many entries as the one before it lets expect in a short time. So a
-page ends in time, at a known place, also where nothing meets the conditions.
+MongoDB checks all other conditions on the documents, which it must read for that, and which may be large.
+With such conditions, the walk is done in stretches. For each stretch, the id at its far end is read first,
+from the index alone, then the jobs up to it. The time of one stretch decides how many entries the next one
+has. So a page ends in time and at a known id, even if no job meets the conditions.
 """
 
 import time
@@ -31,17 +31,17 @@ from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter, JobPage
 
 EXAMINED = 10_000
-"""Entries that a page looks at, at most."""
+"""Index entries that a page examines at most."""
 PAGE_BYTES = 4 * 1024 * 1024
-"""What is read for a page, as stored; a job that is larger is a page of its own."""
+"""Bytes that are read for a page, as stored. A larger job is a page of its own."""
 SEARCH_SECONDS = 1.0
-"""A page begins no further stretch after this time."""
+"""After this time a page begins no further stretch."""
 FIRST_STRETCH = 100
 STRETCH_SECONDS = 0.5
-"""After this time a stretch is given up, and a shorter one tried. So a page ends within READ_SECONDS."""
+"""After this time a stretch is stopped, and a shorter one is tried. So a page ends within READ_SECONDS."""
 AIM_SECONDS = 0.1
 """How long a stretch should take."""
-MOST_GROWTH, SHRINKAGE = 4, 8
+MAX_GROWTH, SHRINKAGE = 4, 8
 BY_ID = {"_id": 1}
 BY_STATUS = {"status": 1, "_id": 1}
 BY_LABELS = {"labels": 1, "_id": 1}
@@ -50,26 +50,28 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 OLDEST_ID = (24 * 60 + 1) * 60_000
 NEWEST_ID = (5 + 1) * 60_000
-"""Milliseconds by which the time in an id may lie before and after the job's create_time; a minute more than clients
-are allowed.
+"""Milliseconds by which the time in an id may lie before and after the job's create_time: one minute more
+than the limits for clients.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """`index` and the part of it to walk (`within`), and what is checked on the documents met there (`besides`)."""
+    """An index, the part of it to walk (`within`), and the conditions to check on the documents
+    (`besides`).
+    """
 
     index: Mapping[str, int]
     within: Document
     besides: Document
 
     def below(self, job_id: UUID) -> "Walk":
-        """The rest of it after this id."""
+        """The rest of the walk after this id."""
         return replace(self, within={**self.within, "_id": {**self.within.get("_id", {}), "$lt": job_id}})
 
 
 def plan_walk(wanted: JobFilter, after: UUID | None) -> Walk:
-    """The cheapest walk that meets every wanted job with an id below `after`."""
+    """The cheapest walk that finds every wanted job with an id below `after`."""
     index = BY_ID
     within: Document = {}
     besides: Document = {}
@@ -95,7 +97,7 @@ def plan_walk(wanted: JobFilter, after: UUID | None) -> Walk:
 
 
 def _time_range(wanted: JobFilter) -> tuple[Document, Document]:
-    """Conditions on `_id`, which may let too many pass, and on `create_time`, which are exact."""
+    """Conditions on `_id`, which may admit too many jobs, and on `create_time`, which are exact."""
     ids: Document = {}
     create_time: Document = {}
     if wanted.created_from is not None:
@@ -110,7 +112,9 @@ def _time_range(wanted: JobFilter) -> tuple[Document, Document]:
 
 
 def _milliseconds(time: datetime) -> int:
-    """Since 1970, rounded up, so that comparing with stored times, which are whole, gives the same as comparing with `time`."""
+    """Milliseconds since 1970, rounded up. Stored times are whole milliseconds, so they compare with the
+    result as with `time`.
+    """
     return -((EPOCH - time) // timedelta(milliseconds=1))
 
 
@@ -124,7 +128,7 @@ async def read_page(jobs: Collection, wanted: JobFilter, after: UUID | None, siz
     walk = plan_walk(wanted, after)
     if walk.besides:
         return await _search(jobs, walk, size)
-    # One more than wanted tells whether this is the end.
+    # One more than wanted shows whether this is the last page.
     documents, complete = await read_up_to(find_newest(jobs, walk, None, size + 1), PAGE_BYTES)
     found = [decode_job(document) for document in documents[:size]]
     return JobPage(found, None if complete and len(documents) <= size else found[-1].id)
@@ -166,7 +170,7 @@ async def _search(jobs: Collection, walk: Walk, size: int) -> JobPage:
 
 def next_stretch(entries: int, seconds: float) -> int:
     """How many entries to look at next, when the last ones took `seconds`."""
-    return max(int(entries * min(AIM_SECONDS / max(seconds, 0.001), MOST_GROWTH)), 1)
+    return max(int(entries * min(AIM_SECONDS / max(seconds, 0.001), MAX_GROWTH)), 1)
 
 
 async def read_stretch(
@@ -187,7 +191,7 @@ def find_newest(jobs: Collection, walk: Walk, far_end: UUID | None, limit: int) 
 
 
 def find_far_end(jobs: Collection, walk: Walk, entries: int) -> Any:
-    """A cursor over the one id at which a walk has met so many entries; empty if it ends sooner."""
+    """A cursor over the id of entry number `entries` of a walk; empty if the walk has fewer."""
     ids = jobs.find(walk.within, {"_id": 1}).sort("_id", -1).hint(list(walk.index.items()))
     return ids.skip(entries - 1).limit(1)
 

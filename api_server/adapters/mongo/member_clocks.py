@@ -1,7 +1,7 @@
-"""Warns when the clocks of the database's members, or this machine's own, differ from the primary's.
+"""Warns when the clock of another member of the replica set, or of this machine, differs from the primary's.
 
-All times are the primary's. When another member becomes the primary, they jump by what the two clocks differ: schedules
-start early or late by so much.
+All times are the primary's. When another member becomes the primary, times jump by the difference of the two
+clocks, and schedules start early or late by this difference.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from api_server.adapters.mongo.time_bounds import Bounds, combined, of_answer
 
 CHECK_SECONDS = 60.0
 WARN_SECONDS = 1.0
-"""A difference above this is told."""
-TELL_AGAIN_SECONDS = 3600.0
-"""As long as it lasts, it is told so often."""
+"""A larger difference is logged."""
+LOG_AGAIN_SECONDS = 3600.0
+"""How often a difference is logged while it lasts."""
 QUESTIONS = 3
-"""For each secondary, since the driver picks one at random."""
+"""Questions for each secondary, because the driver selects one at random."""
 OWN = "this server"
 
 log = structlog.get_logger()
 
 
 class MemberClocks:
-    """`check` compares once, `watch` for ever."""
+    """`check` compares the clocks once, `watch` again and again."""
 
     def __init__(
         self, client: Client, clock: MongoClock, monotonic: Callable[[], float] = time.monotonic
@@ -39,15 +39,15 @@ class MemberClocks:
         self._client = client
         self._clock = clock
         self._monotonic = monotonic
-        self._told: dict[str, float] = {}
-        """Whose difference was told when."""
+        self._logged: dict[str, float] = {}
+        """When the difference of each clock was logged last."""
 
     async def watch(self) -> None:
         while True:
             try:
                 await self.check()
             except (PyMongoError, TimeoutError) as error:
-                # Whether members can be asked is not what this is about.
+                # A member that cannot be reached is logged elsewhere.
                 log.debug("member_clocks_not_compared", error=type(error).__name__)
             except Exception:
                 log.exception("member_clocks_not_compared")
@@ -71,8 +71,8 @@ class MemberClocks:
     def _compare(self, whose: str, shown: Bounds) -> None:
         _, seconds = combined(self._clock.bounds, shown)
         if abs(seconds) <= WARN_SECONDS:
-            if self._told.pop(whose, None) is not None:
+            if self._logged.pop(whose, None) is not None:
                 log.info("clocks_agree", whose=whose)
-        elif self._monotonic() - self._told.get(whose, -TELL_AGAIN_SECONDS) >= TELL_AGAIN_SECONDS:
-            self._told[whose] = self._monotonic()
+        elif self._monotonic() - self._logged.get(whose, -LOG_AGAIN_SECONDS) >= LOG_AGAIN_SECONDS:
+            self._logged[whose] = self._monotonic()
             log.warning("clocks_differ", whose=whose, ahead_of_primary_seconds=round(seconds, 3))

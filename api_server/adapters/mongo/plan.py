@@ -1,8 +1,9 @@
-"""How transitions become statements. Pure.
+"""Plans the statements for a batch of transitions. Pure.
 
-A batch is few statements: jobs that take the same step are changed together. Changing jobs one by one inside one
-bulk_write costs mongod about twice as much per job, a statement of its own about 0.7 ms: so large groups go together,
-and beyond MAX_STATEMENTS groups the small ones go one by one, in one bulk_write.
+Jobs with an equal guard and change are a group, which one statement can change. In a bulk_write with one
+update for each job, mongod spends about twice as much on each job; a separate statement costs about 0.7 ms.
+So large groups have a statement each, and beyond MAX_STATEMENTS groups the jobs of the small ones share a
+bulk_write with one update each.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,12 +21,12 @@ from contract_runtime.value import value
 
 MAX_STATEMENTS = 4
 MAX_BYTES = 12 * 1024 * 1024
-"""Of results and the like in one statement; MongoDB takes 16 MiB in all."""
+"""Bytes of results and errors in one statement. MongoDB accepts 16 MiB in all."""
 
 
 @value
-class StatusUpdate:
-    """One transition, and the fields that only this job gets, encoded."""
+class EncodedTransition:
+    """One transition, and the fields (`own`) that only this job gets, encoded. `size`: their bytes."""
 
     transition: Transition
     own: Mapping[str, Any]
@@ -34,13 +35,13 @@ class StatusUpdate:
 
 @value
 class Statement:
-    """`writes` go into one unordered bulk_write; together they match each job of `steps` once at most."""
+    """The updates of one unordered bulk_write. They match each job of `transitions` at most once."""
 
     writes: list[UpdateOne | UpdateMany]
-    steps: Sequence[StatusUpdate]
+    transitions: Sequence[EncodedTransition]
 
 
-def encode_step(transition: Transition) -> StatusUpdate:
+def encode(transition: Transition) -> EncodedTransition:
     """Raises InvalidArgument if the job's own fields cannot be stored."""
     own: Document = {}
     if transition.result is not None:
@@ -54,56 +55,55 @@ def encode_step(transition: Transition) -> StatusUpdate:
         own[call.name] = call.id
     if transition.next_attempt_time is not None:
         own["next_attempt_time"] = transition.next_attempt_time
-    return StatusUpdate(
-        transition, own, sum(len(v.raw) for v in own.values() if isinstance(v, RawBSONDocument))
-    )
+    size = sum(len(value.raw) for value in own.values() if isinstance(value, RawBSONDocument))
+    return EncodedTransition(transition, own, size)
 
 
-def plan(steps: Iterable[StatusUpdate]) -> list[Statement]:
-    """Statements for all steps; each job stands there once."""
-    groups: dict[Any, list[StatusUpdate]] = {}
-    for step in steps:
-        key = step.transition.guard, step.transition.change, tuple(step.own)
-        groups.setdefault(key, []).append(step)
+def plan(transitions: Iterable[EncodedTransition]) -> list[Statement]:
+    """Statements for all transitions, which must be of different jobs."""
+    groups: dict[Any, list[EncodedTransition]] = {}
+    for each in transitions:
+        key = each.transition.guard, each.transition.change, tuple(each.own)
+        groups.setdefault(key, []).append(each)
     largest_first = sorted(groups.values(), key=len, reverse=True)
     together = largest_first if len(groups) <= MAX_STATEMENTS else largest_first[: MAX_STATEMENTS - 1]
-    one_by_one = [step for group in largest_first[len(together) :] for step in group]
+    one_by_one = [each for group in largest_first[len(together) :] for each in group]
     statements = [Statement([_for_all(part)], part) for group in together for part in _parts(group)]
-    statements += [Statement([_for_one(step) for step in part], part) for part in _parts(one_by_one)]
+    statements += [Statement([_for_one(each) for each in part], part) for part in _parts(one_by_one)]
     return statements
 
 
-def _parts(steps: Sequence[StatusUpdate]) -> Iterator[list[StatusUpdate]]:
-    """`steps` cut so that no part is above MAX_BYTES."""
-    part: list[StatusUpdate] = []
+def _parts(transitions: Sequence[EncodedTransition]) -> Iterator[list[EncodedTransition]]:
+    """`transitions` in parts of at most MAX_BYTES."""
+    part: list[EncodedTransition] = []
     size = 0
-    for step in steps:
-        if part and size + step.size > MAX_BYTES:
+    for each in transitions:
+        if part and size + each.size > MAX_BYTES:
             yield part
             part, size = [], 0
-        part.append(step)
-        size += step.size
+        part.append(each)
+        size += each.size
     if part:
         yield part
 
 
-def _for_one(step: StatusUpdate) -> UpdateOne:
-    guard = step.transition.guard
-    where = {"_id": from_id(step.transition.job_id), **guard_filter(guard)}
-    return UpdateOne(where, update_one(step.transition.change, step.own), hint=_hint(guard))
+def _for_one(encoded: EncodedTransition) -> UpdateOne:
+    guard = encoded.transition.guard
+    where = {"_id": from_id(encoded.transition.job_id), **guard_filter(guard)}
+    return UpdateOne(where, update_one(encoded.transition.change, encoded.own), hint=_hint(guard))
 
 
-def _for_all(steps: Sequence[StatusUpdate]) -> UpdateOne | UpdateMany:
-    first = steps[0]
-    if len(steps) == 1:
+def _for_all(group: Sequence[EncodedTransition]) -> UpdateOne | UpdateMany:
+    first = group[0]
+    if len(group) == 1:
         return _for_one(first)
-    ids = [from_id(step.transition.job_id) for step in steps]
+    ids = [from_id(each.transition.job_id) for each in group]
     guard = first.transition.guard
     where = {"_id": {"$in": ids}, **guard_filter(guard)}
-    own = {name: [step.own[name] for step in steps] for name in first.own}
+    own = {name: [each.own[name] for each in group] for name in first.own}
     return UpdateMany(where, update_many(first.transition.change, ids, own), hint=_hint(guard))
 
 
 def _hint(guard: Guard) -> Any:
-    """By id: of a filter that has a due_time too, MongoDB might think otherwise."""
+    """Use the index of `_id`: for a filter with a due_time, MongoDB might choose another one."""
     return None if guard.lease_over_at is None else [("_id", 1)]

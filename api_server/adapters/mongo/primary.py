@@ -1,4 +1,4 @@
-"""What the primary says of itself: its time, and how far a majority of the replica set is behind it."""
+"""The primary's time, and how far a majority of the replica set lags behind it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,11 +7,13 @@ from typing import Any
 from api_server.adapters.mongo.client import CODEC, READ_SECONDS, Client, within
 
 LONGEST_LAG = 4.0
-"""Seconds for which a write waits for a majority that lags, at most. Beyond it, callers had better hear that it does."""
+"""The longest lag, in seconds, that a write waits for. With a longer one, callers should get an error
+instead.
+"""
 
 
 class Primary:
-    """Asked whenever somebody wants to know the time, which is about once a second."""
+    """Asked for the time about once a second."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -19,7 +21,7 @@ class Primary:
 
     @property
     def lag(self) -> float:
-        """Seconds by which a majority was behind at the latest answer, LONGEST_LAG at most."""
+        """Seconds by which a majority lagged at the latest answer, at most LONGEST_LAG."""
         return self._lag
 
     async def read_time(self) -> datetime:
@@ -29,14 +31,14 @@ class Primary:
             async with within(READ_SECONDS):
                 answer = await self._client.admin.command("hello", codec_options=CODEC)
         finally:
-            # One that does not answer is not waited for longer.
+            # If the primary does not answer, writes get no additional time.
             self._lag = min(LONGEST_LAG, lag_of(answer))
         time: datetime = answer["localTime"]
         return time
 
 
 def lag_of(answer: Mapping[str, Any]) -> float:
-    """Seconds, in whole ones, between the primary's last write and the last one that a majority has."""
+    """Whole seconds between the primary's latest write and the latest write that a majority has."""
     last_write = answer.get("lastWrite", {})
     if "majorityWriteDate" not in last_write:
         return 0.0

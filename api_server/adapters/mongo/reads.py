@@ -1,8 +1,9 @@
-"""Reads that see all that was acknowledged, right after an election too.
+"""Reads that see all acknowledged writes, also right after an election.
 
-A new primary answers majority reads as of the latest commit that it had heard of, which may be older than what the one
-before it acknowledged, until a write of its own is on a majority. So this process reads from a primary only once that
-primary has taken a majority write of this process. It costs one write for each election; otherwise two comparisons.
+Until one of its own writes is on a majority, a new primary answers majority reads as of the latest commit
+that it knows. That commit may be older than the writes that the previous primary acknowledged. So this
+process reads from a primary only after a majority write of this process to that primary. This costs one write
+for each election, and two comparisons for each read.
 """
 
 import asyncio
@@ -18,16 +19,16 @@ from api_server.adapters.mongo.client import READ_SECONDS, Client, Collection, w
 from api_server.adapters.mongo.writes import Writes, resend
 
 MARK = "read"
-"""The `_id` of the document that is written."""
+"""The `_id` of the document that is written after an election."""
 NO_ELECTIONS = "no elections"
-"""Where a router stands before the replica sets, elections are not seen."""
+"""Stands for all elections where a router hides them."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 
 class Reads:
-    """Runs reads with read concern majority. `marks`: the collection that is written to after an election."""
+    """Runs reads with read concern majority. `marks`: the collection that is written after an election."""
 
     def __init__(self, client: Client, marks: Collection, writes: Writes) -> None:
         self._client = client
@@ -35,9 +36,9 @@ class Reads:
         self._writes = writes
         self._description: TopologyDescription | None = None
         self._election: object | None = None
-        """As `_description` tells it."""
+        """The election that `_description` shows."""
         self._confirmed: object | None = None
-        """The election whose primary has taken a majority write of ours."""
+        """The election whose primary has confirmed a majority write of this process."""
         self._confirming: asyncio.Task[None] | None = None
 
     async def run(self, read: Callable[[], Awaitable[T]]) -> T:
@@ -46,12 +47,12 @@ class Reads:
             return await self.up_to_date(read)
 
     async def up_to_date(self, read: Callable[[], Awaitable[T]]) -> T:
-        """The answer, with no limit in time. Raises PyMongoError, StoreUnavailable."""
+        """The answer, without a time limit. Raises PyMongoError, StoreUnavailable."""
         while True:
             if not self._is_confirmed():
                 await self._confirm()
             answer = await read()
-            # Elections only follow one another: if it is the same as before, no other primary has answered.
+            # An election never returns: if it is still the same one, no other primary has answered.
             if self._is_confirmed():
                 return answer
 
@@ -60,14 +61,14 @@ class Reads:
         return election is not None and election == self._confirmed
 
     def _present_election(self) -> object | None:
-        """The one that made the primary that the driver knows of; None: it knows of none."""
+        """The election of the primary that the driver knows; None: it knows no primary."""
         description = self._client.topology_description
         if description is not self._description:
             self._description, self._election = description, election_of(description)
         return self._election
 
     async def _confirm(self) -> None:
-        """Have the present primary take a majority write; all that wait for it share one."""
+        """Send the present primary a majority write. All callers that wait share one."""
         if self._confirming is None or self._confirming.done():
             self._confirming = asyncio.create_task(self._write_until_confirmed())
             self._confirming.add_done_callback(_look_at_failure)
@@ -86,7 +87,7 @@ class Reads:
 
 
 def election_of(description: TopologyDescription) -> object | None:
-    """What tells the present primary's term from all others."""
+    """Identifies the present primary's term; None: there is no primary."""
     for server in description.server_descriptions().values():
         if server.server_type == SERVER_TYPE.RSPrimary:
             return server.election_id or server.address
@@ -96,6 +97,6 @@ def election_of(description: TopologyDescription) -> object | None:
 
 
 def _look_at_failure(task: asyncio.Task[None]) -> None:
-    """Who waited for it hears of it; nobody may wait any more."""
+    """Retrieve the error: callers that still wait get it, and asyncio must not warn if none does."""
     if not task.cancelled():
         task.exception()

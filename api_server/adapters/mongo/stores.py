@@ -1,4 +1,4 @@
-"""Everything the service keeps in MongoDB, opened together."""
+"""Opens all stores in MongoDB together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,12 +28,12 @@ from api_server.adapters.mongo.workers import MongoWorkerStore
 from api_server.adapters.mongo.writes import Writes
 
 DUE_LEASE = "due"
-"""The lease of the server that looks after due jobs."""
+"""The name of the lease of the server that looks after due jobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class MongoStores:
-    """One adapter per port, over one connection pool."""
+    """One adapter for each port. They share one connection pool."""
 
     client: Client
     clock: MongoClock
@@ -45,17 +45,20 @@ class MongoStores:
     workers: MongoWorkerStore
 
     async def ping(self) -> None:
-        """Raises StoreUnavailable unless the primary answers. The answer sets the clock: a jump is noticed soon."""
+        """Raises StoreUnavailable unless the primary answers. The answer also sets the clock, so that a jump
+        is noticed soon.
+        """
         await self.clock.refresh()
 
 
 @asynccontextmanager
 async def connect(uri: str, database: str, retention: int | None = None) -> AsyncIterator[MongoStores]:
-    """The stores in `database`, collections renamed, indexes created and clock running. Raises StoreUnavailable if MongoDB does not answer.
+    """The stores in `database`, collections renamed, indexes created and clock running. Raises
+    StoreUnavailable if MongoDB does not answer.
 
-    `retention`: seconds after its end for which a job is kept; None: for ever.
+    `retention`: how many seconds a job is kept after its end; None: for ever.
 
-    On leaving, writes under way are awaited (8 s at most) and the connections closed.
+    On exit, waits at most 8 s for writes that are under way, then closes the connections.
     """
     async with open_client(uri) as client:
         primary = Primary(client)

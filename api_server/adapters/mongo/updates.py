@@ -1,10 +1,12 @@
 """A guard as a filter, and a change as an update. Pure.
 
-A plain change is an update document. Two kinds are pipelines: the same step of several jobs, in which each job's own
-fields are found by the position of its id; and whatever queues a job again, since that looks at the document itself: at
-the attempt that goes into the history, and at the expire_time, beyond which `due_time` never lies.
+A plain change is an update document. Two kinds of change are pipelines:
 
-Whatever users write stands inside $literal in a pipeline, where "$" and "." mean nothing.
+- A change of several jobs that have fields of their own. The position of a job's id finds its values.
+- A change that queues a job again. It reads the document: the attempt, which goes into the history, and the
+  expire_time, which limits `due_time`.
+
+In a pipeline, all data from users is inside $literal, where "$" and "." have no meaning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +46,8 @@ def guard_filter(guard: Guard) -> Document:
         where["expire_time"] = {"$not": {"$lte": guard.unexpired_at}}
     if guard.expired_at is not None:
         where["expire_time"] = {"$lte": guard.expired_at}
-        # A scan that began before the job was stored must not end it before its beginning; the next one will.
+        # A scan that began before the job was stored must not end it at a time before its creation. The next
+        # scan will.
         where["update_time"] = {"$lte": guard.expired_at}
     if guard.startable_at is not None:
         where["next_attempt_time"] = {"$not": {"$gt": guard.startable_at}}
@@ -54,7 +57,7 @@ def guard_filter(guard: Guard) -> Document:
 
 
 def update_one(change: Change, own: Mapping[str, Any]) -> Document | list[Document]:
-    """The change of one job, which gets the fields `own` besides."""
+    """The change of one job, and the fields `own` that it gets."""
     if change.status is Status.QUEUED:
         return _pipeline(change, {name: {"$literal": value} for name, value in own.items()})
     fields, absent, added = _fields(change)
@@ -64,7 +67,7 @@ def update_one(change: Change, own: Mapping[str, Any]) -> Document | list[Docume
 def update_many(
     change: Change, ids: Sequence[Binary], own: Mapping[str, Sequence[Any]]
 ) -> Document | list[Document]:
-    """The change of the jobs `ids`; `own` has for each field the values of all of them, in their order."""
+    """The change of the jobs `ids`. `own`: for each field, the values of these jobs in the same order."""
     if not own:
         return update_one(change, {})
     position = {"$indexOfArray": [{"$literal": list(ids)}, "$_id"]}
@@ -82,18 +85,20 @@ def _pipeline(change: Change, own: Mapping[str, Expression]) -> list[Document]:
         error = values.pop("error", None)
         values["history"] = _history(change, error)
         due_time = values.get("next_attempt_time", values["due_time"])
-        # $min takes no notice of a field that is not there.
+        # $min ignores a missing field.
         values["due_time"] = {"$min": [due_time, values.get("expire_time", "$expire_time")]}
     return [{"$set": values}, {"$unset": [name for name in absent if name not in values]}]
 
 
 def _history(change: Change, error: Expression | None) -> Expression:
-    """The history with the present attempt at its end, if there is one: a job that ended while it waited has none."""
+    """The history, with the present attempt appended if there is one. A job that ended while it waited has
+    none.
+    """
     entry: Document = {
         "attempt": "$attempt",
         "worker_id": "$worker_id",
         "start_time": "$start_time",
-        # A job that is tried again after its end has one already.
+        # A job that is retried after its end has an end_time already.
         "end_time": {"$ifNull": ["$end_time", {"$literal": change.update_time}]},
         "outcome": _how_it_ended() if change.ended is None else {"$literal": change.ended.value},
     }
@@ -108,14 +113,14 @@ def _history(change: Change, error: Expression | None) -> Expression:
 
 
 def _how_it_ended() -> Expression:
-    """The present attempt's outcome, of a job that failed or was cancelled; as Job.history has it."""
+    """The present attempt's outcome in a job that failed or was cancelled, as in Job.history."""
     poisoned = {"$gte": [{"$ifNull": ["$lone_losses", 0]}, MAX_LONE_LOSSES]}
     failed = {"$cond": [poisoned, Outcome.LOST.value, Outcome.ERRORED.value]}
     return {"$cond": [{"$eq": ["$status", Status.CANCELLED.value]}, Outcome.CANCELLED.value, failed]}
 
 
 def _error_at_the_end() -> Expression:
-    """The error of a present attempt that errored, its message cut; else no such field."""
+    """The shortened error of the present attempt; no field if its outcome is not `errored`."""
     message = {"$substrCP": ["$error.message", 0, MAX_PAST_MESSAGE]}
     cut = {"code": "$error.code", "message": message, "reason": "$error.reason"}
     errored = {"$and": [{"$gt": ["$error", None]}, {"$eq": [_how_it_ended(), Outcome.ERRORED.value]}]}
@@ -135,7 +140,7 @@ def _fields(change: Change) -> tuple[Document, list[str], dict[str, int]]:
         "alone": change.alone or None,
     }
     removed = {
-        # Records published for the status that ends here say nothing about the next one.
+        # Records that were published before a change of status do not count after it.
         "dispatches": True,
         "record": True,
         "next_attempt_time": True,

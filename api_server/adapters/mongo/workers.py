@@ -1,6 +1,7 @@
 """The workers by their names: the WorkerStore.
 
-One document for each name, so that one guarded write decides who has it, and the one that had it is unknown from then on.
+There is one document for each name, so that one guarded write decides which worker has it. The worker that
+had the name before is unknown from then on.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ from api_server.ports import Clock
 class MongoWorkerStore:
     """See api_server.ports.WorkerStore."""
 
-    def __init__(self, names: Collection, reads: Reads, writes: Writes, clock: Clock) -> None:
-        self._names = names
+    def __init__(self, workers: Collection, reads: Reads, writes: Writes, clock: Clock) -> None:
+        self._workers = workers
         self._reads = reads
         self._writes = writes
         self._clock = clock
@@ -43,14 +44,15 @@ class MongoWorkerStore:
                     where = {"worker_id": identity.worker_id}
                 elif may_replace(holder):
                     worker = Worker(identity, WorkerReport(), now, predecessor=holder.identity.worker_id)
-                    # As it was judged: a heartbeat that has come since saves its name.
+                    # Only in the state that `may_replace` has seen: a heartbeat since then keeps the name.
                     where = {
                         "worker_id": holder.identity.worker_id,
                         "last_heartbeat_time": holder.last_heartbeat_time,
                     }
                 else:
                     return holder
-                # Sent again after it was done, it does not match, and the next round finds the name to be ours.
+                # If it was stored and is sent again, it does not match, and the next round finds that the
+                # name is ours.
                 if await resend(partial(self._store, worker, where)):
                     return worker
                 await asyncio.sleep(pause)
@@ -62,7 +64,7 @@ class MongoWorkerStore:
         heard = {"$set": {"report": _from_report(report)}, "$max": {"last_heartbeat_time": now}}
 
         async def write() -> bool:
-            answer = await resend(lambda: self._names.update_one({"worker_id": worker_id}, heard))
+            answer = await resend(lambda: self._workers.update_one({"worker_id": worker_id}, heard))
             return bool(answer.matched_count)
 
         return await self._writes.run(write)
@@ -71,25 +73,27 @@ class MongoWorkerStore:
         since = self._clock.now() - timedelta(seconds=WORKER_SECONDS)
 
         async def read() -> list[Worker]:
-            cursor = self._names.find({"last_heartbeat_time": {"$gte": since}}).sort("worker_id", 1)
+            cursor = self._workers.find({"last_heartbeat_time": {"$gte": since}}).sort("worker_id", 1)
             return [_to_worker(document) async for document in cursor]
 
         return await self._reads.run(read)
 
     async def _holder(self, name: str) -> Worker | None:
-        document = await self._names.find_one({"_id": name})
+        document = await self._workers.find_one({"_id": name})
         return _to_worker(document) if document is not None else None
 
     async def _store(self, worker: Worker, where: Document | None) -> bool:
-        """Whether it was stored: the name was held as `where` says, or by nobody if that is None."""
+        """Whether it was stored: only if the name's holder matches `where`, or, if that is None, nobody has
+        the name.
+        """
         document = _from_worker(worker)
         if where is None:
             try:
-                await self._names.insert_one(document)
+                await self._workers.insert_one(document)
             except DuplicateKeyError:
                 return False
             return True
-        answer = await self._names.replace_one({"_id": document["_id"], **where}, document)
+        answer = await self._workers.replace_one({"_id": document["_id"], **where}, document)
         return bool(answer.matched_count)
 
 
@@ -131,7 +135,7 @@ def _from_worker(worker: Worker) -> Document:
 
 
 def _from_report(report: WorkerReport) -> Document:
-    # Topics have dots in their names, so they are no keys.
+    # Not keys: topics have dots in their names.
     assignments = [{"topic": topic, "partitions": list(p)} for topic, p in report.assignments.items()]
     return {
         "state": report.state,

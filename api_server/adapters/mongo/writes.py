@@ -1,9 +1,9 @@
-"""Writes whose outcome is unknown: sent again until one sending is answered, within a few seconds.
+"""Writes that are sent again, for a few seconds, while their outcome is unknown.
 
-A lost connection or a time-out says nothing: the statement may have been done, may still run, or may never have arrived.
-Every statement here is guarded (by status and attempt, by an `_id` that exists once, by a time) so that doing it twice
-is doing it once. Once a later sending has been answered by a majority, each job either has been moved past the guard or
-was refused by it, and a sending that still lingers finds nothing to change.
+After a lost connection or a time-out, the statement may be done, may still run, or may never have arrived.
+Every statement here has a guard (status and attempt, a unique `_id`, a time), so that doing it twice has the
+same effect as doing it once. When a majority has answered a later sending, the guard of each job no longer
+holds. So an earlier sending that is still under way has nothing to change.
 """
 
 import asyncio
@@ -21,28 +21,30 @@ from api_server.adapters.mongo.client import OPERATION_SECONDS, is_outage, note_
 from api_server.domain.errors import StoreUnavailable
 
 WRITE_SECONDS = 4.0
-"""How long a write is sent again and read back before the caller hears StoreUnavailable; longer by the lag of a majority."""
+"""How long a write is sent again and read back before StoreUnavailable is raised. The lag of a majority is
+added.
+"""
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
-"""Seconds between two sendings; doubling, spread by half either way."""
+"""Seconds between two sendings. They double each time, and vary at random by half."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 _lag: ContextVar[float] = ContextVar("lag", default=0.0)
-"""Seconds by which a majority was behind when the present write began."""
+"""Seconds by which a majority lagged when the present write began."""
 
 
 class Writes:
-    """Runs each write to its end in a task of its own, so that a cancelled caller never tears one."""
+    """Runs each write in a task of its own, so that a cancelled caller does not interrupt it."""
 
     def __init__(self, lag: Callable[[], float] = lambda: 0.0) -> None:
-        """`lag`: seconds by which a majority of the database is behind. Each write waits so much longer for it."""
+        """`lag`: seconds by which a majority of the replica set lags. Each write gets this much more time."""
         self._lag = lag
         self._running: set[asyncio.Task[Any]] = set()
 
     async def run(self, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The write's answer. Raises StoreUnavailable after WRITE_SECONDS and the lag; the write may have been done all the
-        same.
+        """The write's answer. Raises StoreUnavailable after WRITE_SECONDS and the lag; the write may be done
+        nevertheless.
         """
         task = asyncio.create_task(_within_limit(write, self._lag()))
         self._running.add(task)
@@ -54,13 +56,13 @@ class Writes:
             raise
 
     async def drain(self) -> None:
-        """Wait for the writes under way; each ends by itself within WRITE_SECONDS and the lag."""
+        """Wait for the writes that are under way. Each ends within WRITE_SECONDS and the lag."""
         if self._running:
             await asyncio.wait(self._running)
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:
-    """Of a write whose caller has gone, nobody else would hear; of an outage the log tells anyway."""
+    """Log the error of a write whose caller was cancelled. An outage is logged elsewhere."""
     if task.cancelled() or isinstance(error := task.exception(), StoreUnavailable):
         return
     if error is not None:
@@ -74,13 +76,15 @@ async def _within_limit(write: Callable[[], Awaitable[T]], lag: float) -> T:
 
 
 async def resend(send: Callable[[], Awaitable[T]]) -> T:
-    """The answer to `send`, called again while the outcome is unknown. To be used inside Writes.run, which ends it."""
+    """The answer to `send`, which is called again while the outcome is unknown. Use it inside Writes.run,
+    which limits the time.
+    """
     for pause in pauses():
         try:
             with _operation_limit():
                 return await send()
         except (ServerSelectionTimeoutError, WaitQueueTimeoutError):
-            # No server for as long as an operation may take: waiting longer helps no caller.
+            # The operation's whole time has passed without a server: a longer wait helps no caller.
             raise
         except PyMongoError as error:
             if not is_outage(error):
@@ -92,15 +96,17 @@ async def resend(send: Callable[[], Awaitable[T]]) -> T:
 
 
 def _operation_limit() -> AbstractContextManager[None]:
-    """The driver's own limit, or a longer one where a majority lags: a write that is given up before a majority can have
-    it is sent again in vain, since what is sent again waits for what was written last.
+    """The driver's limit, or a longer one while a majority lags.
+
+    If a write timed out before a majority can have it, sending it again would not help: that waits for the
+    same majority.
     """
     lag = _lag.get()
     return pymongo.timeout(OPERATION_SECONDS + lag) if lag else nullcontext()
 
 
 def pauses() -> Iterator[float]:
-    """Seconds to wait before each next try, without end."""
+    """Seconds to wait before each next try, without an end."""
     pause = FIRST_PAUSE
     while True:
         yield pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, keeps no secret

@@ -96,7 +96,7 @@ async def test_no_read_goes_back_while_a_new_primary_knows_an_old_commit_only(
     async def change() -> Job:
         job = await insert(stores, new_job(labels=wanted.labels), now())
         await stores.jobs.apply([cancel(known.id, "call", "", now())])
-        await stores.fleet.change(lambda desired: desired.wished(False, None))
+        await stores.fleet.change(lambda desired: desired.with_consuming(False, None))
         return job
 
     election, job = await elected(replica_set, change)

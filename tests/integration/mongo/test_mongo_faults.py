@@ -322,7 +322,7 @@ def wish_load(stores: MongoStores) -> Load:
 
     async def send(consuming: bool) -> None:
         assert (
-            await stores.fleet.change(lambda desired: desired.wished(consuming, None))
+            await stores.fleet.change(lambda desired: desired.with_consuming(consuming, None))
         ).consuming is consuming
 
     async def check(_: bool) -> None:

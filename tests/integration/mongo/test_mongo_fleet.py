@@ -32,32 +32,31 @@ def always(_: Worker) -> bool:
 async def test_wish_is_consuming_until_another_is_stored(empty_stores: MongoStores) -> None:
     fleet = empty_stores.fleet
     assert await fleet.fleet() == Fleet()
-    assert await fleet.change(lambda desired: desired.wished(True, None)) == Fleet()
+    assert await fleet.change(lambda desired: desired.with_consuming(True, None)) == Fleet()
     assert await fleet.fleet() == Fleet()
-    stopped = await fleet.change(lambda desired: desired.wished(False, None))
+    stopped = await fleet.change(lambda desired: desired.with_consuming(False, None))
     assert stopped == await fleet.fleet() == Fleet(consuming=False, revision=1)
     parts = [OneWorker("b"), OneWorker("a"), OneType("data")]
     for part in parts:
-        await fleet.change(lambda desired, part=part: desired.wished(False, part))  # type: ignore[misc]  # - mypy infers no default
+        await fleet.change(lambda desired, part=part: desired.with_consuming(False, part))  # type: ignore[misc]  # - mypy infers no default
     assert await fleet.fleet() == Fleet(False, 4, ("a", "b"), ("data",))
-    assert await fleet.change(lambda desired: desired.wished(True, None)) == Fleet(revision=5)
+    assert await fleet.change(lambda desired: desired.with_consuming(True, None)) == Fleet(revision=5)
 
 
 async def test_a_wish_stored_before_there_were_parts_is_read(empty_stores: MongoStores) -> None:
     await empty_stores.fleet._fleet.insert_one({"_id": "fleet", "consuming": False, "revision": 3})
     assert await empty_stores.fleet.fleet() == Fleet(consuming=False, revision=3)
-    fleet = await empty_stores.fleet.change(lambda desired: desired.wished(False, OneWorker("a")))
+    fleet = await empty_stores.fleet.change(lambda desired: desired.with_consuming(False, OneWorker("a")))
     assert fleet == Fleet(False, 4, ("a",))
 
 
 async def test_of_wishes_that_race_none_is_lost(empty_stores: MongoStores) -> None:
     names = [f"worker-{n}" for n in range(20)]
-    stopped = await asyncio.gather(
-        *(
-            empty_stores.fleet.change(lambda desired, name=name: desired.wished(False, OneWorker(name)))  # type: ignore[misc]  # - mypy infers no default
-            for name in names
-        )
-    )
+
+    async def stop(name: str) -> Fleet:
+        return await empty_stores.fleet.change(lambda fleet: fleet.with_consuming(False, OneWorker(name)))
+
+    stopped = await asyncio.gather(*map(stop, names))
     assert sorted(fleet.revision for fleet in stopped) == list(range(1, 21))
     assert set((await empty_stores.fleet.fleet()).stopped_workers) == set(names)
 
@@ -146,7 +145,7 @@ async def test_a_holder_heard_of_while_it_is_being_replaced_keeps_its_name(empty
             return holder
 
     store = HeardOfAfterReading(
-        empty_stores.workers._names, empty_stores.workers._reads, Writes(), empty_stores.clock
+        empty_stores.workers._workers, empty_stores.workers._reads, Writes(), empty_stores.clock
     )
     holder = await store.take_name(
         identity("a", 2), lambda holder: holder.last_heartbeat_time == time, time + SECOND
@@ -165,5 +164,5 @@ async def test_workers_silent_for_an_hour_are_not_listed(empty_stores: MongoStor
 async def test_heartbeats_are_found_by_an_index(empty_stores: MongoStores) -> None:
     for name in "abcdef":
         await empty_stores.workers.take_name(identity(name), never, now())
-    plan = await empty_stores.workers._names.find({"worker_id": "c/1"}).explain()
+    plan = await empty_stores.workers._workers.find({"worker_id": "c/1"}).explain()
     assert plan["executionStats"]["totalDocsExamined"] == 1

@@ -193,7 +193,7 @@ async def test_jobs_that_take_long_to_look_at_are_looked_at_in_shorter_stretches
         return await read_stretch(jobs, walk, far_end, limit, max_bytes)
 
     monkeypatch.setattr(mongo_listing, "read_stretch", read)
-    monkeypatch.setattr(mongo_listing, "MOST_GROWTH", 1)
+    monkeypatch.setattr(mongo_listing, "MAX_GROWTH", 1)
     jobs = await fill(empty_stores, 60, now())
     expected = [job.id for job in jobs if job.type == "data"]
     assert await read_all(empty_stores, JobFilter(type="data"), 100) == expected

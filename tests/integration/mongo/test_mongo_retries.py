@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from api_server.adapters.mongo.plan import encode_step, plan
+from api_server.adapters.mongo.plan import encode, plan
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.attempt import MAX_ATTEMPTS, Attempt, Failure, Outcome
 from api_server.domain.errors import TransitionRefused
@@ -107,7 +107,7 @@ async def test_a_failure_decided_from_an_outdated_number_is_not_written(stores: 
 
 async def sent_once(stores: MongoStores, step: Transition) -> bool:
     """Whether the statement matched; the store itself would send it again until somebody decides anew."""
-    [statement] = plan([encode_step(step)])
+    [statement] = plan([encode(step)])
     answer = await stores.jobs._jobs.bulk_write(statement.writes)
     return bool(answer.matched_count)
 

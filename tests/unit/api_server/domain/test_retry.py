@@ -43,12 +43,12 @@ def test_the_wait_is_spread_by_a_fifth_either_way(chance: float, factor: float) 
     assert backoff(DEFAULT_POLICY, 2, chance) == 2 * SECOND * factor
 
 
-def test_the_longest_wait_goes_before_the_first_one() -> None:
+def test_max_backoff_limits_the_first_wait_too() -> None:
     policy = RetryPolicy(initial_backoff=10 * SECOND, max_backoff=3 * SECOND, jitter=0)
     assert [backoff(policy, n, 0.5) for n in (1, 2, 3)] == [3 * SECOND] * 3
 
 
-def test_no_wait_stays_no_wait() -> None:
+def test_an_initial_backoff_of_zero_stays_zero() -> None:
     assert backoff(RetryPolicy(initial_backoff=timedelta(0)), 50, 1) == timedelta(0)
     assert backoff(RetryPolicy(max_backoff=timedelta(0)), 50, 1) == timedelta(0)
 
@@ -70,7 +70,9 @@ def test_no_wait_is_shorter_than_the_one_before(policy: RetryPolicy, failures: i
 
 
 @given(POLICIES, st.integers(1, 12), CHANCES)
-def test_the_wait_is_what_the_contract_says(policy: RetryPolicy, failures: int, chance: float) -> None:
+def test_the_wait_follows_the_formula_of_the_contract(
+    policy: RetryPolicy, failures: int, chance: float
+) -> None:
     seconds = min(
         policy.max_backoff.total_seconds(),
         policy.initial_backoff.total_seconds() * policy.multiplier ** (failures - 1),

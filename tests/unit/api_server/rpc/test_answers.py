@@ -1,4 +1,4 @@
-"""A job as it is shown."""
+"""A job in an answer, and how large answers may be."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,12 +30,12 @@ SECOND = timedelta(seconds=1)
 
 
 def shown(job: Job) -> dict[str, Any]:
-    """As a REST client reads it."""
+    """The job as a REST client reads it."""
     message: dict[str, Any] = MessageToDict(job_message(job))
     return message
 
 
-def test_a_new_job_shows_the_policy_that_holds_and_nothing_that_has_not_happened() -> None:
+def test_a_new_job_shows_its_retry_policy_and_no_field_of_a_later_status() -> None:
     assert shown(Job(ID, "compute", Status.QUEUED, {}, NOW, NOW)) == {
         "id": str(ID),
         "type": "compute",
@@ -54,31 +54,33 @@ def test_a_new_job_shows_the_policy_that_holds_and_nothing_that_has_not_happened
     }
 
 
-def test_a_job_shows_its_times_policy_progress_and_history() -> None:
-    past = Attempt(1, "w/1", NOW, NOW + SECOND, Outcome.ERRORED, Failure(13, "broken", "HANDLER_ERROR"))
-    job = Job(
-        ID,
-        "compute",
-        Status.PROCESSING,
-        {},
-        NOW,
-        NOW,
-        attempt=2,
-        worker_id="w/2",
-        start_time=NOW + 2 * SECOND,
-        retry_policy=RetryPolicy(5, SECOND / 2, 2 * SECOND, 1.5, 0.0),
-        failures=1,
-        losses=2,
-        past=(past,),
-        schedule_time=NOW + SECOND,
-        expire_time=NOW + 9 * SECOND,
-        timeout=timedelta(milliseconds=1500),
-        progress=Progress(12.5, "reading"),
-        claim_id="secret",
-        cancel_id="secret",
-        retry_id="secret",
-    )
-    message = shown(job)
+PAST = Attempt(1, "w/1", NOW, NOW + SECOND, Outcome.ERRORED, Failure(13, "broken", "HANDLER_ERROR"))
+RUNNING = Job(
+    ID,
+    "compute",
+    Status.PROCESSING,
+    {},
+    NOW,
+    NOW,
+    attempt=2,
+    worker_id="w/2",
+    start_time=NOW + 2 * SECOND,
+    retry_policy=RetryPolicy(5, SECOND / 2, 2 * SECOND, 1.5, 0.0),
+    failures=1,
+    losses=2,
+    past=(PAST,),
+    schedule_time=NOW + SECOND,
+    expire_time=NOW + 9 * SECOND,
+    timeout=timedelta(milliseconds=1500),
+    progress=Progress(12.5, "reading"),
+    claim_id="secret",
+    cancel_id="secret",
+    retry_id="secret",
+)
+
+
+def test_a_job_shows_its_times_policy_and_progress() -> None:
+    message = shown(RUNNING)
     assert message["retryPolicy"] == {
         "maxAttempts": 5,
         "initialBackoff": "0.500s",
@@ -91,7 +93,11 @@ def test_a_job_shows_its_times_policy_progress_and_history() -> None:
     assert message["expireTime"] == "2026-01-01T00:00:09Z"
     assert message["timeout"] == "1.500s"
     assert message["progress"] == {"percent": 12.5, "message": "reading"}
-    assert message["history"] == [
+    assert "secret" not in str(message)
+
+
+def test_a_job_shows_its_history_and_the_present_attempt() -> None:
+    assert shown(RUNNING)["history"] == [
         {
             "attempt": 1,
             "workerId": "w/1",
@@ -107,11 +113,10 @@ def test_a_job_shows_its_times_policy_progress_and_history() -> None:
             "outcome": "running",
         },
     ]
-    assert "secret" not in str(message)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_the_contract_has_a_word_for_every_outcome(outcome: Outcome) -> None:
+def test_the_contract_has_a_name_for_every_outcome(outcome: Outcome) -> None:
     assert job_pb2.Attempt.Outcome.Value(outcome.value)
 
 
@@ -122,12 +127,12 @@ def test_a_policy_of_zeros_is_shown_as_it_is() -> None:
     assert message.retry_policy.HasField("jitter")
 
 
-def test_a_report_that_was_accepted_says_what_came_of_it() -> None:
+def test_an_accepted_report_has_the_new_status_and_attempt() -> None:
     accepted = outcome_message(Applied(Status.QUEUED, 3)).accepted
     assert (accepted.status, accepted.attempt) == (job_pb2.Job.queued, 3)
 
 
-# How large answers may be. The limit is the one that gRPC clients have by default.
+# --- How large answers may be: the limit is the default of gRPC clients ---
 
 
 def sized(number: int, payload: dict[str, Any], **fields: Any) -> Job:
@@ -136,11 +141,11 @@ def sized(number: int, payload: dict[str, Any], **fields: Any) -> Job:
 
 
 FLAGS = {"text": "x" * 65_500, "flags": {str(number): True for number in range(600)}}
-"""Sixty are less than 4 MiB as stored, and more as protobuf."""
+"""Sixty of these payloads are less than 4 MiB as stored, and more as protobuf."""
 
 
 def pages(jobs: list[Job], next_after: UUID | None = None) -> list[list[str]]:
-    """The ids on each page that is made of the jobs, when the store finds them all each time."""
+    """The ids on each page of the jobs, if the store finds all remaining jobs each time."""
     found = []
     rest = jobs
     while rest:
@@ -154,7 +159,9 @@ def pages(jobs: list[Job], next_after: UUID | None = None) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("next_after", [None, ID])
-def test_a_page_is_cut_at_what_clients_take_and_goes_on_where_it_was_cut(next_after: UUID | None) -> None:
+def test_a_page_is_cut_at_the_limit_of_clients_and_the_next_one_continues_there(
+    next_after: UUID | None,
+) -> None:
     jobs = [sized(number, FLAGS) for number in range(60)]
 
     assert len(jobs) * job_message(jobs[0]).ByteSize() > MAX_ANSWER_BYTES
@@ -193,7 +200,7 @@ def test_the_largest_job_fits_into_every_answer() -> None:
     assert [len(page) for page in pages([job, job])] == [1, 1]
 
 
-def test_batch_get_refuses_more_than_clients_take() -> None:
+def test_batch_get_refuses_an_answer_above_the_limit_of_clients() -> None:
     jobs = [sized(number, {"text": "x" * (MAX_BYTES - 500)}) for number in range(4)]
     ids = [job.id for job in jobs]
     assert found_message([*ids, ID], [*jobs, None]).ByteSize() <= MAX_ANSWER_BYTES
@@ -203,7 +210,7 @@ def test_batch_get_refuses_more_than_clients_take() -> None:
         found_message([*ids, other.id], [*jobs, other])
 
 
-def test_batch_create_leaves_out_what_is_bulky_rather_than_to_answer_more_than_clients_take() -> None:
+def test_batch_create_omits_large_fields_from_an_answer_above_the_limit_of_clients() -> None:
     labels = {f"{n:063}": "x" * 128 for n in range(32)}
     few = created_message([sized(n, {}, labels=labels) for n in range(100)])
     assert all(outcome.job.labels == labels for outcome in few.outcomes)

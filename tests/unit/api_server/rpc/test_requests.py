@@ -1,4 +1,4 @@
-"""Requests as they reach the services, and the errors for those that do not."""
+"""How requests are converted for the services, and the errors of those that are refused."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from service_runtime.validation import ContractValidator
 
 ID = UUID("0198f0a0-0000-7000-8000-000000000001")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CIRCUMSTANCES = UpdateContext(NOW, Leases(timedelta(seconds=15), timedelta(hours=1)))
+CONTEXT = UpdateContext(NOW, Leases(timedelta(seconds=15), timedelta(hours=1)))
 validator = ContractValidator()
 
 
@@ -56,14 +56,14 @@ def failed(**hint: Any) -> job_service_pb2.UpdateStatusRequest:
     )
 
 
-def test_a_rule_that_is_broken_names_field_rule_and_value() -> None:
+def test_a_violation_names_the_field_the_rule_and_the_value() -> None:
     assert violations_of(create(id="abc", type="Compute")) == {
         "id": "must be a UUIDv7, is 'abc'",
         "type": "does not match regex pattern `^[a-z][a-z0-9-]*$`, is 'Compute'",
     }
 
 
-def test_a_rule_broken_inside_a_batch_names_the_item() -> None:
+def test_a_violation_in_a_batch_names_the_item() -> None:
     request = job_service_pb2.BatchUpdateStatusRequest(
         requests=[
             job_service_pb2.UpdateStatusRequest(id=str(ID), status=job_pb2.Job.completed),
@@ -72,7 +72,9 @@ def test_a_rule_broken_inside_a_batch_names_the_item() -> None:
     )
     assert violations_of(request) == {
         "requests[1].id": "must be a valid UUID, is 'x'",
-        "requests[1].status": "must be queued, processing, completed or failed (to cancel a job, call Cancel), is 5",
+        "requests[1].status": (
+            "must be queued, processing, completed or failed (to cancel a job, call Cancel), is 5"
+        ),
     }
 
 
@@ -109,7 +111,9 @@ def test_a_rule_broken_inside_a_batch_names_the_item() -> None:
         (job_service_pb2.ListRequest(labels=["k="]), job_service_pb2.ListRequest(labels=["k"])),
     ],
 )
-def test_each_limit_of_the_contract_holds_on_both_sides(allowed: Any, refused: Any) -> None:
+def test_each_limit_of_the_contract_admits_the_last_value_and_refuses_the_next(
+    allowed: Any, refused: Any
+) -> None:
     validator.check(allowed)
     with pytest.raises(InvalidArgument):
         validator.check(refused)
@@ -142,18 +146,18 @@ def test_a_job_without_a_payload_is_refused_and_an_empty_one_is_not() -> None:
         ),
     ],
 )
-def test_a_list_that_is_too_long_is_refused_without_a_look_at_its_items(request_: Any, field: str) -> None:
-    # To judge each of the items, all of them wrong, would take seconds and block the server meanwhile.
+def test_a_list_that_is_too_long_is_refused_before_its_items_are_checked(request_: Any, field: str) -> None:
+    # Checking all these wrong items would take seconds, and block the server for that time.
     violations = violations_of(request_)
     assert list(violations) == [field]
     assert "must have at most" in violations[field]
 
 
-def test_of_many_broken_rules_in_a_large_message_the_first_is_told() -> None:
+def test_a_large_message_with_many_violations_is_refused_with_the_first_one() -> None:
     assert len(violations_of(fleet_service_pb2.HeartbeatRequest(job_ids=["x" * 10] * 9_000))) == 1
 
 
-def test_a_report_has_ten_thousand_partitions_at_most() -> None:
+def test_a_report_names_at_most_ten_thousand_partitions() -> None:
     def report(count: int) -> worker_pb2.WorkerReport:
         one = worker_pb2.AssignedPartitions(topic="jobs.compute", partitions=range(count // 2))
         return worker_pb2.WorkerReport(assignments=[one, one])
@@ -163,7 +167,7 @@ def test_a_report_has_ten_thousand_partitions_at_most() -> None:
         requests.worker_report(report(10_002))
 
 
-def test_of_one_job_s_progress_the_last_word_counts() -> None:
+def test_the_last_progress_of_a_job_in_a_heartbeat_counts() -> None:
     def note(job_id: str, percent: float) -> fleet_service_pb2.JobProgress:
         return fleet_service_pb2.JobProgress(
             job_id=job_id, attempt=2, progress=job_pb2.Progress(percent=percent, message="m")
@@ -190,7 +194,7 @@ def test_a_part_of_the_fleet_is_a_worker_or_a_type(
     assert requests.fleet_part(fleet_service_pb2.SetFleetRequest(part=part)) == meant
 
 
-def test_a_payload_beyond_its_limits_is_refused_with_its_path() -> None:
+def test_a_payload_that_exceeds_a_limit_is_refused_with_the_path() -> None:
     request = create()
     request.payload.fields["rows"].list_value.values.add()
     with pytest.raises(InvalidArgument) as caught:
@@ -201,18 +205,18 @@ def test_a_payload_beyond_its_limits_is_refused_with_its_path() -> None:
 @pytest.mark.parametrize(
     ("asked", "given_size"), [(0, 50), (1, 1), (1000, 1000), (1001, 1000), (2**31 - 1, 1000)]
 )
-def test_page_size_is_fifty_by_default_and_a_thousand_at_most(asked: int, given_size: int) -> None:
+def test_the_page_size_is_fifty_by_default_and_at_most_a_thousand(asked: int, given_size: int) -> None:
     assert requests.page_size(job_service_pb2.ListRequest(page_size=asked)) == given_size
 
 
-def test_a_time_outside_of_the_calendar_is_refused() -> None:
+def test_a_time_outside_the_calendar_is_refused() -> None:
     request = job_service_pb2.ListRequest(create_time_from=Timestamp(seconds=10**15))
     with pytest.raises(InvalidArgument, match="create_time_from"):
         requests.job_filter(request)
 
 
 @pytest.mark.parametrize("field", ["schedule_time", "expire_time"])
-def test_a_time_of_a_new_job_outside_of_the_calendar_is_refused(field: str) -> None:
+def test_a_time_of_a_new_job_outside_the_calendar_is_refused(field: str) -> None:
     with pytest.raises(InvalidArgument, match=field):
         requests.new_job(create(**{field: Timestamp(seconds=10**15)}))
     with pytest.raises(InvalidArgument, match="expire_time"):
@@ -220,7 +224,7 @@ def test_a_time_of_a_new_job_outside_of_the_calendar_is_refused(field: str) -> N
 
 
 @given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999))
-def test_times_are_stored_in_milliseconds_not_before_the_schedule_and_not_after_the_end(micros: int) -> None:
+def test_a_schedule_time_is_rounded_up_to_milliseconds_and_an_expire_time_down(micros: int) -> None:
     stamp = Timestamp(seconds=micros // 10**6, nanos=micros % 10**6 * 1000)
     wanted = requests.new_job(create(schedule_time=stamp, expire_time=stamp))
     given_time = stamp.ToDatetime(UTC)
@@ -228,12 +232,12 @@ def test_times_are_stored_in_milliseconds_not_before_the_schedule_and_not_after_
     assert wanted.expire_time is not None
     assert wanted.schedule_time.microsecond % 1000 == wanted.expire_time.microsecond % 1000 == 0
     assert timedelta(0) <= given_time - wanted.expire_time < timedelta(milliseconds=1)
-    # In the last millisecond of the calendar there is no later one.
+    # The last millisecond of the calendar cannot be rounded up.
     if given_time <= datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC):
         assert timedelta(0) <= wanted.schedule_time - given_time < timedelta(milliseconds=1)
 
 
-def test_what_a_policy_leaves_out_has_its_default() -> None:
+def test_fields_that_a_policy_omits_have_their_defaults() -> None:
     assert requests.new_job(create()).retry_policy == RetryPolicy()
     assert requests.new_job(create(retry_policy={})).retry_policy == RetryPolicy()
     some = requests.new_job(create(retry_policy={"max_attempts": 9, "jitter": 0.0}))
@@ -244,7 +248,7 @@ def test_what_a_policy_leaves_out_has_its_default() -> None:
     assert rest.retry_policy == RetryPolicy(3, timedelta(0), timedelta(seconds=7.5), 1.0, 0.2)
 
 
-def test_a_timeout_is_kept_as_it_was_given() -> None:
+def test_a_timeout_is_not_rounded() -> None:
     assert requests.new_job(create()).timeout is None
     assert requests.new_job(create(timeout=seconds(0.0105))).timeout == timedelta(milliseconds=10.5)
 
@@ -263,9 +267,9 @@ def new(**times: Any) -> NewJob:
     return NewJob("compute", {}, **times)
 
 
-def test_a_job_is_scheduled_a_year_ahead_at_most() -> None:
+def test_a_job_is_scheduled_at_most_a_year_ahead() -> None:
     new(schedule_time=NOW + timedelta(days=366)).check_times(NOW)
-    with pytest.raises(InvalidArgument, match="schedule_time: must be 366 days ahead at most"):
+    with pytest.raises(InvalidArgument, match="schedule_time: must be at most 366 days ahead"):
         new(schedule_time=NOW + timedelta(days=366, milliseconds=1)).check_times(NOW)
 
 
@@ -290,7 +294,7 @@ def test_a_job_expires_after_its_schedule_time() -> None:
         (None, -3.0, None, -3.0),
     ],
 )
-def test_a_new_job_is_looked_at_when_it_starts_or_expires(
+def test_a_new_job_is_due_when_it_starts_or_expires(
     schedule: float | None, expire: float | None, waits_until: float | None, due: float
 ) -> None:
     def time(seconds: float | None) -> datetime | None:
@@ -302,14 +306,14 @@ def test_a_new_job_is_looked_at_when_it_starts_or_expires(
 
 
 @pytest.mark.parametrize("key", ["k", "k" * 255, "a b~!"])
-def test_idempotency_keys_within_the_rules_are_taken(key: str) -> None:
+def test_idempotency_keys_that_follow_the_rules_are_accepted(key: str) -> None:
     taken = requests.idempotency_key((("idempotency-key", key),), create())
     assert taken is not None
     assert taken.value == key
 
 
 @pytest.mark.parametrize("metadata", [[""], ["k" * 256], ["tab\t"], ["é"], ["a", "b"]])
-def test_idempotency_keys_beyond_the_rules_are_refused(metadata: list[str]) -> None:
+def test_idempotency_keys_that_break_a_rule_are_refused(metadata: list[str]) -> None:
     with pytest.raises(InvalidArgument, match="idempotency-key"):
         requests.idempotency_key(tuple(("idempotency-key", value) for value in metadata), create())
 
@@ -325,7 +329,7 @@ def test_the_hash_of_a_request_does_not_depend_on_the_order_of_its_keys() -> Non
 
 
 @given(st.uuids(), st.sampled_from(Status), st.dictionaries(st.text("ab", min_size=1), st.text()))
-def test_a_page_token_comes_back_for_the_same_filters_only(
+def test_a_page_token_is_valid_only_for_the_same_filters(
     last: UUID, status: Status, labels: dict[str, str]
 ) -> None:
     wanted = JobFilter(status=status, labels=labels)
@@ -336,7 +340,7 @@ def test_a_page_token_comes_back_for_the_same_filters_only(
 
 
 @given(st.text(min_size=1))
-def test_a_page_token_from_elsewhere_is_refused(token: str) -> None:
+def test_a_page_token_that_no_server_made_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument, match="page_token"):
         page_token.decode(token, JobFilter())
 
@@ -344,7 +348,7 @@ def test_a_page_token_from_elsewhere_is_refused(token: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "allowed"), [(-86_400, True), (-86_401, False), (300, True), (301, False)]
 )
-def test_a_chosen_id_carries_a_time_near_now(seconds: int, allowed: bool) -> None:
+def test_a_chosen_id_must_contain_a_time_near_now(seconds: int, allowed: bool) -> None:
     job_id = new_job_id(NOW + timedelta(seconds=seconds))
     if allowed:
         assert check_client_id(job_id, NOW) == job_id
@@ -353,7 +357,7 @@ def test_a_chosen_id_carries_a_time_near_now(seconds: int, allowed: bool) -> Non
             check_client_id(job_id, NOW)
 
 
-def test_a_job_stands_in_a_batch_once_however_its_id_is_spelled() -> None:
+def test_a_job_may_occur_once_in_a_batch_in_any_spelling_of_its_id() -> None:
     with pytest.raises(InvalidArgument, match=r"requests\[2\].id: .* also requests\[1\].id"):
         check_each_once([None, *(requests.job_id(text) for text in (str(ID), str(ID).upper())), None])
     with pytest.raises(InvalidArgument, match=r"ids\[1\]: .* also ids\[0\]"):
@@ -377,14 +381,14 @@ CLAIM, TOKEN = Claim("w", 0), Token("w", 1)
         (StatusUpdate(ID, Status.FAILED, hint=FailureHint(permanent=True)), "failure_hint"),
     ],
 )
-def test_status_ground_and_outcome_must_fit_together(update: StatusUpdate, field: str) -> None:
+def test_status_guard_and_outcome_must_fit_together(update: StatusUpdate, field: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        to_transition(update, CIRCUMSTANCES)
+        to_transition(update, CONTEXT)
     assert caught.value.violations[0].field == field
 
 
-def test_a_failure_without_a_word_is_unknown() -> None:
-    transition = to_transition(StatusUpdate(ID, Status.FAILED), CIRCUMSTANCES)
+def test_a_failure_without_an_error_is_unknown() -> None:
+    transition = to_transition(StatusUpdate(ID, Status.FAILED), CONTEXT)
     assert transition.failure == Failure(2, "", "UNKNOWN")
 
 
@@ -404,10 +408,10 @@ REPORT = StatusUpdate(ID, Status.FAILED, TOKEN)
         (FailureHint(retry_after=timedelta(seconds=90)), 2, None),
     ],
 )
-def test_a_holders_failure_is_tried_again_while_tries_are_left(
+def test_a_job_is_tried_again_after_its_holders_failure_while_tries_are_left(
     hint: FailureHint | None, failures: int, wait: float | None
 ) -> None:
-    transition = to_transition(replace(REPORT, hint=hint), replace(CIRCUMSTANCES, tries=Tries(failures)))
+    transition = to_transition(replace(REPORT, hint=hint), replace(CONTEXT, tries=Tries(failures)))
     assert transition.reports_failure
     if wait is None:
         assert (transition.change.status, transition.next_attempt_time) == (Status.FAILED, None)
@@ -416,13 +420,13 @@ def test_a_holders_failure_is_tried_again_while_tries_are_left(
         assert transition.next_attempt_time == NOW + timedelta(seconds=wait)
 
 
-def test_only_failures_that_may_not_be_the_last_depend_on_those_before() -> None:
+def test_only_failures_that_may_be_retried_depend_on_earlier_ones() -> None:
     assert REPORT.may_be_tried_again
-    assert to_transition(REPORT, CIRCUMSTANCES).guard.failures == 0
+    assert to_transition(REPORT, CONTEXT).guard.failures == 0
     for update in (StatusUpdate(ID, Status.FAILED), replace(REPORT, hint=FailureHint(permanent=True))):
         assert not update.may_be_tried_again
-        assert to_transition(update, CIRCUMSTANCES).guard.failures is None
+        assert to_transition(update, CONTEXT).guard.failures is None
 
 
 def test_a_failure_without_a_worker_is_final() -> None:
-    assert to_transition(StatusUpdate(ID, Status.FAILED), CIRCUMSTANCES).change.status is Status.FAILED
+    assert to_transition(StatusUpdate(ID, Status.FAILED), CONTEXT).change.status is Status.FAILED

@@ -1,4 +1,4 @@
-"""The database's time between two questions."""
+"""The database's time between two answers."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,21 +15,23 @@ A_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Machine:
-    """A database's clock and this process's; a question takes `there` seconds, its answer `back`."""
+    """The clock of a database and that of this process. A question takes `there` seconds, its answer `back`
+    seconds.
+    """
 
     def __init__(self) -> None:
         self.seconds = 100.0
         self.shift = timedelta(0)
         self.there = self.back = 0.0
         self.delays: list[tuple[float, float]] = []
-        """Of the next questions, before `there` and `back` count."""
+        """For the next questions, instead of `there` and `back`."""
 
     def monotonic(self) -> float:
         return self.seconds
 
     @property
     def time(self) -> datetime:
-        """What the database's clock shows."""
+        """The time that the database's clock shows."""
         return START + self.shift + timedelta(seconds=self.seconds - 100)
 
     async def read_time(self) -> datetime:
@@ -53,7 +55,9 @@ async def test_time_goes_on_between_answers() -> None:
 
 
 @pytest.mark.parametrize("slow", [(1.9, 0.0), (0.95, 0.95), (0.0, 1.9)])
-async def test_a_slow_first_answer_neither_sets_the_clock_ahead_nor_stays(slow: tuple[float, float]) -> None:
+async def test_a_slow_first_answer_does_not_set_the_clock_ahead_and_is_replaced(
+    slow: tuple[float, float],
+) -> None:
     machine = Machine()
     machine.delays = [slow, (0.3, 0.3), (0.001, 0.001)]
     clock = clock_of(machine)
@@ -62,7 +66,7 @@ async def test_a_slow_first_answer_neither_sets_the_clock_ahead_nor_stays(slow: 
     assert machine.time - timedelta(seconds=QUICK_SECONDS) <= clock.now() <= machine.time
 
 
-async def test_a_database_that_answers_slowly_each_time_holds_no_start_up_for_ever() -> None:
+async def test_a_database_that_always_answers_slowly_does_not_block_the_start() -> None:
     machine = Machine()
     machine.there = machine.back = QUICK_SECONDS
     clock = clock_of(machine)
@@ -86,10 +90,10 @@ async def test_a_database_that_answers_slowly_each_time_holds_no_start_up_for_ev
         max_size=20,
     )
 )
-async def test_the_clock_is_never_ahead_and_behind_by_the_quickest_way_at_most(
+async def test_the_clock_is_never_ahead_and_behind_by_at_most_the_shortest_round_trip(
     questions: list[tuple[float, float, float, float]],
 ) -> None:
-    """Each question: its way there and back, how long nothing is asked afterwards, and how fast the clocks come apart."""
+    """For each question: its time there and back, the pause after it, and how fast the clocks drift apart."""
     machine = Machine()
     clock = clock_of(machine)
     behind = float("inf")
@@ -131,7 +135,7 @@ async def test_a_slow_answer_does_not_replace_a_better_one() -> None:
 
 @pytest.mark.parametrize("seconds", [16.0, 60.0, JUMP_SECONDS + 0.1])
 @pytest.mark.parametrize("delay", [0.0, 0.04])
-async def test_a_jump_ahead_is_followed_at_once_and_begins_the_steady_time_anew(
+async def test_a_jump_ahead_is_followed_at_once_and_restarts_the_steady_time(
     seconds: float, delay: float
 ) -> None:
     machine = Machine()
@@ -150,7 +154,7 @@ async def test_a_jump_ahead_is_followed_at_once_and_begins_the_steady_time_anew(
     assert clock.steady_seconds() == 3
 
 
-async def test_after_a_jump_back_the_time_is_steady_only_once_it_goes_on() -> None:
+async def test_after_a_jump_back_the_time_is_steady_when_it_advances_again() -> None:
     machine = Machine()
     clock = clock_of(machine)
     await clock.refresh()
@@ -165,7 +169,7 @@ async def test_after_a_jump_back_the_time_is_steady_only_once_it_goes_on() -> No
     assert clock.steady_seconds() == pytest.approx(10, abs=0.1)
 
 
-async def test_what_clocks_differ_by_every_day_is_no_jump() -> None:
+async def test_ordinary_differences_between_clocks_are_no_jump() -> None:
     machine = Machine()
     clock = clock_of(machine)
     await clock.refresh()
@@ -176,6 +180,6 @@ async def test_what_clocks_differ_by_every_day_is_no_jump() -> None:
     assert machine.time - 2 * A_MILLISECOND <= clock.now() <= machine.time
 
 
-def test_clock_that_was_not_started_says_so() -> None:
+def test_a_clock_that_was_not_started_raises_an_error() -> None:
     with pytest.raises(RuntimeError, match="not been started"):
         clock_of(Machine()).now()

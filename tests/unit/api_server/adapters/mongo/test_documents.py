@@ -1,4 +1,4 @@
-"""Jobs as documents, and the walks that find them."""
+"""Jobs as documents, the index walks that find them, and the errors that are an outage."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -32,7 +32,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JOB_ID = UUID("019b7a00-0000-7000-8000-000000000001")
 
 
-def test_document_reads_back_as_the_job() -> None:
+def test_a_document_reads_back_as_the_job() -> None:
     job = Job(JOB_ID, "data", Status.QUEUED, {"$a": {"b.c": [1, 2.5, None]}}, NOW, NOW, {"k": "a=b", "e": ""})
     stored = bson.decode(bson.encode(to_document(job, NOW), codec_options=CODEC), codec_options=CODEC)
     assert to_job(stored) == job
@@ -55,7 +55,7 @@ def test_document_reads_back_as_the_job() -> None:
         max_size=3,
     ),
 )
-def test_what_a_job_is_bound_by_reads_back_to_the_microsecond(
+def test_times_and_policy_of_a_job_read_back_to_the_microsecond(
     policy: RetryPolicy, timeout: timedelta | None, times: list[datetime | None]
 ) -> None:
     job = Job(
@@ -77,7 +77,7 @@ def test_what_a_job_is_bound_by_reads_back_to_the_microsecond(
     )
 
 
-def test_document_has_no_field_that_says_nothing() -> None:
+def test_a_document_has_no_field_with_a_default() -> None:
     document = to_document(Job(JOB_ID, "data", Status.QUEUED, {}, NOW, NOW), NOW)
     always = {
         "_id",
@@ -109,7 +109,7 @@ def test_document_has_no_field_that_says_nothing() -> None:
         ),
     ],
 )
-def test_walk_uses_the_index_that_fits(
+def test_a_walk_uses_the_index_that_fits(
     wanted: JobFilter, index: dict[str, int], within: dict[str, object], besides: dict[str, object]
 ) -> None:
     walk = plan_walk(wanted, None)
@@ -122,7 +122,7 @@ def test_walk_uses_the_index_that_fits(
     skew=st.timedeltas(timedelta(hours=-24), timedelta(minutes=5)),
     margin=st.timedeltas(timedelta(0), timedelta(days=3)),
 )
-def test_walk_by_time_meets_every_id_that_a_client_may_choose(
+def test_a_walk_by_time_finds_every_id_that_a_client_may_choose(
     create_time: datetime, skew: timedelta, margin: timedelta
 ) -> None:
     created = create_time.replace(tzinfo=UTC, microsecond=create_time.microsecond // 1000 * 1000)
@@ -161,5 +161,5 @@ def test_times_at_the_ends_of_the_calendar_are_no_error() -> None:
         (OperationFailure("unauthorized", 13), False),
     ],
 )
-def test_only_errors_that_leave_the_outcome_open_are_outages(error: PyMongoError, outage: bool) -> None:
+def test_only_errors_with_an_unknown_outcome_are_outages(error: PyMongoError, outage: bool) -> None:
     assert is_outage(error) is outage

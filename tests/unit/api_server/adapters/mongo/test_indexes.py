@@ -11,7 +11,7 @@ from api_server.adapters.mongo.indexes import INDEXES, create_indexes
 
 
 class Database:
-    """Builds nothing before `built`."""
+    """Builds no index until `built` is set."""
 
     def __init__(self) -> None:
         self.built = asyncio.Event()
@@ -25,8 +25,8 @@ class Database:
         await self.built.wait()
 
 
-async def test_a_build_that_takes_long_is_told_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mongo_indexes, "TELL_SECONDS", 0.01)
+async def test_a_build_that_takes_long_is_logged_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongo_indexes, "LOG_SECONDS", 0.01)
     database = Database()
     with capture_logs() as logs:
         building = asyncio.create_task(create_indexes(database))

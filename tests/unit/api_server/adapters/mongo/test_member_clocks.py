@@ -1,4 +1,4 @@
-"""Clocks that differ from the primary's are told, and not too often."""
+"""Clocks that differ from the primary's are logged, and not too often."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -8,11 +8,13 @@ from pymongo.server_type import SERVER_TYPE
 from structlog.testing import capture_logs
 
 from api_server.adapters.mongo.clock import MongoClock
-from api_server.adapters.mongo.member_clocks import OWN, TELL_AGAIN_SECONDS, WARN_SECONDS, MemberClocks
+from api_server.adapters.mongo.member_clocks import LOG_AGAIN_SECONDS, OWN, WARN_SECONDS, MemberClocks
 
 
 class Members:
-    """A primary whose clock is right, and secondaries whose clocks are ahead by so many seconds; each in turn answers."""
+    """A primary with the correct time, and secondaries whose clocks are ahead by the given seconds. They
+    answer in turn.
+    """
 
     def __init__(self, *ahead: float) -> None:
         self.ahead = list(ahead)
@@ -47,29 +49,29 @@ async def clocks(members: Members) -> MemberClocks:
 
 
 async def told(checked: MemberClocks) -> dict[str, int]:
-    """Who was told of in one check, and by how many seconds they are ahead."""
+    """The clocks that one check logged, and by how many seconds they are ahead."""
     await checked._clock.refresh()
     with capture_logs() as logs:
         await checked.check()
     return {entry["whose"]: round(entry.get("ahead_of_primary_seconds", 0)) for entry in logs}
 
 
-async def test_a_member_ahead_and_one_behind_are_told_and_what_is_usual_is_not() -> None:
+async def test_a_clock_ahead_and_a_clock_behind_are_logged_and_small_differences_are_not() -> None:
     assert await told(await clocks(Members(16.0, -60.0, WARN_SECONDS - 0.1))) == {"m0": 16, "m1": -60}
 
 
-async def test_a_difference_is_told_once_an_hour_and_when_it_is_over() -> None:
+async def test_a_difference_is_logged_once_an_hour_and_when_it_ends() -> None:
     members = Members(16.0)
     checked = await clocks(members)
     assert [await told(checked) for _ in range(3)] == [{"m0": 16}, {}, {}]
-    members.passed = TELL_AGAIN_SECONDS
-    # Its own clock stood still meanwhile.
+    members.passed = LOG_AGAIN_SECONDS
+    # Its own clock stood still in that time.
     assert await told(checked) == {"m0": 16, OWN: -3600}
     members.ahead = [0.0]
     assert (await told(checked))["m0"] == 0
 
 
-async def test_without_secondaries_nobody_is_asked() -> None:
+async def test_without_secondaries_no_question_is_sent() -> None:
     members = Members()
     assert await told(await clocks(members)) == {}
     assert members.asked == 0

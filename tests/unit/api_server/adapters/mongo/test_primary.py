@@ -12,7 +12,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Client:
-    """Its own admin database, which answers as it is told, or not at all."""
+    """Also its own admin database. It gives the configured answer, or none."""
 
     def __init__(self) -> None:
         self.answer: dict[str, Any] | None = None
@@ -35,11 +35,15 @@ def behind(seconds: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("answer", "lag"), [(behind(0), 0), (behind(3), 3), (behind(-1), 0), ({}, 0), ({"lastWrite": {}}, 0)]
 )
-def test_the_lag_is_what_a_majority_has_not_written_yet(answer: dict[str, Any], lag: float) -> None:
+def test_the_lag_is_the_time_between_the_latest_write_and_that_of_a_majority(
+    answer: dict[str, Any], lag: float
+) -> None:
     assert lag_of(answer) == lag
 
 
-async def test_writes_wait_longer_for_a_majority_that_lags_but_not_for_ever_or_for_nobody() -> None:
+async def test_writes_get_more_time_while_a_majority_lags_but_not_without_limit_or_without_a_primary() -> (
+    None
+):
     client = Client()
     primary = Primary(client)
     for seconds, lag in [(0, 0.0), (3, 3.0), (60, LONGEST_LAG)]:

@@ -1,4 +1,4 @@
-"""When a read is preceded by a write, and when it is done again."""
+"""When a read needs a write before it, and when it is repeated."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def led_by(election: ObjectId) -> Any:
 
 
 class Database:
-    """A client and its one collection. `when_written` is called at each write."""
+    """A client and its only collection. `when_written` is called at each write."""
 
     def __init__(self) -> None:
         self.topology_description = led_by(FIRST)
@@ -50,7 +50,7 @@ async def answer() -> str:
     return "answer"
 
 
-async def test_the_first_read_waits_for_a_write_and_those_after_it_for_none() -> None:
+async def test_the_first_read_waits_for_a_write_and_later_reads_do_not() -> None:
     database = Database()
     reads = database.reads()
     assert await asyncio.gather(*(reads.run(answer) for _ in range(5))) == ["answer"] * 5
@@ -59,7 +59,7 @@ async def test_the_first_read_waits_for_a_write_and_those_after_it_for_none() ->
     assert database.writes == 1
 
 
-async def test_a_read_during_which_another_primary_was_elected_is_done_again() -> None:
+async def test_a_read_is_repeated_if_another_primary_was_elected_meanwhile() -> None:
     database = Database()
     reads = database.reads()
     given: list[int] = []
@@ -74,7 +74,7 @@ async def test_a_read_during_which_another_primary_was_elected_is_done_again() -
     assert given == [1, 2]
 
 
-async def test_a_write_during_which_another_primary_was_elected_confirms_neither() -> None:
+async def test_a_write_confirms_no_primary_if_another_one_was_elected_meanwhile() -> None:
     database = Database()
     reads = database.reads()
 
@@ -86,7 +86,7 @@ async def test_a_write_during_which_another_primary_was_elected_confirms_neither
     assert database.writes == 2
 
 
-async def test_while_no_primary_is_known_nothing_is_confirmed() -> None:
+async def test_without_a_known_primary_no_read_is_confirmed() -> None:
     database = Database()
     database.topology_description = topology((SERVER_TYPE.RSSecondary, None))
     reads = database.reads()
@@ -99,7 +99,7 @@ async def test_while_no_primary_is_known_nothing_is_confirmed() -> None:
     assert database.writes == 2
 
 
-async def test_readers_hear_that_the_write_did_not_get_through_and_the_next_one_tries_again() -> None:
+async def test_readers_get_the_error_of_the_write_and_the_next_reader_tries_again() -> None:
     database = Database()
     reads = database.reads()
 
@@ -113,7 +113,7 @@ async def test_readers_hear_that_the_write_did_not_get_through_and_the_next_one_
     assert await reads.run(answer) == "answer"
 
 
-async def test_a_read_that_fails_is_not_done_again() -> None:
+async def test_a_read_that_fails_is_not_repeated() -> None:
     async def fail() -> None:
         raise AutoReconnect("x")
 
@@ -130,5 +130,5 @@ async def test_a_read_that_fails_is_not_done_again() -> None:
         (topology((SERVER_TYPE.Unknown, None), (SERVER_TYPE.RSSecondary, None)), None),
     ],
 )
-def test_an_election_is_known_by_its_primary(description: Any, election: object) -> None:
+def test_an_election_is_identified_by_its_primary(description: Any, election: object) -> None:
     assert election_of(description) == election
