@@ -65,11 +65,14 @@ def dict_to_struct(data: dict[str, Any]) -> Struct:
     return struct
 
 
-def fill_struct(struct: Struct, data: Mapping[str, Any]) -> None:
-    """Put plain data into an empty Struct, which is then set even if `data` is empty. Raises StructError."""
+def fill_struct(struct: Struct, data: Mapping[str, Any]) -> int:
+    """Put plain data into an empty Struct. Returns its size as protobuf. Raises StructError.
+
+    The Struct counts as set afterwards, even if `data` is empty.
+    """
     struct.SetInParent()
     _fill_object(struct, data, 1)
-    check_size(struct)
+    return check_size(struct)
 
 
 def _object_to_dict(struct: Struct, depth: int) -> dict[str, Any]:

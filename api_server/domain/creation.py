@@ -35,6 +35,8 @@ class NewJob:
     schedule_time: datetime | None = None
     expire_time: datetime | None = None
     timeout: timedelta | None = None
+    payload_size: int | None = field(default=None, compare=False)
+    """See Job.payload_size."""
 
     def check_times(self, now: datetime) -> None:
         """Raises InvalidArgument if a time is too far ahead, or the times are in the wrong order."""
@@ -62,6 +64,7 @@ class NewJob:
             expire_time=self.expire_time,
             timeout=self.timeout,
             next_attempt_time=self.schedule_time if is_waiting else None,
+            payload_size=self.payload_size,
         )
 
 

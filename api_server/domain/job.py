@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LONE_LOSSES, Attempt, Failure, Outcome
+from api_server.domain.payload_size import MAX_TRAVELLING_BYTES, size_or_least
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
 from contract_runtime.value import value
 
@@ -86,6 +87,10 @@ class Job:
     """Identifies the latest Cancel that was applied. Never shown to readers."""
     retry_id: str = ""
     """Identifies the latest Retry that was applied. Never shown to readers."""
+    payload_size: int | None = field(default=None, compare=False)
+    """Bytes of the payload as protobuf, measured once when the request arrives. None: the job was read from the store."""
+    stored_size: int = field(default=0, compare=False)
+    """Bytes of the document that the job was read from. 0: the job was created by a request."""
 
     def same_request(self, other: "Job") -> bool:
         """Whether both were created by equal requests. `expire_time` is not compared: Retry may have changed
@@ -152,7 +157,13 @@ class Dispatch:
     payload: Mapping[str, Any] | None
     timeout: timedelta | None = None
     losses: int = 0
+    payload_size: int = field(default=0, compare=False)
+    """Bytes of the payload as protobuf, or a lower bound of them, for jobs that are queued in memory."""
 
     @classmethod
     def of(cls, job: Job) -> "Dispatch":
-        return cls(job.id, job.type, job.attempt, job.payload, job.timeout, job.losses)
+        """Without the payload if it is too large to travel, so that the queue does not hold it."""
+        size = size_or_least(job.payload_size, job.payload)
+        if size > MAX_TRAVELLING_BYTES:
+            return cls(job.id, job.type, job.attempt, None, job.timeout, job.losses)
+        return cls(job.id, job.type, job.attempt, job.payload, job.timeout, job.losses, size)

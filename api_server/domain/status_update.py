@@ -1,6 +1,7 @@
 """A request to change a job's status, and the transition that it becomes."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -42,6 +43,8 @@ class StatusUpdate:
     result: Mapping[str, Any] | None = None
     failure: Failure | None = None
     hint: FailureHint | None = None
+    result_size: int | None = field(default=None, compare=False)
+    """Bytes of the result as protobuf, measured once when its request comes in. None: not measured."""
 
     @property
     def claim(self) -> Claim | None:

@@ -1,4 +1,4 @@
-"""How much may wait to be stored."""
+"""Bounds the requests that wait to be stored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,23 +6,23 @@ from contextlib import contextmanager
 from api_server.domain.errors import Overloaded
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Of requests, as protobuf; Python's own objects take a few times that."""
+"""Bytes of requests as protobuf. Python's objects for them take a few times as much memory."""
 
 
 class Admission:
-    """Holds requests of so many bytes together, or a larger one alone."""
+    """Admits requests of `max_bytes` together, or one larger request alone."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._taken = 0
+        self._admitted = 0
 
     @contextmanager
-    def taken(self, size: int) -> Iterator[None]:
-        """A request of `size` bytes is in hand inside. Raises Overloaded if it does not fit."""
-        if self._taken and self._taken + size > self._max_bytes:
+    def admit(self, size: int) -> Iterator[int]:
+        """Count a request of `size` bytes inside the block, which gets `size` back. Raises Overloaded if it does not fit."""
+        if self._admitted and self._admitted + size > self._max_bytes:
             raise Overloaded
-        self._taken += size
+        self._admitted += size
         try:
-            yield
+            yield size
         finally:
-            self._taken -= size
+            self._admitted -= size

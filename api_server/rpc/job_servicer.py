@@ -33,16 +33,16 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     async def Create(self, request: job_service_pb2.CreateRequest, context: Any) -> job_pb2.Job:
         key = requests.idempotency_key(context.invocation_metadata(), request)
-        with self._creates.taken(request.ByteSize()):
-            job = await self._jobs.create(await decoded(requests.new_job, request), key)
+        with self._creates.admit(request.ByteSize()) as size:
+            job = await self._jobs.create(await decoded(requests.new_job, request, size), key)
         return await encoded(job)
 
     async def BatchCreate(
         self, request: job_service_pb2.BatchCreateRequest, context: Any
     ) -> job_service_pb2.BatchCreateResponse:
-        with self._creates.taken(request.ByteSize()):
+        with self._creates.admit(request.ByteSize()) as size:
             async with self._batches:
-                outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request))
+                outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request, size))
         return answers.created_message(outcomes)
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
@@ -68,15 +68,15 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
         key = requests.key_value(context.invocation_metadata())
-        with self._updates.taken(request.ByteSize()):
-            job = await self._jobs.update(await decoded(requests.update, request), key)
+        with self._updates.admit(request.ByteSize()) as size:
+            job = await self._jobs.update(await decoded(requests.update, request, size), key)
         return await encoded(job)
 
     async def BatchUpdateStatus(
         self, request: job_service_pb2.BatchUpdateStatusRequest, context: Any
     ) -> job_service_pb2.BatchUpdateStatusResponse:
-        with self._updates.taken(request.ByteSize()):
-            outcomes = await self._jobs.update_batch(await decoded(requests.updates, request))
+        with self._updates.admit(request.ByteSize()) as size:
+            outcomes = await self._jobs.update_batch(await decoded(requests.updates, request, size))
         return job_service_pb2.BatchUpdateStatusResponse(
             outcomes=[answers.outcome_message(outcome) for outcome in outcomes]
         )

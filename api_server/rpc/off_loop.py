@@ -1,4 +1,4 @@
-"""Large messages are converted in a thread, so that other calls go on meanwhile; small ones at once."""
+"""Converts large messages in a thread, so that they do not delay other calls, and small ones at once."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,9 +15,9 @@ M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 
-async def decoded(convert: Callable[[M], T], request: M) -> T:
-    """What `convert` makes of the request. Raises what it raises."""
-    if request.ByteSize() > LARGE:
+async def decoded(convert: Callable[[M], T], request: M, size: int) -> T:
+    """The request, converted. `size`: its bytes as protobuf. Raises what `convert` raises."""
+    if size > LARGE:
         return await asyncio.to_thread(convert, request)
     return convert(request)
 

@@ -20,7 +20,7 @@ from api_server.domain.retry import DEFAULT_POLICY, FailureHint, RetryPolicy
 from api_server.domain.status_update import UNEXPLAINED, Claim, StatusUpdate, Token
 from api_server.services.creation import IdempotencyKey
 from contract_runtime.errors import InvalidArgument, Violation, invalid
-from contract_runtime.structs import StructError, struct_to_dict
+from contract_runtime.structs import StructError, struct_to_dict_and_size
 from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
 
 M = TypeVar("M", bound=Message)
@@ -44,9 +44,11 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
     """Raises InvalidArgument if the payload is missing or exceeds a limit, or a time is out of range."""
     if not request.HasField("payload"):
         raise invalid("payload", "required", "value is required")
+    payload, payload_size = _object(request.payload, "payload")
     return NewJob(
         type=request.type,
-        payload=_object(request.payload, "payload"),
+        payload=payload,
+        payload_size=payload_size,
         labels=dict(request.labels),
         id=job_id(request.id) if request.id else None,
         retry_policy=_policy(request.retry_policy) if request.HasField("retry_policy") else DEFAULT_POLICY,
@@ -116,11 +118,13 @@ def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:
         )
     elif request.HasField("token"):
         guard = Token(request.token.worker_id, request.token.attempt)
+    result, result_size = _object(request.result, "result") if request.HasField("result") else (None, None)
     return StatusUpdate(
         job_id=job_id(request.id),
         status=STATUSES[request.status],
         guard=guard,
-        result=_object(request.result, "result") if request.HasField("result") else None,
+        result=result,
+        result_size=result_size,
         failure=_failure(request.error) if request.HasField("error") else None,
         hint=_hint(request.failure_hint) if request.HasField("failure_hint") else None,
     )
@@ -179,9 +183,10 @@ def _or_error(convert: Callable[[M], T], item: M) -> T | InvalidArgument:
         return error
 
 
-def _object(struct: Struct, field: str) -> dict[str, Any]:
+def _object(struct: Struct, field: str) -> tuple[dict[str, Any], int]:
+    """The object and its size as protobuf. The size is measured here once, and travels on with the job or the update."""
     try:
-        return struct_to_dict(struct)
+        return struct_to_dict_and_size(struct)
     except StructError as error:
         path = error.inside(field).path
         raise invalid(path, "struct.json", error.problem) from None

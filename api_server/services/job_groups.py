@@ -1,7 +1,7 @@
 """Groups the calls of many clients, each about one job, into few statements."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import Enum
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from api_server.domain.errors import AnswerTooLarge
 from api_server.domain.job import Job
-from api_server.domain.payload_size import least_bytes
+from api_server.domain.payload_size import size_or_least
 from api_server.domain.resolution import Applied
 from api_server.domain.transition import Transition
 from api_server.ports import JobStore
@@ -20,8 +20,6 @@ from service_runtime.group_commit import GroupCommit, Item
 
 OVERHEAD_BYTES = 1000
 """Bytes of a job besides its payload, roughly."""
-ENOUGH_BYTES = 4 * 1024 * 1024
-"""Sizes are counted up to this."""
 LARGE = 64 * 1024
 """Bytes of a payload or a result that take 10 ms to convert at worst."""
 LARGE_AT_A_TIME = 2
@@ -37,7 +35,8 @@ class NotRead(Enum):
 
 def is_large(job: Job) -> bool:
     """Whether converting the job takes so long that it would delay other calls."""
-    return any(least_bytes(part, LARGE + 1) > LARGE for part in (job.payload, job.result or {}))
+    # A job that was read is measured by its document: the store knows that size, and a new job has no result.
+    return (job.stored_size or size_or_least(job.payload_size, job.payload)) > LARGE
 
 
 class JobGroups:
@@ -53,7 +52,7 @@ class JobGroups:
 
     async def insert(self, job: Job, due_time: datetime) -> Job:
         """See JobStore.insert_all. Raises the job's own error, or StoreUnavailable."""
-        return await self._inserts.do(Item((job, due_time), _size(job.payload), key=job.id))
+        return await self._inserts.do(Item((job, due_time), _size(job.payload_size, job.payload), key=job.id))
 
     async def insert_all(self, jobs: Sequence[tuple[Job, datetime]]) -> Sequence[Job | ServiceError]:
         """See JobStore.insert_all. Stored jobs are dispatched even when their callers have gone."""
@@ -81,9 +80,12 @@ class JobGroups:
                 [job] = await self._store.get_all([job_id])
             yield job
 
-    async def apply(self, transition: Transition) -> Applied:
-        """See JobStore.apply. Raises the job's own error, or StoreUnavailable."""
-        size = _size(transition.result or {})
+    async def apply(self, transition: Transition, result_size: int | None = None) -> Applied:
+        """See JobStore.apply. Raises the job's own error, or StoreUnavailable.
+
+        `result_size`: bytes of the transition's result; None: not measured.
+        """
+        size = _size(result_size, transition.result or {})
         return await self._transitions.do(Item(transition, size, key=transition.job_id))
 
     async def _get_all(self, job_ids: Sequence[UUID]) -> Sequence[Job | NotRead | None]:
@@ -97,5 +99,5 @@ class JobGroups:
             return [found.get(job_id, NotRead.READ_ALONE) for job_id in job_ids]
 
 
-def _size(value: Any) -> int:
-    return OVERHEAD_BYTES + least_bytes(value, ENOUGH_BYTES)
+def _size(measured: int | None, data: Mapping[str, Any]) -> int:
+    return OVERHEAD_BYTES + size_or_least(measured, data)

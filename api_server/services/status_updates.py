@@ -62,7 +62,7 @@ class StatusUpdates:
                 outcomes[index] = error
         refusals = await self._stopped.refusals({index: valid[index] for index in transitions})
         allowed = {index: each for index, each in transitions.items() if index not in refusals}
-        applied = await self._apply(list(allowed.values())) if allowed else []
+        applied = await self._apply(allowed, valid) if allowed else []
         self._tell_dispatcher(allowed.values(), applied)
         outcomes |= {**refusals, **dict(zip(allowed, applied, strict=True))}
         return [outcomes[index] for index in range(len(updates))]
@@ -82,12 +82,15 @@ class StatusUpdates:
         failing = [update.job_id for update in updates if update.may_be_tried_again]
         return await self._store.tries(failing) if failing else {}
 
-    async def _apply(self, transitions: Sequence[Transition]) -> Sequence[Applied | ServiceError]:
+    async def _apply(
+        self, transitions: Mapping[int, Transition], updates: Mapping[int, StatusUpdate]
+    ) -> Sequence[Applied | ServiceError]:
         """Returns the outcomes in order. A single transition joins those of other calls that wait."""
         if len(transitions) > 1:
-            return await self._store.apply(transitions)
+            return await self._store.apply(list(transitions.values()))
+        [(index, transition)] = transitions.items()
         try:
-            return [await self._groups.apply(transitions[0])]
+            return [await self._groups.apply(transition, updates[index].result_size)]
         except StoreUnavailable:
             raise
         except ServiceError as error:

@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 
 from api_server.domain.job import Dispatch
-from api_server.domain.payload_size import MAX_TRAVELLING_BYTES, least_bytes
+from api_server.domain.payload_size import MAX_TRAVELLING_BYTES
 from contract_runtime.structs import StructError, fill_struct
 from jobs.v1.dispatch_pb2 import DispatchRecord
 
@@ -20,19 +20,16 @@ def encode(dispatch: Dispatch) -> bytes:
     record.losses = dispatch.losses
     if dispatch.timeout is not None:
         record.timeout.FromTimedelta(dispatch.timeout)
-    if dispatch.payload is None or not _travels(record.payload, dispatch.payload):
+    if dispatch.payload is None or not _fill(record.payload, dispatch.payload):
         record.payload_omitted = True
     return record.SerializeToString()
 
 
-def _travels(struct: Struct, payload: Mapping[str, Any]) -> bool:
-    """Fill the struct; whether it may go along."""
-    if least_bytes(payload) > MAX_TRAVELLING_BYTES:  # Cheap: spares building a large Struct only to drop it.
-        return False
+def _fill(struct: Struct, payload: Mapping[str, Any]) -> bool:
+    """Put the payload into the record. Returns False if the payload is too large, or is no JSON."""
     try:
-        fill_struct(struct, payload)
+        return fill_struct(struct, payload) <= MAX_TRAVELLING_BYTES
     except StructError:
-        # Not as the service stores payloads, so somebody changed the database by hand. The job must not hold up the
-        # others: its worker asks for the payload and is told what is wrong with it.
+        # The service stores no such payloads: somebody changed the database by hand. The job must not delay the others.
+        # Its worker asks for the payload, and learns what is wrong with it.
         return False
-    return struct.ByteSize() <= MAX_TRAVELLING_BYTES

@@ -149,9 +149,9 @@ def to_document(job: Job, due_time: datetime) -> Document:
     return document
 
 
-def to_job(document: Mapping[str, Any]) -> Job:
-    """The job in a document. A payload that was not read is {}."""
-    values: dict[str, Any] = {"payload": {}}
+def to_job(document: Mapping[str, Any], stored_size: int = 0) -> Job:
+    """The job in a document. A payload that was not read is {}. `stored_size`: bytes of the document as BSON."""
+    values: dict[str, Any] = {"payload": {}, "stored_size": stored_size}
     for name, value in document.items():
         if value is not None and (reader := _READERS.get(name)) is not None:
             attribute, read = reader
@@ -161,4 +161,4 @@ def to_job(document: Mapping[str, Any]) -> Job:
 
 def decode_job(raw: RawBSONDocument) -> Job:
     """The job in an undecoded document."""
-    return to_job(decode(raw))
+    return to_job(decode(raw), len(raw.raw))

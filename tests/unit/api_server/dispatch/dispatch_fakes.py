@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
+from api_server.domain.payload_size import least_bytes
 from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.ports import DueJob, Published
 
@@ -17,7 +18,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def make_dispatch(
     payload: Mapping[str, object] | None = None, attempt: int = 0, job_type: str = "compute"
 ) -> Dispatch:
-    return Dispatch(uuid4(), job_type, attempt, {"input": "x"} if payload is None else payload)
+    payload = {"input": "x"} if payload is None else payload
+    return Dispatch(uuid4(), job_type, attempt, payload, payload_size=least_bytes(payload))
 
 
 def ids(published: Sequence[Published]) -> list[tuple[UUID, int]]:

@@ -1,4 +1,4 @@
-"""The bounded queue before the publisher."""
+"""The bounded queue in front of the publisher."""
 
 from datetime import timedelta
 
@@ -7,14 +7,13 @@ from hypothesis import strategies as st
 
 from api_server.dispatch.queue import OVERHEAD_BYTES, DispatchQueue
 from api_server.domain.job import Dispatch
-from api_server.domain.payload_size import MAX_TRAVELLING_BYTES
 from tests.unit.api_server.dispatch.dispatch_fakes import NOW, make_dispatch
 
 ALL = 10**9
 SOON = NOW + timedelta(seconds=5)
 
 
-def taken(queue: DispatchQueue, max_jobs: int = 10, max_bytes: int = ALL) -> list[Dispatch]:
+def take(queue: DispatchQueue, max_jobs: int = 10, max_bytes: int = ALL) -> list[Dispatch]:
     return [queued.dispatch for queued in queue.take(max_jobs, max_bytes, NOW)]
 
 
@@ -25,26 +24,20 @@ def test_the_job_that_fills_the_queue_fits_and_the_next_does_not() -> None:
 
 
 def test_the_bytes_that_fill_the_queue_fit_and_one_more_does_not() -> None:
-    payload = {"": "x" * 92}  # 100 bytes by the estimate
+    payload = {"": "x" * 92}  # 100 bytes
     queue = DispatchQueue(max_jobs=100, max_bytes=2 * (OVERHEAD_BYTES + 100))
     assert [queue.put(make_dispatch(payload), SOON) for _ in range(3)] == [True, True, False]
     queue = DispatchQueue(max_jobs=100, max_bytes=2 * (OVERHEAD_BYTES + 100) - 1)
     assert [queue.put(make_dispatch(payload), SOON) for _ in range(2)] == [True, False]
 
 
-def test_a_payload_too_large_to_travel_is_not_kept() -> None:
-    queue = DispatchQueue(max_jobs=10, max_bytes=2 * OVERHEAD_BYTES)
-    assert queue.put(make_dispatch({"input": "x" * MAX_TRAVELLING_BYTES}), SOON)
-    assert queue.take(10, ALL, NOW)[0].dispatch.payload is None
-
-
-def test_a_job_offered_again_stands_in_the_queue_once_with_its_latest_attempt() -> None:
+def test_a_job_offered_twice_is_queued_once_with_its_latest_attempt() -> None:
     queue = DispatchQueue(max_jobs=10, max_bytes=ALL)
     first = make_dispatch()
     again = type(first)(first.job_id, first.type, 1, first.payload)
     queue.put(first, SOON)
     queue.put(again, SOON)
-    assert taken(queue) == [again]
+    assert take(queue) == [again]
 
 
 def test_jobs_that_are_due_are_dropped() -> None:
@@ -52,17 +45,17 @@ def test_jobs_that_are_due_are_dropped() -> None:
     due, not_yet = make_dispatch(), make_dispatch()
     queue.put(due, NOW)
     queue.put(not_yet, NOW + timedelta(milliseconds=1))
-    assert taken(queue) == [not_yet]
+    assert take(queue) == [not_yet]
     assert len(queue) == 0
 
 
-def test_a_batch_has_one_job_at_least_however_large() -> None:
+def test_a_batch_has_at_least_one_job_even_a_large_one() -> None:
     queue = DispatchQueue(max_jobs=10, max_bytes=ALL)
     large = [make_dispatch({"input": "x" * 1000}) for _ in range(2)]
     for dispatch in large:
         queue.put(dispatch, SOON)
-    assert taken(queue, max_bytes=1) == large[:1]
-    assert taken(queue, max_bytes=1) == large[1:]
+    assert take(queue, max_bytes=1) == large[:1]
+    assert take(queue, max_bytes=1) == large[1:]
 
 
 @given(
@@ -81,7 +74,7 @@ def test_everything_comes_out_once_and_in_order(
     for index in discarded & set(range(len(dispatches))):
         queue.discard(dispatches[index].job_id)
     out = []
-    while batch := taken(queue, max_jobs, max_bytes):
+    while batch := take(queue, max_jobs, max_bytes):
         assert len(batch) <= max_jobs
         out += batch
     assert out == [dispatch for index, dispatch in enumerate(dispatches) if index not in discarded]
