@@ -34,7 +34,7 @@ class ContractValidator:
             raise InvalidArgument(violations)
 
     def collect(self, message: Message) -> list[Violation]:
-        """The rules that `message` breaks. Lists that are too long are reported alone, with items unchecked."""
+        """The rules that `message` breaks. A list that is too long is reported alone, its items unchecked."""
         if too_long := list(_too_long(message, "")):
             return too_long
         fail_fast = message.ByteSize() > ALL_VIOLATIONS_BELOW

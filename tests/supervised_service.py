@@ -1,6 +1,6 @@
-"""The smallest service that runs in several processes: each tells its process id to whoever connects to its port.
+"""A minimal service that runs in several processes: each sends its process id to clients of its port.
 
-Where the file TINY_OBSTACLE exists its settings count as wrong.
+If the file TINY_OBSTACLE exists, the settings count as wrong.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def main() -> int:
     if number is None and settings.tiny_processes > 1:
         return supervise("tests.supervised_service", settings.tiny_processes)
     if settings.tiny_obstacle.exists():
-        exit_with_wrong_settings("an obstacle is in the way")
+        exit_with_wrong_settings("the obstacle exists")
     try:
         run_service(lambda stop: serve(settings.tiny_port + (number or 1) - 1, stop))
     except OSError as error:
@@ -44,11 +44,11 @@ def main() -> int:
 
 
 async def serve(port: int, stop: asyncio.Event) -> None:
-    async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def send_pid(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(str(os.getpid()).encode())
         writer.close()
 
-    async with await asyncio.start_server(tell, "127.0.0.1", port):
+    async with await asyncio.start_server(send_pid, "127.0.0.1", port):
         await stop.wait()
     structlog.get_logger().info("ended_in_order")
 

@@ -1,4 +1,4 @@
-"""What every service answers, whatever its servicers do: a real server, a real client."""
+"""The answers that every service gives, whatever its servicers do: a real server, a real client."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ JOB_ID = "0198f0a0-0000-7000-8000-000000000001"
 
 
 class Servicer(job_service_pb2_grpc.JobServiceServicer):
-    """Fails in a way that the test chooses by the job type."""
+    """Fails in the way that the job type names."""
 
     async def Create(self, request: job_service_pb2.CreateRequest, _context: Any) -> job_pb2.Job:  # noqa: N802 - gRPC's name
         match request.type:
@@ -52,7 +52,7 @@ class Servicer(job_service_pb2_grpc.JobServiceServicer):
 @pytest.fixture
 async def server() -> AsyncIterator[GrpcServer]:
     server = GrpcServer("127.0.0.1", FREE_PORTS.take(), deadline=0.2)
-    servicer: Any = Servicer  # the other calls are left out on purpose
+    servicer: Any = Servicer  # the other methods are missing on purpose
     servicer = servicer()
     server.add(
         job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
@@ -112,7 +112,7 @@ async def test_a_struct_nested_beyond_what_protobuf_decodes_is_an_invalid_argume
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_rules_that_are_broken_come_as_bad_request(channel: grpc.aio.Channel) -> None:
+async def test_broken_rules_come_as_bad_request(channel: grpc.aio.Channel) -> None:
     error, status = await failure(channel, "Not A Type")
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     details = error_details_pb2.BadRequest()
@@ -127,7 +127,7 @@ async def test_a_bug_is_internal_and_its_text_stays_in_the_server(channel: grpc.
 
 
 class BrokenLog:
-    """A log that cannot be written."""
+    """A log that fails at every call."""
 
     def __getattr__(self, name: str) -> Any:
         raise OSError("secret of the log")
@@ -135,7 +135,7 @@ class BrokenLog:
 
 @pytest.mark.parametrize("job_type", ["bug", "own-timeout", "own-cancel", "no-unicode", "wrong-type"])
 @pytest.mark.parametrize("is_broken", [False, True])
-async def test_no_text_of_a_fault_reaches_a_caller_though_it_cannot_even_be_logged(
+async def test_no_text_of_a_fault_reaches_a_caller_even_if_the_log_fails(
     channel: grpc.aio.Channel,
     monkeypatch: pytest.MonkeyPatch,
     job_type: str,
@@ -148,7 +148,7 @@ async def test_no_text_of_a_fault_reaches_a_caller_though_it_cannot_even_be_logg
     assert error.details() == status.message == "the server failed to handle the call"
 
 
-async def test_a_fault_of_the_contract_s_rules_is_internal_and_its_text_stays_in_the_server(
+async def test_a_fault_of_the_validator_is_internal_and_its_text_stays_in_the_server(
     channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_self: ContractValidator, _message: Any) -> None:
@@ -160,7 +160,7 @@ async def test_a_fault_of_the_contract_s_rules_is_internal_and_its_text_stays_in
     assert error.details() == status.message == "the server failed to handle the call"
 
 
-async def test_a_time_out_inside_a_servicer_is_not_taken_for_the_deadline(channel: grpc.aio.Channel) -> None:
+async def test_a_timeout_inside_a_servicer_is_not_a_deadline_exceeded(channel: grpc.aio.Channel) -> None:
     error, _ = await failure(channel, "own-timeout")
     assert error.code() is grpc.StatusCode.INTERNAL
 
@@ -170,7 +170,7 @@ async def test_a_call_that_takes_too_long_ends_with_deadline_exceeded(channel: g
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_an_unavailable_database_says_when_to_try_again(channel: grpc.aio.Channel) -> None:
+async def test_an_unavailable_database_gives_a_retry_delay(channel: grpc.aio.Channel) -> None:
     error, status = await failure(channel, "down")
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
@@ -188,7 +188,7 @@ async def test_many_violations_fit_into_the_trailers(channel: grpc.aio.Channel) 
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_wrong_values_that_are_not_ascii_fit_into_the_trailers_too(channel: grpc.aio.Channel) -> None:
+async def test_wrong_values_in_other_scripts_fit_into_the_trailers_too(channel: grpc.aio.Channel) -> None:
     labels = {"\U0001f600" * 200 + str(number): "\x01" + "\U0001f600" * 200 for number in range(20)}
     request = job_service_pb2.CreateRequest(type="\U0001f600" * 2000, labels=labels)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -218,7 +218,7 @@ async def test_a_message_of_eight_mebibytes_is_received_and_a_larger_one_is_not(
     assert caught.value.code() is expected
 
 
-async def test_health_says_not_serving_until_told_otherwise(
+async def test_the_health_is_not_serving_until_it_is_set(
     server: GrpcServer, channel: grpc.aio.Channel
 ) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
@@ -229,7 +229,7 @@ async def test_health_says_not_serving_until_told_otherwise(
             assert answer.status == expected
 
 
-async def test_a_server_that_turns_away_says_so_and_answers_all_the_same(
+async def test_a_server_that_turns_away_is_not_serving_and_still_answers(
     server: GrpcServer, channel: grpc.aio.Channel
 ) -> None:
     health_of = health_pb2_grpc.HealthStub(channel)
@@ -249,7 +249,7 @@ async def test_a_server_that_turns_away_says_so_and_answers_all_the_same(
     turning_away.cancel()
 
 
-async def test_a_server_that_never_served_waits_for_nobody(server: GrpcServer) -> None:
+async def test_a_server_that_was_never_serving_turns_away_at_once(server: GrpcServer) -> None:
     async with asyncio.timeout(10):
         await server.turn_away(60)
 
@@ -272,8 +272,8 @@ SETTINGS_FRAME = b"\0\0\0\4\0" + b"\0\0\0\0"
 GOAWAY_FRAME = b"\0\0\x08\7\0" + b"\0\0\0\0" + b"\0\0\0\0" + b"\0\0\0\x0b"
 
 
-def test_grpc_says_nothing_of_its_own_of_a_caller_that_gives_up_its_connection() -> None:
-    # As a caller does whose pings had no answer. Log lines are JSON, and gRPC's own are not.
+def test_grpc_logs_nothing_when_a_caller_closes_its_connection() -> None:
+    # A caller sends this GOAWAY when its pings get no answer. gRPC's own log lines would not be JSON.
     port = FREE_PORTS.take()
     with subprocess.Popen([sys.executable, "-c", SERVICE, str(port)], stderr=subprocess.PIPE) as service:
         try:
@@ -289,7 +289,7 @@ def test_grpc_says_nothing_of_its_own_of_a_caller_that_gives_up_its_connection()
         assert service.stderr.read() == b""
 
 
-async def test_a_port_that_is_taken_is_an_error(server: GrpcServer) -> None:
+async def test_a_port_that_is_in_use_is_an_error(server: GrpcServer) -> None:
     host, port = server.address.rsplit(":", 1)
     with pytest.raises(PortTaken, match=port):
         await GrpcServer(host, int(port), deadline=1).start()

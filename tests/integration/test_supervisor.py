@@ -1,4 +1,4 @@
-"""Several processes of a service under one parent, all of them real, of a service that starts in a moment."""
+"""The supervisor with real processes of a service that starts quickly."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ END_DEADLINE = 20.0
 
 @dataclass
 class Service:
-    """tests/supervised_service.py on `port` and those after it."""
+    """Runs tests/supervised_service.py on `count` ports from `port` on."""
 
     port: int
     count: int
@@ -51,7 +51,7 @@ class Service:
             )
 
     def pid(self, number: int) -> int | None:
-        """Which process serves on the port of this number; None if none does."""
+        """The process that serves on the port of this number; None if there is none."""
         try:
             with socket.create_connection((HOST, self.port + number - 1), timeout=1) as connection:
                 return int(connection.recv(100) or 0) or None
@@ -59,7 +59,7 @@ class Service:
             return None
 
     def pids(self) -> list[int]:
-        """Of all processes, once they serve."""
+        """The ids of all processes, once all of them serve."""
         wait_for(lambda: all(self.pid(number) for number in self.numbers), "all serve")
         return [pid for number in self.numbers if (pid := self.pid(number))]
 
@@ -67,7 +67,7 @@ class Service:
     def numbers(self) -> range:
         return range(1, self.count + 1)
 
-    def told(self, event: str) -> list[dict[str, Any]]:
+    def logged(self, event: str) -> list[dict[str, Any]]:
         """The log lines of an event."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
@@ -94,13 +94,13 @@ def have_ended(pids: list[int]) -> bool:
     )
 
 
-def test_one_process_has_no_parent(start: Callable[..., Service]) -> None:
+def test_a_single_process_has_no_parent(start: Callable[..., Service]) -> None:
     service = start(1)
     assert service.pids() == [service.parent.pid]
     assert psutil.Process(service.parent.pid).children() == []
     service.parent.terminate()
     assert service.parent.wait(END_DEADLINE) == 0
-    [line] = service.told("ended_in_order")
+    [line] = service.logged("ended_in_order")
     assert "process" not in line
 
 
@@ -115,19 +115,19 @@ def test_all_end_in_order_with_their_parent(start: Callable[..., Service], to_al
         service.parent.terminate()
     assert service.parent.wait(END_DEADLINE) == 0
     assert have_ended(pids)
-    assert sorted(line["process"] for line in service.told("ended_in_order")) == [1, 2, 3]
-    assert {line["ended"] for line in service.told("process_ended")} == {"exit status 0"}
+    assert sorted(line["process"] for line in service.logged("ended_in_order")) == [1, 2, 3]
+    assert {line["ended"] for line in service.logged("process_ended")} == {"exit status 0"}
 
 
-def test_processes_that_are_only_starting_are_ended_too(start: Callable[..., Service]) -> None:
+def test_processes_that_are_still_starting_end_too(start: Callable[..., Service]) -> None:
     service = start(2)
-    wait_for(lambda: len(service.told("process_started")) == 2, "both were started")
+    wait_for(lambda: len(service.logged("process_started")) == 2, "both were started")
     service.parent.terminate()
     assert service.parent.wait(END_DEADLINE) == 0
-    assert have_ended([line["pid"] for line in service.told("process_started")])
+    assert have_ended([line["pid"] for line in service.logged("process_started")])
 
 
-def test_a_full_disk_ends_neither_the_parent_nor_its_processes(start: Callable[..., Service]) -> None:
+def test_a_full_disk_stops_neither_the_parent_nor_its_processes(start: Callable[..., Service]) -> None:
     service = start(2, log=Path("/dev/full"))
     first, other = service.pids()
     os.kill(first, signal.SIGKILL)
@@ -137,36 +137,38 @@ def test_a_full_disk_ends_neither_the_parent_nor_its_processes(start: Callable[.
     assert service.parent.wait(END_DEADLINE) == 0
 
 
-def test_a_process_that_is_killed_comes_back_and_the_others_serve_on(start: Callable[..., Service]) -> None:
+def test_a_killed_process_is_restarted_and_the_others_keep_serving(start: Callable[..., Service]) -> None:
     service = start(3)
     first, second, third = service.pids()
     os.kill(second, signal.SIGKILL)
     wait_for(lambda: service.pid(2) not in (second, None), "it is back")
     assert (service.pid(1), service.pid(3)) == (first, third)
-    [line] = service.told("process_ended")
+    [line] = service.logged("process_ended")
     assert (line["process"], line["pid"], line["ended"]) == (2, second, "signal 9, Killed")
 
 
-def test_none_outlives_a_parent_that_is_killed(start: Callable[..., Service]) -> None:
+def test_no_process_outlives_a_killed_parent(start: Callable[..., Service]) -> None:
     service = start(3)
     pids = service.pids()
     service.parent.kill()
     wait_for(lambda: have_ended(pids), "all have ended")
-    assert sorted(line["process"] for line in service.told("supervisor_gone")) == [1, 2, 3]
+    assert sorted(line["process"] for line in service.logged("supervisor_gone")) == [1, 2, 3]
 
 
-def test_a_port_that_is_taken_at_the_start_ends_all_with_status_two(start: Callable[..., Service]) -> None:
+def test_a_port_that_is_in_use_at_the_first_start_ends_all_with_status_two(
+    start: Callable[..., Service],
+) -> None:
     with socket.socket() as taken:
         first = FREE_PORTS.take(2)
         taken.bind((HOST, first + 1))
         taken.listen()
         service = start(2, first)
         assert service.parent.wait(END_DEADLINE) == 2
-    assert have_ended([line["pid"] for line in service.told("process_started")])
+    assert have_ended([line["pid"] for line in service.logged("process_started")])
     assert "TINY_PORT: " in service.log.read_text()
 
 
-def test_an_obstacle_that_comes_later_ends_only_the_process_that_meets_it(
+def test_wrong_settings_at_a_later_start_end_only_that_process(
     start: Callable[..., Service],
 ) -> None:
     service = start(2)
@@ -174,14 +176,14 @@ def test_an_obstacle_that_comes_later_ends_only_the_process_that_meets_it(
     service.obstacle.touch()
     os.kill(second, signal.SIGKILL)
     wait_for(
-        lambda: "exit status 2" in [line["ended"] for line in service.told("process_ended")], "it was met"
+        lambda: "exit status 2" in [line["ended"] for line in service.logged("process_ended")], "it was met"
     )
     assert service.pid(1) == first
     service.obstacle.unlink()
     wait_for(lambda: service.pid(2), "it is back")
 
 
-async def test_a_process_that_dies_again_and_again_is_started_less_and_less_often() -> None:
+async def test_a_process_that_keeps_dying_is_restarted_after_growing_delays() -> None:
     stop = asyncio.Event()
     supervisor = Supervisor([sys.executable, "-c", "raise SystemExit(1)"], 1)
     starts: list[float] = []

@@ -1,4 +1,4 @@
-"""What one service here tells another of a failure comes out as it went in."""
+"""An error that is sent as a status is read back unchanged."""
 
 import grpc
 import pytest
@@ -21,7 +21,7 @@ TEXTS = st.text(max_size=20)
 
 
 @given(st.sampled_from(Code.values()), TEXTS, TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=3))
-def test_a_failure_is_read_as_it_was_written(
+def test_an_error_is_read_as_it_was_written(
     code: "Code", reason: str, message: str, metadata: dict[str, str]
 ) -> None:
     error = ServiceError(message, metadata)
@@ -43,7 +43,7 @@ def test_violations_are_read_as_they_were_written(parts: list[tuple[str, str, st
     assert (read.violations, read.message) == (error.violations, error.message)
 
 
-def test_a_status_of_somebody_else_is_not_read() -> None:
+def test_a_status_of_another_program_is_not_read() -> None:
     foreign = Status(code=Code.NOT_FOUND)
     foreign.details.add().Pack(ErrorInfo(reason="GONE", domain="example.org"))
 

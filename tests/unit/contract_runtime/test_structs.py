@@ -1,4 +1,4 @@
-"""JSON objects as Struct and back, on both sides of every limit."""
+"""JSON objects are converted to Struct and back; every limit is tested from both sides."""
 
 import math
 from typing import Any
@@ -32,18 +32,18 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(KEYS, JSON, max_size=5))
-def test_a_json_object_comes_back_as_it_went(data: dict[str, Any]) -> None:
+def test_a_json_object_is_unchanged_after_both_conversions(data: dict[str, Any]) -> None:
     assert struct_to_dict(dict_to_struct(data)) == data
 
 
 @given(st.dictionaries(KEYS, JSON, max_size=5))
-def test_a_struct_is_the_one_that_protobuf_itself_would_make(data: dict[str, Any]) -> None:
+def test_the_struct_equals_the_one_that_protobuf_makes(data: dict[str, Any]) -> None:
     struct = dict_to_struct(data)
     assert struct == ParseDict(data, Struct())
     assert MessageToDict(struct) == struct_to_dict(struct)
 
 
-def test_whole_numbers_become_integers_and_minus_zero_stays() -> None:
+def test_whole_numbers_become_integers_except_minus_zero() -> None:
     data = struct_to_dict(dict_to_struct({"three": 3.0, "half": 0.5, "minus_zero": -0.0, "large": 2.0**60}))
     assert [type(data[key]) for key in ("three", "half", "minus_zero", "large")] == [int, float, float, float]
     assert math.copysign(1, data["minus_zero"]) == -1
@@ -105,7 +105,7 @@ def test_one_mebibyte_is_allowed_and_a_byte_more_is_not() -> None:
         ({"a": b"raw"}, "a", "is of type bytes"),
     ],
 )
-def test_what_json_cannot_hold_is_refused_with_its_path(
+def test_values_that_json_cannot_hold_are_refused_with_their_path(
     data: dict[Any, Any], path: str, problem: str
 ) -> None:
     with pytest.raises(StructError, match=problem) as caught:
@@ -113,7 +113,7 @@ def test_what_json_cannot_hold_is_refused_with_its_path(
     assert caught.value.path == path
 
 
-def test_values_that_only_protobuf_can_carry_are_refused_with_their_path() -> None:
+def test_values_that_only_protobuf_can_hold_are_refused_with_their_path() -> None:
     struct = Struct()
     struct.fields["a"].list_value.values.add()
     with pytest.raises(StructError, match="must have a value") as caught:

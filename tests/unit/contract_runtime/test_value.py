@@ -1,4 +1,4 @@
-"""Values are compared and hashed by what they hold, and replaced rather than changed."""
+"""Value objects are compared and hashed by their fields, and are replaced instead of changed."""
 
 from dataclasses import field, replace
 
@@ -14,12 +14,12 @@ class Point:
     note: str = field(default="", hash=False)
 
 
-def test_equal_values_are_one_in_a_set() -> None:
+def test_equal_values_are_one_element_of_a_set() -> None:
     assert {Point(1), Point(x=1)} == {Point(1)}
     assert Point(1) != Point(2)
 
 
-def test_another_value_is_made_of_one() -> None:
+def test_replace_makes_another_value() -> None:
     assert replace(Point(1, ("a",)), x=2) == Point(2, ("a",))
 
 

@@ -1,4 +1,4 @@
-"""Calls are cancelled when their time is up, each by its own, and told from calls that are cancelled by others."""
+"""Each call is cancelled at its own deadline. That differs from a cancellation by others."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ async def call(deadlines: Deadlines, seconds: float) -> str:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
         if deadlines.end(task):
-            await asyncio.sleep(0)  # it goes on: no cancellation is pending
+            await asyncio.sleep(0)  # raises if a cancellation is pending
             return "its time was up"
         raise
     finally:
@@ -23,11 +23,11 @@ async def call(deadlines: Deadlines, seconds: float) -> str:
     return "answered"
 
 
-async def test_a_call_whose_time_is_up_is_cancelled_and_goes_on() -> None:
+async def test_a_call_is_cancelled_at_its_deadline_and_can_go_on() -> None:
     assert await asyncio.wait_for(call(Deadlines(0.05), LONG), LONG) == "its time was up"
 
 
-async def test_each_call_has_its_own_time() -> None:
+async def test_each_call_has_its_own_deadline() -> None:
     deadlines = Deadlines(0.2)
     started = asyncio.get_running_loop().time()
     calls = []
@@ -44,14 +44,14 @@ async def test_each_call_has_its_own_time() -> None:
     assert all(time >= 0.2 + 0.05 * index for index, time in enumerate(ended))
 
 
-async def test_a_call_that_somebody_else_cancels_is_cancelled() -> None:
+async def test_a_cancellation_by_others_is_not_undone() -> None:
     waiting = asyncio.create_task(call(Deadlines(LONG), LONG))
     await asyncio.sleep(0)
     waiting.cancel()
     assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], asyncio.CancelledError)
 
 
-async def test_a_call_that_is_cancelled_by_both_is_cancelled() -> None:
+async def test_a_cancellation_by_the_deadline_and_by_others_is_not_undone() -> None:
     waiting = asyncio.create_task(call(deadlines := Deadlines(LONG), LONG))
     await asyncio.sleep(0)
     deadlines._running[waiting] = 0.0
@@ -60,7 +60,7 @@ async def test_a_call_that_is_cancelled_by_both_is_cancelled() -> None:
     assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], asyncio.CancelledError)
 
 
-async def test_nothing_is_left_of_calls_that_have_ended() -> None:
+async def test_calls_that_have_ended_leave_nothing_behind() -> None:
     deadlines = Deadlines(0.05)
     ended = await asyncio.gather(call(deadlines, 0.0), call(deadlines, LONG))
     assert list(ended) == ["answered", "its time was up"]

@@ -1,4 +1,4 @@
-"""What waits goes together, in order, within limits, and nobody's fault or absence is another's."""
+"""Waiting items are committed together, in order and within limits; one that fails affects no other."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from service_runtime.group_commit import IDLE_TURNS, GroupCommit, Item, Limits
 
 
 class Batches:
-    """A commit that waits for `go` before each batch, and answers each content with itself."""
+    """A commit that waits for `go` before each batch and returns each content as its result."""
 
     def __init__(self) -> None:
         self.done: list[list[str]] = []
@@ -39,7 +39,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_one_alone_goes_at_once() -> None:
+async def test_a_single_item_is_committed_at_once() -> None:
     batches = Batches()
     batches.go.set()
     group = GroupCommit(batches.commit, max_blocking=60)
@@ -48,8 +48,8 @@ async def test_one_alone_goes_at_once() -> None:
     assert batches.done == [["a"], ["b"]]
 
 
-async def test_what_keeps_coming_when_there_is_work_goes_together_too() -> None:
-    """As when a server has calls at hand, each of which takes some turns of the event loop to arrive."""
+async def test_under_load_items_that_keep_arriving_form_one_batch() -> None:
+    """As in a server with many calls, each of which needs some turns of the event loop to arrive."""
     batches = Batches()
     batches.go.set()
     group = GroupCommit(batches.commit, max_blocking=60)
@@ -62,7 +62,7 @@ async def test_what_keeps_coming_when_there_is_work_goes_together_too() -> None:
     assert batches.done == [list("abcdefg")]
 
 
-async def test_what_comes_while_a_batch_is_under_way_goes_together() -> None:
+async def test_items_that_arrive_during_a_batch_form_the_next_one() -> None:
     batches = Batches()
     group = GroupCommit(batches.commit, max_blocking=60)
     first = started(group, Item("a", 1))
@@ -83,7 +83,7 @@ async def test_what_comes_while_a_batch_is_under_way_goes_together() -> None:
         (Limits(bytes=9), [["a"], ["b"], ["c"], ["d"], ["e"]]),
     ],
 )
-async def test_a_batch_is_bounded_by_count_and_bytes(limits: Limits, expected: list[list[str]]) -> None:
+async def test_a_batch_is_limited_in_count_and_bytes(limits: Limits, expected: list[list[str]]) -> None:
     batches = Batches()
     group = GroupCommit(batches.commit, limits, max_blocking=60)
     tasks = started(group, Item("a", 10))
@@ -95,7 +95,7 @@ async def test_a_batch_is_bounded_by_count_and_bytes(limits: Limits, expected: l
     assert batches.done == expected
 
 
-async def test_two_of_the_same_key_are_never_in_one_batch_and_stay_in_order() -> None:
+async def test_items_with_the_same_key_are_in_different_batches_and_in_order() -> None:
     batches = Batches()
     group = GroupCommit(batches.commit, max_blocking=60)
     tasks = started(group, Item("a", 1))
@@ -107,7 +107,7 @@ async def test_two_of_the_same_key_are_never_in_one_batch_and_stay_in_order() ->
     assert batches.done == [["a"], ["b1", "c"], ["b2", "d"]]
 
 
-async def test_one_items_fault_is_not_the_others() -> None:
+async def test_an_error_of_one_item_does_not_affect_the_others() -> None:
     batches = Batches()
     batches.faults["b"] = ValueError("b")
     batches.go.set()
@@ -116,7 +116,7 @@ async def test_one_items_fault_is_not_the_others() -> None:
     assert results == ["a", batches.faults["b"], "c"]
 
 
-async def test_a_batch_that_fails_whole_fails_for_all_in_it_and_the_next_one_goes_on() -> None:
+async def test_a_failed_batch_fails_all_of_its_items_but_not_the_next_batch() -> None:
     batches = Batches()
     batches.all_fail_of = ConnectionError("away")
     group = GroupCommit(batches.commit, max_blocking=60)
@@ -127,7 +127,7 @@ async def test_a_batch_that_fails_whole_fails_for_all_in_it_and_the_next_one_goe
     assert await group.do(Item("c", 1)) == "c"
 
 
-async def test_a_caller_that_goes_away_tears_no_batch() -> None:
+async def test_a_cancelled_caller_does_not_stop_its_batch() -> None:
     batches = Batches()
     group = GroupCommit(batches.commit, max_blocking=60)
     tasks = started(group, Item("a", 1))
@@ -143,7 +143,7 @@ async def test_a_caller_that_goes_away_tears_no_batch() -> None:
     assert batches.done == [["a"], ["b", "c", "d"]]
 
 
-async def test_a_batch_that_takes_long_holds_up_the_next_one_no_longer() -> None:
+async def test_a_slow_batch_does_not_block_the_next_one_for_long() -> None:
     gates = {"slow": asyncio.Event()}
 
     async def commit(contents: list[str]) -> list[str | Exception]:
@@ -168,7 +168,7 @@ async def test_a_batch_that_takes_long_holds_up_the_next_one_no_longer() -> None
     st.integers(1, 5),
     st.integers(1, 20),
 )
-def test_everything_is_done_once_and_within_the_limits(
+def test_every_item_is_committed_once_and_within_the_limits(
     items: list[Item[str]], batch_items: int, batch_bytes: int
 ) -> None:
     done: list[list[str]] = []

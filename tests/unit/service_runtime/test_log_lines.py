@@ -1,4 +1,4 @@
-"""Lines on their way out, with files that fail, block and take only a part."""
+"""LogLines, with files that fail, block, or accept only a part of a write."""
 
 import errno
 import os
@@ -13,26 +13,26 @@ from service_runtime.log_output import Output
 
 
 class File(Output):
-    """Takes what the test lets it take."""
+    """Accepts up to `room` bytes, or raises `fault`."""
 
     def __init__(self, *, may_block: bool = False) -> None:
-        super().__init__(-1, self._take, may_block=may_block)
-        self.taken = b""
+        super().__init__(-1, self._write, may_block=may_block)
+        self.written = b""
         self.fault: OSError | None = None
         self.room = 10**9
         self.readable = threading.Event()
-        self.in_between: Callable[[], None] | None = None
+        self.before_write: Callable[[], None] | None = None
 
-    def _take(self, data: bytes) -> int:
-        if self.in_between is not None:
-            act, self.in_between = self.in_between, None
-            act()
+    def _write(self, data: bytes) -> int:
+        if self.before_write is not None:
+            action, self.before_write = self.before_write, None
+            action()
         if self.fault is not None:
             raise self.fault
         if not self.room:
             raise BlockingIOError
         part = data[: self.room]
-        self.taken += part
+        self.written += part
         self.room -= len(part)
         return len(part)
 
@@ -41,7 +41,7 @@ class File(Output):
 
     @property
     def lines(self) -> list[str]:
-        return self.taken.decode().splitlines()
+        return self.written.decode().splitlines()
 
 
 def lost(count: int) -> str:
@@ -51,11 +51,11 @@ def lost(count: int) -> str:
 def test_a_line_is_written_at_once() -> None:
     file = File()
     LogLines(file, lost).write("\udcff one")
-    assert file.taken == b"\\udcff one\n"
+    assert file.written == b"\\udcff one\n"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF])
-def test_lines_that_cannot_be_written_are_counted_and_told_later(number: int) -> None:
+def test_lines_that_cannot_be_written_are_counted_and_reported_later(number: int) -> None:
     file = File()
     lines = LogLines(file, lost)
     lines.write("one")
@@ -69,7 +69,7 @@ def test_lines_that_cannot_be_written_are_counted_and_told_later(number: int) ->
     assert file.lines == ["one", "lost 3", "four", "five"]
 
 
-def test_half_a_line_ends_before_the_next_one() -> None:
+def test_a_line_break_follows_a_line_that_was_cut_off() -> None:
     file = File()
     lines = LogLines(file, lost)
     file.room = 3
@@ -87,7 +87,7 @@ def test_half_a_line_ends_before_the_next_one() -> None:
     assert file.lines == ["fir", "lost 1", "second"]
 
 
-def test_a_reader_that_stands_still_holds_nobody_up_and_gets_the_latest_lines() -> None:
+def test_a_stalled_reader_blocks_nobody_and_gets_the_latest_lines() -> None:
     file = File()
     file.room = 0
     lines = LogLines(file, lost, max_lines=10)
@@ -98,14 +98,14 @@ def test_a_reader_that_stands_still_holds_nobody_up_and_gets_the_latest_lines() 
     file.room = 10**9
     file.readable.set()
     assert lines.flush(10)
-    # Some lines may have been taken up by the thread before the others pushed them out.
+    # The thread may have taken the first lines before newer ones replaced them.
     assert file.lines[-10:] == [str(number) for number in range(90, 100)]
-    told = sum(int(line.removeprefix("lost ")) for line in file.lines if line.startswith("lost "))
+    reported = sum(int(line.removeprefix("lost ")) for line in file.lines if line.startswith("lost "))
     kept = sum(not line.startswith("lost ") for line in file.lines)
-    assert told + kept == 100
+    assert reported + kept == 100
 
 
-def test_waiting_lines_are_bounded_by_their_bytes() -> None:
+def test_the_buffer_is_limited_in_bytes() -> None:
     file = File()
     file.room = 0
     lines = LogLines(file, lost, max_bytes=10_000)
@@ -115,10 +115,10 @@ def test_waiting_lines_are_bounded_by_their_bytes() -> None:
     file.room = 10**9
     file.readable.set()
     assert lines.flush(10)
-    assert len(file.taken) < 20_000
+    assert len(file.written) < 20_000
 
 
-def test_lines_keep_their_order_when_the_reader_goes_on() -> None:
+def test_lines_keep_their_order_after_a_stall() -> None:
     file = File()
     lines = LogLines(file, lost)
     file.readable.set()
@@ -130,11 +130,11 @@ def test_lines_keep_their_order_when_the_reader_goes_on() -> None:
     assert file.lines == [str(number) for number in range(1000)]
 
 
-def test_a_file_that_may_block_is_written_to_by_a_thread() -> None:
+def test_a_thread_writes_to_a_file_that_may_block() -> None:
     file = File(may_block=True)
     lines = LogLines(file, lost)
     hold = threading.Event()
-    file.in_between = hold.wait  # type: ignore[assignment]
+    file.before_write = hold.wait  # type: ignore[assignment]
     began = threading.current_thread()
     lines.write("one")
     lines.write("two")
@@ -145,16 +145,16 @@ def test_a_file_that_may_block_is_written_to_by_a_thread() -> None:
     assert file.lines == ["one", "two"]
 
 
-def test_a_line_logged_while_one_is_written_comes_after_it() -> None:
-    """As by a finalizer that the garbage collector runs."""
+def test_a_line_that_is_logged_during_a_write_comes_after_it() -> None:
+    """For example by a finalizer that the garbage collector runs."""
     file = File()
     lines = LogLines(file, lost)
-    file.in_between = lambda: lines.write("inner")
+    file.before_write = lambda: lines.write("inner")
     lines.write("outer")
     assert file.lines == ["outer", "inner"]
 
 
-def test_without_a_file_lines_are_counted() -> None:
+def test_without_an_output_lines_are_counted_as_lost() -> None:
     lines = LogLines(None, lost)
     lines.write("one")
     lines.write("two")
@@ -162,7 +162,7 @@ def test_without_a_file_lines_are_counted() -> None:
     assert lines.flush(0)
 
 
-def test_the_teller_of_lost_lines_may_fail() -> None:
+def test_the_report_of_lost_lines_may_fail() -> None:
     def fail(count: int) -> str:
         raise ValueError(count)
 
@@ -173,7 +173,7 @@ def test_the_teller_of_lost_lines_may_fail() -> None:
     assert lines.lost
 
 
-def test_many_threads_lose_nothing() -> None:
+def test_no_line_of_many_threads_is_lost() -> None:
     file = File()
     file.readable.set()
     lines = LogLines(file, lost)
@@ -196,14 +196,14 @@ def test_many_threads_lose_nothing() -> None:
         assert own == [f"{name}-{number}" for number in range(200)]
 
 
-def test_a_forked_process_has_lines_and_a_thread_of_its_own() -> None:
+def test_a_forked_process_has_its_own_buffer_and_thread() -> None:
     file = File()
     file.room = 0
     lines = LogLines(file, lost)
     lines.write("of the parent")
     pid = os.fork()
     if not pid:
-        # No assertion may leave this process.
+        # An AssertionError must not leave the child process.
         file.room = 10**9
         file.readable.set()
         lines.write("of the child")

@@ -1,4 +1,4 @@
-"""Values and exceptions of any kind in a log line: it is made, and is not long."""
+"""Any value and any exception can be logged, and the line has a limited length."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from service_runtime.traces import format_error
 
 
 class Hostile:
-    """Whatever it is asked, it fails."""
+    """Every method raises."""
 
     def __repr__(self) -> str:
         raise SystemExit(3)
@@ -54,7 +54,7 @@ class LyingList(list[int]):
 
 
 class ApiError(Exception):
-    """As some client libraries have it: asked for any attribute, it looks into its data."""
+    """Looks every attribute up in its data, as exceptions of some client libraries do."""
 
     def __getattr__(self, name: str) -> Any:
         return self.data[name]
@@ -106,7 +106,7 @@ def test_any_value_becomes_short_json_data(value: Any) -> None:
     assert isinstance(repr_of(value), str)
 
 
-def test_usual_values_stay_as_they_are() -> None:
+def test_common_values_do_not_change() -> None:
     value = {"a": [1, 2.5, None, True, "text"], "b": {"c": -(2**63)}, "d": []}
     assert bounded(value) == value
     assert bounded_event({"event": "x", "count": 3, "types": ["a", "b"]}) == {
@@ -129,7 +129,7 @@ def test_long_texts_lose_their_middle(size: int) -> None:
         assert f"({size - 100} characters left out)" in short
 
 
-def test_one_bad_value_spoils_no_others() -> None:
+def test_a_value_that_raises_does_not_affect_the_others() -> None:
     assert bounded([1, Hostile(), 2])[::2] == [1, 2]
     assert bounded_event({"good": 1, "bad": Hostile()})["good"] == 1
 
@@ -194,7 +194,7 @@ def with_notes(notes: Any) -> BaseException:
 
 
 @pytest.mark.parametrize("make", ERRORS)
-def test_any_error_has_a_trace(make: Callable[[], BaseException]) -> None:
+def test_any_exception_has_a_traceback(make: Callable[[], BaseException]) -> None:
     trace = format_error(raised(make()))
     assert trace.startswith(("Traceback (most recent call last):\n", "(earlier exceptions"))
     assert type(make()).__name__ in trace
@@ -209,16 +209,16 @@ def fail_twice() -> None:
         raise KeyError("second") from first
 
 
-def test_a_trace_reads_as_python_prints_it() -> None:
+def test_a_traceback_is_the_one_that_python_prints() -> None:
     with pytest.raises(KeyError) as caught:
         fail_twice()
     usual = "".join(traceback.format_exception(caught.value)).splitlines()
-    # But for the marks below the lines, which cost more than all else.
+    # Except for the marks below the lines: computing them costs more than all the rest.
     without_marks = [line for line in usual if not line or set(line) - set(" ^~")]
     assert format_error(caught.value).splitlines() == without_marks
 
 
-def test_a_deep_trace_has_its_ends() -> None:
+def test_a_deep_traceback_keeps_its_first_and_last_frames() -> None:
     with pytest.raises(RecursionError) as caught:
         recursing(0)
     trace = format_error(caught.value)
@@ -226,13 +226,13 @@ def test_a_deep_trace_has_its_ends() -> None:
     assert trace.splitlines()[-1].startswith("RecursionError: maximum recursion depth")
 
 
-def test_causes_in_a_circle_end() -> None:
+def test_circular_causes_end() -> None:
     first, second = ValueError("one"), ValueError("two")
     first.__context__, second.__context__ = second, first
     assert format_error(first).count("ValueError") == 2
 
 
-def test_the_text_of_an_error_is_that_of_str() -> None:
+def test_the_text_of_an_exception_is_that_of_str() -> None:
     for error in (
         ValueError(),
         ValueError("x"),
@@ -246,7 +246,7 @@ def test_the_text_of_an_error_is_that_of_str() -> None:
         )
 
 
-def test_recursion_while_logging_is_no_error() -> None:
+def test_a_recursion_error_while_logging_is_not_raised() -> None:
     limit = sys.getrecursionlimit()
 
     def deep(left: int) -> Any:
@@ -259,7 +259,7 @@ def test_recursion_while_logging_is_no_error() -> None:
             break
 
 
-def test_a_message_of_lone_surrogates_leaves_room_for_the_rest_of_the_trace() -> None:
+def test_a_message_of_lone_surrogates_leaves_room_for_the_rest_of_the_traceback() -> None:
     trace = format_error(raised(ValueError("\udcff" * 10_000)))
     assert trace.startswith("Traceback (most recent call last):\n")
     assert len(trace.encode()) <= MAX_TRACE

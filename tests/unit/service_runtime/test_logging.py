@@ -1,4 +1,4 @@
-"""The log of a real process, whose standard error fails in each way that there is."""
+"""The log of a real process whose standard error fails in every possible way."""
 
 import json
 import os
@@ -71,19 +71,19 @@ def run(code: str, stderr: Any, **options: Any) -> tuple[int, str]:
         return process.returncode, out
 
 
-def told(text: str) -> list[dict[str, Any]]:
+def parsed(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
 WORK = "log_in_every_way(10); print('worked'); sys.exit(5)"
 
 
-def test_a_full_disk_stops_nothing() -> None:
+def test_a_full_disk_does_not_stop_the_process() -> None:
     with Path("/dev/full").open("w") as full:
         assert run(WORK, full) == (5, "worked\n")
 
 
-def test_a_reader_that_has_gone_stops_nothing() -> None:
+def test_a_closed_reader_does_not_stop_the_process() -> None:
     read, write = os.pipe()
     os.close(read)
     try:
@@ -92,10 +92,11 @@ def test_a_reader_that_has_gone_stops_nothing() -> None:
         os.close(write)
 
 
-def test_without_standard_error_nothing_stops_and_no_other_file_is_written_to() -> None:
+def test_without_standard_error_the_process_works_and_writes_to_no_other_file() -> None:
     code = WORK.replace(
         "print",
-        "opened = [os.dup(1) for _ in range(3)]; assert min(opened) > 2, opened; sys.stderr.write('x'); print",
+        "opened = [os.dup(1) for _ in range(3)]; assert min(opened) > 2, opened; "
+        "sys.stderr.write('x'); print",
     )
     assert run(code, None, preexec_fn=lambda: os.close(2)) == (5, "worked\n")
 
@@ -104,19 +105,19 @@ def test_without_standard_error_nothing_stops_and_no_other_file_is_written_to() 
     "closing",
     ["os.close(2)", "sys.stderr.close()", "sys.stderr = None", "import io; sys.stderr = io.StringIO()"],
 )
-def test_what_a_handler_does_to_standard_error_stops_no_log(closing: str) -> None:
+def test_a_handler_that_closes_standard_error_does_not_stop_the_log(closing: str) -> None:
     with started(
         f"{closing}\nlog_in_every_way(10); print('worked'); sys.exit(5)", subprocess.PIPE
     ) as process:
         out, err = process.communicate(timeout=DEADLINE)
     assert out == "worked\n"
     assert process.returncode == 5
-    assert len(told(err)) == 8
+    assert len(parsed(err)) == 8
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
-def test_a_reader_that_stands_still_is_not_waited_for_and_hears_the_last_lines(kind: str) -> None:
-    """More than any pipe or socket holds is logged before anything is read."""
+def test_a_stalled_reader_does_not_block_the_process_and_gets_the_last_lines(kind: str) -> None:
+    """Before anything is read, more is logged than a pipe or a socket can hold."""
     code = """
 for number in range(20_000):
     log.info("line", number=number, text="x" * 200)
@@ -129,7 +130,7 @@ log.info("last")
     else:
         ends = socket.socketpair()
         read, write = (end.detach() for end in ends)
-    with started(code, write) as process, open(read, encoding="utf-8") as log:  # noqa: PTH123 - a number
+    with started(code, write) as process, open(read, encoding="utf-8") as log:  # noqa: PTH123 - a file descriptor
         os.close(write)
         assert process.stdout is not None
         assert select.select([process.stdout], [], [], DEADLINE)[0], "it waits for the reader"
@@ -137,7 +138,7 @@ log.info("last")
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-        lines = told(log.read())
+        lines = parsed(log.read())
         assert process.wait(DEADLINE) == 0
     events = [line["event"] for line in lines]
     lost = sum(line["count"] for line in lines if line["event"] == "log_lines_lost")
@@ -148,7 +149,7 @@ log.info("last")
     assert {line["process"] for line in lines} == {7}
 
 
-def test_the_end_does_not_wait_for_ever_for_a_reader_that_stands_still() -> None:
+def test_a_process_with_a_stalled_reader_ends() -> None:
     read, write = os.pipe()
     try:
         code = "for number in range(20_000): log.info('line', text='x' * 200)\nsys.exit(5)"
@@ -158,14 +159,14 @@ def test_the_end_does_not_wait_for_ever_for_a_reader_that_stands_still() -> None
         os.close(write)
 
 
-def test_other_writers_of_the_pipe_keep_their_way_of_writing() -> None:
-    """Whether a write waits is a mark that processes share with what they inherit."""
+def test_writes_of_other_processes_to_the_pipe_stay_blocking() -> None:
+    """O_NONBLOCK is a flag of the open file, which processes share when they inherit it."""
     code = "import fcntl; log.info('x'); print(bool(fcntl.fcntl(2, fcntl.F_GETFL) & os.O_NONBLOCK))"
     assert run(code, subprocess.PIPE) == (0, "False\n")
 
 
-def test_what_was_lost_is_told_when_there_is_space_again(tmp_path: Path) -> None:
-    """A limit for the file's size stands for the disk's."""
+def test_lost_lines_are_reported_when_there_is_space_again(tmp_path: Path) -> None:
+    """A limit of the file's size simulates a full disk."""
     log = tmp_path / "log"
     code = """
 import resource, signal
@@ -179,30 +180,30 @@ log.info("again")
     with log.open("w") as file:
         assert run(code, file)[0] == 0
     *before, torn, lost, last = log.read_text().splitlines()
-    kept = len(told("\n".join(before)))
+    kept = len(parsed("\n".join(before)))
     assert not torn.endswith("}")
-    assert told(lost)[0] | {"event": "log_lines_lost", "count": 20 - kept} == told(lost)[0]
-    assert told(last)[0]["event"] == "again"
+    assert parsed(lost)[0] | {"event": "log_lines_lost", "count": 20 - kept} == parsed(lost)[0]
+    assert parsed(last)[0]["event"] == "again"
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_lines_are_bounded_whatever_is_logged(log_format: str) -> None:
+def test_lines_have_a_limited_length_whatever_is_logged(log_format: str) -> None:
     code = "log_in_every_way(10_000_000); log.info('k', **{str(n): '\\x00' * 4000 for n in range(100)})"
     code = f"configure_logging(ServiceSettings(log_format='{log_format}'), 7); {code}"
     with started(code, subprocess.PIPE) as process:
         _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0
     if log_format == "json":
-        assert len(told(err)) == 9
+        assert len(parsed(err)) == 9
     assert max(map(len, err.splitlines())) < MAX_LINE
     assert len(err) < 9 * MAX_LINE
     assert "characters left out" in err
 
 
-def test_hostile_values_are_named_in_their_lines() -> None:
+def test_values_that_cannot_be_printed_are_named_by_their_type() -> None:
     with started("log_in_every_way(1)", subprocess.PIPE) as process:
         _, err = process.communicate(timeout=DEADLINE)
-    own, theirs, warned, failed, failed_too, hostile, mismatch = told(err)[:5] + told(err)[-2:]
+    own, theirs, warned, failed, failed_too, hostile, mismatch = parsed(err)[:5] + parsed(err)[-2:]
     assert own["text"] == "x"
     assert (theirs["event"], theirs["logger"]) == ("theirs y", "library")
     assert "UserWarning: z" in warned["event"]
@@ -212,7 +213,7 @@ def test_hostile_values_are_named_in_their_lines() -> None:
     assert mismatch["event"].startswith("%d %s")
 
 
-def test_a_forked_child_logs_and_repeats_nothing() -> None:
+def test_a_forked_child_logs_and_does_not_repeat_lines_of_its_parent() -> None:
     code = """
 log.info("parent")
 pid = os.fork()
@@ -222,10 +223,10 @@ if pid:
 """
     with started(code, subprocess.PIPE) as process:
         _, err = process.communicate(timeout=DEADLINE)
-    assert [line["event"] for line in told(err)] == ["parent", "both", "both"]
+    assert [line["event"] for line in parsed(err)] == ["parent", "both", "both"]
 
 
-def test_a_process_that_ends_at_once_can_flush_first() -> None:
+def test_flush_logs_writes_the_last_lines_before_os_exit() -> None:
     read, write = os.pipe()
     code = """
 from service_runtime.logging import flush_logs
@@ -236,13 +237,13 @@ os._exit(3)
 """
     with started(code, write) as process, open(read, encoding="utf-8") as log:  # noqa: PTH123
         os.close(write)
-        time.sleep(0.1)  # so that the pipe is full; what is asserted holds in any case
-        assert len(told(log.read())) == 2_000
+        time.sleep(0.1)  # lets the pipe fill up; the assertions hold in any case
+        assert len(parsed(log.read())) == 2_000
         assert process.wait(DEADLINE) == 3
 
 
-@pytest.mark.parametrize("kind", ["full", "closed", "standing reader"])
-def test_wrong_settings_have_their_status_where_they_cannot_be_told(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["full", "closed", "stalled reader"])
+def test_wrong_settings_give_status_two_even_if_they_cannot_be_reported(kind: str) -> None:
     environment = {**os.environ, "API_SERVER_PORT": "0"}
     read, write = os.pipe()
     os.set_blocking(write, False)
@@ -256,7 +257,7 @@ def test_wrong_settings_have_their_status_where_they_cannot_be_told(kind: str) -
                 [sys.executable, "-m", "api_server"],
                 cwd=ROOT,
                 env=environment,
-                stderr=write if kind == "standing reader" else full,
+                stderr=write if kind == "stalled reader" else full,
                 preexec_fn=(lambda: os.close(2)) if kind == "closed" else None,
                 timeout=DEADLINE,
                 check=False,

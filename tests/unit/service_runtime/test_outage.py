@@ -1,4 +1,4 @@
-"""What the log says of an outage, however often it is met."""
+"""The log of an outage has few lines, however many calls fail."""
 
 from typing import Any
 
@@ -16,18 +16,18 @@ class Clock:
         return self.now
 
 
-def told(entries: Any) -> list[tuple[Any, ...]]:
+def lines_of(entries: Any) -> list[tuple[Any, ...]]:
     keys = ("event", "reason", "seconds", "failures")
     return [tuple(entry[key] for key in keys if key in entry) for entry in entries]
 
 
-def test_what_works_is_not_told() -> None:
+def test_a_success_without_an_outage_is_not_logged() -> None:
     with capture_logs() as logs:
         Outage("x").succeeded()
     assert logs == []
 
 
-def test_five_minutes_of_failures_are_a_dozen_lines() -> None:
+def test_five_minutes_of_failures_give_a_dozen_lines() -> None:
     clock = Clock()
     outage = Outage("mongodb", quiet_seconds=5, clock=clock)
     with capture_logs() as logs:
@@ -37,7 +37,7 @@ def test_five_minutes_of_failures_are_a_dozen_lines() -> None:
         for _ in range(10):
             outage.succeeded()
             clock.now += 1
-    lines = told(logs)
+    lines = lines_of(logs)
     assert lines[0] == ("outage_began", "reason 0")
     assert lines[-1] == ("outage_ended", 300.0, 13_000)
     assert len(lines) == 2 + 300 // SUMMARY_SECONDS - 1
@@ -46,7 +46,7 @@ def test_five_minutes_of_failures_are_a_dozen_lines() -> None:
     assert logs[1]["reason"] == f"reason {logs[1]['failures'] - 1}"
 
 
-def test_one_caller_alone_is_back_at_once() -> None:
+def test_without_a_quiet_time_the_first_success_ends_the_outage() -> None:
     clock = Clock()
     outage = Outage("kafka", clock=clock)
     with capture_logs() as logs:
@@ -55,10 +55,10 @@ def test_one_caller_alone_is_back_at_once() -> None:
         outage.succeeded()
         outage.succeeded()
         outage.failed("b")
-    assert told(logs) == [("outage_began", "a"), ("outage_ended", 2.0, 1), ("outage_began", "b")]
+    assert lines_of(logs) == [("outage_began", "a"), ("outage_ended", 2.0, 1), ("outage_began", "b")]
 
 
-def test_while_some_fail_and_others_do_not_it_is_one_outage() -> None:
+def test_failures_between_successes_belong_to_one_outage() -> None:
     clock = Clock()
     outage = Outage("mongodb", quiet_seconds=5, clock=clock)
     with capture_logs() as logs:
@@ -71,11 +71,11 @@ def test_while_some_fail_and_others_do_not_it_is_one_outage() -> None:
         assert len(logs) == 1
         clock.now += 2
         outage.succeeded()
-    assert told(logs) == [("outage_began", "slow"), ("outage_ended", 19.0, 20)]
+    assert lines_of(logs) == [("outage_began", "slow"), ("outage_ended", 19.0, 20)]
 
 
-def test_an_outage_long_after_the_last_one_is_another() -> None:
-    """Though nothing was tried in between."""
+def test_a_failure_long_after_a_success_begins_a_new_outage() -> None:
+    """Even if there was no call in between."""
     clock = Clock()
     outage = Outage("mongodb", quiet_seconds=5, clock=clock)
     with capture_logs() as logs:
@@ -84,4 +84,4 @@ def test_an_outage_long_after_the_last_one_is_another() -> None:
         outage.succeeded()
         clock.now += 600
         outage.failed("second")
-    assert told(logs) == [("outage_began", "first"), ("outage_ended", 1.0, 1), ("outage_began", "second")]
+    assert lines_of(logs) == [("outage_began", "first"), ("outage_ended", 1.0, 1), ("outage_began", "second")]

@@ -1,4 +1,4 @@
-"""How many events there were in the last while."""
+"""RecentCount counts the events of the last seconds."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ class Clock:
         return self.seconds
 
 
-def test_an_event_counts_until_its_time_is_over() -> None:
+def test_an_event_counts_until_the_time_has_passed() -> None:
     clock = Clock()
     recent = RecentCount(2.0, clock)
     recent.note()
@@ -28,7 +28,7 @@ def test_an_event_counts_until_its_time_is_over() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30))
-def test_it_is_the_sum_of_what_was_noted_in_that_time(steps: list[tuple[int, int]]) -> None:
+def test_the_count_is_the_sum_of_the_events_in_that_time(steps: list[tuple[int, int]]) -> None:
     clock = Clock()
     recent, noted = RecentCount(4.0, clock), list[tuple[float, int]]()
     for wait, events in steps:

@@ -1,4 +1,4 @@
-"""Fields that stand in a message's bytes too often."""
+"""Fields that occur twice in the bytes of a message."""
 
 import pytest
 from google.protobuf.message import DecodeError, Message
@@ -13,7 +13,7 @@ Create = job_service_pb2.CreateRequest
 
 
 def found(*parts: Message) -> str:
-    """For the bytes of all parts in a row, which protobuf takes for one message."""
+    """The result for the concatenated parts, which protobuf reads as one message."""
     raw = b"".join(part.SerializeToString() for part in parts)
     return repeated_field(raw, type(parts[0]).FromString(raw))
 
@@ -33,7 +33,7 @@ FULL = Create(
 )
 
 
-def test_what_stands_there_once_is_fine() -> None:
+def test_fields_that_occur_once_are_accepted() -> None:
     assert found(FULL) == ""
     assert found(job_service_pb2.BatchCreateRequest(requests=[FULL, FULL])) == ""
     assert found(Create()) == ""
@@ -50,16 +50,16 @@ def test_what_stands_there_once_is_fine() -> None:
         (job_pb2.RetryPolicy(jitter=0.1), job_pb2.RetryPolicy(jitter=0.1), "jitter"),
     ],
 )
-def test_a_field_that_may_stand_there_once_is_named(first: Message, second: Message, path: str) -> None:
+def test_a_singular_field_that_occurs_twice_is_named(first: Message, second: Message, path: str) -> None:
     assert found(first, second) == path
 
 
-def test_what_may_stand_there_often_is_fine() -> None:
+def test_repeated_fields_and_maps_are_accepted() -> None:
     assert found(Create(labels={"a": "1"}), Create(labels={"b": "1"})) == ""
     assert found(*[job_service_pb2.ListRequest(labels=["a=1"])] * 3) == ""
 
 
-def test_a_field_inside_is_named_with_its_path() -> None:
+def test_a_nested_field_is_named_by_its_path() -> None:
     twice = FULL.SerializeToString() + Create(payload=payload(c=1)).SerializeToString()
     once = FULL.SerializeToString()
     raw = b"".join(
@@ -68,7 +68,7 @@ def test_a_field_inside_is_named_with_its_path() -> None:
     assert repeated_field(raw, job_service_pb2.BatchCreateRequest.FromString(raw)) == "requests[1].payload"
 
 
-def test_a_value_that_is_spelled_out_though_it_is_the_default_is_fine() -> None:
+def test_an_explicit_default_value_is_accepted() -> None:
     raw = FULL.SerializeToString() + b"\x12\x07compute"
     assert repeated_field(raw, Create.FromString(raw)) == "type"
     raw = b"\x0a\x00\x12\x00" + Create(payload=payload(a=1)).SerializeToString()
@@ -76,7 +76,7 @@ def test_a_value_that_is_spelled_out_though_it_is_the_default_is_fine() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_whatever_can_be_decoded_can_be_looked_through(noise: bytes) -> None:
+def test_all_bytes_that_can_be_decoded_can_be_searched(noise: bytes) -> None:
     raw = b"\x12\x00" + noise
     try:
         message = Create.FromString(raw)

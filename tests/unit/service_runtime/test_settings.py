@@ -1,4 +1,4 @@
-"""A wrong setting names its variable, its value and what is allowed, and ends the process with status 2."""
+"""An error for a wrong setting names the variable, its value and what is allowed. The exit status is 2."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from worker_service.settings import WorkerSettings
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         (
             "API_SERVER_PORT",
@@ -30,7 +30,10 @@ from worker_service.settings import WorkerSettings
         (
             "KAFKA_MIN_INSYNC_REPLICAS",
             "2",
-            "KAFKA_MIN_INSYNC_REPLICAS: 2 is not allowed: must be at most KAFKA_REPLICATION_FACTOR, which is 1",
+            (
+                "KAFKA_MIN_INSYNC_REPLICAS: 2 is not allowed: "
+                "must be at most KAFKA_REPLICATION_FACTOR, which is 1"
+            ),
         ),
         (
             "KAFKA_MIN_INSYNC_REPLICAS",
@@ -76,16 +79,16 @@ from worker_service.settings import WorkerSettings
     ],
 )
 def test_a_wrong_setting_is_named(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(WrongSettings) as caught:
         read_settings(ApiServerSettings)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(("value", "expected"), [("1", 1), ("1000000", 1_000_000), (None, None)])
-def test_process_jobs_within_their_limits_are_taken(
+def test_process_jobs_within_the_limits_are_accepted(
     monkeypatch: pytest.MonkeyPatch, value: str | None, expected: int | None
 ) -> None:
     if value is not None:
@@ -94,7 +97,7 @@ def test_process_jobs_within_their_limits_are_taken(
 
 
 @pytest.mark.parametrize("value", ["0", "1000001", "many"])
-def test_process_jobs_beyond_their_limits_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_process_jobs_beyond_the_limits_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("WORKER_PROCESS_JOBS", value)
     with pytest.raises(WrongSettings, match=f"WORKER_PROCESS_JOBS: '{value}' is not allowed"):
         read_settings(WorkerSettings)
@@ -121,7 +124,7 @@ def test_the_last_process_needs_a_port_too(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("seconds", ["0", "3600"])
-def test_a_server_may_turn_away_for_up_to_an_hour(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
+def test_the_shutdown_delay_may_be_up_to_an_hour(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
     monkeypatch.setenv("SHUTDOWN_DELAY", seconds)
     assert read_settings(ApiServerSettings).shutdown_delay == float(seconds)
 
