@@ -86,10 +86,10 @@ def test_a_taken_id_is_409(jobs: httpx.Client) -> None:
     )
 
 
-def test_a_step_that_is_not_allowed_is_400(jobs: httpx.Client) -> None:
+def test_an_update_that_is_not_allowed_is_400(jobs: httpx.Client) -> None:
     job_id = jobs.post("/jobs", json=COMPUTE).json()["id"]
 
-    # Neither from queued, nor while a worker holds it, nor once it has ended.
+    # It is not allowed from queued, nor while a worker holds the job, nor after its end.
     error_of(jobs.patch(f"/jobs/{job_id}", json={"status": "failed"}), 400, 9)
 
 
@@ -166,7 +166,7 @@ def test_a_wrong_method_on_workers_is_405(
     assert answer.headers["allow"] == allowed
 
 
-def test_a_wrong_method_that_says_it_is_a_native_call_is_unimplemented(
+def test_a_wrong_method_with_a_grpc_content_type_is_unimplemented(
     jobs: httpx.Client, workers: httpx.Client
 ) -> None:
     native = {"content-type": "application/grpc"}
@@ -204,11 +204,11 @@ def test_a_payload_of_1_mib_that_json_makes_six_times_larger_can_be_read(
     assert answer.json()["payload"]["input"] == request.payload["input"]
 
 
-def test_jobs_that_grow_as_protobuf_are_listed_in_pages_that_every_client_takes(
+def test_jobs_that_grow_as_protobuf_are_listed_in_pages_that_every_client_accepts(
     jobs: httpx.Client, jobs_channel: grpc.Channel
 ) -> None:
     label = str(uuid_utils.uuid7())
-    # Together less than 4 MiB in the database, and more as protobuf.
+    # All jobs together are less than 4 MiB in the database, but more as protobuf.
     payload = {"text": "x" * 65_500, "flags": {str(number): True for number in range(600)}}
     job = {"type": UNWORKED, "payload": payload, "labels": {"run": label}}
     batches = [jobs.post("/jobs:batchCreate", json={"requests": [job] * 30}).json() for _ in range(2)]
@@ -249,7 +249,7 @@ def test_a_page_of_what_json_makes_six_times_larger_can_be_read(
     assert answer.json()["nextPageToken"]
 
 
-# REST as it always was.
+# REST as existing clients know it.
 
 
 def test_fields_without_a_value_are_printed_too(jobs: httpx.Client) -> None:
@@ -262,7 +262,7 @@ def test_fields_without_a_value_are_printed_too(jobs: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["createTimeFrom", "create_time_from"])
-def test_times_and_repeated_labels_can_stand_in_a_query(jobs: httpx.Client, name: str) -> None:
+def test_times_and_repeated_labels_can_be_query_parameters(jobs: httpx.Client, name: str) -> None:
     label = str(uuid_utils.uuid7())
     created = jobs.post("/jobs", json=COMPUTE | {"labels": {"run": label, "kind": "query"}}).json()
     labels = [("labels", f"run={label}"), ("labels", "kind=query")]
@@ -294,7 +294,7 @@ def test_start_needs_neither_body_nor_content_type(workers: httpx.Client, body: 
     assert workers.get("/state").json()["consuming"] is True
 
 
-def test_pages_of_other_origins_may_not_call_by_default(jobs: httpx.Client) -> None:
+def test_web_pages_of_other_origins_may_not_call_by_default(jobs: httpx.Client) -> None:
     origin = {"origin": "https://example.org"}
     preflight = jobs.options("/jobs", headers=origin | {"access-control-request-method": "POST"})
 
@@ -330,7 +330,7 @@ def test_reflection_names_the_services_of_each_port(stack: Stack) -> None:
     assert "jobs.v1.WorkerService" in services(stack.endpoints.workers_address)
 
 
-def test_health_can_be_asked_and_watched(jobs_channel: grpc.Channel, workers_channel: grpc.Channel) -> None:
+def test_health_can_be_checked_and_watched(jobs_channel: grpc.Channel, workers_channel: grpc.Channel) -> None:
     for channel in (jobs_channel, workers_channel):
         stub = health_pb2_grpc.HealthStub(channel)
         asked = stub.Check(health_pb2.HealthCheckRequest())

@@ -1,7 +1,7 @@
 """What the gateway does with headers: real Envoy in front of the real services.
 
-gRPC servers remember a header that they could not parse, with its place in the header table of the connection, and fail
-later calls that refer to it. All clients share the gateway's connections, so no such header may get through.
+A gRPC server remembers a header that it could not parse, with its place in the connection's header table, and
+fails later calls that refer to it. All clients share the gateway's connections, so no such header may pass.
 """
 
 import socket
@@ -34,7 +34,7 @@ REFUSED = [
     ("grpc-encoding", ""),
     ("grpc-encoding", "GZIP"),
 ]
-TAKEN_AWAY = [
+REMOVED = [
     ("x-foo-bin", "!"),
     ("grpc-trace-bin", "!"),
     ("grpc-status", "zzz"),
@@ -66,7 +66,7 @@ def fresh_channel(address: str) -> grpc.Channel:
 
 
 def assert_others_are_served(stack: Stack) -> None:
-    """Clients with connections of their own, each with a deadline, are all answered, at both ports."""
+    """Clients with their own connections and deadlines all get an answer, at both ports."""
     for number in range(30):
         with fresh_channel(stack.endpoints.jobs_address) as channel:
             stub = job_service_pb2_grpc.JobServiceStub(channel)
@@ -78,7 +78,7 @@ def assert_others_are_served(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("header", REFUSED)
-def test_a_header_that_grpc_cannot_read_is_refused_and_harms_nobody_else(
+def test_a_header_that_grpc_cannot_parse_is_refused_and_other_calls_succeed(
     stack: Stack, jobs: httpx.Client, workers: httpx.Client, header: Header
 ) -> None:
     for answer in (
@@ -94,20 +94,20 @@ def test_a_header_that_grpc_cannot_read_is_refused_and_harms_nobody_else(
     assert_others_are_served(stack)
 
 
-@pytest.mark.parametrize("header", [*TAKEN_AWAY, *HARMLESS])
-def test_any_other_header_changes_nothing_for_anybody(
+@pytest.mark.parametrize("header", [*REMOVED, *HARMLESS])
+def test_any_other_header_affects_no_call(
     stack: Stack, jobs: httpx.Client, workers: httpx.Client, header: Header
 ) -> None:
     for client, rest_path, path in ((jobs, "/jobs", LIST), (workers, "/state", GET_STATE)):
         assert client.get(rest_path, headers=[header]).status_code == 200
         native = call_natively(client, path, header)
-        # A failure would be told in the headers; where all is well it comes in the trailers, which httpx drops.
+        # A failure would be in the headers. A success is in the trailers, which httpx drops.
         assert (native.status_code, native.headers.get("grpc-status")) == (200, None)
 
     assert_others_are_served(stack)
 
 
-def test_a_header_that_is_no_text_does_not_fill_the_log(stack: Stack, jobs: httpx.Client) -> None:
+def test_a_header_that_is_not_text_does_not_fill_the_log(stack: Stack, jobs: httpx.Client) -> None:
     log = stack.log_file("api_server")
     begin = log.stat().st_size
     for name in (b"idempotency-key", b"x-anything"):
@@ -115,7 +115,7 @@ def test_a_header_that_is_no_text_does_not_fill_the_log(stack: Stack, jobs: http
     assert b"Invalid encoding" not in log.read_bytes()[begin:]
 
 
-def test_trailers_that_grpc_cannot_read_harm_nobody(stack: Stack) -> None:
+def test_trailers_that_grpc_cannot_parse_affect_no_call(stack: Stack) -> None:
     def frame(kind: int, flags: int, payload: bytes) -> bytes:
         stream = 0 if kind == 4 else 1
         return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
@@ -153,7 +153,7 @@ def test_trailers_that_grpc_cannot_read_harm_nobody(stack: Stack) -> None:
                 if head[3] == headers and head[4] & end_stream:
                     break
 
-    # An error would have come as headers alone.
+    # An error would have come as headers only.
     assert kinds == [headers, data, headers]
     assert_others_are_served(stack)
 
@@ -219,7 +219,7 @@ def test_headers_above_24_kib_are_431(jobs: httpx.Client, workers: httpx.Client)
         assert error_of(answer, 431, 3)["message"] == "The headers are larger than 24 KiB"
 
 
-def test_a_native_call_with_headers_above_24_kib_is_broken_off_alone(stack: Stack) -> None:
+def test_a_native_call_with_headers_above_24_kib_fails_alone(stack: Stack) -> None:
     with fresh_channel(stack.endpoints.jobs_address) as channel:
         stub = job_service_pb2_grpc.JobServiceStub(channel)
         with pytest.raises(grpc.RpcError) as failure:

@@ -56,7 +56,7 @@ def test_without_an_api_server_a_call_is_503_and_unavailable(stack: Stack) -> No
     assert failure.details() == OUT_OF_REACH
 
 
-def test_an_api_server_that_is_back_is_used_without_anybody_telling_the_gateway(stack: Stack) -> None:
+def test_the_gateway_finds_an_api_server_that_is_back_by_itself(stack: Stack) -> None:
     with stopped(stack, "api_server"):
         error_of(httpx.get(f"{stack.endpoints.jobs_url}/jobs"), 503, 14)
 

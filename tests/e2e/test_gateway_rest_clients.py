@@ -1,4 +1,4 @@
-"""REST clients as they come: old HTTP, compressed bodies, escaped paths, JSON with a key twice."""
+"""Unusual REST clients: old HTTP, compressed bodies, escaped paths, JSON with a key twice."""
 
 import gzip
 import json
@@ -18,14 +18,14 @@ WAITING = {"type": UNWORKED, "payload": {}}
 
 
 def answer_to(url: str, request: bytes) -> bytes:
-    """All that the gateway sends until it closes the connection."""
+    """Everything that the gateway sends until it closes the connection."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), timeout=PATIENCE) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-# HTTP/1.0: nginx speaks it to its upstreams by default, and so does `ab`.
+# HTTP/1.0: nginx uses it for its upstreams by default, and so does `ab`.
 
 
 @pytest.mark.parametrize("host", [b"", b"Host: example.org\r\n"])
@@ -48,7 +48,7 @@ def test_a_compressed_body_is_415_and_the_header_is_named(
 ) -> None:
     headers = {"content-encoding": encoding}
     packed = gzip.compress(BODY)
-    # With and without a content type: what is stopped by mistake is the whole fleet.
+    # With and without a content type. An empty body would stop the whole fleet.
     for answer in (
         jobs.post("/jobs", content=packed, headers={**headers, "content-type": "application/json"}),
         workers.post("/stop", content=packed, headers=headers),
@@ -58,11 +58,11 @@ def test_a_compressed_body_is_415_and_the_header_is_named(
     assert workers.get("/state").json()["consuming"] is True
 
 
-def test_a_body_that_says_it_is_as_it_is_is_taken(jobs: httpx.Client) -> None:
+def test_a_body_with_content_encoding_identity_is_accepted(jobs: httpx.Client) -> None:
     assert jobs.post("/jobs", content=BODY, headers={"content-encoding": "identity"}).status_code == 200
 
 
-def test_a_byte_order_mark_is_400_and_the_answer_speaks_of_it(jobs: httpx.Client) -> None:
+def test_a_byte_order_mark_is_400_and_the_message_names_it(jobs: httpx.Client) -> None:
     body = error_of(jobs.post("/jobs", content=b"\xef\xbb\xbf" + BODY), 400, 3)
 
     assert "byte order mark" in body["message"]
@@ -89,7 +89,7 @@ def test_an_escaped_colon_before_an_unknown_word_is_404(jobs: httpx.Client) -> N
     error_of(jobs.post(f"/jobs/{uuid_utils.uuid7()}%3Aexplode", json={}), 404, 5)
 
 
-# A field that stands in a request twice.
+# A field that occurs twice in a request.
 
 
 @pytest.mark.parametrize(
@@ -103,36 +103,36 @@ def test_an_escaped_colon_before_an_unknown_word_is_404(jobs: httpx.Client) -> N
         ),
     ],
 )
-def test_a_field_that_stands_in_a_body_twice_is_400_and_named(
+def test_a_field_that_occurs_twice_in_a_body_is_400_and_named(
     jobs: httpx.Client, body: str, field: str
 ) -> None:
-    told = error_of(jobs.post("/jobs", content=body), 400, 3)
+    error = error_of(jobs.post("/jobs", content=body), 400, 3)
 
-    assert told["details"][0]["fieldViolations"][0]["field"] == field
+    assert error["details"][0]["fieldViolations"][0]["field"] == field
 
 
-def test_a_field_that_stands_in_one_item_of_a_batch_twice_is_400_and_named(jobs: httpx.Client) -> None:
+def test_a_field_that_occurs_twice_in_one_item_of_a_batch_is_400_and_named(jobs: httpx.Client) -> None:
     item = '{"type": "compute", "payload": {}}'
     twice = '{"type": "compute", "payload": {}, "payload": {}}'
-    told = error_of(jobs.post("/jobs:batchCreate", content=f'{{"requests": [{item}, {twice}]}}'), 400, 3)
+    error = error_of(jobs.post("/jobs:batchCreate", content=f'{{"requests": [{item}, {twice}]}}'), 400, 3)
 
-    assert told["details"][0]["fieldViolations"][0]["field"] == "requests[1].payload"
+    assert error["details"][0]["fieldViolations"][0]["field"] == "requests[1].payload"
 
 
 @pytest.mark.parametrize("inner", ['"a": 1, "a": 2', '"deep": [{"a": 1, "a": 2}]'])
-def test_a_key_that_stands_in_a_payload_twice_is_400(jobs: httpx.Client, inner: str) -> None:
+def test_a_key_that_occurs_twice_in_a_payload_is_400(jobs: httpx.Client, inner: str) -> None:
     body = f'{{"type": "compute", "payload": {{{inner}}}}}'
 
     assert "'a' is already set" in error_of(jobs.post("/jobs", content=body), 400, 3)["message"]
 
 
-def test_a_parameter_that_stands_in_a_query_twice_is_400(jobs: httpx.Client) -> None:
-    told = error_of(jobs.get("/jobs?pageSize=1&pageSize=2"), 400, 3)
+def test_a_parameter_that_occurs_twice_in_a_query_is_400(jobs: httpx.Client) -> None:
+    error = error_of(jobs.get("/jobs?pageSize=1&pageSize=2"), 400, 3)
 
-    assert told["details"][0]["fieldViolations"][0]["field"] == "page_size"
+    assert error["details"][0]["fieldViolations"][0]["field"] == "page_size"
 
 
-def test_the_id_of_the_path_may_stand_in_the_body_too(jobs: httpx.Client) -> None:
+def test_the_id_of_the_path_may_also_be_in_the_body(jobs: httpx.Client) -> None:
     job_id = jobs.post("/jobs", json=WAITING).json()["id"]
 
     answer = jobs.patch(f"/jobs/{job_id}", json={"id": job_id, "status": "processing"})

@@ -1,4 +1,4 @@
-"""The configuration made from envoy.yaml, judged by Envoy itself where it can judge."""
+"""The configuration made from envoy.yaml, checked by Envoy where Envoy can check it."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def managers(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def envoy_accepts(path: Path) -> str:
-    """Envoy's complaint, or an empty string."""
+    """Envoy's error messages; empty if it accepts the file."""
     run = subprocess.run(
         [Path(sys.executable).parent / "envoy", "--mode", "validate", "--log-level", "warning", "-c", path],
         capture_output=True,
@@ -64,7 +64,7 @@ def test_envoy_accepts_the_file_for_containers(descriptor_file: Path, tmp_path: 
     assert envoy_accepts(file) == ""
 
 
-def test_ports_and_the_listening_host_are_put_in(descriptor_file: Path) -> None:
+def test_ports_and_the_listening_host_are_set(descriptor_file: Path) -> None:
     config = rendered(descriptor_file)
 
     listeners = config["static_resources"]["listeners"]
@@ -94,7 +94,7 @@ def test_every_server_becomes_an_endpoint(descriptor_file: Path) -> None:
     assert worker_service["cluster_type"]["name"] == "envoy.clusters.dns"
 
 
-def test_no_server_at_all_is_refused(descriptor_file: Path) -> None:
+def test_an_empty_list_of_servers_is_refused(descriptor_file: Path) -> None:
     with pytest.raises(ValueError, match="cluster worker_service: at least one server address is needed"):
         render(PORTS, API_SERVERS, [], descriptor_file)
 
@@ -131,7 +131,7 @@ def test_listed_origins_are_allowed_on_both_listeners(descriptor_file: Path) -> 
 @pytest.mark.parametrize(
     "origin", ["example.org", "https://example.org/", "https://", "https://*.org", "null"]
 )
-def test_a_wrong_origin_is_named(descriptor_file: Path, origin: str) -> None:
+def test_an_invalid_origin_is_named_in_the_error(descriptor_file: Path, origin: str) -> None:
     with pytest.raises(ValueError, match="GATEWAY_CORS_ORIGINS") as error:
         render(PORTS, API_SERVERS, WORKERS, descriptor_file, [origin])
     assert repr(origin) in str(error.value)
@@ -203,7 +203,7 @@ def test_the_command_ends_with_status_2_on_a_wrong_number_of_processes(
     assert f"{variable}: {value!r} is not allowed: must be from 1 to 64" in capsys.readouterr().err
 
 
-def test_the_descriptor_set_holds_every_file_once_after_its_imports() -> None:
+def test_the_descriptor_set_has_every_file_once_and_after_its_imports() -> None:
     files = FileDescriptorSet.FromString(descriptor.descriptor_set()).file
 
     names = [file.name for file in files]

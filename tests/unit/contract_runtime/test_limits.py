@@ -1,0 +1,35 @@
+"""The contract's limits, where programs have them a second time."""
+
+import pytest
+from google.protobuf.descriptor import ServiceDescriptor
+
+from api_server.settings import ApiServerSettings
+from contract_runtime import limits
+from contract_runtime.channels import CHANNEL_OPTIONS
+from contract_runtime.structs import MAX_BYTES
+from service_runtime.server import MAX_RECEIVE_BYTES, MAX_SEND_BYTES
+
+
+def test_servers_and_channels_have_the_sizes_of_the_contract() -> None:
+    options = dict(CHANNEL_OPTIONS)
+
+    assert MAX_RECEIVE_BYTES == options["grpc.max_send_message_length"] == limits.MAX_REQUEST_BYTES
+    assert MAX_SEND_BYTES == options["grpc.max_receive_message_length"] == limits.MAX_RESPONSE_BYTES
+
+
+@pytest.mark.parametrize("service", [limits.JOB_SERVICE, limits.WORKER_SERVICE], ids=lambda each: each.name)
+def test_the_gateway_waits_longer_than_the_servers_own_deadline(service: ServiceDescriptor) -> None:
+    deadline = ApiServerSettings.model_fields["request_deadline"].default
+
+    assert all(limits.timeout_of(method, service) > deadline for method in service.methods)
+
+
+def test_a_create_with_the_largest_payload_is_kept_for_repeating() -> None:
+    repeats = limits.repeats_of(limits.JOB_SERVICE.methods_by_name["Create"])
+
+    assert repeats is not None
+    assert repeats.max_bytes == 2 * MAX_BYTES
+
+
+def test_fleet_service_has_no_time_out_for_the_gateway() -> None:
+    assert not limits.limits_of(limits.FLEET_SERVICE).HasField("timeout")
