@@ -3,22 +3,14 @@
 import asyncio
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import grpc
 import pytest
-from google.rpc.code_pb2 import Code
-from grpc_status import rpc_status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract_runtime.errors import InvalidArgument as Refused
-from contract_runtime.errors import ServiceError, Violation
-from contract_runtime.statuses import error_to_status
 from job_client import (
-    ClientClosed,
-    DeadlineExceeded,
     InvalidArgument,
     JobClientError,
     JobIdTaken,
@@ -26,108 +18,20 @@ from job_client import (
 )
 from job_client.backoff import Backoff
 from job_client.batching import Batcher, BatcherLimits
-from job_client.capacity import Capacity
-from job_client.pending import BatchLimits, PendingItem
-
-AT_ONCE = Backoff(0, 0)
-WordBatcher = Batcher[str, str]
-
-
-def failure(error: ServiceError) -> grpc.aio.AioRpcError:
-    """An error as the project's servers send it."""
-    status = rpc_status.to_status(error_to_status(error))
-    return grpc.aio.AioRpcError(
-        status.code, grpc.aio.Metadata(), grpc.aio.Metadata(*status.trailing_metadata), status.details
-    )
-
-
-def away() -> grpc.aio.AioRpcError:
-    """The error that gRPC makes when it cannot connect."""
-    return grpc.aio.AioRpcError(
-        grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "nobody is there"
-    )
-
-
-class Fault(ServiceError):
-    """An internal error of the server."""
-
-
-class Busy(ServiceError):
-    code = Code.RESOURCE_EXHAUSTED
-    reason = "OVERLOADED"
-
-
-@dataclass
-class Server:
-    """Answers each word with itself once `go` is set.
-
-    `judge` may raise for the whole call, or return an error for one word.
-    """
-
-    judge: Callable[[Sequence[str], str], JobClientError | None] = lambda _batch, _word: None
-    go: asyncio.Event = field(default_factory=asyncio.Event)
-    calls: list[list[str]] = field(default_factory=list)
-    in_flight: int = 0
-    max_in_flight: int = 0
-    field: str = "requests"
-    unique_ids: bool = True
-
-    async def send(self, contents: Sequence[str], seconds: float) -> Sequence[str | JobClientError]:
-        assert seconds > 0
-        self.calls.append(list(contents))
-        self.in_flight += 1
-        self.max_in_flight = max(self.max_in_flight, self.in_flight)
-        try:
-            await self.go.wait()
-            return [self.judge(contents, word) or word for word in contents]
-        finally:
-            self.in_flight -= 1
-
-
-def running(judge: Callable[[Sequence[str], str], JobClientError | None] | None = None) -> Server:
-    server = Server(judge) if judge else Server()
-    server.go.set()
-    return server
-
-
-def refusing_whole(*wrong: str, named: int = 10) -> Callable[[Sequence[str], str], None]:
-    """A server that names up to `named` of the words that break a rule."""
-
-    def judge(batch: Sequence[str], _word: str) -> None:
-        rule = "must not be this"
-        violations = [
-            Violation(f"requests[{index}].type" if len(batch) > 1 else "type", "rule", rule)
-            for index, word in enumerate(batch)
-            if word in wrong
-        ]
-        if violations:
-            raise failure(Refused(violations[:named]))
-
-    return judge
-
-
-def batcher(server: Server, calls: int = 1, backoff: Backoff = AT_ONCE, **limits: int) -> WordBatcher:
-    batch = BatchLimits(limits.pop("items", 1000), limits.pop("size", 1000))
-    return Batcher(server, BatcherLimits(batch, calls, **limits), backoff)
-
-
-def add(words: WordBatcher, text: str, seconds: float = 60.0) -> list[PendingItem[str, str]]:
-    """Add an item of size 1 for each letter, within the capacity."""
-    items = []
-    for letter in text:
-        assert words._capacity.try_acquire(1)
-        items.append(words.add(letter, letter, 1, words.now() + seconds))
-    return items
-
-
-async def results(items: Sequence[PendingItem[str, str]]) -> list[str | BaseException]:
-    return await asyncio.gather(*(item.result() for item in items), return_exceptions=True)
-
-
-async def settled() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
+from tests.unit.job_client.word_server import (
+    Busy,
+    Fault,
+    Server,
+    WordBatcher,
+    add,
+    away,
+    batcher,
+    failure,
+    refusing_whole,
+    results,
+    running,
+    settled,
+)
 
 # --- Batches ---
 
@@ -306,136 +210,6 @@ async def test_a_call_s_deadline_is_its_own_or_that_of_its_most_patient_caller()
 def test_limits_below_one_are_refused(limits: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
         BatcherLimits(**limits)  # type: ignore[arg-type]
-
-
-# --- Callers ---
-
-
-async def test_a_timeout_is_raised_with_the_last_error_as_its_cause() -> None:
-    def judge(_batch: Sequence[str], word: str) -> None:
-        if word == "a":
-            raise away()
-
-    server = running(judge)
-    words = batcher(server, backoff=Backoff(0.01, 0.01))
-    (error,) = await results(add(words, "a", seconds=0.05))
-    assert isinstance(error, DeadlineExceeded)
-    assert error.metadata == {"id": "a"}
-    assert isinstance(error.__cause__, Unavailable)
-    assert "nobody is there" in str(error)
-    assert await results(add(words, "b")) == ["b"]
-
-
-async def test_an_item_that_times_out_behind_a_slow_call_is_not_sent() -> None:
-    server = Server()
-    words = batcher(server)
-    first = add(words, "a")
-    await settled()
-    late = add(words, "b", seconds=0.02)
-    (error,) = await results(late)
-    assert isinstance(error, DeadlineExceeded)
-    server.go.set()
-    assert await results([*first, *add(words, "c")]) == ["a", "c"]
-    assert server.calls == [["a"], ["c"]]
-
-
-async def test_a_cancelled_caller_stops_no_call_and_its_queued_item_is_not_sent() -> None:
-    server = Server()
-    words = batcher(server)
-    items = add(words, "ab")
-    await settled()
-    items += add(words, "cd")
-    callers = [asyncio.create_task(item.result()) for item in items]
-    await settled()
-    callers[0].cancel()
-    callers[2].cancel()
-    await settled()
-    server.go.set()
-    outcomes = await asyncio.gather(*callers, return_exceptions=True)
-    assert [str(outcome) for outcome in outcomes] == ["", "b", "", "d"]
-    assert server.calls == [["a", "b"], ["d"]]
-
-
-async def test_callers_beyond_the_capacity_wait_and_can_time_out() -> None:
-    server = Server()
-    words = batcher(server, pending_items=2)
-    items = add(words, "ab")
-    await settled()
-    with pytest.raises(DeadlineExceeded):
-        await words.submit("c", "c", 1, words.now() + 0.01)
-    waiting = asyncio.create_task(words.submit("d", "d", 1, math.inf))
-    await settled()
-    assert not waiting.done()
-    server.go.set()
-    assert await results([*items, await waiting]) == list("abd")
-
-
-async def test_pending_items_end_with_client_closed() -> None:
-    server = Server()
-    words = batcher(server, pending_items=3)
-    items = add(words, "a")
-    await settled()
-    items += add(words, "bc")
-    waiting_for_capacity = asyncio.create_task(words.submit("d", "d", 1, math.inf))
-    await settled()
-    await words.close()
-    assert all(isinstance(outcome, ClientClosed) for outcome in await results(items))
-    with pytest.raises(ClientClosed):
-        await waiting_for_capacity
-    with pytest.raises(ClientClosed):
-        await words.submit("e", "e", 1, math.inf)
-    assert server.calls == [["a"]]
-    assert server.in_flight == 0
-
-
-async def test_close_also_ends_items_whose_call_has_not_started() -> None:
-    server = Server()
-    words = batcher(server)
-    items = add(words, "ab")
-    await asyncio.sleep(0)
-    await words.close()
-    assert all(isinstance(outcome, ClientClosed) for outcome in await results(items))
-    assert server.calls == []
-
-
-async def test_an_answer_that_breaks_the_contract_fails_all_items_of_the_call() -> None:
-    class Short(Server):
-        async def send(self, contents: Sequence[str], seconds: float) -> Sequence[str | JobClientError]:
-            return (await super().send(contents, seconds))[1:]
-
-    server = Short()
-    server.go.set()
-    outcomes = await results(add(batcher(server), "ab"))
-    assert [getattr(outcome, "reason", "") for outcome in outcomes] == ["CLIENT_FAULT"] * 2
-
-
-# --- Capacity ---
-
-
-async def test_capacity_is_given_in_order_and_not_lost_when_a_waiter_is_cancelled() -> None:
-    capacity = Capacity(items=2, size=10)
-    await capacity.acquire(6)
-    acquiring = [asyncio.create_task(capacity.acquire(size)) for size in (5, 1, 1)]
-    await settled()
-    assert [task.done() for task in acquiring] == [False] * 3
-    acquiring[0].cancel()
-    await settled()
-    assert [task.done() for task in acquiring] == [True, True, False]
-    capacity.release(6)
-    acquiring[2].cancel()
-    await settled()
-    assert acquiring[2].cancelled()
-    assert capacity.try_acquire(9)
-    assert not capacity.try_acquire(1)
-
-
-async def test_an_item_larger_than_the_capacity_enters_alone() -> None:
-    capacity = Capacity(items=5, size=10)
-    assert capacity.try_acquire(11)
-    assert not capacity.try_acquire(0)
-    capacity.release(11)
-    assert capacity.try_acquire(10)
-    assert not capacity.try_acquire(1)
 
 
 # --- Everything together ---
