@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from tests.unit.worker_service.execution.test_executor import DEADLINE
 from tests.waiting import until
 from worker_service import Job
-from worker_service.execution import handler_loop, loop_watch
+from worker_service.execution import executor, handler_loop, loop_watch
 from worker_service.execution.executor import Executor
 from worker_service.execution.loop_watch import LoopStuck
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
@@ -488,6 +488,7 @@ async def test_a_loop_that_stays_blocked_is_given_up_and_then_only_cancels_its_h
 
 
 async def test_an_executor_can_be_closed_while_its_loop_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "STOP_SECONDS", 0.05)
     monkeypatch.setattr(handler_loop, "STOP_SECONDS", 0.05)
     runs, blocking = Runs(), Blocking()
     blocked = runs(blocking.handle)

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from tests.unit.worker_service.execution.test_executor import SPECS, WAYS, job, result_of, run
 from tests.unit.worker_service.recording_listener import RecordingListener
 from tests.waiting import until
+from worker_service.execution import process_group
 from worker_service.execution.child_pipe import Finished, Message
 from worker_service.execution.executor import Executor
 from worker_service.execution.invoke import InvocationResult
@@ -28,12 +29,15 @@ DEADLINE = 60.0
 START = """
 import os, pathlib, signal, subprocess, sys, time
 def start(path, command, **options):
-    program = subprocess.Popen(["sh", "-c", command], **options)
+    "Start a shell that runs `command`, and wait for the line that it writes when it is ready."
+    program = subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, **options)
+    program.stdout.readline()
     pathlib.Path(path).write_text(str(program.pid))
     return program
 """
 HANG = "while True: time.sleep(1000)"
-IGNORES_SIGTERM = "trap '' TERM; while :; do sleep 1000; done"
+SLEEPS = "echo; exec sleep 1000"
+IGNORES_SIGTERM = "trap '' TERM; echo; while :; do sleep 1000; done"
 
 
 def code(body: str) -> str:
@@ -164,11 +168,14 @@ async def test_a_program_starts_with_the_default_signal_handling(shared: Executo
 @pytest.mark.parametrize(
     ("how", "command"),
     [
-        *[(how, "sleep 1000") for how in ("timeout", "cancel", "end", "error")],
+        *[(how, SLEEPS) for how in ("timeout", "cancel", "end", "error")],
         *[(how, IGNORES_SIGTERM) for how in ("close", "end")],
     ],
 )
-async def test_a_program_ends_with_its_job(tmp_path: Path, how: str, command: str) -> None:
+async def test_a_program_ends_with_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, command: str
+) -> None:
+    monkeypatch.setattr(process_group, "GRACE_SECONDS", 0.3)
     executor = Executor(threads=1, processes=1)
     path = tmp_path / "pid"
     then = {"end": "return {}", "error": "raise KeyError"}.get(how, HANG)
@@ -192,8 +199,8 @@ async def test_a_program_ends_with_its_job(tmp_path: Path, how: str, command: st
 
 async def test_a_program_gets_time_to_clean_up(shared: Executor, tmp_path: Path) -> None:
     path, tidy = tmp_path / "pid", tmp_path / "tidy"
-    command = f"trap 'sleep 0.2; touch {tidy}; exit' TERM; while :; do sleep 0.01; done"
-    await do(shared, f"start({str(path)!r}, {command!r})\ntime.sleep(0.3)\nreturn {{}}")
+    command = f"trap 'sleep 0.2; touch {tidy}; exit' TERM; echo; while :; do sleep 0.01; done"
+    await do(shared, f"start({str(path)!r}, {command!r})\nreturn {{}}")
     started = await program(path)
     await until(lambda: is_gone(started))
     assert tidy.exists()
@@ -202,7 +209,7 @@ async def test_a_program_gets_time_to_clean_up(shared: Executor, tmp_path: Path)
 async def test_a_program_with_a_session_of_its_own_lives_on(tmp_path: Path) -> None:
     executor = Executor(threads=1, processes=1)
     path = tmp_path / "pid"
-    await do(executor, f"start({str(path)!r}, 'exec sleep 1000', start_new_session=True)\nreturn {{}}")
+    await do(executor, f"start({str(path)!r}, {SLEEPS!r}, start_new_session=True)\nreturn {{}}")
     await executor.close()
     started = await program(path)
     assert not is_gone(started)
