@@ -5,8 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 
 MAX_LONE_LOSSES = 3
-"""A job fails with POISON after this many workers were lost that held only this job. A loss of a worker that
-held other jobs, too, does not count: any of them may be the cause.
+"""A job fails with POISON after this many workers were lost that held only this job.
+
+A loss of a worker that held other jobs, too, does not count: any of them may be the cause.
 """
 MAX_ATTEMPTS = 20
 """How many attempts of a job are kept and shown: the latest ones."""

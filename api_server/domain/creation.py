@@ -14,8 +14,9 @@ from contract_runtime.errors import invalid
 from contract_runtime.value import value
 
 DISPATCH_GRACE = timedelta(seconds=5)
-"""The due loop publishes a new job that was neither claimed nor marked as published within this time. The
-dispatcher gives more time while it has a backlog.
+"""The due loop publishes a new job that was neither claimed nor marked as published within this time.
+
+The dispatcher gives more time while it has a backlog.
 """
 ID_TIME_BEFORE, ID_TIME_AFTER = timedelta(hours=24), timedelta(minutes=5)
 """How far the time in a client-chosen id may lie before and after now. List relies on these limits."""
@@ -69,8 +70,9 @@ class NewJob:
 
 
 def first_due_time(job: Job, grace: timedelta = DISPATCH_GRACE) -> datetime:
-    """When the due loop looks at a new job: at its expire_time at the latest. `grace`: how long its dispatch
-    may take.
+    """When the due loop looks at a new job: at its expire_time at the latest.
+
+    `grace`: how long its dispatch may take.
     """
     due_time = job.next_attempt_time or job.create_time + grace
     return due_time if job.expire_time is None else min(due_time, job.expire_time)

@@ -55,8 +55,9 @@ class IdempotencyKeyReused(ServiceError):
 
 
 class TransitionRefused(ServiceError):
-    """The job does not allow this change now. Metadata: `id`, and the job's current `status` and
-    `attempt`.
+    """The job does not allow this change now.
+
+    Metadata: `id`, and the job's current `status` and `attempt`.
     """
 
     code = Code.FAILED_PRECONDITION
@@ -99,23 +100,25 @@ class WorkerNotFound(ServiceError):
 
 
 class WorkerNameTaken(ServiceError):
-    """Another process has the name and may be alive. Metadata: its `worker_id`, `host`, `pid`,
-    `last_heartbeat_time`.
+    """Another process has the name and may be alive.
+
+    Metadata: its `worker_id`, `host`, `pid`, `last_heartbeat_time`.
     """
 
     code = Code.ALREADY_EXISTS
     reason = "WORKER_NAME_TAKEN"
 
     def __init__(self, holder: Worker) -> None:
-        identity, heard = holder.identity, holder.last_heartbeat_time.isoformat(timespec="milliseconds")
+        identity = holder.identity
+        last_heartbeat = holder.last_heartbeat_time.isoformat(timespec="milliseconds")
         super().__init__(
             f"the worker name {identity.name!r} belongs to process {identity.pid} on host {identity.host!r}, "
-            f"whose last heartbeat was at {heard}",
+            f"whose last heartbeat was at {last_heartbeat}",
             {
                 "worker_id": identity.worker_id,
                 "host": identity.host,
                 "pid": str(identity.pid),
-                "last_heartbeat_time": heard,
+                "last_heartbeat_time": last_heartbeat,
             },
         )
 

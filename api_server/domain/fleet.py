@@ -7,8 +7,9 @@ from datetime import datetime
 from contract_runtime.errors import invalid
 
 MAX_STOPPED = 1000
-"""How many workers, and how many job types, can be stopped by name at a time. The answer to every heartbeat
-lists them all.
+"""How many workers, and how many job types, can be stopped by name at a time.
+
+The answer to every heartbeat lists them all.
 """
 
 
@@ -31,8 +32,9 @@ Part = OneWorker | OneType
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The desired state of all workers. `revision` counts its changes. Stopped names are in ascending
-    order.
+    """The desired state of all workers.
+
+    `revision` counts its changes. Stopped names are in ascending order.
     """
 
     consuming: bool = True
@@ -46,8 +48,9 @@ class Fleet:
         return not self.consuming or bool(self.stopped_workers or self.stopped_types)
 
     def stop_of(self, worker_id: str, job_type: str | None) -> str | None:
-        """The stable reason why a worker must not claim jobs of a type now; None: it may. `job_type` None:
-        not known.
+        """The stable reason why a worker must not claim jobs of a type now; None: it may.
+
+        `job_type` None: not known.
         """
         if not self.consuming:
             return "FLEET_STOPPED"

@@ -1,4 +1,4 @@
-"""A job, its status, and what is told to workers about it."""
+"""A job, its status and progress, and the message that dispatches it to a worker."""
 
 import json
 from collections.abc import Mapping
@@ -93,8 +93,9 @@ class Job:
     """Bytes of the document that the job was read from. 0: the job was created by a request."""
 
     def same_request(self, other: "Job") -> bool:
-        """Whether both were created by equal requests. `expire_time` is not compared: Retry may have changed
-        it.
+        """Whether both were created by equal requests.
+
+        `expire_time` is not compared: Retry may have changed it.
         """
         mine, others = (
             (job.schedule_time, job.timeout, job.retry_policy, _as_json(job)) for job in (self, other)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RecordPosition:
-    """One record's position in the topic of its job type. `time`: the record's timestamp, milliseconds since
-    1970.
+    """One record's position in the topic of its job type.
+
+    `time`: the record's timestamp, milliseconds since 1970.
     """
 
     partition: int
@@ -40,8 +41,10 @@ class PartitionState:
 
     @property
     def _next(self) -> int:
-        """The offset that the group reads next. A committed offset outside the partition belongs to deleted
-        records: the group then begins at the start.
+        """The offset that the group reads next.
+
+        A committed offset outside the partition belongs to deleted records: the group then begins at the
+        start.
         """
         if self.committed is None or not self.start <= self.committed <= self.end:
             return self.start

@@ -9,8 +9,9 @@ from contract_runtime.value import value
 
 @value
 class Applied:
-    """The transition was applied. `status` and `attempt`: the job's after it; `attempt` None: only a read
-    would tell.
+    """The transition was applied.
+
+    `status` and `attempt`: the job's after it; `attempt` None: only a read would tell.
     """
 
     status: Status
@@ -90,7 +91,7 @@ def _refusal(transition: Transition, job: Job) -> tuple[str, str]:
 
 
 def _refusal_by_holder(transition: Transition, job: Job) -> tuple[str, str] | None:
-    """The job is another one than the request expects, or has ended, or belongs to somebody else."""
+    """The job is in another state than the request expects, or another worker holds it."""
     guard = transition.guard
     if guard.type not in (None, job.type):
         return "WRONG_TYPE", f"is of type {job.type}"
@@ -118,8 +119,9 @@ def _refusal_by_time(transition: Transition, job: Job) -> tuple[str, str] | None
 
 
 def _is_held_by_another(transition: Transition, job: Job) -> bool:
-    """Whether another worker holds the job. This does not count if the transition needs a job that has
-    ended.
+    """Whether another worker holds the job.
+
+    This does not count if the transition needs a job that has ended.
     """
     guard, change = transition.guard, transition.change
     return (

@@ -32,8 +32,9 @@ UNTRIED = Tries()
 
 @dataclass(frozen=True, slots=True)
 class FailureHint:
-    """What a handler knows about another try. `permanent`: it would fail again. `retry_after`: how long to
-    wait, instead of the policy's backoff.
+    """What a handler knows about another try.
+
+    `permanent`: it would fail again. `retry_after`: how long to wait, instead of the policy's backoff.
     """
 
     permanent: bool = False
@@ -51,8 +52,9 @@ def wait_before_next_try(tries: Tries, hint: FailureHint, chance: float) -> time
 
 
 def backoff(policy: RetryPolicy, failures: int, chance: float) -> timedelta:
-    """The wait after the failure with the number `failures`, counted from 1. `chance`: 0 to 1, selects the
-    point within the jitter.
+    """The wait after the failure with the number `failures`, counted from 1.
+
+    `chance`: 0 to 1, selects the point within the jitter.
     """
     wait = min(policy.initial_backoff, policy.max_backoff)
     if wait and policy.multiplier > 1:

@@ -18,8 +18,10 @@ NO_WORKER = ""
 
 @value
 class Call:
-    """One call of Cancel or Retry. Its id is stored in the job's field `name`, so that the call has no effect
-    when it is sent again, whatever has happened to the job since.
+    """One call of Cancel or Retry.
+
+    Its id is stored in the job's field `name`, so that the call has no effect when it is sent again, whatever
+    has happened to the job since.
     """
 
     name: Literal["cancel_id", "retry_id"]
@@ -119,7 +121,8 @@ class Transition:
 
     @property
     def reports_failure(self) -> bool:
-        """Whether the holder reports that its attempt failed. The job then waits for another try, or has
-        failed.
+        """Whether the holder reports that its attempt failed.
+
+        The job then waits for another try, or has failed.
         """
         return self.change.adds_failure and self.guard.attempt is not None

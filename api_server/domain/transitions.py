@@ -79,8 +79,9 @@ def complete(
 def fail(
     job_id: UUID, worker_id: str, attempt: int, failure: Failure, now: datetime, failures: int | None = None
 ) -> Transition:
-    """The holder reports a failure that ends the job. `failures`: the number this was decided with; None: any
-    number.
+    """The holder reports a failure that ends the job.
+
+    `failures`: the number this was decided with; None: any number.
     """
     guard = Guard(HELD, attempt=attempt, worker_id=worker_id, failures=failures)
     return Transition(job_id, guard, _end(Status.FAILED, now, adds_failure=True), failure=failure)

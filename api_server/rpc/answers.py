@@ -29,8 +29,9 @@ DURATIONS = names_of(Kind.DURATION)
 OBJECTS = names_of(Kind.OBJECT)
 """The fields of each kind. They have the same names in the contract and in the domain."""
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""The default limit of gRPC clients. A single job always fits. As JSON it can be six times as large, which is
-within the gateway's limit.
+"""The default limit of gRPC clients.
+
+A single job always fits. As JSON it can be six times as large, which is within the gateway's limit.
 """
 FRAME_BYTES = 5
 """Bytes that the tag and the length of a job of up to 4 MiB take in an answer."""
@@ -107,8 +108,9 @@ def _error_message(failure: Failure) -> job_pb2.JobError:
 
 
 def list_message(page: JobPage, token_after: Callable[[UUID], str]) -> job_service_pb2.ListResponse:
-    """As many jobs of the page as fit into an answer, at least one. `token_after`: makes the page token for
-    an id.
+    """As many jobs of the page as fit into an answer, at least one.
+
+    `token_after`: makes the page token for an id.
     """
     response = job_service_pb2.ListResponse()
     next_after, size = page.next_after, TOKEN_BYTES

@@ -26,13 +26,17 @@ from api_server.domain.errors import StoreUnavailable
 from service_runtime.outage import Outage
 
 OPERATIONS = 200
-"""How many operations may run at a time. Each one occupies a thread of motor and a connection until a
-majority has its write or it times out. With motor's default of 5 threads for each CPU, one second of
-replication lag, or a primary that does not answer, delayed all other operations.
+"""How many operations may run at a time.
+
+Each one occupies a thread of motor and a connection until a majority has its write or it times out. With
+motor's default of 5 threads for each CPU, one second of replication lag, or a primary that does not answer,
+delayed all other operations.
 """
 CONNECTING = 20
-"""How many connections may be opened at a time. With the driver's default of 2, many operations time out
-while they wait for a connection to a new or slow primary.
+"""How many connections may be opened at a time.
+
+With the driver's default of 2, many operations time out while they wait for a connection to a new or slow
+primary.
 """
 os.environ["MOTOR_MAX_WORKERS"] = str(OPERATIONS)
 from motor.motor_asyncio import AsyncIOMotorClient  # noqa: E402 - motor reads the setting above when it is imported
@@ -87,8 +91,9 @@ outage = Outage("mongodb", quiet_seconds=5.0)
 
 @asynccontextmanager
 async def open_client(uri: str) -> AsyncIterator[Client]:
-    """A client for `uri`, not connected yet. The write and read concerns set here override options in the
-    URI.
+    """A client for `uri`, not connected yet.
+
+    The write and read concerns set here override options in the URI.
     """
     client: Client = AsyncIOMotorClient(
         uri,
@@ -146,8 +151,9 @@ async def within(seconds: float) -> AsyncIterator[None]:
 
 
 def note_failure(error: PyMongoError) -> None:
-    """Log that an operation failed in an outage. It affects every caller, so a few log lines stand for all of
-    them.
+    """Log that an operation failed in an outage.
+
+    It affects every caller, so a few log lines stand for all of them.
     """
     outage.failed(f"{type(error).__name__}: {str(error)[:300]}")
 

@@ -23,8 +23,9 @@ REFERENCE = b"$ref\0"
 
 
 def encode_object(field: str, value: Mapping[str, Any]) -> RawBSONDocument:
-    """`value` as BSON. It is encoded by itself, so that a bad value cannot fail a batch. Raises
-    InvalidArgument.
+    """`value` as BSON.
+
+    It is encoded by itself, so that a bad value cannot fail a batch. Raises InvalidArgument.
     """
     try:
         return RawBSONDocument(bson.encode(value, codec_options=CODEC))

@@ -69,8 +69,9 @@ STORED = {**FIELDS, **HIDDEN}
 STORED_NAMES = {"id": "_id"}
 """Names in a document that are not the contract's."""
 ATTRIBUTES = {"history": "past"}
-"""Names in the domain that are not the contract's. The history in the domain and in the contract includes the
-present attempt, the stored one does not.
+"""Names in the domain that are not the contract's.
+
+The history in the domain and in the contract includes the present attempt, the stored one does not.
 """
 ALWAYS_STORED = frozenset({"attempt", "revision"})
 """Stored even if they have their defaults: guards compare the attempt, and changes add to both."""
@@ -88,7 +89,7 @@ WRITERS: Mapping[Kind, Convert] = {
     Kind.ERROR: from_failure,
     Kind.RETRY_POLICY: from_policy,
 }
-"""How to store the fields of a new job. Objects are encoded by `_writer`; only updates write history and progress."""
+"""How to store the fields of a new job. `_writer` encodes objects. Updates write history and progress."""
 READERS: Mapping[Kind, Convert] = {
     Kind.ID: None,
     Kind.STATUS: Status,

@@ -129,8 +129,9 @@ def _mark(published: Sequence[Published], now: datetime) -> list[Document]:
 
 
 class MongoLeaderLease:
-    """See api_server.ports.LeaderLease. The lease is one document. The database's own time decides when it
-    ends.
+    """See api_server.ports.LeaderLease.
+
+    The lease is one document. The database's own time decides when it ends.
     """
 
     def __init__(self, leases: Collection, name: str, writes: Writes) -> None:

@@ -24,8 +24,9 @@ FIELDS = {"attempt": 1, "worker_id": 1, "alone": 1, "lone_losses": 1}
 
 
 async def expire_due_leases(jobs: Collection, writes: Writes, now: datetime, limit: int) -> int:
-    """See DueStore.expire_leases. If a statement was sent again, only the jobs that its last sending changed
-    are counted.
+    """See DueStore.expire_leases.
+
+    If a statement was sent again, only the jobs that its last sending changed are counted.
     """
     where = {"status": Status.PROCESSING.value, "due_time": {"$lt": now}}
     async with within(READ_SECONDS):

@@ -1,5 +1,6 @@
-"""Idempotency keys: the KeyStore. MongoDB deletes expired keys within about a minute; until then they count
-as absent.
+"""Idempotency keys: the KeyStore.
+
+MongoDB deletes expired keys within about a minute; until then they count as absent.
 """
 
 from datetime import datetime

@@ -46,8 +46,9 @@ BY_END_TIME = [("end_time", 1)]
 """Exists only if a retention is set: MongoDB deletes jobs by this index. Retry removes a job from it."""
 INDEX_NOT_FOUND = 27
 QUORUM = "majority"
-"""How many members must have built an index before it is ready. MongoDB's default is all members: one that is
-down would keep every API server from starting.
+"""How many members must have built an index before it is ready.
+
+MongoDB's default is all members: one that is down would keep every API server from starting.
 """
 LOG_SECONDS = 5.0
 """How often the log says which index a start waits for."""
@@ -56,8 +57,9 @@ log = structlog.get_logger()
 
 
 async def create_indexes(database: Any) -> None:
-    """Create those that are missing. Raises StoreUnavailable, or OperationFailure if one exists with other
-    options.
+    """Create those that are missing.
+
+    Raises StoreUnavailable, or OperationFailure if one exists with other options.
     """
     with pymongo.timeout(BUILD_SECONDS):
         async with within(BUILD_SECONDS):

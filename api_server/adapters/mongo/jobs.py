@@ -195,8 +195,9 @@ class MongoJobStore:
         return set()
 
     async def _compare(self, job_ids: Group[UUID], jobs: Mapping[UUID, Job]) -> dict[UUID, Job | JobIdTaken]:
-        """The stored job for each id, or JobIdTaken if it was created by a different request. Each document
-        is dropped as soon as it is compared, because it may be large.
+        """The stored job for each id, or JobIdTaken if it was created by a different request.
+
+        Each document is dropped as soon as it is compared, because it may be large.
         """
         outcomes: dict[UUID, Job | JobIdTaken] = {}
         async for document in self._undecoded.find(
@@ -231,8 +232,9 @@ class MongoJobStore:
         return list(zip(statements, resolutions, strict=True))
 
     async def _send(self, statement: Statement) -> Mapping[UUID, Resolution]:
-        """The resolution of each transition. If all matched, all were applied; otherwise the jobs are
-        read.
+        """The resolution of each transition.
+
+        If all matched, all were applied; otherwise the jobs are read.
         """
         answer = await resend(lambda: self._jobs.bulk_write(statement.writes, ordered=False))
         transitions = [each.transition for each in statement.transitions]

@@ -58,12 +58,12 @@ than the limits for clients.
 @dataclass(frozen=True, slots=True)
 class Walk:
     """An index, the part of it to walk (`within`), and the conditions to check on the documents
-    (`besides`).
+    (`conditions`).
     """
 
     index: Mapping[str, int]
     within: Document
-    besides: Document
+    conditions: Document
 
     def below(self, job_id: UUID) -> "Walk":
         """The rest of the walk after this id."""
@@ -74,26 +74,26 @@ def plan_walk(wanted: JobFilter, after: UUID | None) -> Walk:
     """The cheapest walk that finds every wanted job with an id below `after`."""
     index = BY_ID
     within: Document = {}
-    besides: Document = {}
+    conditions: Document = {}
     labels = sorted(label(key, value) for key, value in wanted.labels.items())
     if labels:
         index, within["labels"] = BY_LABELS, labels[0]
         if labels[1:]:
-            besides["$and"] = [{"labels": other} for other in labels[1:]]
+            conditions["$and"] = [{"labels": other} for other in labels[1:]]
     if wanted.status in (Status.FAILED, Status.CANCELLED) and not labels:
         index, within["status"] = BY_STATUS, wanted.status.value
     elif wanted.status is not None:
-        besides["status"] = wanted.status.value
+        conditions["status"] = wanted.status.value
     if wanted.type is not None:
-        besides["type"] = wanted.type
+        conditions["type"] = wanted.type
     ids, create_time = _time_range(wanted)
     if after is not None:
         ids["$lt"] = min(after, ids.get("$lt", after))
     if ids:
         within["_id"] = ids
     if create_time:
-        besides["create_time"] = create_time
-    return Walk(index, within, besides)
+        conditions["create_time"] = create_time
+    return Walk(index, within, conditions)
 
 
 def _time_range(wanted: JobFilter) -> tuple[Document, Document]:
@@ -112,8 +112,9 @@ def _time_range(wanted: JobFilter) -> tuple[Document, Document]:
 
 
 def _milliseconds(time: datetime) -> int:
-    """Milliseconds since 1970, rounded up. Stored times are whole milliseconds, so they compare with the
-    result as with `time`.
+    """Milliseconds since 1970, rounded up.
+
+    Stored times are whole milliseconds, so they compare with the result as with `time`.
     """
     return -((EPOCH - time) // timedelta(milliseconds=1))
 
@@ -126,7 +127,7 @@ def _first_id(milliseconds: int) -> UUID:
 async def read_page(jobs: Collection, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
     """One page; see JobStore.page."""
     walk = plan_walk(wanted, after)
-    if walk.besides:
+    if walk.conditions:
         return await _search(jobs, walk, size)
     # One more than wanted shows whether this is the last page.
     documents, complete = await read_up_to(find_newest(jobs, walk, None, size + 1), PAGE_BYTES)
@@ -183,7 +184,7 @@ async def read_stretch(
 
 def find_newest(jobs: Collection, walk: Walk, far_end: UUID | None, limit: int) -> Any:
     """A cursor over undecoded documents."""
-    where = {**walk.within, **walk.besides}
+    where = {**walk.within, **walk.conditions}
     if far_end is not None:
         where["_id"] = {**walk.within.get("_id", {}), "$gte": far_end}
     undecoded = jobs.with_options(codec_options=RAW_CODEC)

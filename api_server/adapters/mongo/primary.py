@@ -7,8 +7,9 @@ from typing import Any
 from api_server.adapters.mongo.client import CODEC, READ_SECONDS, Client, within
 
 LONGEST_LAG = 4.0
-"""The longest lag, in seconds, that a write waits for. With a longer one, callers should get an error
-instead.
+"""The longest lag, in seconds, that a write waits for.
+
+With a longer one, callers should get an error instead.
 """
 
 

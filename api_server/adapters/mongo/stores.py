@@ -45,8 +45,9 @@ class MongoStores:
     workers: MongoWorkerStore
 
     async def ping(self) -> None:
-        """Raises StoreUnavailable unless the primary answers. The answer also sets the clock, so that a jump
-        is noticed soon.
+        """Raises StoreUnavailable unless the primary answers.
+
+        The answer also sets the clock, so that a jump is noticed soon.
         """
         await self.clock.refresh()
 

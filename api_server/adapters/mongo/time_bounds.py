@@ -31,8 +31,10 @@ class Bounds:
 
 
 def of_answer(shown: datetime, asked_at: float, heard_at: float) -> Bounds:
-    """The bounds from an answer with the time `shown`. The clock was read between `asked_at` and `heard_at`.
-    So at `heard_at` it shows at least `shown`, and at most `shown` plus the round trip.
+    """The bounds from an answer with the time `shown`.
+
+    The clock was read between `asked_at` and `heard_at`. So at `heard_at` it shows at least `shown`, and at
+    most `shown` plus the round trip.
     """
     return Bounds(shown, heard_at - asked_at + RESOLUTION, heard_at)
 

@@ -91,8 +91,9 @@ def _pipeline(change: Change, own: Mapping[str, Expression]) -> list[Document]:
 
 
 def _history(change: Change, error: Expression | None) -> Expression:
-    """The history, with the present attempt appended if there is one. A job that ended while it waited has
-    none.
+    """The history, with the present attempt appended if there is one.
+
+    A job that ended while it waited has none.
     """
     entry: Document = {
         "attempt": "$attempt",

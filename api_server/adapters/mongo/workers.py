@@ -39,8 +39,8 @@ class MongoWorkerStore:
                 if holder is None:
                     worker = Worker(identity, WorkerReport(), now)
                 elif holder.identity.worker_id == identity.worker_id:
-                    heard = max(now, holder.last_heartbeat_time)
-                    worker = Worker(identity, holder.report, heard, holder.predecessor)
+                    last_heartbeat = max(now, holder.last_heartbeat_time)
+                    worker = Worker(identity, holder.report, last_heartbeat, holder.predecessor)
                     where = {"worker_id": identity.worker_id}
                 elif may_replace(holder):
                     worker = Worker(identity, WorkerReport(), now, predecessor=holder.identity.worker_id)
@@ -61,10 +61,10 @@ class MongoWorkerStore:
         return await self._writes.run(write)
 
     async def heartbeat(self, worker_id: str, report: WorkerReport, now: datetime) -> bool:
-        heard = {"$set": {"report": _from_report(report)}, "$max": {"last_heartbeat_time": now}}
+        change = {"$set": {"report": _from_report(report)}, "$max": {"last_heartbeat_time": now}}
 
         async def write() -> bool:
-            answer = await resend(lambda: self._workers.update_one({"worker_id": worker_id}, heard))
+            answer = await resend(lambda: self._workers.update_one({"worker_id": worker_id}, change))
             return bool(answer.matched_count)
 
         return await self._writes.run(write)
@@ -83,8 +83,8 @@ class MongoWorkerStore:
         return _to_worker(document) if document is not None else None
 
     async def _store(self, worker: Worker, where: Document | None) -> bool:
-        """Whether it was stored: only if the name's holder matches `where`, or, if that is None, nobody has
-        the name.
+        """Whether it was stored: only if the name's holder matches `where`, or, if that is None, no worker
+        has the name.
         """
         document = _from_worker(worker)
         if where is None:

@@ -2,8 +2,9 @@
 
 After a lost connection or a time-out, the statement may be done, may still run, or may never have arrived.
 Every statement here has a guard (status and attempt, a unique `_id`, a time), so that doing it twice has the
-same effect as doing it once. When a majority has answered a later sending, the guard of each job no longer
-holds. So an earlier sending that is still under way has nothing to change.
+same effect as doing it once. When a majority has answered a later sending, each job has been changed, so that
+its guard no longer holds, or was refused by its guard. So an earlier sending that is still under way changes
+nothing.
 """
 
 import asyncio
@@ -21,8 +22,9 @@ from api_server.adapters.mongo.client import OPERATION_SECONDS, is_outage, note_
 from api_server.domain.errors import StoreUnavailable
 
 WRITE_SECONDS = 4.0
-"""How long a write is sent again and read back before StoreUnavailable is raised. The lag of a majority is
-added.
+"""How long a write is sent again and read back before StoreUnavailable is raised.
+
+The lag of a majority is added.
 """
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
 """Seconds between two sendings. They double each time, and vary at random by half."""
@@ -43,8 +45,9 @@ class Writes:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def run(self, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The write's answer. Raises StoreUnavailable after WRITE_SECONDS and the lag; the write may be done
-        nevertheless.
+        """The write's answer.
+
+        Raises StoreUnavailable after WRITE_SECONDS and the lag; the write may be done nevertheless.
         """
         task = asyncio.create_task(_within_limit(write, self._lag()))
         self._running.add(task)
@@ -76,8 +79,9 @@ async def _within_limit(write: Callable[[], Awaitable[T]], lag: float) -> T:
 
 
 async def resend(send: Callable[[], Awaitable[T]]) -> T:
-    """The answer to `send`, which is called again while the outcome is unknown. Use it inside Writes.run,
-    which limits the time.
+    """The answer to `send`, which is called again while the outcome is unknown.
+
+    Use it inside Writes.run, which limits the time.
     """
     for pause in pauses():
         try:

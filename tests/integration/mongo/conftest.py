@@ -12,7 +12,7 @@ from local_stack.stack import Stack
 
 @pytest.fixture(scope="session")
 def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Of a stack, MongoDB alone."""
+    """A stack of which only MongoDB runs."""
     stack = Stack(StackSettings.with_free_ports(tmp_path_factory.mktemp("mongod")))
     stack.start("mongodb")
     yield stack
@@ -21,14 +21,14 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest_asyncio.fixture(scope="session")
 async def stores(mongod: Stack) -> AsyncIterator[MongoStores]:
-    """Shared by tests that look only at jobs of their own."""
+    """Shared by tests that look only at their own jobs."""
     async with connect(uri(mongod.settings), "shared") as opened:
         yield opened
 
 
 @pytest_asyncio.fixture
 async def empty_stores(mongod: Stack) -> AsyncIterator[MongoStores]:
-    """A database of one test's own."""
+    """Stores in a database that belongs to one test."""
     name = f"own_{uuid4().hex}"
     async with connect(uri(mongod.settings), name) as opened:
         yield opened

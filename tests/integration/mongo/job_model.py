@@ -1,6 +1,7 @@
-"""What a job should look like, told a second time and as simply as can be: one job in memory, changed by plain code.
+"""A model of a job, as simple as possible: one job in memory, changed by plain code.
 
-Each method answers whether the step is taken, or, of a report of failure, what came of it.
+Each method returns whether the change is applied; for a report of failure, the resulting status, None if it
+is refused.
 """
 
 from dataclasses import dataclass, field
@@ -10,11 +11,11 @@ from typing import Any
 LEASE = timedelta(seconds=15)
 UNFENCED_LEASE = timedelta(hours=1)
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=1), timedelta(minutes=5)
-MOST_LONE_LOSSES = 3
-LONGEST_HISTORY = 20
+MAX_LONE_LOSSES = 3
+MAX_HISTORY = 20
 
 Token = tuple[str, int]
-"""Worker and attempt."""
+"""Worker id and attempt."""
 
 
 @dataclass
@@ -33,18 +34,18 @@ class ModelJob:
     result: Any = None
     reason: str | None = None
     progress: str | None = None
-    taken_by_nobody: bool = False
+    is_unfenced: bool = False
     past: list[tuple[int, str, str]] = field(default_factory=list)
     changes: int = 0
 
     @property
     def history(self) -> list[tuple[int, str, str]]:
-        """Number, worker, outcome."""
-        if not self.worker and not self.taken_by_nobody:
-            return self.past[-(LONGEST_HISTORY - 1) :]
-        words = {"processing": "running", "completed": "succeeded", "cancelled": "cancelled"}
-        outcome = words.get(self.status) or ("lost" if self.reason == "POISON" else "errored")
-        return [*self.past[-(LONGEST_HISTORY - 1) :], (self.attempt, self.worker, outcome)]
+        """Number, worker id and outcome of each attempt."""
+        if not self.worker and not self.is_unfenced:
+            return self.past[-(MAX_HISTORY - 1) :]
+        outcomes = {"processing": "running", "completed": "succeeded", "cancelled": "cancelled"}
+        outcome = outcomes.get(self.status) or ("lost" if self.reason == "POISON" else "errored")
+        return [*self.past[-(MAX_HISTORY - 1) :], (self.attempt, self.worker, outcome)]
 
     def expired(self, now: datetime) -> bool:
         return self.expire_time is not None and now >= self.expire_time
@@ -55,7 +56,7 @@ class ModelJob:
     def holds(self, token: Token) -> bool:
         return self.status == "processing" and (self.worker, self.attempt) == token
 
-    # --- Steps ---
+    # --- Changes ---
 
     def claim(self, worker: str, expected: int, now: datetime, *, alone: bool) -> bool:
         if self.holds((worker, expected + 1)):
@@ -74,11 +75,11 @@ class ModelJob:
         self.changes += 1
         return True
 
-    def take(self, now: datetime) -> bool:
+    def claim_unfenced(self, now: datetime) -> bool:
         if self.status != "queued" or self.expired(now) or self.waiting(now):
             return False
         self._start("", now + UNFENCED_LEASE)
-        self.taken_by_nobody = True
+        self.is_unfenced = True
         return True
 
     def complete(self, token: Token, result: Any) -> bool:
@@ -102,13 +103,13 @@ class ModelJob:
             self._queue("errored", now + (backoff if wait is None else wait), is_wait=True)
         return self.status
 
-    def hand_back(self, token: Token, now: datetime) -> bool:
+    def release(self, token: Token, now: datetime) -> bool:
         if self.holds(token):
             self._queue("handed_back", now)
             return True
         return self.status == "queued" and self.attempt == token[1]
 
-    def conclude(self, status: str, result: Any) -> bool:
+    def complete_unfenced(self, status: str, result: Any) -> bool:
         if self.status == "processing" and not self.worker:
             self.failures += status == "failed"
             self.result = result
@@ -136,7 +137,7 @@ class ModelJob:
     def lose(self, now: datetime) -> None:
         self.losses += bool(self.worker)
         self.lone_losses += bool(self.worker) and self.alone
-        if self.worker and self.alone and self.lone_losses >= MOST_LONE_LOSSES:
+        if self.worker and self.alone and self.lone_losses >= MAX_LONE_LOSSES:
             self._end("failed", "POISON")
         else:
             self._queue("lost", now)
@@ -144,12 +145,12 @@ class ModelJob:
     def expire(self) -> None:
         self._end("failed", "EXPIRED")
 
-    def say(self, token: Token, words: str) -> None:
+    def note_progress(self, token: Token, message: str) -> None:
         if self.holds(token):
-            self.progress = words
+            self.progress = message
             self.changes += 1
 
-    # --- What steps have in common ---
+    # --- Parts of several changes ---
 
     def _start(self, worker: str, lease_end: datetime) -> None:
         self.status, self.worker, self.due_time = "processing", worker, lease_end
@@ -166,7 +167,7 @@ class ModelJob:
     def _queue(self, outcome: str | None, due_time: datetime, *, is_wait: bool = False) -> None:
         if outcome is not None:
             self.past = [*self.past, (self.attempt, self.worker, outcome)]
-        self.status, self.worker, self.taken_by_nobody = "queued", "", False
+        self.status, self.worker, self.is_unfenced = "queued", "", False
         self.next_attempt_time = due_time if is_wait else None
         self.due_time = due_time if self.expire_time is None else min(due_time, self.expire_time)
         self.changes += 1

@@ -1,4 +1,4 @@
-"""Jobs for tests, and ways to bring them into a status."""
+"""Jobs for tests, and functions that bring them into a status."""
 
 import secrets
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def new_job(
     create_time: datetime | None = None,
     **fields: Any,
 ) -> Job:
-    """A queued job; `fields` are those of Job."""
+    """A queued job. `fields`: other fields of Job."""
     time = create_time or now()
     return Job(
         id=uuid7(time),
@@ -50,11 +50,14 @@ def new_job(
     )
 
 
-async def stored(stores: MongoStores, status: str = "queued", **words: Any) -> Job:
-    """A job as it is read back. `status`: the contract's words, and `taken`: processing without a worker's name."""
-    job = await insert(stores, new_job(**words), now())
-    for step in _path(job.id, status):
-        assert isinstance((await stores.jobs.apply([step]))[0], Applied)
+async def stored(stores: MongoStores, status: str = "queued", **fields: Any) -> Job:
+    """A job in `status`, as it is read back.
+
+    `claimed_unfenced`: processing without a worker's name.
+    """
+    job = await insert(stores, new_job(**fields), now())
+    for transition in _path(job.id, status):
+        assert isinstance((await stores.jobs.apply([transition]))[0], Applied)
     return await read(stores, job.id)
 
 
@@ -62,7 +65,7 @@ def _path(job_id: UUID, status: str) -> list[Transition]:
     claimed = claim(job_id, WORKER, 0, now(), LEASE)
     paths = {
         "processing": [claimed],
-        "taken": [claim_unfenced(job_id, "claim-1", now(), LEASE)],
+        "claimed_unfenced": [claim_unfenced(job_id, "claim-1", now(), LEASE)],
         "completed": [claimed, complete(job_id, WORKER, 1, RESULT, now())],
         "failed": [claimed, fail(job_id, WORKER, 1, FAILURE, now())],
         "cancelled": [claimed, cancel(job_id, "cancel-1", "no longer wanted", now())],
@@ -90,7 +93,7 @@ async def read(stores: MongoStores, job_id: UUID) -> Job:
 
 
 async def set_fields(stores: MongoStores, job_id: UUID, update: Mapping[str, Any]) -> None:
-    """Change a document past the store."""
+    """Change a document without the store."""
     await stores.jobs._jobs.update_one({"_id": job_id}, update)
 
 

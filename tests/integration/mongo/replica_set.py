@@ -1,4 +1,4 @@
-"""Three mongods on loopback that are one replica set, whose elections take a second or two."""
+"""A replica set of three mongods on loopback. Its elections take one or two seconds."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from tests.waiting import wait_for
 ELECTION_MS, HEARTBEAT_MS = 1000, 200
 MEMBERS = (0, 1, 2)
 ALREADY_INITIALIZED, NODE_NOT_FOUND = 23, 74
-"""Codes that a busy machine gives: the answer to the first try came too late; a member does not listen yet."""
+"""Error codes on a busy machine: the first try was answered too late, or a member does not listen yet."""
 
 
 class ReplicaSet:
-    """Members are known by number."""
+    """Its members have numbers."""
 
     def __init__(self, folder: Path) -> None:
         settings = StackSettings.with_free_ports(folder)
@@ -29,7 +29,7 @@ class ReplicaSet:
         self.uri = f"mongodb://{','.join(map(self._address, MEMBERS))}/?replicaSet={REPLICA_SET}"
 
     def up(self) -> None:
-        """Returns when there is a primary and the others follow it."""
+        """Returns when there is a primary and the other members replicate it."""
         for number in MEMBERS:
             self.start(number)
         members = [{"_id": number, "host": self._address(number)} for number in MEMBERS]
@@ -43,7 +43,7 @@ class ReplicaSet:
             self.kill(number)
 
     def start(self, number: int) -> None:
-        """Start a member that does not run."""
+        """Start a member that was stopped."""
         data = self._folder / str(number)
         data.mkdir(parents=True, exist_ok=True)
         command = [
@@ -68,7 +68,7 @@ class ReplicaSet:
         process.freeze(self._running[number])
 
     def recover(self) -> None:
-        """Whatever was killed, frozen or told to misbehave runs in order again."""
+        """Restore every member that was killed, frozen or made to fail."""
         for number in MEMBERS:
             if number in self._running:
                 process.thaw(self._running[number])
@@ -77,7 +77,7 @@ class ReplicaSet:
         self.wait_well()
 
     def primary(self, *, but: int | None = None) -> int:
-        """The member that is the primary; waits for one, and for another one than `but`."""
+        """The primary's number. Waits until there is a primary other than `but`."""
         found: list[int] = []
 
         def is_found() -> bool:
@@ -94,7 +94,7 @@ class ReplicaSet:
         return [number for number in MEMBERS if number != primary]
 
     def command(self, number: int, *words: Any, **more: Any) -> dict[str, Any]:
-        """Have one member run a command on its admin database."""
+        """Run a command on the admin database of one member."""
         with self._client(number) as client:
             return client.admin.command(*words, **more)
 
@@ -103,7 +103,7 @@ class ReplicaSet:
         self.command(number, "configureFailPoint", name, mode=mode, data=data)
 
     def delay(self, seconds: int) -> None:
-        """Have the secondaries lag by so much; they stand in no election then."""
+        """Let the secondaries lag. They cannot be elected then."""
         primary = self.primary()
         config = self.command(primary, "replSetGetConfig")["config"]
         config["version"] += 1
@@ -113,13 +113,13 @@ class ReplicaSet:
         self.command(primary, "replSetReconfig", config)
 
     def step_down(self, seconds: int = 3) -> None:
-        """Have the primary make room for another one, which takes over at once."""
+        """Let the primary step down, so that another member takes over at once."""
 
         def has_stepped_down() -> bool:
             try:
                 self.command(self.primary(), "replSetStepDown", seconds, secondaryCatchUpPeriodSecs=1)
             except PyMongoError:
-                # On a busy machine the others may be a moment behind.
+                # On a busy machine the other members may lag for a moment.
                 return False
             return True
 

@@ -17,7 +17,7 @@ LEASES = Leases(worker=timedelta(seconds=15), unfenced=timedelta(hours=1))
 
 
 class Offered:
-    """Stands for the dispatcher: records what it was offered."""
+    """A dispatcher that records its calls."""
 
     def __init__(self) -> None:
         self.offers: list[Dispatch] = []
@@ -45,7 +45,7 @@ class AlwaysConsuming:
 
 
 def service(stores: MongoStores, store: Any = None, offered: Offered | None = None) -> JobService:
-    """The waits before next tries are not spread."""
+    """The waits of its jobs have no jitter."""
     store = store or stores.jobs
     return JobService(
         store,

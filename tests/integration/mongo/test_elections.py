@@ -1,4 +1,4 @@
-"""What an election of another primary may cost: time, and nothing else."""
+"""An election of another primary costs time, and nothing else."""
 
 import asyncio
 import time
@@ -57,14 +57,14 @@ async def sooner_or_later(call: Callable[[], Awaitable[T]]) -> T:
 
 
 async def stored(stores: MongoStores, job: Job) -> Job:
-    """A busy machine has elections that no test asked for."""
+    """On a busy machine there are elections that no test has started."""
     return await sooner_or_later(lambda: insert(stores, job, now()))
 
 
 @dataclass
 class Election:
-    """An election after which the new primary acknowledges writes, but does not learn that a majority has them, until
-    `let_commit`.
+    """An election after which the new primary acknowledges writes, but does not learn that a majority has
+    them, until `let_commit`.
     """
 
     replica_set: ReplicaSet
@@ -76,7 +76,7 @@ class Election:
 
 
 async def elected(replica_set: ReplicaSet, change: Callable[[], Awaitable[T]]) -> tuple[Election, T]:
-    """`change` is acknowledged, but unknown to the others to be so; then another primary is elected."""
+    """Acknowledge `change` before the other members know of that, then elect another primary."""
     old = replica_set.primary()
     heirs = replica_set.secondaries()
     for heir in heirs:
@@ -87,7 +87,7 @@ async def elected(replica_set: ReplicaSet, change: Callable[[], Awaitable[T]]) -
     return Election(replica_set, heirs), done
 
 
-async def test_no_read_goes_back_while_a_new_primary_knows_an_old_commit_only(
+async def test_no_read_is_older_than_an_acknowledged_write_after_an_election(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:
     wanted = JobFilter(labels={"test": "reads"})
@@ -128,11 +128,11 @@ async def test_an_election_costs_a_reader_one_write(replica_set: ReplicaSet, sto
     assert await written() == before
     replica_set.step_down()
     await asyncio.gather(*(sooner_or_later(partial(get, stores, job.id)) for _ in range(50)))
-    # A few more where the driver heard of the new primary while it was written, or the write was sent again.
+    # A few more if the driver found the new primary during the write, or the write was sent again.
     assert before < await written() <= before + 5
 
 
-async def test_writes_and_the_due_lease_go_on_while_a_majority_lags_by_three_seconds(
+async def test_writes_and_the_due_lease_continue_while_a_majority_lags_by_three_seconds(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:
     replica_set.delay(3)
@@ -153,7 +153,7 @@ async def test_writes_and_the_due_lease_go_on_while_a_majority_lags_by_three_sec
         leading: list[asyncio.Task[bool]] = []
         background = [asyncio.create_task(follow()), asyncio.create_task(lead())]
         await sooner_or_later(lambda: insert(stores, new_job(), now()))
-        # Known by now.
+        # The lag is known now.
         await insert(stores, new_job(), now())
         await until(lambda: (leadership.unbroken_seconds() or 0) >= 1)
         await asyncio.gather(*leading)
@@ -175,7 +175,7 @@ async def test_indexes_are_built_while_one_secondary_is_down(
     assert len(await database["jobs"].index_information()) == 1 + len(INDEXES["jobs"]) + 1
 
 
-async def test_writes_that_wait_for_a_majority_hold_up_no_reads(
+async def test_writes_that_wait_for_a_majority_do_not_delay_reads(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:
     job = await stored(stores, new_job())
@@ -192,7 +192,7 @@ async def test_writes_that_wait_for_a_majority_hold_up_no_reads(
     await asyncio.gather(*writes, return_exceptions=True)
 
 
-async def test_after_a_primary_froze_all_go_on_with_the_next_one(
+async def test_after_a_primary_froze_everything_continues_with_the_next_one(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:
     jobs = [await stored(stores, new_job()) for _ in range(3)]
@@ -207,7 +207,7 @@ async def test_after_a_primary_froze_all_go_on_with_the_next_one(
     found = await asyncio.gather(*calls)
     assert all(found)
     assert replica_set.primary(but=frozen) != frozen
-    # The time has gone on meanwhile.
+    # The time has advanced meanwhile.
     await sooner_or_later(stores.ping)
     assert abs(stores.clock.now() - now()) < timedelta(seconds=JUMP_SECONDS)
     assert stores.clock.steady_seconds() > 1

@@ -1,4 +1,4 @@
-"""The workers' calls on a real database: who may have a name, what a heartbeat brings, and who is stopped."""
+"""The workers' calls on a real database: names, heartbeats, and stops."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 class Server:
-    """A FleetService as one server has it: its time is moved by hand, and it knows of no break unless told."""
+    """The FleetService of one server. The test sets its time, and the time since the last outage."""
 
     def __init__(self, stores: MongoStores, jobs: Any = None) -> None:
         self.time = stores.clock.now()
@@ -70,7 +70,7 @@ async def held(stores: MongoStores, worker_id: str) -> Job:
 # --- Names ---
 
 
-async def test_a_newcomer_is_refused_while_the_holder_lives_and_told_who_it_is(
+async def test_a_newcomer_is_refused_while_the_holder_lives_and_the_error_names_the_holder(
     empty_stores: MongoStores,
 ) -> None:
     server = Server(empty_stores)
@@ -96,7 +96,7 @@ async def test_registering_again_is_harmless(empty_stores: MongoStores) -> None:
 
 
 @pytest.mark.parametrize(("silent", "gone"), [(PATIENCE, False), (PATIENCE + MILLISECOND, True)])
-async def test_a_holder_is_gone_once_it_was_silent_for_more_than_three_heartbeats(
+async def test_a_holder_is_gone_when_it_was_silent_for_more_than_three_heartbeats(
     empty_stores: MongoStores, silent: timedelta, gone: bool
 ) -> None:
     server = Server(empty_stores)
@@ -108,7 +108,7 @@ async def test_a_holder_is_gone_once_it_was_silent_for_more_than_three_heartbeat
 
 
 @pytest.mark.parametrize(("unbroken", "gone"), [(None, False), (0.0, False), (2.9, False), (3.0, True)])
-async def test_silence_counts_only_where_it_could_have_been_heard(
+async def test_silence_counts_only_while_heartbeats_could_be_served(
     empty_stores: MongoStores, unbroken: float | None, gone: bool
 ) -> None:
     server = Server(empty_stores)
@@ -123,7 +123,7 @@ async def test_silence_counts_only_where_it_could_have_been_heard(
     [
         ("draining", 0, 0, True),
         ("draining", 1, 0, False),
-        # It is claiming that job, or has just claimed it.
+        # The worker is claiming that job, or has just claimed it.
         ("draining", 0, 1, False),
         ("paused", 0, 0, False),
     ],
@@ -139,18 +139,18 @@ async def test_a_holder_that_ended_in_order_is_replaced_at_once(
     assert await server.has_name(identity("a", 2)) is gone
 
 
-async def test_of_two_newcomers_on_two_servers_one_takes_over(empty_stores: MongoStores) -> None:
+async def test_one_of_two_newcomers_on_two_servers_takes_over(empty_stores: MongoStores) -> None:
     servers = [Server(empty_stores), Server(empty_stores)]
     await servers[0].service.register(identity("a"))
     for server in servers:
         server.time += timedelta(minutes=1)
-    taken = await asyncio.gather(
+    registered = await asyncio.gather(
         *(server.has_name(identity("a", number)) for number, server in enumerate(servers, start=2))
     )
-    assert sorted(taken) == [False, True]
+    assert sorted(registered) == [False, True]
 
 
-async def test_with_the_name_the_leases_of_its_dead_holder_end_and_no_others(
+async def test_a_take_over_ends_the_leases_of_the_dead_holder_and_no_others(
     empty_stores: MongoStores,
 ) -> None:
     server = Server(empty_stores)
@@ -171,11 +171,11 @@ async def test_with_the_name_the_leases_of_its_dead_holder_end_and_no_others(
 
 
 class ServerDied(Exception):
-    """The process ended here."""
+    """Stands for the end of the process."""
 
 
 class DiesBeforeLeasesEnd:
-    """Everything as in the real store, but the server dies once a name has been taken over."""
+    """The real store, but the server dies after a name was taken over."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
@@ -187,7 +187,7 @@ class DiesBeforeLeasesEnd:
         raise ServerDied
 
 
-async def test_a_server_that_dies_within_a_take_over_leaves_it_to_the_next_call(
+async def test_the_next_call_completes_a_take_over_during_which_the_server_died(
     empty_stores: MongoStores,
 ) -> None:
     dying, next_one = Server(empty_stores, DiesBeforeLeasesEnd(empty_stores.jobs)), Server(empty_stores)
@@ -205,7 +205,7 @@ async def test_a_server_that_dies_within_a_take_over_leaves_it_to_the_next_call(
 # --- Heartbeats ---
 
 
-async def test_a_heartbeat_of_an_unknown_worker_is_refused_and_its_leases_move_all_the_same(
+async def test_a_heartbeat_of_an_unknown_worker_is_refused_but_moves_its_leases(
     empty_stores: MongoStores,
 ) -> None:
     server = Server(empty_stores)
@@ -216,7 +216,7 @@ async def test_a_heartbeat_of_an_unknown_worker_is_refused_and_its_leases_move_a
     assert (await document(empty_stores, job.id))["due_time"] == server.time + LEASE
 
 
-async def test_a_heartbeat_is_told_which_of_its_jobs_to_stop(empty_stores: MongoStores) -> None:
+async def test_the_answer_to_a_heartbeat_names_the_jobs_to_stop(empty_stores: MongoStores) -> None:
     server = Server(empty_stores)
     await server.service.register(identity("a"))
     mine, other_s, queued = (
@@ -232,7 +232,9 @@ async def test_a_heartbeat_is_told_which_of_its_jobs_to_stop(empty_stores: Mongo
     assert (await server.service.heartbeat("a/1", [], REPORT)).stop == []
 
 
-async def test_a_heartbeat_stores_the_progress_of_what_its_worker_holds(empty_stores: MongoStores) -> None:
+async def test_a_heartbeat_stores_the_progress_of_jobs_that_the_worker_holds(
+    empty_stores: MongoStores,
+) -> None:
     server = Server(empty_stores)
     await server.service.register(identity("a"))
     mine, other_s = await held(empty_stores, "a/1"), await held(empty_stores, "b/1")
@@ -243,11 +245,11 @@ async def test_a_heartbeat_stores_the_progress_of_what_its_worker_holds(empty_st
     assert "progress" not in await document(empty_stores, other_s.id)
 
 
-# --- The wish ---
+# --- The desired state ---
 
 
 async def confirming(server: Server, worker_id: str, call: Callable[[], Any]) -> Any:
-    """The call's answer, while a worker follows every wish that it hears."""
+    """The call's answer, while a worker confirms every revision that it receives."""
 
     async def follow() -> None:
         revision = 0
@@ -298,7 +300,7 @@ async def test_a_worker_that_does_not_confirm_is_named(
 @pytest.mark.parametrize(
     ("unbroken", "pending"), [(None, ["a/1"]), (0.0, ["a/1"]), (2.9, ["a/1"]), (3.0, [])]
 )
-async def test_a_silent_worker_is_waited_for_unless_it_could_have_been_heard(
+async def test_a_silent_worker_is_waited_for_unless_its_heartbeats_could_be_served(
     empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch, unbroken: float | None, pending: list[str]
 ) -> None:
     monkeypatch.setattr("api_server.services.fleet.CONFIRMATION_TIMEOUT", 0.1)
@@ -317,13 +319,15 @@ async def test_an_unknown_type_is_refused(empty_stores: MongoStores, consuming: 
     assert await empty_stores.fleet.fleet() == Fleet()
 
 
-async def test_a_worker_that_nobody_knows_cannot_be_stopped(empty_stores: MongoStores) -> None:
+async def test_an_unknown_worker_cannot_be_stopped(empty_stores: MongoStores) -> None:
     with pytest.raises(WorkerNotFound, match="'a'"):
         await Server(empty_stores).service.set_consuming(False, OneWorker("a"))
     assert await empty_stores.fleet.fleet() == Fleet()
 
 
-async def test_a_worker_that_has_gone_can_be_stopped_for_an_hour(empty_stores: MongoStores) -> None:
+async def test_a_worker_can_be_stopped_for_an_hour_after_its_last_heartbeat(
+    empty_stores: MongoStores,
+) -> None:
     server = Server(empty_stores)
     server.time -= timedelta(minutes=59)
     await server.service.register(identity("a"))
@@ -369,7 +373,7 @@ async def test_a_worker_that_consumes_without_a_partition_is_idle(
     assert (worker.report.state, worker.report.in_flight) == (shown, 1)
 
 
-async def test_a_worker_that_drains_is_listed_until_it_has_said_that_nothing_is_left(
+async def test_a_worker_that_drains_is_listed_until_it_reports_that_it_holds_no_job(
     empty_stores: MongoStores,
 ) -> None:
     server = Server(empty_stores)

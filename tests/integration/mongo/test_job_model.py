@@ -1,7 +1,7 @@
-"""The life of a few jobs on a real mongod, in any order of steps, against a model of it.
+"""The life of a few jobs on a real mongod, with changes in any order, compared with a model.
 
-Steps come with tokens of all attempts there ever were, so most of them are late, doubled or wrong. After each step every
-job that it may have touched is compared with its model, and what must never happen is looked for.
+The changes use tokens of all attempts, past and present, so most of them are late, repeated or wrong. After
+each change, every job that it may have changed is compared with its model, and the invariants are checked.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ from tests.integration.mongo import job_model
 from tests.integration.mongo.job_model import ModelJob
 from tests.integration.mongo.services import AlwaysConsuming, Offered
 
-EXAMPLES, STEPS = 30, 40
+EXAMPLES, CHANGES = 30, 40
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 WORKERS = ("w/1", "w/2", "w/3")
@@ -51,7 +51,7 @@ POLICIES = [RetryPolicy(number, jitter=0.0) for number in (1, 2, 3)]
 
 
 class HandClock:
-    """Time moved by hand."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.time = START
@@ -62,7 +62,7 @@ class HandClock:
 
 @dataclass
 class Kept:
-    """One job: its model, every token that was ever given for it, and what was seen of it last."""
+    """One job: its model, all tokens that were issued for it, and the state in which it was read last."""
 
     id: UUID
     model: ModelJob
@@ -71,7 +71,7 @@ class Kept:
 
 
 class World:
-    """A database, and a loop to use it from rules, which are no coroutines."""
+    """A database, and an event loop for it: the rules are not coroutines."""
 
     def __init__(self, runner: asyncio.Runner, stores: MongoStores) -> None:
         self.stores = stores
@@ -88,12 +88,12 @@ def world(mongod: Stack) -> Iterator[World]:
 
 
 @pytest.mark.timeout(400)  # To make a failing example small takes its time.
-def test_any_life_of_a_job_is_as_the_model_has_it(world: World) -> None:
+def test_any_sequence_of_changes_agrees_with_the_model(world: World) -> None:
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: JobLife(world)),
         settings=settings(
             max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
+            stateful_step_count=CHANGES,
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -122,7 +122,7 @@ class JobLife(RuleBasedStateMachine):
     async def _forget_all(self) -> None:
         await self.stores.jobs._jobs.delete_many({})
 
-    # --- Coming and going ---
+    # --- Creation and time ---
 
     @initialize(policy=st.sampled_from(POLICIES), lone_losses=st.sampled_from([0, 1, 2]))
     def begin(self, policy: RetryPolicy, lone_losses: int) -> None:
@@ -136,7 +136,7 @@ class JobLife(RuleBasedStateMachine):
         lone_losses=st.sampled_from([0, 1, 2]),
     )
     def create(self, policy: RetryPolicy, schedule: int | None, expire: int | None, lone_losses: int) -> None:
-        """`schedule`: seconds from now; `expire`: seconds from when it may start."""
+        """`schedule`: seconds from now. `expire`: seconds from the earliest start."""
         now = self.clock.now()
         schedule_time = None if schedule is None else now + schedule * SECOND
         expire_time = None if expire is None else (schedule_time or now) + expire * SECOND
@@ -172,17 +172,17 @@ class JobLife(RuleBasedStateMachine):
     def claim(self, data: st.DataObject, worker: str, off: int, alone: bool) -> None:
         kept = self._any(data)
         expected = max(0, kept.model.attempt + off)
-        outcome = self._step(StatusUpdate(kept.id, Status.PROCESSING, Claim(worker, expected, alone=alone)))
-        is_taken = kept.model.claim(worker, expected, self.clock.now(), alone=alone)
-        self._check(outcome, "processing" if is_taken else None)
-        if is_taken:
+        outcome = self._update(StatusUpdate(kept.id, Status.PROCESSING, Claim(worker, expected, alone=alone)))
+        is_applied = kept.model.claim(worker, expected, self.clock.now(), alone=alone)
+        self._check(outcome, "processing" if is_applied else None)
+        if is_applied:
             kept.tokens.append((worker, expected + 1))
 
     @rule(data=st.data())
-    def take(self, data: st.DataObject) -> None:
+    def claim_unfenced(self, data: st.DataObject) -> None:
         kept = self._any(data)
-        outcome = self._step(StatusUpdate(kept.id, Status.PROCESSING))
-        self._check(outcome, "processing" if kept.model.take(self.clock.now()) else None)
+        outcome = self._update(StatusUpdate(kept.id, Status.PROCESSING))
+        self._check(outcome, "processing" if kept.model.claim_unfenced(self.clock.now()) else None)
 
     # --- Reports ---
 
@@ -190,44 +190,44 @@ class JobLife(RuleBasedStateMachine):
     def complete(self, data: st.DataObject) -> None:
         kept, token = self._any_token(data)
         result = {"by": list(token)}
-        outcome = self._step(StatusUpdate(kept.id, Status.COMPLETED, Token(*token), result=result))
+        outcome = self._update(StatusUpdate(kept.id, Status.COMPLETED, Token(*token), result=result))
         self._check(outcome, "completed" if kept.model.complete(token, result) else None)
 
     @rule(data=st.data(), permanent=st.booleans(), wait=st.none() | st.sampled_from([0, 5, 100]))
     def fail(self, data: st.DataObject, permanent: bool, wait: int | None) -> None:
         kept, token = self._any_token(data)
         retry_after = None if wait is None else wait * SECOND
-        step = StatusUpdate(
+        update = StatusUpdate(
             kept.id,
             Status.FAILED,
             Token(*token),
             failure=Failure(13, f"of {token}", "HANDLER_ERROR"),
             hint=FailureHint(permanent, retry_after),
         )
-        outcome = self._step(step)
+        outcome = self._update(update)
         self._check(outcome, kept.model.fail(token, permanent, retry_after, self.clock.now()))
 
     @rule(data=st.data())
-    def hand_back(self, data: st.DataObject) -> None:
+    def release(self, data: st.DataObject) -> None:
         kept, token = self._any_token(data)
-        outcome = self._step(StatusUpdate(kept.id, Status.QUEUED, Token(*token)))
-        self._check(outcome, "queued" if kept.model.hand_back(token, self.clock.now()) else None)
+        outcome = self._update(StatusUpdate(kept.id, Status.QUEUED, Token(*token)))
+        self._check(outcome, "queued" if kept.model.release(token, self.clock.now()) else None)
 
     @rule(data=st.data())
     def end_solitude(self, data: st.DataObject) -> None:
         kept, token = self._any_token(data)
-        outcome = self._step(StatusUpdate(kept.id, Status.PROCESSING, Token(*token)))
-        is_taken = kept.model.end_solitude(token, self.clock.now())
-        self._check(outcome, "processing" if is_taken else None)
+        outcome = self._update(StatusUpdate(kept.id, Status.PROCESSING, Token(*token)))
+        is_applied = kept.model.end_solitude(token, self.clock.now())
+        self._check(outcome, "processing" if is_applied else None)
 
     @rule(data=st.data(), status=st.sampled_from(["completed", "failed"]))
-    def conclude(self, data: st.DataObject, status: str) -> None:
+    def complete_unfenced(self, data: st.DataObject, status: str) -> None:
         kept = self._any(data)
         result = {"by": "anybody"} if status == "completed" else None
-        outcome = self._step(StatusUpdate(kept.id, Status(status), result=result))
-        self._check(outcome, status if kept.model.conclude(status, result) else None)
+        outcome = self._update(StatusUpdate(kept.id, Status(status), result=result))
+        self._check(outcome, status if kept.model.complete_unfenced(status, result) else None)
 
-    # --- From outside ---
+    # --- Cancel and Retry ---
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
@@ -259,16 +259,16 @@ class JobLife(RuleBasedStateMachine):
             if kept.model.due_time < now + job_model.LEASE / 2:
                 kept.model.due_time = now + job_model.LEASE
 
-    @rule(data=st.data(), words=st.sampled_from(["a", "b"]))
-    def progress(self, data: st.DataObject, words: str) -> None:
+    @rule(data=st.data(), message=st.sampled_from(["a", "b"]))
+    def progress(self, data: st.DataObject, message: str) -> None:
         kept, token = self._any_token(data)
         self.clock.time += timedelta(milliseconds=1)
-        note = ProgressNote(kept.id, token[1], 50.0, words)
+        note = ProgressNote(kept.id, token[1], 50.0, message)
         self.world.run(self.stores.jobs.note_progress(token[0], [note], self.clock.now()))
-        kept.model.say(token, words)
+        kept.model.note_progress(token, message)
 
     @rule()
-    def lapse(self) -> None:
+    def expire_leases(self) -> None:
         now = self.clock.now()
         lost = [
             kept
@@ -281,7 +281,7 @@ class JobLife(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def lose_worker(self, data: st.DataObject) -> None:
-        """Mostly one that has something to lose."""
+        """Usually a worker that holds a job."""
         now = self.clock.now()
         running = [kept for kept in self.jobs if kept.model.status == "processing" and kept.model.worker]
         worker = data.draw(st.sampled_from([*(kept.model.worker for kept in running), "w/9"]))
@@ -292,7 +292,7 @@ class JobLife(RuleBasedStateMachine):
 
     @rule()
     def scan(self) -> None:
-        """Due jobs are marked as published; those that have expired are failed."""
+        """Mark due jobs as published, and fail those that have expired."""
         now = self.clock.now()
         found = self.world.run(self.stores.due.due("compute", now, 100))
         due = [
@@ -307,7 +307,8 @@ class JobLife(RuleBasedStateMachine):
         assert {each.dispatch.job_id for each in found if each.is_expired} == {kept.id for kept in expired}
         everything = [kept.id for kept in self.jobs]
         queued_and_over = [k for k in self.jobs if k.model.status == "queued" and k.model.expired(now)]
-        # The due time of a waiting job never lies after its end, so the scan has met all of them.
+        # The due_time of a waiting job is never after its expire_time, so the scan has found all expired
+        # jobs.
         assert queued_and_over == expired
         assert self.world.run(self.stores.due.expire(everything, now)) == len(expired)
         for kept in expired:
@@ -321,7 +322,7 @@ class JobLife(RuleBasedStateMachine):
             assert kept.model.due_time is not None
             assert kept.model.due_time > now
 
-    # --- What must hold at any time ---
+    # --- Invariants ---
 
     @invariant()
     def every_job_is_as_its_model(self) -> None:
@@ -351,20 +352,20 @@ class JobLife(RuleBasedStateMachine):
 
     @staticmethod
     def _check_rules(job: Job, document: dict[str, Any]) -> None:
-        """What the model might have wrong, too."""
+        """Facts in which the model itself could be wrong."""
         assert ("due_time" in document) is (not job.status.is_terminal)
         assert (job.end_time is not None) is job.status.is_terminal
         if job.status is Status.QUEUED and job.expire_time is not None:
             assert document["due_time"] <= job.expire_time
         assert job.failures <= job.retry_policy.max_attempts
         is_poison = job.error is not None and job.error.reason == "POISON"
-        assert (job.lone_losses >= job_model.MOST_LONE_LOSSES) is is_poison
+        assert (job.lone_losses >= job_model.MAX_LONE_LOSSES) is is_poison
         assert (job.result is not None) is (job.status is Status.COMPLETED)
         if job.result is not None and job.worker_id:
             assert job.result == {"by": [job.worker_id, job.attempt]}
         numbers = [attempt.number for attempt in job.history]
         assert numbers == sorted(set(numbers))
-        assert len(numbers) <= job_model.LONGEST_HISTORY
+        assert len(numbers) <= job_model.MAX_HISTORY
         assert all(attempt.end_time for attempt in job.past)
         assert all((attempt.error is not None) is (attempt.outcome == "errored") for attempt in job.history)
 
@@ -386,19 +387,19 @@ class JobLife(RuleBasedStateMachine):
         return data.draw(st.sampled_from(self.jobs))
 
     def _any_token(self, data: st.DataObject) -> tuple[Kept, job_model.Token]:
-        """Of any job, one of any of its attempts, the latest more often; or one that nobody ever had."""
+        """A job and one of its tokens, more often the latest one, or a token that was never issued."""
         kept = self._any(data)
         latest = kept.tokens[-1:] * 3
         token: job_model.Token = data.draw(st.sampled_from([*latest, *kept.tokens, ("w/9", 1)]))
         return kept, token
 
-    def _step(self, step: StatusUpdate) -> Applied | Exception:
-        [outcome] = self.world.run(self.service.update_batch([step]))
+    def _update(self, update: StatusUpdate) -> Applied | Exception:
+        [outcome] = self.world.run(self.service.update_batch([update]))
         return outcome
 
     @staticmethod
     def _check(outcome: Applied | Exception, status: str | None) -> None:
-        """`status`: to which the step led; None: it is to be refused."""
+        """`status`: the expected status; None: the update must be refused."""
         if status is None:
             assert isinstance(outcome, TransitionRefused)
         else:

@@ -1,4 +1,6 @@
-"""The service on a real database: what a caller may rely on when its call is sent twice or the server dies within."""
+"""The service on a real database: its promises when a call is sent twice, or the server dies during a
+call.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,11 +24,11 @@ from tests.waiting import until
 
 
 class ServerDied(Exception):
-    """The process ended here."""
+    """Stands for the end of the process."""
 
 
 class DiesAtInsert:
-    """Everything as in the real store, but the server dies before a job is stored."""
+    """The real store, but the server dies before a job is stored."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
@@ -45,7 +47,7 @@ def key(content: str = "same") -> IdempotencyKey:
 WANTED = NewJob("compute", {"input": "x"})
 
 
-async def test_a_key_gives_its_job_once_when_the_server_died_between_its_two_writes(
+async def test_a_key_creates_its_job_once_if_the_server_died_between_its_two_writes(
     stores: MongoStores,
 ) -> None:
     mine = key()
@@ -63,7 +65,7 @@ async def test_a_key_with_another_request_is_refused(stores: MongoStores) -> Non
         await service(stores).create(WANTED, IdempotencyKey(mine.value, b"other"))
 
 
-async def test_a_chosen_id_gives_its_job_in_whatever_status_it_is_by_then(stores: MongoStores) -> None:
+async def test_a_chosen_id_returns_its_job_in_the_present_status(stores: MongoStores) -> None:
     offered = Offered()
     jobs = service(stores, offered=offered)
     wanted = NewJob("compute", {"input": "x"}, id=new_job_id(stores.clock.now()))
@@ -87,7 +89,7 @@ async def test_a_job_is_offered_to_the_workers_only_after_it_is_stored(stores: M
     assert offered.offers == [Dispatch(job.id, "compute", 0, {"input": "x"})]
 
 
-async def test_a_job_is_offered_although_its_caller_has_gone(stores: MongoStores) -> None:
+async def test_a_job_is_offered_even_if_its_caller_was_cancelled(stores: MongoStores) -> None:
     offered = Offered()
     creating = asyncio.create_task(service(stores, offered=offered).create(WANTED))
     await asyncio.sleep(0)
@@ -99,7 +101,7 @@ async def test_a_job_is_offered_although_its_caller_has_gone(stores: MongoStores
     assert (await service(stores).get(dispatch.job_id)).status is Status.QUEUED
 
 
-async def test_behind_a_backlog_new_jobs_are_due_later_and_the_dispatcher_knows_when(
+async def test_new_jobs_are_due_later_behind_a_backlog_and_the_dispatcher_knows_when(
     stores: MongoStores,
 ) -> None:
     offered = Offered()
@@ -112,7 +114,7 @@ async def test_behind_a_backlog_new_jobs_are_due_later_and_the_dispatcher_knows_
         assert (await document(stores, job.id))["due_time"] == due_time
 
 
-async def test_a_claim_by_this_server_spares_the_job_its_mark(stores: MongoStores) -> None:
+async def test_a_job_that_was_claimed_through_this_server_needs_no_mark(stores: MongoStores) -> None:
     offered = Offered()
     jobs = service(stores, offered=offered)
     won, lost = await jobs.create(WANTED), await jobs.create(WANTED)
@@ -130,12 +132,12 @@ async def test_a_claim_by_this_server_spares_the_job_its_mark(stores: MongoStore
     assert offered.withdrawals == []
 
 
-async def test_a_claim_without_a_workers_name_speaks_for_no_other_job(stores: MongoStores) -> None:
+async def test_an_unfenced_claim_shows_nothing_about_earlier_records(stores: MongoStores) -> None:
     offered = Offered()
     jobs = service(stores, offered=offered)
-    taken = await jobs.create(WANTED)
-    await jobs.update(StatusUpdate(taken.id, Status.PROCESSING))
-    assert (offered.claims, offered.withdrawals) == ([], [taken.id])
+    claimed = await jobs.create(WANTED)
+    await jobs.update(StatusUpdate(claimed.id, Status.PROCESSING))
+    assert (offered.claims, offered.withdrawals) == ([], [claimed.id])
 
 
 async def test_two_reports_of_one_attempt_record_one_result(stores: MongoStores) -> None:

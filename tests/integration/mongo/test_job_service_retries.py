@@ -1,4 +1,4 @@
-"""The service on a real database: tries, schedules, ends of waiting, Cancel and Retry."""
+"""The service on a real database: tries, schedules, expiry, Cancel and Retry."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ async def created(stores: MongoStores, **fields: Any) -> Job:
 
 
 async def running(stores: MongoStores, **fields: Any) -> Job:
-    """A job that worker "w" holds at its first attempt."""
+    """A job whose first attempt the worker "w" holds."""
     job = await created(stores, **fields)
     return await claimed(stores, job.id, 0)
 
@@ -78,7 +78,7 @@ async def test_the_jobs_own_policy_decides(stores: MongoStores, max_attempts: in
         assert after.next_attempt_time == after.update_time + 90 * SECOND
 
 
-async def test_hand_backs_and_losses_use_up_no_try(stores: MongoStores) -> None:
+async def test_releases_and_losses_use_up_no_try(stores: MongoStores) -> None:
     job = await created(stores, retry_policy=RetryPolicy(1))
     await claimed(stores, job.id, 0)
     await service(stores).update(StatusUpdate(job.id, Status.QUEUED, Token("w", 1)))
@@ -90,14 +90,14 @@ async def test_hand_backs_and_losses_use_up_no_try(stores: MongoStores) -> None:
     assert [each.outcome for each in again.history] == [Outcome.HANDED_BACK, Outcome.LOST, Outcome.RUNNING]
 
 
-async def test_a_permanent_failure_is_the_last(stores: MongoStores) -> None:
+async def test_a_permanent_failure_is_not_retried(stores: MongoStores) -> None:
     job = await running(stores)
     after = await service(stores).update(failing(job.id, hint=FailureHint(permanent=True)))
     assert (after.status, after.failures) == (Status.FAILED, 1)
 
 
 @pytest.mark.parametrize("seconds", [0, 90])
-async def test_a_handler_may_say_how_long_to_wait(stores: MongoStores, seconds: int) -> None:
+async def test_a_handler_may_set_the_wait(stores: MongoStores, seconds: int) -> None:
     job = await running(stores)
     after = await service(stores).update(
         failing(job.id, hint=FailureHint(retry_after=timedelta(seconds=seconds)))
@@ -132,7 +132,7 @@ async def test_a_failure_reported_again_after_the_next_claim_succeeds_and_change
     assert await service(stores).get(job.id) == before
 
 
-async def test_a_batch_tells_each_step_what_came_of_it(stores: MongoStores) -> None:
+async def test_a_batch_has_an_outcome_for_each_update(stores: MongoStores) -> None:
     done, tried, handed = [await running(stores) for _ in range(3)]
     last = await running(stores, retry_policy=RetryPolicy(1))
     hopeless, superseded, cancelled = [await running(stores) for _ in range(3)]
@@ -163,7 +163,7 @@ async def test_a_batch_tells_each_step_what_came_of_it(stores: MongoStores) -> N
 
 
 class CountsReads:
-    """Everything as in the real store; tells how often tries and jobs were read."""
+    """The real store. Counts how often tries and jobs are read."""
 
     def __init__(self, stores: MongoStores) -> None:
         self._store = stores.jobs
@@ -193,7 +193,7 @@ async def test_claims_and_completions_cost_no_read(stores: MongoStores) -> None:
 
 
 class RemembersOldTries:
-    """Everything as in the real store, but its first word on tries is out of date."""
+    """The real store, but its first answer about tries is outdated."""
 
     def __init__(self, stores: MongoStores) -> None:
         self._store = stores.jobs
@@ -210,7 +210,7 @@ class RemembersOldTries:
         return {job_id: Tries(each.failures - 1, each.policy) for job_id, each in found.items()}
 
 
-async def test_a_store_that_is_behind_gives_no_job_a_try_too_many(stores: MongoStores) -> None:
+async def test_an_outdated_read_gives_no_job_an_additional_try(stores: MongoStores) -> None:
     job = await running(stores, retry_policy=RetryPolicy(2))
     await service(stores).update(failing(job.id))
     await claimed(stores, job.id, 1)
@@ -218,7 +218,7 @@ async def test_a_store_that_is_behind_gives_no_job_a_try_too_many(stores: MongoS
     report = asyncio.create_task(api.update_batch([failing(job.id, 2)]))
     done, _ = await asyncio.wait([report], timeout=1.0)
     assert not done, "decided from what was out of date"
-    # The caller would hear UNAVAILABLE in a few seconds, and report again.
+    # The caller would get UNAVAILABLE after a few seconds, and report again.
     assert await api.update_batch([failing(job.id, 2)]) == [Applied(Status.FAILED, 2)]
     assert await report == [Applied(Status.FAILED, 2)]
 
@@ -226,7 +226,7 @@ async def test_a_store_that_is_behind_gives_no_job_a_try_too_many(stores: MongoS
 # --- Times ---
 
 
-async def test_a_scheduled_job_is_offered_to_nobody_and_shows_its_time(stores: MongoStores) -> None:
+async def test_a_scheduled_job_is_not_offered_and_shows_its_time(stores: MongoStores) -> None:
     offered, api_time = Offered(), stores.clock.now()
     api = service(stores, offered=offered)
     soon = api_time + SECOND / 2
@@ -250,7 +250,7 @@ async def is_due(stores: MongoStores, job_id: UUID, at: Any) -> bool:
     return job_id in {each.dispatch.job_id for each in await stores.due.due("compute", at, 10_000)}
 
 
-async def test_a_schedule_that_is_over_means_at_once(stores: MongoStores) -> None:
+async def test_a_schedule_time_in_the_past_means_now(stores: MongoStores) -> None:
     offered = Offered()
     past = stores.clock.now() - HOUR
     job = await service(stores, offered=offered).create(NewJob("compute", {}, schedule_time=past))
@@ -258,7 +258,7 @@ async def test_a_schedule_that_is_over_means_at_once(stores: MongoStores) -> Non
     assert (job.schedule_time, job.next_attempt_time) == (past, None)
 
 
-async def test_a_scheduled_job_created_again_is_still_offered_to_nobody(stores: MongoStores) -> None:
+async def test_a_scheduled_job_that_is_created_again_is_not_offered(stores: MongoStores) -> None:
     offered, now = Offered(), stores.clock.now()
     api = service(stores, offered=offered)
     wanted = NewJob("compute", {}, id=new_job_id(now), schedule_time=now + HOUR)
@@ -294,7 +294,7 @@ async def test_a_job_that_expired_before_it_was_created_fails_at_once(empty_stor
     assert (failed.status, failed.error.code, failed.error.reason) == (Status.FAILED, 4, "EXPIRED")
 
 
-async def test_a_job_that_waits_for_its_next_try_expires_meanwhile(empty_stores: MongoStores) -> None:
+async def test_a_job_may_expire_while_it_waits_for_its_next_try(empty_stores: MongoStores) -> None:
     stores = empty_stores
     now = stores.clock.now()
     job = await running(stores, expire_time=now + HOUR)
@@ -307,7 +307,7 @@ async def test_a_job_that_waits_for_its_next_try_expires_meanwhile(empty_stores:
     assert [each.outcome for each in failed.history] == [Outcome.ERRORED]
 
 
-async def test_a_due_job_goes_out_with_its_timeout_and_losses(empty_stores: MongoStores) -> None:
+async def test_a_due_job_is_dispatched_with_its_timeout_and_losses(empty_stores: MongoStores) -> None:
     stores, publisher = empty_stores, FakePublisher()
     job = await running(stores, timeout=1.5 * SECOND)
     await stores.jobs.release_all("w", stores.clock.now())
@@ -318,7 +318,7 @@ async def test_a_due_job_goes_out_with_its_timeout_and_losses(empty_stores: Mong
 # --- Cancel and Retry ---
 
 
-async def test_cancel_answers_the_job_and_spares_it_the_dispatch(stores: MongoStores) -> None:
+async def test_cancel_returns_the_job_and_withdraws_it_from_the_dispatcher(stores: MongoStores) -> None:
     offered = Offered()
     job = await created(stores)
     cancelled = await service(stores, offered=offered).cancel(job.id, "no longer wanted")
@@ -332,7 +332,7 @@ async def test_cancel_answers_the_job_and_spares_it_the_dispatch(stores: MongoSt
     assert caught.value.reason == "JOB_TERMINAL"
 
 
-async def test_of_ten_cancels_one_is_done(stores: MongoStores) -> None:
+async def test_one_of_ten_cancels_is_applied(stores: MongoStores) -> None:
     job = await running(stores)
     outcomes = await asyncio.gather(
         *(service(stores).cancel(job.id, "same words") for _ in range(10)), return_exceptions=True
@@ -341,7 +341,7 @@ async def test_of_ten_cancels_one_is_done(stores: MongoStores) -> None:
     assert (await service(stores).get(job.id)).revision == job.revision + 1
 
 
-async def test_a_job_that_is_not_there_can_be_neither_cancelled_nor_retried(stores: MongoStores) -> None:
+async def test_a_job_that_does_not_exist_can_be_neither_cancelled_nor_retried(stores: MongoStores) -> None:
     with pytest.raises(JobNotFound):
         await service(stores).cancel(uuid4(), "")
     with pytest.raises(JobNotFound):
@@ -364,7 +364,7 @@ async def test_retry_offers_the_job_to_the_workers_at_its_attempt(stores: MongoS
     ("status", "reason"),
     [("queued", "ILLEGAL_TRANSITION"), ("processing", "ILLEGAL_TRANSITION"), ("completed", "JOB_TERMINAL")],
 )
-async def test_only_what_failed_or_was_cancelled_is_retried(
+async def test_only_a_failed_or_cancelled_job_is_retried(
     stores: MongoStores, status: str, reason: str
 ) -> None:
     job = await created(stores) if status == "queued" else await running(stores)

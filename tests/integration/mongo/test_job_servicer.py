@@ -1,4 +1,4 @@
-"""The calls of one job as their messages, on a real database."""
+"""Calls about one job, as messages, on a real database."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.integration.mongo.services import service
 
 
 class NoMetadata:
-    """The context of a call that came without headers."""
+    """The context of a call without headers."""
 
     @staticmethod
     def invocation_metadata() -> tuple[tuple[str, str], ...]:
@@ -41,7 +41,7 @@ async def update(servicer: JobServicer, job: job_pb2.Job, **fields: Any) -> job_
     return await servicer.UpdateStatus(request, NoMetadata())
 
 
-async def test_a_job_comes_back_with_all_that_it_was_asked_for_with(servicer: JobServicer) -> None:
+async def test_a_created_job_has_all_fields_of_the_request(servicer: JobServicer) -> None:
     job = await create(
         servicer,
         retryPolicy={"maxAttempts": 7, "maxBackoff": "90s"},
@@ -57,7 +57,7 @@ async def test_a_job_comes_back_with_all_that_it_was_asked_for_with(servicer: Jo
     assert await servicer.Get(job_service_pb2.GetRequest(id=job.id), NoMetadata()) == job
 
 
-async def test_a_failed_try_a_cancel_and_a_retry_as_callers_see_them(servicer: JobServicer) -> None:
+async def test_callers_see_a_failed_try_a_cancel_and_a_retry(servicer: JobServicer) -> None:
     job = await create(servicer)
     job = await update(servicer, job, status="processing", claim={"workerId": "w/1", "expectedAttempt": 0})
     assert [attempt.outcome for attempt in job.history] == [job_pb2.Attempt.running]
@@ -86,7 +86,7 @@ async def test_a_failed_try_a_cancel_and_a_retry_as_callers_see_them(servicer: J
     assert job.expire_time == retry.expire_time
 
 
-async def test_a_batch_says_what_became_of_each_report(servicer: JobServicer) -> None:
+async def test_a_batch_answers_each_report(servicer: JobServicer) -> None:
     jobs = [await create(servicer, retryPolicy={"maxAttempts": tries}) for tries in (1, 2)]
     for job in jobs:
         await update(servicer, job, status="processing", claim={"workerId": "w/1"})

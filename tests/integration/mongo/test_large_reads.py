@@ -1,4 +1,6 @@
-"""Of large jobs that many callers ask for at once, few are in memory at a time, and small ones wait for none of them."""
+"""Many callers read large jobs at once: few of these are in memory at a time, and small jobs do not wait for
+them.
+"""
 
 import asyncio
 from uuid import UUID
@@ -13,11 +15,11 @@ from tests.waiting import until
 
 DEADLINE = 20.0
 MANY = 12
-"""Together above what one read may bring."""
+"""Together larger than one read may be."""
 
 
 class Readers:
-    """Many who ask for one job each, and keep it until the test says so."""
+    """Callers that read one job each, and keep it until the test releases it."""
 
     def __init__(self, stores: MongoStores) -> None:
         self.groups = JobGroups(stores.jobs, ReadyJobs(Offered(), stores.clock))
@@ -38,7 +40,7 @@ class Readers:
         return job
 
 
-async def test_few_large_jobs_are_kept_at_a_time_and_small_ones_pass_them(stores: MongoStores) -> None:
+async def test_few_large_jobs_are_in_memory_at_a_time_and_small_ones_do_not_wait(stores: MongoStores) -> None:
     large = [await stored(stores, payload={"text": "x" * 900_000}) for _ in range(MANY)]
     small = [await stored(stores) for _ in range(MANY)]
     readers = Readers(stores)
@@ -53,7 +55,7 @@ async def test_few_large_jobs_are_kept_at_a_time_and_small_ones_pass_them(stores
     assert readers.most_kept == LARGE_AT_A_TIME
 
 
-async def test_those_read_together_are_told_from_those_that_are_not_there(stores: MongoStores) -> None:
+async def test_jobs_that_are_read_together_are_not_confused_with_missing_ones(stores: MongoStores) -> None:
     large = [await stored(stores, payload={"text": "x" * 900_000}) for _ in range(MANY)]
     small = [await stored(stores) for _ in range(3)]
     readers = Readers(stores)
@@ -65,7 +67,7 @@ async def test_those_read_together_are_told_from_those_that_are_not_there(stores
     assert found == [large[0], small[0], None, *large[1:], *small[1:]]
 
 
-async def test_one_who_fails_or_goes_makes_room_for_the_next(stores: MongoStores) -> None:
+async def test_a_caller_that_fails_or_is_cancelled_makes_room_for_the_next(stores: MongoStores) -> None:
     large = [await stored(stores, payload={"text": "x" * 900_000}) for _ in range(2 * LARGE_AT_A_TIME)]
     readers = Readers(stores)
     leaving = [asyncio.create_task(readers.read(job.id)) for job in large]

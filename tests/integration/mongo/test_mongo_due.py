@@ -1,4 +1,4 @@
-"""Recovery by due_time, and the lease of whoever does it, on a real mongod."""
+"""Recovery by due_time, and the leader's lease, on a real mongod."""
 
 import asyncio
 from datetime import timedelta
@@ -28,13 +28,13 @@ SECOND = timedelta(seconds=1)
 
 
 def published(*job_ids: UUID, attempt: int = 0) -> list[Published]:
-    """In partition 3, one after another."""
+    """Positions in partition 3, one after another."""
     return [
         Published(job_id, attempt, RecordPosition(3, offset, 77)) for offset, job_id in enumerate(job_ids)
     ]
 
 
-async def test_due_jobs_of_a_type_come_longest_due_first(empty_stores: MongoStores) -> None:
+async def test_due_jobs_of_a_type_are_ordered_by_due_time(empty_stores: MongoStores) -> None:
     time = now()
     jobs = [new_job("file", {"path": str(i)}) for i in range(4)]
     for job, age in zip(jobs, [1, 3, 2, -1], strict=True):
@@ -55,7 +55,7 @@ async def test_claimed_jobs_are_not_due(empty_stores: MongoStores) -> None:
     assert await empty_stores.due.due("compute", now() + timedelta(hours=2), 10) == []
 
 
-async def test_too_large_payload_stays_in_the_database(empty_stores: MongoStores) -> None:
+async def test_a_payload_that_is_too_large_is_not_read(empty_stores: MongoStores) -> None:
     large, small = {"text": "x" * MAX_PAYLOAD}, {"text": "x" * (MAX_PAYLOAD - 100)}
     for payload in (large, small):
         await insert(empty_stores, new_job(payload=payload), now())
@@ -63,7 +63,7 @@ async def test_too_large_payload_stays_in_the_database(empty_stores: MongoStores
     assert {each.dispatch.payload is None for each in due} == {True, False}
 
 
-async def test_backlog_of_one_type_costs_another_type_nothing(empty_stores: MongoStores) -> None:
+async def test_a_backlog_of_one_type_costs_another_type_nothing(empty_stores: MongoStores) -> None:
     time = now()
     backlog = [{"_id": uuid4(), "status": "queued", "type": "file", "due_time": time} for _ in range(3000)]
     await empty_stores.jobs._jobs.insert_many(backlog)
@@ -75,7 +75,7 @@ async def test_backlog_of_one_type_costs_another_type_nothing(empty_stores: Mong
     assert plan["executionStats"]["totalKeysExamined"] <= 2
 
 
-async def test_lapse_takes_no_more_than_its_limit(empty_stores: MongoStores) -> None:
+async def test_no_more_leases_are_ended_than_the_limit(empty_stores: MongoStores) -> None:
     for job_type in ("compute", "data", "data"):
         await stored(empty_stores, "processing", job_type=job_type)
     time = now() + timedelta(minutes=1)
@@ -99,7 +99,7 @@ async def test_each_publishing_doubles_the_wait_up_to_an_hour(
     assert {each["revision"] for each in marked} == {1}
 
 
-async def test_each_marked_job_has_its_own_place(stores: MongoStores) -> None:
+async def test_each_marked_job_has_its_own_position(stores: MongoStores) -> None:
     job_type = f"t-{uuid4().hex[:12]}"
     jobs = [await stored(stores, job_type=job_type) for _ in range(3)]
     far = RecordPosition(999, 2**40, 1_800_000_000_000)
@@ -114,7 +114,7 @@ async def test_each_marked_job_has_its_own_place(stores: MongoStores) -> None:
     }
 
 
-async def test_a_place_noted_later_takes_the_earlier_one_s(stores: MongoStores) -> None:
+async def test_a_later_position_replaces_the_earlier_one(stores: MongoStores) -> None:
     job, time = await stored(stores), now()
     await stores.due.mark_published(published(job.id), time)
     later = time + timedelta(hours=1)
@@ -130,7 +130,7 @@ async def test_marking_twice_in_a_row_counts_once(stores: MongoStores) -> None:
     assert await document(stores, job.id) == once
 
 
-async def test_marking_leaves_jobs_that_moved_on_alone(stores: MongoStores) -> None:
+async def test_marking_does_not_change_jobs_that_were_claimed_meanwhile(stores: MongoStores) -> None:
     claimed = await stored(stores, "processing")
     again = await stored(stores, "processing")
     await stores.jobs.apply([release(again.id, WORKER, 1, now())])
@@ -141,21 +141,21 @@ async def test_marking_leaves_jobs_that_moved_on_alone(stores: MongoStores) -> N
     assert (await document(stores, again.id))["dispatches"] == 1
 
 
-async def test_claim_forgets_the_records_published_before(stores: MongoStores) -> None:
+async def test_a_claim_removes_the_records_that_were_published_before(stores: MongoStores) -> None:
     job = await stored(stores)
     await stores.due.mark_published(published(job.id), now())
     await stores.jobs.apply([claim(job.id, WORKER, 0, now(), LEASE)])
     assert not {"dispatches", "record"} & set(await document(stores, job.id))
 
 
-async def test_one_of_many_gets_the_lease_and_keeps_it(empty_stores: MongoStores) -> None:
+async def test_one_of_many_servers_gets_the_lease_and_keeps_it(empty_stores: MongoStores) -> None:
     lease, holders = empty_stores.due_lease, [f"server-{i}" for i in range(10)]
     got = await asyncio.gather(*(lease.acquire(holder, 30) for holder in holders))
     assert got.count(True) == 1
     assert await asyncio.gather(*(lease.acquire(holder, 30) for holder in holders)) == got
 
 
-async def test_lease_that_ran_out_or_was_given_up_goes_to_the_next(empty_stores: MongoStores) -> None:
+async def test_a_lease_that_ended_or_was_released_goes_to_the_next_server(empty_stores: MongoStores) -> None:
     lease = empty_stores.due_lease
     assert await lease.acquire("a", 0)
     assert await lease.acquire("b", 30)
@@ -166,7 +166,7 @@ async def test_lease_that_ran_out_or_was_given_up_goes_to_the_next(empty_stores:
     assert not await lease.acquire("b", 30)
 
 
-async def test_leases_of_different_names_are_apart(empty_stores: MongoStores) -> None:
+async def test_leases_of_different_names_are_independent(empty_stores: MongoStores) -> None:
     other = MongoLeaderLease(empty_stores.due_lease._leases, "other", Writes())
     assert await empty_stores.due_lease.acquire("a", 30)
     assert await other.acquire("b", 30)

@@ -1,8 +1,9 @@
 """mongod is killed and frozen in the middle of each kind of statement.
 
-Loads run side by side, one for each kind, each sending its batches in turn, each batch once. Whatever was acknowledged
-must be there, exactly once. What ended as "unavailable" is sent again afterwards with the same words: as nobody else
-touches these jobs, it must succeed, and must have been done exactly once too. A refusal is never right here.
+One load for each kind of statement runs beside the others. It sends its batches one after another, each batch
+once. Everything that was acknowledged must be stored exactly once. A batch that ended as "unavailable" is
+sent again at the end. Nobody else changes these jobs, so it must succeed, and must have been done exactly
+once, too. No refusal is correct here.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ DEADLINE_SECONDS = 40.0
 
 @dataclass
 class Load:
-    """`send` raises AssertionError on a wrong answer. `check` looks at a batch at the end."""
+    """`send` raises AssertionError on a wrong answer. `check` checks a batch at the end."""
 
     batches: Sequence[Any]
     send: Callable[[Any], Awaitable[None]]
@@ -118,13 +119,13 @@ async def frozen_and_thawed(
 
 
 async def further(count: int, loads: Sequence[Load], tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Until each load has been acknowledged `count` more batches."""
+    """Wait until `count` more batches of each load are acknowledged."""
     goals = [(load, len(load.acknowledged) + count) for load in loads]
     await eventually(lambda: all(len(load.acknowledged) >= goal for load, goal in goals), tasks)
 
 
 @pytest.mark.parametrize("fault", [killed_and_started, frozen_and_thawed])
-async def test_acknowledged_is_kept_and_unknown_can_be_sent_again(
+async def test_acknowledged_writes_are_kept_and_unknown_ones_can_be_sent_again(
     victim: Stack,
     victim_stores: MongoStores,
     fault: Callable[..., Awaitable[None]],
@@ -133,30 +134,7 @@ async def test_acknowledged_is_kept_and_unknown_can_be_sent_again(
     monkeypatch.setattr(mongo_client, "outage", Outage("mongodb"))
     stores = victim_stores
     inserts = insert_load(stores)
-    loads = [
-        inserts,
-        await step_load(stores, Status.QUEUED, BATCH, lambda job_id, at: claim(job_id, WORKER, 0, at, LEASE)),
-        await step_load(stores, Status.QUEUED, 1, lambda job_id, at: claim(job_id, WORKER, 0, at, LEASE)),
-        # Each job its own worker: too many groups, so these go one by one in one bulk_write.
-        await step_load(stores, Status.QUEUED, BATCH, lambda i, at: claim(i, f"w/{i}", 0, at, LEASE)),
-        await step_load(
-            stores, Status.PROCESSING, BATCH, lambda i, at: complete(i, WORKER, 1, {"id": str(i)}, at)
-        ),
-        await step_load(
-            stores,
-            Status.PROCESSING,
-            BATCH,
-            lambda i, at: try_again(i, WORKER, 1, FAILURE, at, failures=0, wait=LEASE),
-        ),
-        await step_load(stores, Status.PROCESSING, 1, lambda i, at: cancel(i, f"cancel {i}", "", at)),
-        await step_load(stores, Status.FAILED, 1, lambda i, at: retry(i, f"retry {i}", at)),
-        await progress_load(stores),
-        key_load(stores),
-        await mark_load(stores),
-        await lapse_load(stores),
-        await name_load(stores),
-        wish_load(stores),
-    ]
+    loads = [inserts, *await transition_loads(stores), *await other_loads(stores)]
     stop = asyncio.Event()
     seen: set[UUID] = set()
     with capture_logs() as logs:
@@ -177,8 +155,43 @@ async def test_acknowledged_is_kept_and_unknown_can_be_sent_again(
         assert await get(stores, job_id) is not None
 
 
+async def transition_loads(stores: MongoStores) -> list[Load]:
+    return [
+        await transition_load(
+            stores, Status.QUEUED, BATCH, lambda job_id, at: claim(job_id, WORKER, 0, at, LEASE)
+        ),
+        await transition_load(
+            stores, Status.QUEUED, 1, lambda job_id, at: claim(job_id, WORKER, 0, at, LEASE)
+        ),
+        # Each job its own worker: too many groups, so these go one by one in one bulk_write.
+        await transition_load(stores, Status.QUEUED, BATCH, lambda i, at: claim(i, f"w/{i}", 0, at, LEASE)),
+        await transition_load(
+            stores, Status.PROCESSING, BATCH, lambda i, at: complete(i, WORKER, 1, {"id": str(i)}, at)
+        ),
+        await transition_load(
+            stores,
+            Status.PROCESSING,
+            BATCH,
+            lambda i, at: try_again(i, WORKER, 1, FAILURE, at, failures=0, wait=LEASE),
+        ),
+        await transition_load(stores, Status.PROCESSING, 1, lambda i, at: cancel(i, f"cancel {i}", "", at)),
+        await transition_load(stores, Status.FAILED, 1, lambda i, at: retry(i, f"retry {i}", at)),
+    ]
+
+
+async def other_loads(stores: MongoStores) -> list[Load]:
+    return [
+        await progress_load(stores),
+        key_load(stores),
+        await mark_load(stores),
+        await expiry_load(stores),
+        await name_load(stores),
+        fleet_load(stores),
+    ]
+
+
 async def watch(stores: MongoStores, inserts: Load, seen: set[UUID], stop: asyncio.Event) -> None:
-    """Reads each job while it is being stored."""
+    """Read each job while it is being stored."""
     while not stop.is_set():
         try:
             job = await get(stores, inserts.current.id) if inserts.current else None
@@ -199,13 +212,13 @@ def insert_load(stores: MongoStores) -> Load:
     return Load([new_job() for _ in range(10 * BATCHES)], send, check)
 
 
-async def step_load(
-    stores: MongoStores, status: Status, size: int, step: Callable[[UUID, Any], Transition]
+async def transition_load(
+    stores: MongoStores, status: Status, size: int, transition_of: Callable[[UUID, Any], Transition]
 ) -> Load:
     at = now()
 
     async def send(ids: Sequence[UUID]) -> None:
-        transitions = [step(job_id, at) for job_id in ids]
+        transitions = [transition_of(job_id, at) for job_id in ids]
         expected = [Applied(each.change.status, each.attempt_after) for each in transitions]
         assert await stores.jobs.apply(transitions) == expected
 
@@ -214,10 +227,11 @@ async def step_load(
         jobs = [to_job(document) for document in found]
         assert len(jobs) == len(ids)
         for job in jobs:
-            change = step(job.id, at).change
-            assert applied_status(step(job.id, at), job)
+            transition = transition_of(job.id, at)
+            change = transition.change
+            assert applied_status(transition, job)
             assert (job.revision, job.failures) == (2, int(change.adds_failure))
-            # What went back to queued took its attempt into the history, once.
+            # A job that was queued again has its attempt in the history once.
             assert len(job.past) == int(change.status is Status.QUEUED)
 
     return Load(await stock(stores, status, size), send, check)
@@ -270,8 +284,8 @@ async def mark_load(stores: MongoStores) -> Load:
     return Load(await stock(stores, Status.QUEUED, BATCH), send, check)
 
 
-async def lapse_load(stores: MongoStores) -> Load:
-    """Its jobs have a lease that ran out long ago; which of them a call takes, it does not say."""
+async def expiry_load(stores: MongoStores) -> Load:
+    """Jobs whose leases have ended long ago. A call does not say which of them it changed."""
     at = now() - timedelta(hours=1)
     batches = await stock(stores, Status.PROCESSING, BATCH, due_time=at - LEASE)
     ids = [job_id for batch in batches for job_id in batch]
@@ -293,10 +307,10 @@ async def lapse_load(stores: MongoStores) -> Load:
 
 
 async def name_load(stores: MongoStores) -> Load:
-    """A newcomer takes over each name."""
+    """A newcomer takes each name over."""
     at = now()
     names = [str(uuid4()) for _ in range(5 * BATCHES)]
-    # Few at a time: a busy machine must not make the last of them wait for longer than a write may take.
+    # Few at a time: on a busy machine the last one must not wait for longer than a write may take.
     for start in range(0, len(names), BATCH):
         some = names[start : start + BATCH]
         await asyncio.gather(
@@ -317,8 +331,11 @@ async def name_load(stores: MongoStores) -> Load:
     return Load(names, send, check)
 
 
-def wish_load(stores: MongoStores) -> Load:
-    """The fleet is stopped and started in turn. A change counted twice, or not, would show in the revision."""
+def fleet_load(stores: MongoStores) -> Load:
+    """Stop and start the fleet in turn.
+
+    The revision would show a change that counted twice, or not at all.
+    """
 
     async def send(consuming: bool) -> None:
         assert (
@@ -333,7 +350,7 @@ def wish_load(stores: MongoStores) -> Load:
 
 
 async def stock(stores: MongoStores, status: Status, size: int, due_time: Any = None) -> list[list[UUID]]:
-    """Ids of stored jobs in `status`, in batches."""
+    """The ids of stored jobs in `status`, in batches."""
     at = now()
     held = {"status": status.value, "worker_id": WORKER, "attempt": 1, "start_time": at}
     ended = {"end_time": at, "error": from_failure(FAILURE)}

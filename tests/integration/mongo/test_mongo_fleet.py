@@ -1,4 +1,4 @@
-"""The wish for the workers, and who has which name, on a real mongod."""
+"""The desired state of the fleet, and the names of the workers, on a real mongod."""
 
 import asyncio
 from dataclasses import replace
@@ -26,10 +26,10 @@ def always(_: Worker) -> bool:
     return True
 
 
-# --- The wish ---
+# --- The desired state ---
 
 
-async def test_wish_is_consuming_until_another_is_stored(empty_stores: MongoStores) -> None:
+async def test_the_fleet_consumes_until_another_state_is_stored(empty_stores: MongoStores) -> None:
     fleet = empty_stores.fleet
     assert await fleet.fleet() == Fleet()
     assert await fleet.change(lambda desired: desired.with_consuming(True, None)) == Fleet()
@@ -43,14 +43,14 @@ async def test_wish_is_consuming_until_another_is_stored(empty_stores: MongoStor
     assert await fleet.change(lambda desired: desired.with_consuming(True, None)) == Fleet(revision=5)
 
 
-async def test_a_wish_stored_before_there_were_parts_is_read(empty_stores: MongoStores) -> None:
+async def test_a_state_that_was_stored_before_there_were_parts_is_read(empty_stores: MongoStores) -> None:
     await empty_stores.fleet._fleet.insert_one({"_id": "fleet", "consuming": False, "revision": 3})
     assert await empty_stores.fleet.fleet() == Fleet(consuming=False, revision=3)
     fleet = await empty_stores.fleet.change(lambda desired: desired.with_consuming(False, OneWorker("a")))
     assert fleet == Fleet(False, 4, ("a",))
 
 
-async def test_of_wishes_that_race_none_is_lost(empty_stores: MongoStores) -> None:
+async def test_no_concurrent_change_is_lost(empty_stores: MongoStores) -> None:
     names = [f"worker-{n}" for n in range(20)]
 
     async def stop(name: str) -> Fleet:
@@ -64,7 +64,7 @@ async def test_of_wishes_that_race_none_is_lost(empty_stores: MongoStores) -> No
 # --- Names ---
 
 
-async def test_worker_is_known_from_taking_its_name_on_and_keeps_its_last_report(
+async def test_a_worker_is_known_when_it_has_its_name_and_keeps_its_last_report(
     empty_stores: MongoStores,
 ) -> None:
     workers, time = empty_stores.workers, now()
@@ -78,7 +78,7 @@ async def test_worker_is_known_from_taking_its_name_on_and_keeps_its_last_report
     assert await workers.workers() == [Worker(again, REPORT, later)]
 
 
-async def test_a_heartbeat_that_was_overtaken_does_not_make_its_worker_older(
+async def test_a_late_heartbeat_does_not_move_the_last_heartbeat_time_back(
     empty_stores: MongoStores,
 ) -> None:
     workers, time = empty_stores.workers, now()
@@ -87,7 +87,7 @@ async def test_a_heartbeat_that_was_overtaken_does_not_make_its_worker_older(
     assert [worker.last_heartbeat_time for worker in await workers.workers()] == [time]
 
 
-async def test_a_name_is_its_holder_s_until_that_one_may_be_replaced(empty_stores: MongoStores) -> None:
+async def test_a_holder_keeps_its_name_until_it_may_be_replaced(empty_stores: MongoStores) -> None:
     workers, time = empty_stores.workers, now()
     await workers.take_name(identity("a"), always, time)
     holder = Worker(identity("a"), WorkerReport(), time)
@@ -103,34 +103,36 @@ async def test_a_name_is_its_holder_s_until_that_one_may_be_replaced(empty_store
     assert await workers.workers() == [replace(newcomer, report=REPORT)]
 
 
-async def test_of_newcomers_that_race_for_a_name_one_has_it(empty_stores: MongoStores) -> None:
+async def test_one_of_several_concurrent_newcomers_takes_a_name_over(empty_stores: MongoStores) -> None:
     workers, time = empty_stores.workers, now()
 
     def first_only(holder: Worker) -> bool:
         return holder.identity.worker_id == "a/1"
 
     async def race(name: str, incarnations: range) -> set[str]:
-        taken = await asyncio.gather(
+        holders = await asyncio.gather(
             *(workers.take_name(identity(name, number), first_only, time) for number in incarnations)
         )
         assert {worker.identity.worker_id for worker in await workers.workers()} == {
-            worker.identity.worker_id for worker in taken
+            worker.identity.worker_id for worker in holders
         }
-        return {worker.identity.worker_id for worker in taken}
+        return {worker.identity.worker_id for worker in holders}
 
     assert len(await race("a", range(1, 2))) == 1
     (winner,) = await race("a", range(2, 22))
     assert winner != "a/1"
 
 
-async def test_of_newcomers_that_race_for_a_free_name_one_has_it(empty_stores: MongoStores) -> None:
-    taken = await asyncio.gather(
+async def test_one_of_several_concurrent_newcomers_gets_a_free_name(empty_stores: MongoStores) -> None:
+    holders = await asyncio.gather(
         *(empty_stores.workers.take_name(identity("a", number), never, now()) for number in range(20))
     )
-    assert len({worker.identity.worker_id for worker in taken}) == 1
+    assert len({worker.identity.worker_id for worker in holders}) == 1
 
 
-async def test_a_holder_heard_of_while_it_is_being_replaced_keeps_its_name(empty_stores: MongoStores) -> None:
+async def test_a_holder_that_sends_a_heartbeat_while_it_is_replaced_keeps_its_name(
+    empty_stores: MongoStores,
+) -> None:
     time = now()
     await empty_stores.workers.take_name(identity("a"), never, time)
 

@@ -1,4 +1,4 @@
-"""What the JobStore promises, on a real mongod."""
+"""The promises of the JobStore, on a real mongod."""
 
 import asyncio
 from collections.abc import Callable
@@ -62,54 +62,59 @@ MAKE: dict[str, Callable[[UUID], Transition]] = {
 }
 
 
-def step(name: str, job_id: UUID) -> Transition:
+def transition(name: str, job_id: UUID) -> Transition:
     return MAKE[name](job_id)
 
 
 EXPECTED = {
     ("claim", "queued"): Applied(Status.PROCESSING, 1),
     ("claim", "processing"): "HELD_BY_WORKER",
-    ("claim", "taken"): "ATTEMPT_SUPERSEDED",
+    ("claim", "claimed_unfenced"): "ATTEMPT_SUPERSEDED",
     ("claim_unfenced", "queued"): Applied(Status.PROCESSING, None),
     ("claim_unfenced", "processing"): "HELD_BY_WORKER",
-    ("claim_unfenced", "taken"): "ILLEGAL_TRANSITION",
+    ("claim_unfenced", "claimed_unfenced"): "ILLEGAL_TRANSITION",
     ("complete", "queued"): "ATTEMPT_SUPERSEDED",
     ("complete", "processing"): Applied(Status.COMPLETED, 1),
-    ("complete", "taken"): "ATTEMPT_SUPERSEDED",
+    ("complete", "claimed_unfenced"): "ATTEMPT_SUPERSEDED",
     ("fail", "queued"): "ATTEMPT_SUPERSEDED",
     ("fail", "processing"): Applied(Status.FAILED, 1),
-    ("fail", "taken"): "ATTEMPT_SUPERSEDED",
+    ("fail", "claimed_unfenced"): "ATTEMPT_SUPERSEDED",
     ("complete_unfenced", "queued"): "ILLEGAL_TRANSITION",
     ("complete_unfenced", "processing"): "HELD_BY_WORKER",
-    ("complete_unfenced", "taken"): Applied(Status.COMPLETED, None),
+    ("complete_unfenced", "claimed_unfenced"): Applied(Status.COMPLETED, None),
     ("release", "queued"): "ATTEMPT_SUPERSEDED",
     ("release", "processing"): Applied(Status.QUEUED, 1),
-    ("release", "taken"): "ATTEMPT_SUPERSEDED",
+    ("release", "claimed_unfenced"): "ATTEMPT_SUPERSEDED",
     ("try_again", "queued"): "ATTEMPT_SUPERSEDED",
     ("try_again", "processing"): Applied(Status.QUEUED, 1),
-    ("try_again", "taken"): "ATTEMPT_SUPERSEDED",
+    ("try_again", "claimed_unfenced"): "ATTEMPT_SUPERSEDED",
     ("cancel", "queued"): Applied(Status.CANCELLED, None),
     ("cancel", "processing"): Applied(Status.CANCELLED, None),
-    ("cancel", "taken"): Applied(Status.CANCELLED, None),
+    ("cancel", "claimed_unfenced"): Applied(Status.CANCELLED, None),
     ("retry", "queued"): "ILLEGAL_TRANSITION",
     ("retry", "processing"): "ILLEGAL_TRANSITION",
-    ("retry", "taken"): "ILLEGAL_TRANSITION",
+    ("retry", "claimed_unfenced"): "ILLEGAL_TRANSITION",
     ("retry", "failed"): Applied(Status.QUEUED, None),
     ("retry", "cancelled"): Applied(Status.QUEUED, None),
 }
 STEPS = tuple(MAKE)
-STARTS = {"claim": "queued", "claim_unfenced": "queued", "complete_unfenced": "taken", "retry": "failed"}
-"""Statuses from which the steps are taken; the others' is processing."""
-STATUSES = ("queued", "processing", "taken", "completed", "failed", "cancelled")
+STARTS = {
+    "claim": "queued",
+    "claim_unfenced": "queued",
+    "complete_unfenced": "claimed_unfenced",
+    "retry": "failed",
+}
+"""The status from which each transition is applied, if it is not processing."""
+STATUSES = ("queued", "processing", "claimed_unfenced", "completed", "failed", "cancelled")
 
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("name", STEPS)
-async def test_each_step_from_each_status_is_taken_or_refused_with_its_reason(
+async def test_each_transition_from_each_status_is_applied_or_refused_with_its_reason(
     stores: MongoStores, name: str, status: str
 ) -> None:
     before = await stored(stores, status)
-    [outcome] = await stores.jobs.apply([step(name, before.id)])
+    [outcome] = await stores.jobs.apply([transition(name, before.id)])
     after = await read(stores, before.id)
     expected = EXPECTED.get((name, status), "JOB_TERMINAL")
     if isinstance(expected, Applied):
@@ -126,7 +131,7 @@ async def test_each_step_from_each_status_is_taken_or_refused_with_its_reason(
         assert after == before
 
 
-async def test_stored_job_reads_back_as_it_was_inserted(stores: MongoStores) -> None:
+async def test_a_stored_job_reads_back_as_it_was_inserted(stores: MongoStores) -> None:
     job = new_job(
         payload={"a.b": {"$x": [1, 2.5, None, True, "", {}]}, "": []}, labels={"team": "a=b", "z": ""}
     )
@@ -134,27 +139,27 @@ async def test_stored_job_reads_back_as_it_was_inserted(stores: MongoStores) -> 
     assert await read(stores, job.id) == job
 
 
-async def test_absent_job_reads_as_none_and_is_not_found_by_a_step(stores: MongoStores) -> None:
+async def test_a_missing_job_reads_as_none_and_its_transitions_find_no_job(stores: MongoStores) -> None:
     absent = uuid4()
     assert await get(stores, absent) is None
     [outcome] = await stores.jobs.apply([claim(absent, WORKER, 0, now(), LEASE)])
     assert isinstance(outcome, JobNotFound)
 
 
-async def test_same_request_inserted_again_gives_the_job_as_it_is_by_then(stores: MongoStores) -> None:
+async def test_an_equal_request_with_the_same_id_returns_the_present_job(stores: MongoStores) -> None:
     job = await stored(stores, "completed")
     again = replace(job, status=Status.QUEUED, result=None, create_time=now(), attempt=0, revision=1)
     assert await insert(stores, again, now()) == replace(job, result=None)
 
 
-async def test_other_words_under_the_same_id_are_refused(stores: MongoStores) -> None:
+async def test_a_different_request_with_the_same_id_is_refused(stores: MongoStores) -> None:
     job = await stored(stores)
     with pytest.raises(JobIdTaken):
         await insert(stores, replace(job, payload={"input": "y"}), now())
     assert await read(stores, job.id) == job
 
 
-async def test_racing_inserts_of_one_request_all_get_the_one_job(stores: MongoStores) -> None:
+async def test_concurrent_inserts_of_one_request_all_get_one_job(stores: MongoStores) -> None:
     job = new_job()
     assert set(
         map(id_and_revision, await asyncio.gather(*(insert(stores, job, now()) for _ in range(20))))
@@ -165,7 +170,7 @@ def id_and_revision(job: Job) -> tuple[UUID, int]:
     return job.id, job.revision
 
 
-async def test_of_racing_claims_one_wins(stores: MongoStores) -> None:
+async def test_one_of_several_concurrent_claims_wins(stores: MongoStores) -> None:
     job = await stored(stores)
     claims = [claim(job.id, f"w/{i}", 0, now(), LEASE) for i in range(20)]
     outcomes = [outcome for [outcome] in await asyncio.gather(*(stores.jobs.apply([c]) for c in claims))]
@@ -175,7 +180,7 @@ async def test_of_racing_claims_one_wins(stores: MongoStores) -> None:
     assert (after.worker_id, after.attempt, after.revision) == (winners[0].change.worker_id, 1, 2)
 
 
-async def test_life_of_a_job_leaves_the_fields_of_its_end(stores: MongoStores) -> None:
+async def test_a_completed_job_has_the_fields_of_its_end(stores: MongoStores) -> None:
     job = await stored(stores)
     claimed, ended = now(), now() + timedelta(seconds=2)
     await stores.jobs.apply([claim(job.id, WORKER, 0, claimed, LEASE)])
@@ -195,7 +200,7 @@ async def test_life_of_a_job_leaves_the_fields_of_its_end(stores: MongoStores) -
     assert "due_time" not in await document(stores, job.id)
 
 
-async def test_handed_back_job_keeps_its_attempt_and_forgets_its_holder(stores: MongoStores) -> None:
+async def test_a_released_job_keeps_its_attempt_and_has_no_holder(stores: MongoStores) -> None:
     job = await stored(stores, "processing")
     await set_fields(stores, job.id, {"$set": {"dispatches": 3}})
     time = now()
@@ -208,24 +213,24 @@ async def test_handed_back_job_keeps_its_attempt_and_forgets_its_holder(stores: 
 
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("size", [1, 3])
-async def test_step_sent_again_is_taken_again_and_changes_nothing(
+async def test_a_transition_that_is_sent_again_is_applied_without_a_second_change(
     stores: MongoStores, name: str, size: int
 ) -> None:
     status = STARTS.get(name, "processing")
-    steps = [step(name, (await stored(stores, status)).id) for _ in range(size)]
-    first = await stores.jobs.apply(steps)
-    after = [await read(stores, each.job_id) for each in steps]
-    assert await stores.jobs.apply(steps) == first
+    transitions = [transition(name, (await stored(stores, status)).id) for _ in range(size)]
+    first = await stores.jobs.apply(transitions)
+    after = [await read(stores, each.job_id) for each in transitions]
+    assert await stores.jobs.apply(transitions) == first
     assert all(isinstance(outcome, Applied) for outcome in first)
-    assert [await read(stores, each.job_id) for each in steps] == after
+    assert [await read(stores, each.job_id) for each in transitions] == after
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 500])
-async def test_batch_of_mixed_fates_tells_each_its_own(stores: MongoStores, size: int) -> None:
+async def test_each_transition_of_a_batch_has_its_own_outcome(stores: MongoStores, size: int) -> None:
     jobs = [new_job() for _ in range(size)]
     for job in jobs:
         await insert(stores, job, now())
-    # Every fifth is claimed by somebody else first; every seventh does not exist.
+    # Another worker claims every fifth first; every seventh does not exist.
     await stores.jobs.apply([claim(job.id, "w/9", 0, now(), LEASE) for job in jobs[::5]])
     wanted = [
         uuid4() if i % 7 == 6 else job.id for i, job in enumerate(jobs)
@@ -246,15 +251,15 @@ async def test_batch_of_mixed_fates_tells_each_its_own(stores: MongoStores, size
     assert [(await read(stores, job_id)).result for job_id in own] == [{"n": i} for i in range(len(own))]
 
 
-async def test_batch_of_many_kinds_of_steps_is_taken_whole(stores: MongoStores) -> None:
-    steps = []
+async def test_a_batch_of_many_kinds_of_transitions_is_applied_completely(stores: MongoStores) -> None:
+    transitions = []
     for name in STEPS:
         status = STARTS.get(name, "processing")
-        steps += [step(name, (await stored(stores, status)).id) for _ in range(3)]
-    steps.append(claim((await stored(stores)).id, "w/3", 0, now(), LEASE))
-    outcomes = await stores.jobs.apply(steps)
+        transitions += [transition(name, (await stored(stores, status)).id) for _ in range(3)]
+    transitions.append(claim((await stored(stores)).id, "w/3", 0, now(), LEASE))
+    outcomes = await stores.jobs.apply(transitions)
     assert all(isinstance(outcome, Applied) for outcome in outcomes)
-    for each in steps:
+    for each in transitions:
         job = await read(stores, each.job_id)
         assert applied_status(each, job)
 
@@ -303,7 +308,9 @@ RESULTS = st.lists(
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(results=RESULTS)
-async def test_any_results_go_together_unchanged(stores: MongoStores, results: list[dict[str, Any]]) -> None:
+async def test_any_results_in_one_batch_are_stored_unchanged(
+    stores: MongoStores, results: list[dict[str, Any]]
+) -> None:
     ids = [(await stored(stores, "processing")).id for _ in results]
     await stores.jobs.apply(
         [complete(job_id, WORKER, 1, r, now()) for job_id, r in zip(ids, results, strict=True)]
@@ -311,7 +318,7 @@ async def test_any_results_go_together_unchanged(stores: MongoStores, results: l
     assert [(await read(stores, job_id)).result for job_id in ids] == results
 
 
-async def test_workers_with_hostile_names_are_only_names(stores: MongoStores) -> None:
+async def test_hostile_names_of_workers_are_only_names(stores: MongoStores) -> None:
     jobs = [await stored(stores) for _ in range(2)]
     time = now()
     await stores.jobs.apply([claim(job.id, "$payload.input", 0, time, LEASE) for job in jobs])
@@ -320,22 +327,22 @@ async def test_workers_with_hostile_names_are_only_names(stores: MongoStores) ->
 
 
 @pytest.mark.parametrize("bad", [{"n": 2**70}, {"a\0b": 1}, {"s": "\ud800"}])
-async def test_result_that_cannot_be_stored_fails_its_own_step_only(
+async def test_a_result_that_cannot_be_stored_fails_only_its_own_transition(
     stores: MongoStores, bad: dict[str, Any]
 ) -> None:
     first, second = await stored(stores, "processing"), await stored(stores, "processing")
     time = now()
-    refused, taken = await stores.jobs.apply(
+    refused, applied = await stores.jobs.apply(
         [complete(first.id, WORKER, 1, bad, time), complete(second.id, WORKER, 1, {}, time)]
     )
     assert isinstance(refused, InvalidArgument)
     assert refused.violations[0].field == "result"
-    assert taken == Applied(Status.COMPLETED, 1)
+    assert applied == Applied(Status.COMPLETED, 1)
     with pytest.raises(InvalidArgument, match="payload"):
         await insert(stores, new_job(payload=bad), now())
 
 
-async def test_results_too_large_for_one_statement_are_all_stored(stores: MongoStores) -> None:
+async def test_results_that_are_too_large_for_one_statement_are_all_stored(stores: MongoStores) -> None:
     ids = [(await stored(stores, "processing")).id for _ in range(12)]
     time = now()
     reports = [complete(job_id, WORKER, 1, {"text": "x" * 3 * 2**20}, time) for job_id in ids]
@@ -345,7 +352,7 @@ async def test_results_too_large_for_one_statement_are_all_stored(stores: MongoS
 async def test_only_leases_of_the_worker_with_under_half_left_are_moved(stores: MongoStores) -> None:
     time = now()
     jobs = [await stored(stores, "processing") for _ in range(3)]
-    other = await stored(stores, "taken")
+    other = await stored(stores, "claimed_unfenced")
     ended = await stored(stores, "completed")
     for job, left in zip([*jobs, other], [7, 8, 1, 1], strict=True):
         due_time = time + timedelta(seconds=left)
@@ -365,7 +372,7 @@ async def test_ten_thousand_leases_are_moved_in_one_call(stores: MongoStores) ->
     assert (await document(stores, job.id))["due_time"] == time + LEASE
 
 
-async def test_cancelled_caller_does_not_tear_its_write(stores: MongoStores) -> None:
+async def test_a_cancelled_caller_does_not_interrupt_its_write(stores: MongoStores) -> None:
     jobs = [await stored(stores) for _ in range(50)]
     caller = asyncio.create_task(stores.jobs.apply([claim(job.id, WORKER, 0, now(), LEASE) for job in jobs]))
     await asyncio.sleep(0)

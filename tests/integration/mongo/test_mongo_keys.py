@@ -17,13 +17,13 @@ from tests.integration.mongo.jobs import now
 DAY = timedelta(days=1)
 
 
-async def test_key_gives_what_it_was_first_stored_with(stores: MongoStores) -> None:
+async def test_a_key_returns_what_it_was_first_stored_with(stores: MongoStores) -> None:
     key, job_id, time = f"$key.{uuid4()}", uuid4(), now()
     assert await stores.keys.remember(key, job_id, b"\0hash", time, time + DAY) == (job_id, b"\0hash")
     assert await stores.keys.remember(key, uuid4(), b"other", time, time + DAY) == (job_id, b"\0hash")
 
 
-async def test_racing_calls_with_one_key_get_one_answer(stores: MongoStores) -> None:
+async def test_concurrent_calls_with_one_key_get_one_answer(stores: MongoStores) -> None:
     key, time = str(uuid4()), now()
     answers = await asyncio.gather(
         *(stores.keys.remember(key, uuid4(), bytes([i]), time, time + DAY) for i in range(30))
@@ -31,7 +31,7 @@ async def test_racing_calls_with_one_key_get_one_answer(stores: MongoStores) -> 
     assert len(set(answers)) == 1
 
 
-async def test_expired_key_that_is_still_stored_counts_as_absent(stores: MongoStores) -> None:
+async def test_an_expired_key_that_is_still_stored_counts_as_absent(stores: MongoStores) -> None:
     key, later = str(uuid4()), uuid4()
     time = now()
     await stores.keys.remember(key, uuid4(), b"first", time, time + DAY)
@@ -42,12 +42,12 @@ async def test_expired_key_that_is_still_stored_counts_as_absent(stores: MongoSt
     )
 
 
-async def test_clock_shows_the_time_of_the_database(stores: MongoStores) -> None:
+async def test_the_clock_shows_the_time_of_the_database(stores: MongoStores) -> None:
     assert abs(stores.clock.now() - now()) < timedelta(seconds=2)
     assert stores.clock.now().microsecond % 1000 == 0
 
 
-async def test_indexes_are_those_of_the_budget_and_made_once(empty_stores: MongoStores) -> None:
+async def test_a_start_creates_exactly_the_planned_indexes(empty_stores: MongoStores) -> None:
     database = empty_stores.jobs._jobs.database
     assert set(await database.jobs.index_information()) == {
         "_id_",
@@ -63,7 +63,7 @@ async def test_indexes_are_those_of_the_budget_and_made_once(empty_stores: Mongo
     assert names["last_heartbeat_time_1"]["expireAfterSeconds"] == 3600
 
 
-async def test_write_and_read_promises_do_not_depend_on_the_uri(mongod: Stack) -> None:
+async def test_write_and_read_concerns_do_not_depend_on_the_uri(mongod: Stack) -> None:
     weak = uri(mongod.settings) + "&w=1&readConcernLevel=local&journal=false"
     async with connect(weak, "shared") as opened:
         jobs = opened.jobs._jobs
@@ -71,7 +71,7 @@ async def test_write_and_read_promises_do_not_depend_on_the_uri(mongod: Stack) -
         assert jobs.read_concern.level == "majority"
 
 
-async def test_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+async def test_a_database_that_does_not_run_is_unavailable(tmp_path: Path) -> None:
     nobody = uri(StackSettings.with_free_ports(tmp_path))
     with pytest.raises(StoreUnavailable):
         async with connect(nobody, "none"):

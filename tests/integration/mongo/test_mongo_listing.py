@@ -32,7 +32,7 @@ STATUSES = ("queued", "completed", "failed", "cancelled")
 
 
 async def fill(stores: MongoStores, count: int, start: datetime) -> list[Job]:
-    """`count` jobs, one each millisecond, newest first."""
+    """`count` jobs, one for each millisecond, newest first."""
     jobs = [
         new_job(TYPES[i % 3], labels={"n": str(i % 2), "m": str(i % 5)}, create_time=start + i * MILLISECOND)
         for i in range(count)
@@ -60,13 +60,13 @@ async def test_pages_together_are_all_jobs_newest_first(empty_stores: MongoStore
         assert await read_all(empty_stores, JobFilter(), size) == [job.id for job in jobs]
 
 
-async def test_last_page_says_that_it_is_the_last(empty_stores: MongoStores) -> None:
+async def test_the_last_page_has_no_next_id(empty_stores: MongoStores) -> None:
     jobs = await fill(empty_stores, 10, now())
     assert (await empty_stores.jobs.page(JobFilter(), None, 10)).next_after is None
     assert (await empty_stores.jobs.page(JobFilter(), None, 9)).next_after == jobs[8].id
 
 
-async def test_jobs_created_while_reading_shift_nothing(empty_stores: MongoStores) -> None:
+async def test_jobs_that_are_created_between_pages_shift_nothing(empty_stores: MongoStores) -> None:
     jobs = await fill(empty_stores, 20, now())
     first = await empty_stores.jobs.page(JobFilter(), None, 8)
     await fill(empty_stores, 20, now() + timedelta(seconds=1))
@@ -76,7 +76,7 @@ async def test_jobs_created_while_reading_shift_nothing(empty_stores: MongoStore
 
 @pytest.mark.parametrize("size", [3, 100])
 @pytest.mark.parametrize(
-    "words",
+    "fields",
     [
         {"status": Status.QUEUED},
         {"status": Status.FAILED},
@@ -89,14 +89,14 @@ async def test_jobs_created_while_reading_shift_nothing(empty_stores: MongoStore
         {"labels": {"m": "0"}, "created_before": 41},
     ],
 )
-async def test_filters_give_exactly_the_jobs_that_meet_them(
-    empty_stores: MongoStores, words: dict[str, Any], size: int
+async def test_a_filter_selects_exactly_the_jobs_that_meet_it(
+    empty_stores: MongoStores, fields: dict[str, Any], size: int
 ) -> None:
     start = now()
     jobs = await fill(empty_stores, 60, start)
-    times = {key: start + value * MILLISECOND for key, value in words.items() if key.startswith("created")}
-    wanted = JobFilter(**{**words, **times})
-    low, high = words.get("created_from", 0), words.get("created_before", 60)
+    times = {key: start + value * MILLISECOND for key, value in fields.items() if key.startswith("created")}
+    wanted = JobFilter(**{**fields, **times})
+    low, high = fields.get("created_from", 0), fields.get("created_before", 60)
     expected = [
         job.id
         for i, job in zip(range(59, -1, -1), jobs, strict=True)
@@ -109,7 +109,7 @@ async def test_filters_give_exactly_the_jobs_that_meet_them(
     assert await read_all(empty_stores, wanted, size) == expected
 
 
-async def test_time_between_milliseconds_is_compared_exactly(empty_stores: MongoStores) -> None:
+async def test_a_time_between_milliseconds_is_compared_exactly(empty_stores: MongoStores) -> None:
     start = now()
     [job] = await fill(empty_stores, 1, start)
     between = start + timedelta(microseconds=500)
@@ -127,7 +127,7 @@ async def test_ids_older_or_newer_than_their_jobs_are_found_by_time(empty_stores
     assert len(await read_all(empty_stores, wanted, 10)) == 2
 
 
-async def test_page_ends_at_four_mebibytes(empty_stores: MongoStores) -> None:
+async def test_a_page_ends_at_four_mebibytes(empty_stores: MongoStores) -> None:
     payload = {"text": "x" * (PAGE_BYTES // 4)}
     jobs = [new_job(payload=payload, create_time=now() + i * MILLISECOND) for i in range(9)]
     for job in jobs:
@@ -138,13 +138,13 @@ async def test_page_ends_at_four_mebibytes(empty_stores: MongoStores) -> None:
     assert await read_all(empty_stores, JobFilter(), 100) == [job.id for job in jobs[::-1]]
 
 
-async def test_single_job_above_the_bound_is_a_page(empty_stores: MongoStores) -> None:
+async def test_a_single_job_above_the_limit_is_a_page(empty_stores: MongoStores) -> None:
     job = new_job(payload={"text": "x" * (PAGE_BYTES + 1)})
     await insert(empty_stores, job, now())
     assert [each.id for each in (await empty_stores.jobs.page(JobFilter(), None, 5)).jobs] == [job.id]
 
 
-async def test_rare_jobs_are_searched_for_in_bounded_steps_by_the_right_index(
+async def test_rare_jobs_are_searched_in_bounded_stretches_of_the_right_index(
     empty_stores: MongoStores,
 ) -> None:
     start = now() - timedelta(hours=1)
@@ -178,10 +178,10 @@ async def test_rare_jobs_are_searched_for_in_bounded_steps_by_the_right_index(
 
 
 @pytest.mark.parametrize("bearable", [40, 3, 1])
-async def test_jobs_that_take_long_to_look_at_are_looked_at_in_shorter_stretches(
+async def test_jobs_that_take_long_to_examine_are_examined_in_shorter_stretches(
     empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch, bearable: int
 ) -> None:
-    """Jobs of 1 MiB, say, of which MongoDB cannot look at more than `bearable` in time."""
+    """Jobs of 1 MiB, for example, of which MongoDB can examine at most `bearable` in time."""
     looked_at: list[int] = []
 
     async def read(jobs: Any, walk: Walk, far_end: UUID | None, limit: int, max_bytes: int) -> Any:
@@ -201,7 +201,7 @@ async def test_jobs_that_take_long_to_look_at_are_looked_at_in_shorter_stretches
     assert max(looked_at) <= bearable
 
 
-async def test_a_page_that_takes_long_comes_short(
+async def test_a_page_that_takes_long_is_short(
     empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mongo_listing, "SEARCH_SECONDS", 0.0)
@@ -217,7 +217,7 @@ async def test_a_page_that_takes_long_comes_short(
     assert len(await read_all(empty_stores, JobFilter(type="data"), 50)) == 20
 
 
-async def test_jobs_that_nobody_can_look_at_in_time_are_no_empty_page(
+async def test_a_job_that_cannot_be_examined_in_time_is_an_error_and_no_empty_page(
     empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mongo_listing, "STRETCH_SECONDS", 1e-6)
@@ -226,7 +226,7 @@ async def test_jobs_that_nobody_can_look_at_in_time_are_no_empty_page(
         await empty_stores.jobs.page(JobFilter(type="rare"), None, 50)
 
 
-async def test_pages_of_chosen_jobs_end_at_four_mebibytes_too(empty_stores: MongoStores) -> None:
+async def test_filtered_pages_end_at_four_mebibytes_too(empty_stores: MongoStores) -> None:
     payload = {"text": "x" * (PAGE_BYTES // 4)}
     jobs = [new_job(payload=payload, create_time=now() + i * MILLISECOND) for i in range(6)]
     for job in jobs:
@@ -240,17 +240,17 @@ async def test_pages_of_chosen_jobs_end_at_four_mebibytes_too(empty_stores: Mong
     ("entries", "seconds", "following"),
     [(100, 0.001, 400), (100, 0.05, 200), (100, 0.1, 100), (100, 0.5, 20), (1, 0.5, 1), (10, 0.0, 40)],
 )
-def test_the_next_stretch_is_as_long_as_the_last_one_lets_expect(
+def test_the_time_of_the_last_stretch_decides_the_length_of_the_next(
     entries: int, seconds: float, following: int
 ) -> None:
     assert next_stretch(entries, seconds) == following
 
 
-async def test_page_without_conditions_examines_no_more_than_it_shows(empty_stores: MongoStores) -> None:
+async def test_a_page_without_conditions_examines_only_what_it_shows(empty_stores: MongoStores) -> None:
     await fill(empty_stores, 200, now())
     for wanted in (JobFilter(), JobFilter(status=Status.FAILED), JobFilter(labels={"n": "1"})):
         walk = plan_walk(wanted, None)
-        assert walk.besides == {}
+        assert walk.conditions == {}
         plan = await find_newest(empty_stores.jobs._jobs, walk, None, 11).explain()
         assert plan["executionStats"]["totalDocsExamined"] == 11
 

@@ -1,4 +1,4 @@
-"""Jobs that are kept for a time, and those that are kept for ever."""
+"""Jobs that are kept for a limited time, or for ever."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ INDEX = "end_time_1"
 
 
 async def retention(mongod: Stack, database: str, seconds: int | None) -> int | None:
-    """What a server that is started with this setting leaves behind."""
+    """The retention in the database after a server has started with this setting."""
     async with connect(uri(mongod.settings), database, seconds) as stores:
         indexes: dict[str, Any] = await stores.jobs._jobs.index_information()
         return int(indexes[INDEX]["expireAfterSeconds"]) if INDEX in indexes else None
@@ -34,13 +34,11 @@ async def test_servers_that_start_together_agree(mongod: Stack) -> None:
         )
 
 
-async def test_the_index_has_the_jobs_that_ended_and_no_others(
-    mongod: Stack, empty_stores: MongoStores
-) -> None:
-    """MongoDB deletes what stands in the index, by its end_time, when it comes by; that it does is its own affair."""
+async def test_the_index_contains_only_jobs_that_have_ended(mongod: Stack, empty_stores: MongoStores) -> None:
+    """MongoDB deletes the jobs in this index by their end_time. That it does so is not tested here."""
     stores = empty_stores
     ended = [await stored(stores, status) for status in ("completed", "failed", "cancelled")]
-    for status in ("queued", "processing", "taken"):
+    for status in ("queued", "processing", "claimed_unfenced"):
         await stored(stores, status)
     for status in ("failed", "cancelled"):
         await stores.jobs.apply([retry((await stored(stores, status)).id, "r", now())])

@@ -1,4 +1,4 @@
-"""Once a stop has been answered no claim that it forbids is taken, whatever the worker knows and whichever server it asks."""
+"""After a stop was answered, every claim that it forbids is refused, by every server and to every worker."""
 
 from uuid import UUID
 
@@ -45,7 +45,7 @@ def claim(job_id: UUID, worker_id: str = FROZEN, job_type: str = "compute") -> S
         (OneWorker("frozen"), "WORKER_STOPPED"),
     ],
 )
-async def test_the_claim_of_a_worker_that_slept_through_the_stop_is_refused_and_the_job_waits(
+async def test_the_claim_of_a_worker_that_missed_the_stop_is_refused_and_the_job_waits(
     empty_stores: MongoStores, part: Part | None, reason: str
 ) -> None:
     control = Server(empty_stores)
@@ -54,14 +54,14 @@ async def test_the_claim_of_a_worker_that_slept_through_the_stop_is_refused_and_
         control.time += 10 * control.service.times.max_silence
     jobs = another_server(empty_stores)
     first, second = await stored(empty_stores), await stored(empty_stores)
-    # It knows the wish from before the stop, as fresh as can be.
+    # This server has read the desired state just before the stop.
     assert await jobs.update_batch([claim(first.id)]) == [Applied(Status.PROCESSING, 1)]
 
     _, pending = await control.service.set_consuming(False, part)
     assert pending == []
     again, refused = await jobs.update_batch([claim(first.id), claim(second.id)])
 
-    # The answer to the first claim may have been lost, so it may come again.
+    # The answer to the first claim may have been lost, so the claim may be sent again.
     assert again == Applied(Status.PROCESSING, 1)
     assert isinstance(refused, ServiceError)
     assert (refused.reason, refused.metadata) == (reason, {"id": str(second.id)})
@@ -70,14 +70,14 @@ async def test_the_claim_of_a_worker_that_slept_through_the_stop_is_refused_and_
     assert await jobs.update_batch([done]) == [Applied(Status.COMPLETED, 1)]
 
 
-async def test_claims_that_the_stop_does_not_forbid_are_taken(empty_stores: MongoStores) -> None:
+async def test_claims_that_the_stop_does_not_forbid_are_applied(empty_stores: MongoStores) -> None:
     control, jobs = Server(empty_stores), another_server(empty_stores)
     await control.service.set_consuming(False, OneType("data"))
     job, data = await stored(empty_stores), await stored(empty_stores, job_type="data")
 
-    taken, refused = await jobs.update_batch([claim(job.id), claim(data.id, job_type="data")])
+    applied, refused = await jobs.update_batch([claim(job.id), claim(data.id, job_type="data")])
 
-    assert taken == Applied(Status.PROCESSING, 1)
+    assert applied == Applied(Status.PROCESSING, 1)
     assert isinstance(refused, ServiceError)
     by_hand = StatusUpdate(data.id, Status.PROCESSING)
     assert await jobs.update_batch([by_hand]) == [Applied(Status.PROCESSING, None)]

@@ -307,9 +307,9 @@ def test_a_new_job_is_due_when_it_starts_or_expires(
 
 @pytest.mark.parametrize("key", ["k", "k" * 255, "a b~!"])
 def test_idempotency_keys_that_follow_the_rules_are_accepted(key: str) -> None:
-    taken = requests.idempotency_key((("idempotency-key", key),), create())
-    assert taken is not None
-    assert taken.value == key
+    found = requests.idempotency_key((("idempotency-key", key),), create())
+    assert found is not None
+    assert found.value == key
 
 
 @pytest.mark.parametrize("metadata", [[""], ["k" * 256], ["tab\t"], ["é"], ["a", "b"]])

@@ -15,8 +15,9 @@ A_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Machine:
-    """The clock of a database and that of this process. A question takes `there` seconds, its answer `back`
-    seconds.
+    """The clock of a database and that of this process.
+
+    A question takes `there` seconds, its answer `back` seconds.
     """
 
     def __init__(self) -> None:

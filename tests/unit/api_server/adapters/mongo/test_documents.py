@@ -94,7 +94,7 @@ def test_a_document_has_no_field_with_a_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "index", "within", "besides"),
+    ("wanted", "index", "within", "conditions"),
     [
         (JobFilter(), BY_ID, {}, {}),
         (JobFilter(type="data"), BY_ID, {}, {"type": "data"}),
@@ -110,10 +110,10 @@ def test_a_document_has_no_field_with_a_default() -> None:
     ],
 )
 def test_a_walk_uses_the_index_that_fits(
-    wanted: JobFilter, index: dict[str, int], within: dict[str, object], besides: dict[str, object]
+    wanted: JobFilter, index: dict[str, int], within: dict[str, object], conditions: dict[str, object]
 ) -> None:
     walk = plan_walk(wanted, None)
-    assert (walk.index, walk.within, walk.besides) == (index, within, besides)
+    assert (walk.index, walk.within, walk.conditions) == (index, within, conditions)
     assert plan_walk(wanted, JOB_ID).within == {**within, "_id": {"$lt": JOB_ID}}
 
 

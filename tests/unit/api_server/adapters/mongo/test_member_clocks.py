@@ -12,8 +12,9 @@ from api_server.adapters.mongo.member_clocks import LOG_AGAIN_SECONDS, OWN, WARN
 
 
 class Members:
-    """A primary with the correct time, and secondaries whose clocks are ahead by the given seconds. They
-    answer in turn.
+    """A primary with the correct time, and secondaries whose clocks are ahead by the given seconds.
+
+    They answer in turn.
     """
 
     def __init__(self, *ahead: float) -> None:
@@ -48,7 +49,7 @@ async def clocks(members: Members) -> MemberClocks:
     return MemberClocks(members, clock, members.monotonic)
 
 
-async def told(checked: MemberClocks) -> dict[str, int]:
+async def logged(checked: MemberClocks) -> dict[str, int]:
     """The clocks that one check logged, and by how many seconds they are ahead."""
     await checked._clock.refresh()
     with capture_logs() as logs:
@@ -57,21 +58,21 @@ async def told(checked: MemberClocks) -> dict[str, int]:
 
 
 async def test_a_clock_ahead_and_a_clock_behind_are_logged_and_small_differences_are_not() -> None:
-    assert await told(await clocks(Members(16.0, -60.0, WARN_SECONDS - 0.1))) == {"m0": 16, "m1": -60}
+    assert await logged(await clocks(Members(16.0, -60.0, WARN_SECONDS - 0.1))) == {"m0": 16, "m1": -60}
 
 
 async def test_a_difference_is_logged_once_an_hour_and_when_it_ends() -> None:
     members = Members(16.0)
     checked = await clocks(members)
-    assert [await told(checked) for _ in range(3)] == [{"m0": 16}, {}, {}]
+    assert [await logged(checked) for _ in range(3)] == [{"m0": 16}, {}, {}]
     members.passed = LOG_AGAIN_SECONDS
     # Its own clock stood still in that time.
-    assert await told(checked) == {"m0": 16, OWN: -3600}
+    assert await logged(checked) == {"m0": 16, OWN: -3600}
     members.ahead = [0.0]
-    assert (await told(checked))["m0"] == 0
+    assert (await logged(checked))["m0"] == 0
 
 
 async def test_without_secondaries_no_question_is_sent() -> None:
     members = Members()
-    assert await told(await clocks(members)) == {}
+    assert await logged(await clocks(members)) == {}
     assert members.asked == 0

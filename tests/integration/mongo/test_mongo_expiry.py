@@ -31,7 +31,7 @@ MINUTE = timedelta(minutes=1)
 
 
 async def lose(stores: MongoStores, job: Job, time: datetime, by: str) -> Job:
-    """The job after its worker is lost: by a lapse of its lease, or by the end of the worker."""
+    """Lose the job's worker: its lease ends, or a successor has its name. The job after that."""
     if by == "expire_lease":
         assert await stores.due.expire_leases(time, 10) == 1
     else:
@@ -40,7 +40,7 @@ async def lose(stores: MongoStores, job: Job, time: datetime, by: str) -> Job:
 
 
 @pytest.mark.parametrize("by", ["expire_lease", "release_all"])
-async def test_a_lost_job_waits_again_due_at_once_with_its_attempt_in_the_history(
+async def test_a_lost_job_is_queued_again_due_at_once_with_its_attempt_in_the_history(
     empty_stores: MongoStores, by: str
 ) -> None:
     job = await stored(empty_stores, "processing")
@@ -61,8 +61,8 @@ async def test_a_lost_job_waits_again_due_at_once_with_its_attempt_in_the_histor
     assert not {"worker_id", "dispatches", "record"} & set(after)
 
 
-async def test_a_job_taken_without_a_name_waits_again_and_counts_no_loss(empty_stores: MongoStores) -> None:
-    job = await stored(empty_stores, "taken")
+async def test_an_unfenced_job_is_queued_again_and_counts_no_loss(empty_stores: MongoStores) -> None:
+    job = await stored(empty_stores, "claimed_unfenced")
     time = now() + MINUTE
     assert await empty_stores.due.expire_leases(time, 10) == 1
     after = await read(empty_stores, job.id)
@@ -75,7 +75,7 @@ async def test_a_job_taken_without_a_name_waits_again_and_counts_no_loss(empty_s
     ("alone", "lone_losses", "status"),
     [(True, 1, Status.QUEUED), (True, 2, Status.FAILED), (False, 2, Status.QUEUED)],
 )
-async def test_a_job_has_failed_as_poison_at_the_third_loss_of_a_worker_that_had_nothing_else(
+async def test_a_job_fails_as_poison_at_the_third_loss_of_a_worker_that_held_only_this_job(
     empty_stores: MongoStores, by: str, alone: bool, lone_losses: int, status: Status
 ) -> None:
     job = await stored(empty_stores)
@@ -93,7 +93,7 @@ async def test_a_job_has_failed_as_poison_at_the_third_loss_of_a_worker_that_had
         assert "alone" not in await document(empty_stores, job.id)
 
 
-async def test_three_lost_workers_poison_a_lone_job_and_retry_gives_it_three_more(
+async def test_a_lone_job_fails_after_three_lost_workers_and_retry_allows_three_more(
     empty_stores: MongoStores,
 ) -> None:
     job = await stored(empty_stores)
@@ -111,21 +111,21 @@ async def test_three_lost_workers_poison_a_lone_job_and_retry_gives_it_three_mor
     assert not {"alone", "lone_losses"} & set(await document(empty_stores, job.id))
 
 
-async def test_a_job_that_is_alone_no_more_is_not_the_reason_for_a_loss(empty_stores: MongoStores) -> None:
+async def test_a_job_that_is_not_alone_any_more_counts_no_lone_loss(empty_stores: MongoStores) -> None:
     job = await stored(empty_stores)
     await set_fields(empty_stores, job.id, {"$set": {"lone_losses": 2}})
     await empty_stores.jobs.apply([claim(job.id, WORKER, 0, now(), LEASE, alone=True)])
-    step = end_solitude(job.id, WORKER, 1, now(), LEASE)
+    transition = end_solitude(job.id, WORKER, 1, now(), LEASE)
     for _ in range(2):
-        assert await empty_stores.jobs.apply([step]) == [Applied(Status.PROCESSING, 1)]
+        assert await empty_stores.jobs.apply([transition]) == [Applied(Status.PROCESSING, 1)]
     assert await empty_stores.jobs.release_all(WORKER, now()) == 1
     after = await read(empty_stores, job.id)
     assert (after.status, after.losses, after.lone_losses) == (Status.QUEUED, 1, 2)
-    [refused] = await empty_stores.jobs.apply([step])
+    [refused] = await empty_stores.jobs.apply([transition])
     assert isinstance(refused, TransitionRefused)
 
 
-async def test_only_leases_that_are_over_lapse(empty_stores: MongoStores) -> None:
+async def test_only_leases_that_have_ended_expire(empty_stores: MongoStores) -> None:
     held, waiting = await stored(empty_stores, "processing"), await stored(empty_stores)
     time = now() + MINUTE
     await set_fields(empty_stores, held.id, {"$set": {"due_time": time}})
@@ -135,7 +135,7 @@ async def test_only_leases_that_are_over_lapse(empty_stores: MongoStores) -> Non
     assert await empty_stores.due.expire_leases(time + timedelta(milliseconds=1), 10) == 1
 
 
-async def test_jobs_of_many_holders_lapse_together_each_as_its_own(empty_stores: MongoStores) -> None:
+async def test_leases_of_many_holders_expire_together(empty_stores: MongoStores) -> None:
     jobs = [await stored(empty_stores) for _ in range(12)]
     for index, job in enumerate(jobs):
         await empty_stores.jobs.apply([claim(job.id, f"w/{index % 6}", 0, now(), LEASE)])
@@ -146,19 +146,19 @@ async def test_jobs_of_many_holders_lapse_together_each_as_its_own(empty_stores:
         assert attempt.worker_id == f"w/{index % 6}"
 
 
-async def test_only_jobs_of_the_lost_worker_are_lost_with_it(empty_stores: MongoStores) -> None:
+async def test_only_jobs_of_the_lost_worker_are_released(empty_stores: MongoStores) -> None:
     mine = [await stored(empty_stores, "processing") for _ in range(3)]
-    done, taken = await stored(empty_stores, "completed"), await stored(empty_stores, "taken")
+    done, unfenced = await stored(empty_stores, "completed"), await stored(empty_stores, "claimed_unfenced")
     other = await stored(empty_stores)
     await empty_stores.jobs.apply([claim(other.id, "w/2", 0, now(), LEASE)])
-    others = [done, taken, await read(empty_stores, other.id)]
+    others = [done, unfenced, await read(empty_stores, other.id)]
     assert await empty_stores.jobs.release_all(WORKER, now()) == 3
     assert {(await read(empty_stores, job.id)).status for job in mine} == {Status.QUEUED}
     assert [await read(empty_stores, job.id) for job in others] == others
     assert await empty_stores.jobs.release_all(WORKER, now()) == 0
 
 
-async def test_thousands_of_jobs_are_lost_in_one_call(empty_stores: MongoStores) -> None:
+async def test_thousands_of_jobs_are_released_in_one_call(empty_stores: MongoStores) -> None:
     job = await stored(empty_stores, "processing")
     template = await document(empty_stores, job.id)
     many = [{**template, "_id": new_job().id} for _ in range(3000)]
@@ -167,7 +167,7 @@ async def test_thousands_of_jobs_are_lost_in_one_call(empty_stores: MongoStores)
     assert await empty_stores.jobs._jobs.count_documents({"status": "queued", "losses": 1}) == 3001
 
 
-async def test_of_a_report_and_a_lapse_that_race_one_holds(empty_stores: MongoStores) -> None:
+async def test_either_a_report_or_a_concurrent_expiry_is_applied(empty_stores: MongoStores) -> None:
     jobs = [await stored(empty_stores, "processing") for _ in range(40)]
     time = now() + MINUTE
     reports = [complete(job.id, WORKER, 1, {}, time) for job in jobs]
@@ -175,18 +175,18 @@ async def test_of_a_report_and_a_lapse_that_race_one_holds(empty_stores: MongoSt
         asyncio.gather(*(empty_stores.jobs.apply([report]) for report in reports)),
         empty_stores.due.expire_leases(time, 100),
     )
-    taken = 0
+    reported = 0
     for job, [outcome] in zip(jobs, outcomes, strict=True):
         after = await read(empty_stores, job.id)
         assert after.revision == job.revision + 1
         if isinstance(outcome, Applied):
-            taken += 1
+            reported += 1
             assert (after.status, after.losses) == (Status.COMPLETED, 0)
         else:
             assert isinstance(outcome, TransitionRefused)
             assert outcome.reason == "ATTEMPT_SUPERSEDED"
             assert (after.status, after.losses) == (Status.QUEUED, 1)
-    assert taken + count == len(jobs)
+    assert reported + count == len(jobs)
 
 
 # --- Expiry ---
@@ -219,7 +219,7 @@ async def test_a_waiting_job_fails_at_its_expire_time(empty_stores: MongoStores)
     assert await empty_stores.due.expire([job.id], time) == 0
 
 
-async def test_a_job_that_runs_does_not_expire(empty_stores: MongoStores) -> None:
+async def test_a_running_job_does_not_expire(empty_stores: MongoStores) -> None:
     time = now()
     job = await stored(empty_stores, expire_time=time + SECOND)
     await empty_stores.jobs.apply([claim(job.id, WORKER, 0, time, LEASE)])
@@ -238,7 +238,7 @@ async def test_a_job_is_claimed_before_its_expire_time_and_not_at_it(empty_store
 
 
 @pytest.mark.parametrize("by", ["mark", "expire_lease"])
-async def test_a_waiting_job_is_looked_at_when_it_expires_at_the_latest(
+async def test_a_waiting_job_is_due_at_its_expire_time_at_the_latest(
     empty_stores: MongoStores, by: str
 ) -> None:
     time = now()
