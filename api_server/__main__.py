@@ -1,4 +1,7 @@
-"""Runs the API server: `python -m api_server`, settings from the environment; one process, or a parent of several."""
+"""Runs the API server: `python -m api_server`, with settings from the environment.
+
+This is one process, or the parent of several.
+"""
 
 import sys
 
@@ -15,7 +18,7 @@ def main() -> int:
     configure_logging(settings, number)
     if number is None and settings.api_server_processes > 1:
         return supervise("api_server", settings.api_server_processes)
-    # A parent needs nothing of it.
+    # Imported late: a parent process needs none of it.
     from api_server.one_process import run  # noqa: PLC0415
 
     return run(settings if number is None else settings.of_process(number))

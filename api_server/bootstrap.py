@@ -1,4 +1,4 @@
-"""Wires the API server. Only this module names concrete adapters. What it opens is closed in the opposite order."""
+"""Wires the API server. Only this module names concrete adapters. It closes in the opposite order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -112,7 +112,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
 async def stores_when_reachable(
     settings: ApiServerSettings, stop: asyncio.Event
 ) -> AsyncIterator[MongoStores | None]:
-    """The stores as soon as MongoDB answers; None if `stop` comes first."""
+    """The stores as soon as MongoDB answers; None if `stop` is set before."""
     async with AsyncExitStack() as opened:
         stores = None
         waiting = False

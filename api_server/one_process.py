@@ -12,8 +12,11 @@ from service_runtime.settings import exit_with_wrong_settings
 
 
 def run(settings: ApiServerSettings) -> int:
-    """The exit status: 0 after an orderly end, 1 after a failure. A port that is taken ends the process with 2."""
-    # A line for each partition and retry; our own lines tell an outage once.
+    """Serve until the signal. Returns the exit status: 0 after an orderly end, 1 after a failure.
+
+    If the port is taken, the process exits with status 2.
+    """
+    # aiokafka logs a line for each partition and retry. Our own log has one line for an outage.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         run_service(lambda stop: serve(settings, stop))

@@ -2,8 +2,9 @@
 
 Each Protocol has the calls that one user needs, so that a reader sees who may do what.
 
-Every call to a store raises StoreUnavailable when the database cannot be reached or does not answer. When the outcome of
-a write is unknown, the store itself sends the write again and reads back, for a few seconds, before it gives up.
+Every call to a store raises StoreUnavailable when the database cannot be reached or does not answer. When the
+outcome of a write is unknown, the store itself sends the write again and reads back, for a few seconds,
+before it gives up.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,7 +34,7 @@ class Clock(Protocol):
 
 
 class DatabaseClock(Clock, Protocol):
-    """A clock that notices when the database's time jumps, for example after an election: members' clocks differ."""
+    """A clock that notices jumps of the database's time, for example when another member is elected."""
 
     def steady_seconds(self) -> float:
         """Seconds since the time last jumped. Older leases were given in the time before the jump."""
@@ -65,11 +66,11 @@ class JobStore(Protocol):
     async def insert_all(
         self, jobs: Sequence[tuple[Job, datetime]]
     ) -> list[Job | JobIdTaken | InvalidArgument]:
-        """Store new jobs, each with its due_time, on a majority of the database. Returns one outcome for each, in order.
+        """Store new jobs, each with its due_time, on a majority of the database. Returns outcomes in order.
 
-        Job: the stored job. If the same request was stored before, it is the older job, read without its result and its
-        history. JobIdTaken: the id belongs to a job with another request (Job.same_request). InvalidArgument, field
-        `payload`: the job cannot be stored.
+        Job: the stored job. If the same request was stored before, it is the older job, read without its
+        result and its history. JobIdTaken: the id belongs to a job with another request (Job.same_request).
+        InvalidArgument, field `payload`: the job cannot be stored.
         """
 
     async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
@@ -79,7 +80,7 @@ class JobStore(Protocol):
         """Bytes of each job in the store. Jobs that do not exist are left out."""
 
     async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
-        """Apply each transition whose guard holds, on a majority of the database. Returns the outcomes in order.
+        """Apply each transition whose guard holds, on a majority of the database. Returns outcomes in order.
 
         InvalidArgument, field `result` or `error`: the store cannot hold what this transition reports.
         """
@@ -115,21 +116,22 @@ class KeyStore(Protocol):
     async def remember(
         self, key: str, job_id: UUID, request_hash: bytes, now: datetime, expire_time: datetime
     ) -> tuple[UUID, bytes]:
-        """Store the key unless it exists and has not expired. Returns the job id and the hash stored under it."""
+        """Store the key, unless it exists and has not expired. Returns the stored job id and hash."""
 
 
 # --- The fleet, for its service ---
 
 
 class WorkerStore(Protocol):
-    """The workers: for each name, the latest process that had it. After an hour without a heartbeat it is forgotten."""
+    """The latest worker of each name. It is forgotten after an hour without a heartbeat."""
 
     async def take_name(
         self, identity: WorkerIdentity, may_replace: Callable[[Worker], bool], now: datetime
     ) -> Worker:
-        """Register a worker under its name, unless the name's holder may not be replaced. Returns the holder afterwards.
+        """Register a worker unless its name's holder may not be replaced. Returns the holder afterwards.
 
-        The same call again is harmless. A holder keeps its name if its heartbeat arrives while it is being replaced.
+        The same call again is harmless. A holder keeps its name if its heartbeat arrives while it is being
+        replaced.
         """
 
     async def heartbeat(self, worker_id: str, report: WorkerReport, now: datetime) -> bool:
@@ -170,10 +172,10 @@ class Dispatcher(Protocol):
         """How long after its creation the next new job should be due."""
 
     def offer(self, dispatch: Dispatch, due_time: datetime) -> None:
-        """Queue a dispatch; never blocks. When the queue is full, the due loop publishes the job at `due_time`."""
+        """Queue a dispatch; never blocks. With a full queue, the due loop publishes the job at `due_time`."""
 
     def jobs_claimed(self, job_ids: Sequence[UUID]) -> None:
-        """Workers claimed these jobs after they read their records. They read a partition's records in order."""
+        """Workers claimed these jobs by their records, which they read in order within a partition."""
 
     def jobs_withdrawn(self, job_ids: Sequence[UUID]) -> None:
         """These jobs do not wait for a worker any more, for another reason than a claim by its record."""
@@ -199,7 +201,7 @@ class Published:
 
 
 class PublishedMarks(Protocol):
-    """Notes in the store which waiting jobs were published, so that the due loop does not publish them again at once."""
+    """Notes in the store which jobs were published, so that the due loop does not publish them at once."""
 
     async def mark_published(self, published: Sequence[Published], now: datetime) -> None:
         """Store the positions for jobs that still wait, and move their `due_time` ahead.
@@ -215,8 +217,8 @@ class PublishedMarks(Protocol):
 class DueJob:
     """A waiting job that is due.
 
-    `position`: of its latest record, if it was published since it was queued. `is_expired`: its expire_time has passed,
-    so it must not start any more.
+    `position`: of its latest record, if it was published since it was queued. `is_expired`: its expire_time
+    has passed, so it must not start any more.
     """
 
     dispatch: Dispatch
@@ -244,7 +246,7 @@ class DueStore(LeaseExpiryStore, PublishedMarks, Protocol):
     async def due(
         self, job_type: str, now: datetime, limit: int, after: datetime | None = None
     ) -> list[DueJob]:
-        """Up to `limit` queued jobs of a type that are due, earliest due_time first; with `after`, only later ones."""
+        """Up to `limit` queued jobs of a type that are due after `after`, if given; earliest first."""
 
 
 class LeaderLease(Protocol):

@@ -1,4 +1,4 @@
-"""What the API server can be told, see docs/reference/settings.md."""
+"""The settings of the API server, see docs/reference/settings.md."""
 
 from typing import Annotated, Self
 
@@ -24,18 +24,18 @@ class ApiServerSettings(ServiceSettings):
     kafka_min_insync_replicas: Annotated[int, Field(ge=1, le=9)] | None = None
     job_types: JobTypes = ("compute", "file", "blockchain", "data")
     job_lease: Seconds = 15.0
-    # Workers send no more than ten a second.
+    # A worker sends ten heartbeats a second at most.
     heartbeat_interval: Annotated[float, Field(ge=0.1, le=86_400)] = 1.0
     unfenced_lease: Seconds = 3600.0
     job_retention: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
-    # SetFleet waits for 5 s.
+    # SetFleet waits 5 s for the workers, so its deadline must be longer.
     request_deadline: Annotated[float, Field(ge=6, le=86_400)] = 10.0
-    # The gateway asks every second.
+    # The gateway checks health every second, so it notices within this time.
     shutdown_delay: Annotated[float, Field(ge=0, le=3600)] = 3.0
     shutdown_grace: Seconds = 10.0
 
     def of_process(self, number: int) -> Self:
-        """The same for the process of this number, from 1 on: with its own port."""
+        """The settings of one process, which has its own port. `number`: from 1."""
         return self.model_copy(update={"api_server_port": self.api_server_port + number - 1})
 
     @model_validator(mode="after")
@@ -47,17 +47,17 @@ class ApiServerSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _enough_copies_to_be_in_sync(self) -> Self:
-        least, copies = self.kafka_min_insync_replicas, self.kafka_replication_factor
-        if least is not None and least > copies:
+        minimum, copies = self.kafka_min_insync_replicas, self.kafka_replication_factor
+        if minimum is not None and minimum > copies:
             raise ValueError(
-                f"KAFKA_MIN_INSYNC_REPLICAS: {least} is not allowed: "
+                f"KAFKA_MIN_INSYNC_REPLICAS: {minimum} is not allowed: "
                 f"must be at most KAFKA_REPLICATION_FACTOR, which is {copies}"
             )
         return self
 
     @model_validator(mode="after")
     def _heartbeats_fit_in_a_lease(self) -> Self:
-        # A lease is moved when under half of it is left: this leaves time for a heartbeat that comes late.
+        # A heartbeat moves a lease when less than half of it is left: this leaves time for a late heartbeat.
         if self.heartbeat_interval > self.job_lease / 6:
             raise ValueError(
                 f"HEARTBEAT_INTERVAL: {self.heartbeat_interval:g} is not allowed: "

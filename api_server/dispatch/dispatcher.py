@@ -2,13 +2,13 @@
 
     offer ──► DispatchQueue ──► Publisher ──► PublishedJobs ── not claimed, and soon due ──► mark_published
 
-Under load a publish waits for more jobs. Each publish costs time in Kafka and in every step of a worker: at a thousand
-jobs a second, publishing in smaller steps takes a tenth of all CPU time.
+Under load a publish waits for more jobs. Each publish costs time in Kafka and in every step of a worker: at a
+thousand jobs a second, publishing in smaller steps takes a tenth of all CPU time.
 
-A job runs without all this too. A job that is dropped, fails to be published or is lost with the process stays due in
-the store, and the due loop publishes it. A mark keeps the due loop from publishing a job that was published already.
-Each mark is a write, so a new job is due later when more published jobs wait: behind a backlog it is not claimed sooner
-anyway.
+A job runs without all this too. A job that is dropped, fails to be published or is lost with the process
+stays due in the store, and the due loop publishes it. A mark keeps the due loop from publishing a job that
+was published already. Each mark is a write, so a new job is due later when more published jobs wait: behind a
+backlog it is not claimed sooner anyway.
 """
 
 import asyncio
@@ -38,18 +38,18 @@ RECENT_SECONDS = 1.0
 WAIT_PER_JOB, MAX_WAIT = 0.0001, 0.1
 """Seconds between two publishes: for each job published in the last RECENT_SECONDS, and at most.
 
-At 50 jobs a second each job goes at once, at 300 nine go together, from 1,000 on there are ten publishes a second.
+At 50 jobs a second each job goes at once, at 300 nine go together, from 1,000 on 10 publishes a second.
 """
 GRACE_PER_JOB, MAX_GRACE = timedelta(milliseconds=1), timedelta(seconds=30)
-"""A new job is due later than DISPATCH_GRACE by this much for each job not known to be claimed; and the longest grace."""
+"""Added to DISPATCH_GRACE for each job that is not known to be claimed; and the longest grace."""
 MARK_BEFORE = timedelta(seconds=2)
 """A published job that nobody has claimed is marked this long before it is due."""
 MARK_INTERVAL = 0.5
 MAX_UNMARKED = 20_000
-"""Published jobs that may wait to be claimed or marked. Beyond it the oldest are marked at once, to bound memory."""
+"""Published jobs that may wait. Above this number the oldest are marked at once, to bound memory."""
 MAX_MARKED_AT_ONCE = 500
-"""A mark costs 26 µs of mongod's time, and 0.03 µs for each job in the same statement, which is searched for each mark:
-44 µs at 500 jobs, 150 µs at 5,000.
+"""A mark costs 26 µs of mongod's time, and 0.03 µs for each job in the same statement, which is searched for
+each mark: 44 µs at 500 jobs, 150 µs at 5,000.
 """
 
 
@@ -99,7 +99,7 @@ class QueuedDispatcher:
             log.warning("dispatch_queue_full", jobs=len(self._queue), dropped_total=self.dropped)
 
     def jobs_claimed(self, job_ids: Sequence[UUID]) -> None:
-        """See ports.Dispatcher. These jobs, and those published before them, need no publish and no mark any more."""
+        """See ports.Dispatcher. Neither these jobs nor those published before them need a mark."""
         for job_id in job_ids:
             self._withhold(job_id)
             self._published.remove_claimed(job_id)

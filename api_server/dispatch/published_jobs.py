@@ -1,7 +1,8 @@
 """The jobs that this server published and that are not known to be claimed.
 
-Claims reach any API server, so each server hears of only a part of them. Workers claim the records of a partition in
-order: when one record has been claimed, the records before it have been claimed too, or will be in a moment.
+Claims reach any API server, so each server hears of only a part of them. Workers claim the records of a
+partition in order: when one record has been claimed, the records before it have been claimed too, or will be
+in a moment.
 """
 
 from collections import defaultdict, deque
@@ -63,7 +64,7 @@ class PublishedJobs:
             self._remove([entry])
 
     def take(self, due_by: datetime, at_most: int) -> list[Published]:
-        """Remove and return the jobs that are due by then, and the oldest ones beyond the latest `at_most`."""
+        """Remove and return the jobs that are due by then, and the oldest ones above `at_most`."""
         excess = len(self._entries) - at_most
         return self._remove(
             [

@@ -56,9 +56,9 @@ class DispatchQueue:
         return len(self._entries) >= jobs or self._size >= size
 
     def take(self, max_jobs: int, max_bytes: int, now: datetime) -> list[Queued]:
-        """Remove and return the oldest dispatches that fit, at least one. Jobs that are due by `now` are dropped.
+        """Remove and return the oldest dispatches that fit, at least one.
 
-        The due loop publishes the dropped ones.
+        Jobs that are due by `now` are dropped: the due loop publishes them.
         """
         batch: list[Queued] = []
         size = 0

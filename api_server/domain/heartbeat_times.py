@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 MISSED_HEARTBEATS = 3
-"""A worker is lost when its latest heartbeat is older than this many intervals: two are missing, the third is late."""
+"""A worker is lost when its latest heartbeat is older than this number of intervals.
+
+By then two heartbeats are missing, and the third one had time to arrive.
+"""
 
 
 @dataclass(frozen=True, slots=True)

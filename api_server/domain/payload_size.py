@@ -1,18 +1,19 @@
 """How large a payload is on its way to a worker.
 
-A payload's size is measured exactly once, when its request comes in (api_server/rpc/requests.py), and travels with the
-job: it bounds the batches and the queue, and decides whether the payload goes into the record. A job that is read from
-the store has no such number, so where the size matters it is estimated. These sizes are other numbers, on purpose:
+A payload's size is measured exactly once, when its request comes in (api_server/rpc/requests.py), and travels
+with the job: it bounds the batches and the queue, and decides whether the payload goes into the record. A job
+that is read from the store has no such number, so where the size matters it is estimated. These sizes are
+other numbers, on purpose:
 - Admission counts whole requests, which hold labels and other fields too.
 - The store bounds its statements by BSON bytes, which differ from protobuf's, and has them from encoding.
-- A Kafka record is checked once more after it is built: the payload of a job that was read is only estimated until then.
+- A Kafka record is checked again once it is built: until then, the payload of a read job is only estimated.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 MAX_TRAVELLING_BYTES = 128 * 1024
-"""Payloads above this, as protobuf bytes, are left out of the record. The worker reads them from the API server."""
+"""Larger payloads, in protobuf bytes, are left out of the record. The worker asks the API server for them."""
 
 
 def size_or_least(measured: int | None, data: Mapping[str, Any]) -> int:

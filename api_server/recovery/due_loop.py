@@ -1,7 +1,7 @@
 """The loop that finds forgotten jobs by their `due_time`: not published, or claimed by a worker that died.
 
-One server at a time runs it. Keeping the lease, ending workers' leases and publishing are three tasks, so that a broker
-that does not answer delays only the publishing.
+One server at a time runs it. Keeping the lease, ending workers' leases and publishing are three tasks, so
+that a broker that does not answer delays only the publishing.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ class DueLoop:
         times: HeartbeatTimes,
     ) -> None:
         self._clock = clock
-        # Heartbeats move a lease when less than half of it is left. So a longer silence of this server may have cost a
-        # live worker its lease.
+        # Heartbeats move a lease when less than half of it is left. So a longer silence of this server may
+        # have cost a live worker its lease.
         max_silence = (times.lease / 2 - times.heartbeat_interval).total_seconds()
         self._leadership = Leadership(lease, str(uuid4()), max_silence=max_silence)
         self._lease_expiry = LeaseExpiryScan(store, self._leadership, clock, times.lease)
@@ -56,7 +56,7 @@ class DueLoop:
         return self._leadership.unbroken_seconds() is not None
 
     async def start(self) -> None:
-        """Begin. Heartbeats should be served from now on, because workers' leases are ended one lease later."""
+        """Begin. Serve heartbeats from now on, because workers' leases are ended one lease later."""
         self._tasks = [
             asyncio.create_task(self._repeat(step), name=f"due-loop-{step.__name__.strip('_')}")
             for step in (self._lead, self._expire_leases, self._publish)
@@ -96,7 +96,7 @@ class DueLoop:
         return TICK if question.result() else FOLLOWER_TICK
 
     async def _prolong(self) -> bool:
-        """Whether this server has the lease. After an error, which leaves it open: True, so that it asks again soon."""
+        """Whether this server has the lease. After an error True, so that it asks again soon."""
         try:
             leads = await self._leadership.prolong()
         except StoreUnavailable as error:

@@ -48,9 +48,10 @@ class LeaseExpiryScan:
     async def run_once(self, now: datetime) -> int:
         """End leases that have run out. Returns how many. Raises StoreUnavailable.
 
-        Ends none unless heartbeats could be served for one whole lease: only then is a worker silent by its own fault.
-        A new leader does not know what was before, so it waits for one lease too. So does every leader after the
-        database's time has jumped: within one lease, heartbeats move all leases to the new time.
+        Ends none unless heartbeats could be served for one whole lease: only then is a worker silent by its
+        own fault. A new leader does not know what was before, so it waits for one lease too. So does every
+        leader after the database's time has jumped: within one lease, heartbeats move all leases to the new
+        time.
         """
         expired = 0
         for _ in range(MAX_EXPIRY_BATCHES):
@@ -97,9 +98,9 @@ class DueDecision:
 def decide(jobs: Sequence[DueJob], partitions: Mapping[int, PartitionState] | None) -> DueDecision:
     """`partitions`: the partitions of the type's topic that exist; None: unknown.
 
-    A job that was published before is published again only when its record is gone: the group has read it without
-    claiming the job, or retention or the deletion of the topic removed it. So a backlog does not grow by duplicates,
-    and a job without a record does not wait behind the backlog.
+    A job that was published before is published again only when its record is gone: the group has read it
+    without claiming the job, or retention or the deletion of the topic removed it. So a backlog does not grow
+    by duplicates, and a job without a record does not wait behind the backlog.
     """
     publish: list[Dispatch] = []
     still_waiting: list[Published] = []
@@ -121,8 +122,8 @@ def decide(jobs: Sequence[DueJob], partitions: Mapping[int, PartitionState] | No
 class Round:
     """One walk over all jobs of a type that were due at `until`, in the order of their due_time.
 
-    It is needed when jobs had to be left as they were: otherwise many such jobs would hide others behind them that can
-    be published, or have expired. `reached`: the due_time of the last job of the walk so far.
+    It is needed when jobs had to be left as they were: otherwise many such jobs would hide others behind them
+    that can be published, or have expired. `reached`: the due_time of the last job of the walk so far.
     """
 
     until: datetime

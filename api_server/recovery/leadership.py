@@ -15,8 +15,8 @@ LEASE_SECONDS = 5.0
 MAX_SILENCE = 4.0
 """Seconds between two successful answers that still count as unbroken.
 
-Below LEASE_SECONDS, so that a server stops before another one may start. Above the time that a majority needs which
-lags by 3 s.
+Below LEASE_SECONDS, so that a server stops before another one may start. Above the time that a majority needs
+which lags by 3 s.
 """
 
 
@@ -31,7 +31,9 @@ class UnbrokenTime:
         self._failed_at = -math.inf
 
     def succeeded(self, asked_at: float) -> None:
-        """It succeeded; `asked_at`: when it was asked for. Answers may arrive in another order than their requests."""
+        """It succeeded; `asked_at`: when it was asked for. Answers may arrive in another order than their
+        requests.
+        """
         if asked_at < self._failed_at:
             return
         if self.seconds(asked_at) is None:
@@ -53,8 +55,8 @@ class UnbrokenTime:
 class Leadership:
     """Takes the leader's lease and keeps it. A ports.Availability.
 
-    A lease that was prolonged without a break shows that the store took writes and that this process was not stopped.
-    So heartbeats could be served during that time.
+    A lease that was prolonged without a break shows that the store took writes and that this process was not
+    stopped. So heartbeats could be served during that time.
     """
 
     def __init__(
@@ -78,8 +80,8 @@ class Leadership:
     async def prolong(self) -> bool:
         """Take or prolong the lease. Returns whether this server has it. Raises StoreUnavailable.
 
-        May be called again before it has returned: when a majority answers late, prolongations must not wait for each
-        other.
+        May be called again before it has returned: when a majority answers late, prolongations must not wait
+        for each other.
         """
         asked_at = self._monotonic()
         held = False
@@ -94,7 +96,7 @@ class Leadership:
         return held
 
     async def release(self) -> None:
-        """Let another server take over at once. If the store cannot be reached, the lease runs out by itself."""
+        """Let another server take over at once. Without the store, the lease runs out by itself."""
         self._unbroken.failed(self._monotonic())
         try:
             await self._lease.release(self._holder)

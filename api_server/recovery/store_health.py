@@ -16,8 +16,8 @@ MAX_INTERVAL = 1.0
 MAX_BREAK = 1.5
 """Heartbeat intervals between two pings that still count as unbroken.
 
-A worker is lost after three. So a break that goes unnoticed costs no worker its name, even when the worker's latest
-heartbeat came just before the break.
+A worker is lost after three. So a break that goes unnoticed costs no worker its name, even when the worker's
+latest heartbeat came just before the break.
 """
 
 

@@ -18,7 +18,9 @@ class Admission:
 
     @contextmanager
     def admit(self, size: int) -> Iterator[int]:
-        """Count a request of `size` bytes inside the block, which gets `size` back. Raises Overloaded if it does not fit."""
+        """Count a request of `size` bytes inside the block, which gets `size` back. Raises Overloaded if it
+        does not fit.
+        """
         if self._admitted and self._admitted + size > self._max_bytes:
             raise Overloaded
         self._admitted += size

@@ -1,4 +1,6 @@
-"""The opaque token of a List page: where to go on, and for which filters."""
+"""The opaque token of a List page: the id after which the next page begins, and the filters that it belongs
+to.
+"""
 
 import base64
 import binascii
@@ -16,7 +18,10 @@ def encode(next_after: UUID, wanted: JobFilter) -> str:
 
 
 def decode(token: str, wanted: JobFilter) -> UUID | None:
-    """The id to go on after; None for an empty token. Raises InvalidArgument if it is not ours, or of other filters."""
+    """The id after which the page begins; None for an empty token.
+
+    Raises InvalidArgument if the token is not ours, or belongs to other filters.
+    """
     if not token:
         return None
     try:

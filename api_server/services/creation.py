@@ -22,7 +22,7 @@ KEY_LIFETIME = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A caller's name for one request. The hash shows whether a later request with the same key is another one."""
+    """A caller's name for one request. The hash tells a repeated request from another one."""
 
     value: str
     request_hash: bytes
@@ -64,7 +64,7 @@ class JobCreation:
         return stored
 
     async def create_all(self, wanted: Sequence[NewJob | InvalidArgument]) -> list[Job | ServiceError]:
-        """Store each job that can be stored. Returns the outcomes in order; an item that is an error stays that error.
+        """Store each job that can be stored. Returns outcomes in order; an error among the items stays.
 
         Raises InvalidArgument if two items choose the same id, and StoreUnavailable.
         """
@@ -85,7 +85,7 @@ class JobCreation:
         return [outcomes[index] for index in range(len(wanted))]
 
     def _new_job(self, wanted: NewJob | InvalidArgument, now: datetime) -> Job:
-        """Raises InvalidArgument if the type is unknown, or a time is out of range, the id's time included."""
+        """Raises InvalidArgument if the type is unknown, or a time or the id's time is out of range."""
         if isinstance(wanted, InvalidArgument):
             raise wanted
         self._check_type(wanted.type)

@@ -55,7 +55,7 @@ class FleetService:
         self.times = times
 
     async def register(self, identity: WorkerIdentity) -> Fleet:
-        """Register a worker, and end the leases of the dead worker that had its name. Returns the desired state.
+        """Register a worker, and end the leases of the dead holder of its name. Returns the desired state.
 
         Raises WorkerNameTaken.
         """
@@ -72,8 +72,8 @@ class FleetService:
     def _is_gone(self, worker: Worker) -> bool:
         """Whether a worker has ended in order, or counts as dead.
 
-        A silent worker is dead only if this server could have received its heartbeats: an outage, or a pause of this
-        process, evicts nobody.
+        A silent worker is dead only if this server could have received its heartbeats: an outage, or a pause
+        of this process, evicts nobody.
         """
         if worker.has_ended or not self._is_silent(worker):
             return worker.has_ended
@@ -91,7 +91,7 @@ class FleetService:
         report: WorkerReport,
         progress: Sequence[ProgressNote] = (),
     ) -> HeartbeatAnswer:
-        """Store that a worker lives and its jobs' progress, and move its leases. Raises WorkerNotRegistered."""
+        """Store a worker's report and progress, and move its leases. Raises WorkerNotRegistered."""
         now = self._clock.now()
         if job_ids:
             # First, because a lease that runs out costs a job.
@@ -106,10 +106,10 @@ class FleetService:
         return HeartbeatAnswer(await self._fleet.fleet(), [each for each in job_ids if each not in held])
 
     async def set_consuming(self, consuming: bool, part: Part | None = None) -> tuple[Fleet, list[str]]:
-        """Store whether `part` should consume (None: the whole fleet), and wait for the live workers to confirm.
+        """Store whether `part` should consume (None: all), and wait for the live workers to confirm.
 
-        Returns the new desired state, and the workers that did not confirm within CONFIRMATION_TIMEOUT. Raises
-        InvalidArgument for an unknown type, and WorkerNotFound if an unknown worker is to be stopped.
+        Returns the new desired state, and the workers that did not confirm within CONFIRMATION_TIMEOUT.
+        Raises InvalidArgument for an unknown type, and WorkerNotFound if an unknown worker is to be stopped.
         """
         await self._check(consuming, part)
         fleet = await self._fleet.change(lambda desired: desired.with_consuming(consuming, part))
@@ -134,7 +134,7 @@ class FleetService:
                     raise WorkerNotFound(name)
 
     async def _pending(self, fleet: Fleet) -> list[str]:
-        """Workers that may claim jobs and have not confirmed. After an outage, a silent worker may still live."""
+        """Workers that have not confirmed and may claim jobs. After an outage, silent workers may live."""
         return [
             worker.identity.worker_id
             for worker in await self._workers.workers()

@@ -1,8 +1,8 @@
 """Keeps workers from claiming what has been stopped, even when they do not know of the stop yet.
 
-A worker that was frozen when the stop came may still send claims. So each API server reads the desired state by itself
-and keeps it in memory, FRESH_SECONDS old at most: a claim costs no read. SetFleet answers a stop FENCE_SECONDS after it
-was stored, when every server knows of it.
+A worker that was frozen when the stop came may still send claims. So each API server reads the desired state
+by itself and keeps it in memory, FRESH_SECONDS old at most: a claim costs no read. SetFleet answers a stop
+FENCE_SECONDS after it was stored, when every server knows of it.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What each call of JobService does, apart from its messages and from where jobs are stored.
 
-Creating jobs and status updates have modules of their own: creation.py and status_updates.py. Both write through
-job_groups.py, which also gives new jobs to the dispatcher.
+Creating jobs and status updates have modules of their own: creation.py and status_updates.py. Both write
+through job_groups.py, which also gives new jobs to the dispatcher.
 """
 
 import random
@@ -118,14 +118,15 @@ class JobService:
         return await self._updates.apply_all(updates, key)
 
     async def cancel(self, job_id: UUID, reason: str) -> Job:
-        """Cancel a job that has not ended. Returns the job afterwards. Raises JobNotFound and TransitionRefused."""
+        """Cancel a job that has not ended. Returns it afterwards. Raises JobNotFound, TransitionRefused."""
         await self._groups.apply(cancel(job_id, uuid4().hex, reason, self._clock.now()))
         self._dispatcher.jobs_withdrawn([job_id])
         log.info("job_cancelled", job_id=str(job_id))
         return await self.get(job_id)
 
     async def retry(self, job_id: UUID, expire_time: datetime | None = None) -> Job:
-        """Queue a failed or cancelled job again. Returns the job afterwards. Raises JobNotFound and TransitionRefused.
+        """Queue a failed or cancelled job again. Returns it afterwards. Raises JobNotFound,
+        TransitionRefused.
 
         `expire_time`: its new one; None: it keeps the one it has, which must not have passed.
         """

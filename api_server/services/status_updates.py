@@ -42,10 +42,10 @@ class StatusUpdates:
     async def apply_all(
         self, updates: Sequence[StatusUpdate | InvalidArgument], key: str | None = None
     ) -> list[Applied | ServiceError]:
-        """Apply each update that is allowed. Returns the outcomes in order; an item that is an error stays that error.
+        """Apply each update that is allowed. Returns outcomes in order; an error among the items stays.
 
-        `key`: identifies claims without a worker's name, so that the same call may be sent again.
-        Raises InvalidArgument if two items name the same job, and StoreUnavailable.
+        `key`: identifies claims without a worker's name, so that the same call may be sent again. Raises
+        InvalidArgument if two items name the same job, and StoreUnavailable.
         """
         check_each_once([None if isinstance(each, InvalidArgument) else each.job_id for each in updates])
         outcomes: dict[int, Applied | ServiceError] = {

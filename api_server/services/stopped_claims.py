@@ -9,7 +9,7 @@ from api_server.ports import DesiredFleet, LeaseStore
 
 
 class StoppedClaims:
-    """Compares claims with the desired state of the fleet. While nothing is stopped, a claim costs no read."""
+    """Compares claims with the desired state of the fleet. A claim costs no read while nothing is stopped."""
 
     def __init__(self, fleet: DesiredFleet, leases: LeaseStore) -> None:
         self._fleet = fleet
@@ -18,7 +18,7 @@ class StoppedClaims:
     async def refusals(self, updates: Mapping[int, StatusUpdate]) -> Mapping[int, ClaimStopped]:
         """The refusals for forbidden claims, by the keys of `updates`. Raises StoreUnavailable.
 
-        A claim whose job the worker already holds is not refused: its first answer was lost, and it was sent again.
+        A claim of a job that the worker already holds is not refused: it was sent again after a lost answer.
         """
         claims = {
             index: (claim, update.job_id)

@@ -1,7 +1,7 @@
 """Calls of aiokafka in tasks of their own.
 
-When Kafka is away aiokafka may keep a cancellation to itself, or let one of its own leak out. Whoever calls it must
-neither wait for ever nor be ended by that.
+When Kafka is away, aiokafka may swallow a cancellation, or raise one of its own. Its caller must neither wait
+for ever nor be cancelled by it.
 """
 
 import asyncio
@@ -12,22 +12,22 @@ T = TypeVar("T")
 
 
 class DetachedTasks:
-    """Those that have not ended."""
+    """The calls that have not ended."""
 
     def __init__(self, on_error: Callable[[BaseException], None]) -> None:
-        """`on_error` is told of each error, whether somebody waits for the call or not."""
+        """`on_error` gets each error, even when nobody waits for the call."""
         self._on_error = on_error
         self._running: set[asyncio.Task[Any]] = set()
 
     def start(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Begin a call, which goes on until it ends by itself."""
+        """Begin a call. It runs until it ends by itself."""
         task = asyncio.create_task(call)
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def wait(self, seconds: float) -> None:
-        """Until all have ended, `seconds` at most."""
+        """Wait until all calls have ended, `seconds` at most."""
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
 
@@ -38,7 +38,7 @@ class DetachedTasks:
 
 
 async def result_of(task: asyncio.Task[T], seconds: float) -> T:
-    """Raises TimeoutError if there is none after `seconds`; the task goes on. Raises the task's own error."""
+    """The task's result. Raises its error, or TimeoutError after `seconds`; the task goes on then."""
     await asyncio.wait([task], timeout=seconds)
     if not task.done() or task.cancelled():
         raise TimeoutError(f"no answer from Kafka within {seconds:g} s")

@@ -30,6 +30,6 @@ def _fill(struct: Struct, payload: Mapping[str, Any]) -> bool:
     try:
         return fill_struct(struct, payload) <= MAX_TRAVELLING_BYTES
     except StructError:
-        # The service stores no such payloads: somebody changed the database by hand. The job must not delay the others.
-        # Its worker asks for the payload, and learns what is wrong with it.
+        # The service stores no such payloads: somebody changed the database by hand. The job must not delay
+        # the others. Its worker asks for the payload, and learns what is wrong with it.
         return False

@@ -15,7 +15,7 @@ from service_runtime.outage import Outage
 
 NOTHING_COMMITTED = -1
 RETRY_AFTER = 1.0
-"""Seconds after a failure in which the broker is not asked: otherwise each topic in turn would wait for a time limit."""
+"""Seconds after a failure without a request: otherwise each topic in turn would wait for a time limit."""
 
 
 class PartitionOffsets:
@@ -84,7 +84,8 @@ class PartitionOffsets:
             }
             self._admin = AIOKafkaAdminClient(**common)
             await self._admin.start()
-            # Only a consumer can ask for a partition's first and last offsets. It reads no records and joins no group.
+            # Only a consumer can ask for a partition's first and last offsets. It reads no records and joins
+            # no group.
             self._reader = AIOKafkaConsumer(**common, enable_auto_commit=False)
             await self._reader.start()
         return self._admin, self._reader
@@ -99,10 +100,12 @@ class PartitionOffsets:
         asked = [TopicPartition(topic, partition) for partition in there.intersection(partitions)]
         if not asked:
             return {}
-        # The commits are read first. A record committed after that counts as waiting, so its job is not published twice.
+        # The commits are read first. A record committed after that counts as waiting, so its job is not
+        # published twice.
         commits = await admin.list_consumer_group_offsets(self._group, partitions=asked)
         if missing := set(asked).difference(commits):
-            # A coordinator that is still loading leaves partitions out. aiokafka does not check its error code.
+            # A coordinator that is still loading leaves partitions out. aiokafka does not check its error
+            # code.
             raise GroupLoadInProgressError(f"the commits of {len(missing)} partitions are unknown")
         # No record is older than time 0, so this finds each partition's first record, with its time.
         firsts = await reader.offsets_for_times(dict.fromkeys(asked, 0))

@@ -1,8 +1,8 @@
-"""Which partitions the jobs of one publish go to. Pure.
+"""Chooses the partitions for the jobs of one publish. Pure.
 
-A few jobs, which may be long ones, are spread as widely as possible, so that all workers get some. Where many jobs come
-anyway, every partition gets its share within a second, and each share in a publish costs the broker and us about as much
-as ten jobs: then they go in shares of JOBS_A_SHARE.
+A few jobs, which may be long ones, are spread over all partitions, so that all workers get some. Under load
+they go in groups of JOBS_PER_PART: each partition in a publish costs the broker and this server about as much
+as ten jobs, and every partition still gets some jobs within a second.
 """
 
 import time
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from service_runtime.recent_count import RecentCount
 
-JOBS_A_SHARE = 16
+JOBS_PER_PART = 16
 RECENT_SECONDS = 1.0
 
 
@@ -22,7 +22,7 @@ class _Topic:
 
 
 class Partitioner:
-    """Partitions of each topic get shares in turn."""
+    """The partitions of each topic get parts of the jobs in turn."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._topics: defaultdict[str, _Topic] = defaultdict(lambda: _Topic(clock))
@@ -30,10 +30,10 @@ class Partitioner:
     def split(
         self, topic: str, partitions: Sequence[int], jobs: Sequence[int]
     ) -> list[tuple[int, Sequence[int]]]:
-        """Each share's partition and jobs; there is one job at least, and one partition."""
+        """Each part's partition and jobs. Needs at least one job and one partition."""
         state = self._topics[topic]
-        many = state.published.count() >= len(partitions) * JOBS_A_SHARE
-        count = min(len(partitions), -(-len(jobs) // JOBS_A_SHARE) if many else len(jobs))
+        many = state.published.count() >= len(partitions) * JOBS_PER_PART
+        count = min(len(partitions), -(-len(jobs) // JOBS_PER_PART) if many else len(jobs))
         state.published.note(len(jobs))
         first = state.next_turn
         state.next_turn = (first + count) % len(partitions)

@@ -1,11 +1,11 @@
 """Writes dispatches to Kafka.
 
-The producer is not idempotent on purpose. A duplicate record is harmless, because the claim decides. But aiokafka's
-idempotent producer keeps undelivered batches for ever, and can get stuck on a sequence number. This producer gives up
-every batch in bounded time.
+The producer is not idempotent on purpose. A duplicate record is harmless, because the claim decides. But
+aiokafka's idempotent producer keeps undelivered batches for ever, and can get stuck on a sequence number.
+This producer gives up every batch in bounded time.
 
-The producer is created when it is first needed, and again after a publish that failed: a client can hang after a
-broker's restart, and a topic may have been deleted.
+The producer is created when it is first needed, and again after a publish that failed: a client can hang
+after a broker's restart, and a topic may have been deleted.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_TIME = -1
 """The broker's answer when it stores records with the times that we sent."""
 RETRY_AFTER = 1.0
-"""Seconds after a failure in which publishing fails at once: no caller waits for a broker that is known to be away."""
+"""Seconds after a failure in which publishing fails at once, so that no caller waits for the broker."""
 
 
 class KafkaPublisher:
     """A ports.Publisher. Jobs go to their topic's partitions in turn, see Partitioner.
 
-    The batches are built here, one for each partition, so that the producer does not wait for more records. This takes
-    3.7 µs a job; aiokafka's own batching takes 12.6 µs.
+    The batches are built here, one for each partition, so that the producer does not wait for more records.
+    This takes 3.7 µs a job; aiokafka's own batching takes 12.6 µs.
     """
 
     def __init__(

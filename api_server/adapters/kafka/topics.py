@@ -14,12 +14,12 @@ from service_runtime.outage import Outage
 log = structlog.get_logger()
 
 UNREACHABLE = (KafkaError, OSError, TimeoutError)
-"""What aiokafka raises when a broker is away, silent or unwilling."""
+"""What aiokafka raises when a broker is away, does not answer or refuses."""
 RETRY_AFTER = 1.0
 
 
 def copies_by_topic(described: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many brokers have each topic that exists, or that part of it which the fewest have."""
+    """For each topic that exists, the number of brokers that have it: of its worst partition."""
     return {
         topic["topic"]: min(len(partition["replicas"]) for partition in topic["partitions"])
         for topic in described
@@ -28,7 +28,7 @@ def copies_by_topic(described: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def thin_topics(copies: Mapping[str, int], brokers: int, replication_factor: int) -> dict[str, int]:
-    """Topics that have fewer copies than they should: than the setting says, or only one though there are more brokers."""
+    """Topics with fewer copies than the setting says, or with one copy though there are more brokers."""
     return {
         topic: count
         for topic, count in sorted(copies.items())
@@ -37,7 +37,7 @@ def thin_topics(copies: Mapping[str, int], brokers: int, replication_factor: int
 
 
 class KafkaTopics:
-    """Creates the topics of `types`. Those that exist are left as they are, however many partitions and copies they have."""
+    """Creates the topics of `types`. Existing topics keep their numbers of partitions and copies."""
 
     def __init__(
         self,
@@ -59,14 +59,14 @@ class KafkaTopics:
         self._outage = Outage("kafka_topics")
 
     async def create_until_there(self) -> None:
-        """Try until all topics exist, for a task beside the server: it starts without Kafka too."""
+        """Try until all topics exist. Runs beside the server, which starts without Kafka too."""
         while True:
             if await self.create_missing():
                 return
             await asyncio.sleep(RETRY_AFTER)
 
     async def create_missing(self) -> bool:
-        """Create what is missing; whether all topics exist now. Never raises for the broker's sake."""
+        """Create missing topics. Returns whether all exist now. Never raises because of the broker."""
         try:
             async with asyncio.timeout(self._time_limit):
                 await self._create_missing()
@@ -93,8 +93,8 @@ class KafkaTopics:
             await admin.close()
 
     async def _create(self, admin: AIOKafkaAdminClient, missing: Sequence[str]) -> None:
-        least = self._min_insync_replicas
-        settings = {} if least is None else {"min.insync.replicas": str(least)}
+        minimum = self._min_insync_replicas
+        settings = {} if minimum is None else {"min.insync.replicas": str(minimum)}
         answer = await admin.create_topics(
             [
                 NewTopic(topic, self._partitions, self._replication_factor, topic_configs=settings)
@@ -110,7 +110,7 @@ class KafkaTopics:
         log.info("topics_created", topics=list(missing), partitions=self._partitions)
 
     def _warn(self, copies: Mapping[str, int], brokers: int) -> None:
-        """Once, since nothing here changes it."""
+        """Warns once, because this server never changes a topic's copies."""
         self._warned = True
         if thin := thin_topics(copies, brokers, self._replication_factor):
             log.warning(
@@ -118,5 +118,6 @@ class KafkaTopics:
                 copies=thin,
                 brokers=brokers,
                 problem="while a broker is away, jobs of these types may not be dispatched",
-                remedy="set KAFKA_REPLICATION_FACTOR before topics are made; add copies to those that exist with Kafka's tools",
+                remedy="set KAFKA_REPLICATION_FACTOR before topics are created; "
+                "add copies to existing topics with Kafka's tools",
             )

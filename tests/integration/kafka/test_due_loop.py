@@ -1,4 +1,4 @@
-"""The loop that recovers, on a real MongoDB and a real Kafka."""
+"""The due loop on a real MongoDB and a real Kafka."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,12 +23,12 @@ from tests.unit.api_server.dispatch.dispatch_fakes import make_dispatch
 from tests.waiting import until
 
 NO_LEASE_ENDS = 3600.0
-"""A job lease so long that no test reaches it."""
+"""Seconds of a job lease that no test reaches."""
 SHORT_LEASE = 2.0
 
 
 async def store_job(stores: MongoStores, job_type: str, due_in: float = 0.0) -> Job:
-    """A queued job that is due after so many seconds."""
+    """A queued job that is due after `due_in` seconds."""
     due_time = stores.clock.now() + timedelta(seconds=due_in)
     return await insert(stores, new_job(job_type), due_time)
 
@@ -101,7 +101,7 @@ async def test_a_job_published_and_marked_by_the_dispatcher_is_not_due(
 
 
 class Passes:
-    """One pass of the loop after another, each so much later that every waiting job is due again."""
+    """One pass of the scan after another. Between two passes every waiting job becomes due again."""
 
     def __init__(self, stores: MongoStores, kafka: Adapters, job_type: str) -> None:
         self._scan = DueScan(stores.due, kafka.publisher, kafka.offsets, [job_type])
@@ -123,7 +123,7 @@ async def offsets_known(kafka: Adapters, job_type: str) -> None:
     await until(known)
 
 
-async def test_due_again_with_its_record_still_waiting_a_job_does_not_go_out_and_without_it_does(
+async def test_a_job_due_again_is_published_only_when_its_record_does_not_wait_any_more(
     stores: MongoStores, broker: Broker, job_type: str
 ) -> None:
     assert await broker.topics(job_type).create_missing()
@@ -151,7 +151,7 @@ async def test_a_job_whose_record_is_gone_does_not_wait_behind_a_topic_that_alwa
         assert await passes.next() == (len(jobs), 0)
         await reader.read_to_end()
         read = {job_id for job_id, position in reader.positions.items() if position.offset < 2}
-        # The group has read two records of each partition and claimed none of the jobs; it reads no more.
+        # The group reads two records of each partition, claims none of the jobs, and stops reading.
         await reader.commit(job_type, dict.fromkeys(range(PARTITIONS), 2))
         assert await passes.next() == (2 * PARTITIONS, 3 * PARTITIONS)
         await reader.read_until(lambda: len(reader.records) == 7 * PARTITIONS)
@@ -159,7 +159,7 @@ async def test_a_job_whose_record_is_gone_does_not_wait_behind_a_topic_that_alwa
         assert await passes.next() == (0, 5 * PARTITIONS)
 
 
-async def test_jobs_whose_topic_was_deleted_go_out_again_though_its_offsets_are_taken_anew(
+async def test_jobs_of_a_deleted_topic_are_published_again_although_new_records_have_their_offsets(
     stores: MongoStores, broker: Broker, job_type: str
 ) -> None:
     assert await broker.topics(job_type).create_missing()
@@ -180,7 +180,7 @@ async def test_jobs_whose_topic_was_deleted_go_out_again_though_its_offsets_are_
         assert {str(job.id) for job in lost} <= set(reader.ids)
 
 
-async def test_a_job_whose_topic_is_gone_goes_out_again_and_the_topic_is_made(
+async def test_a_job_of_a_deleted_topic_is_published_again_and_the_topic_is_created(
     stores: MongoStores, broker: Broker, job_type: str
 ) -> None:
     assert await broker.topics(job_type).create_missing()
@@ -192,7 +192,7 @@ async def test_a_job_whose_topic_is_gone_goes_out_again_and_the_topic_is_made(
         await broker.delete_topic(job_type)
 
         async def goes_out() -> bool:
-            # A type rests for a moment after each pass that the broker did not take.
+            # A type pauses after each pass in which the broker did not take all jobs.
             return await passes.next() == (1, 0)
 
         await until(goes_out)
@@ -200,7 +200,7 @@ async def test_a_job_whose_topic_is_gone_goes_out_again_and_the_topic_is_made(
         await reader.read_until(lambda: str(job.id) in reader.ids)
 
 
-async def test_of_jobs_waiting_those_whose_records_retention_removed_go_out_again(
+async def test_jobs_whose_records_retention_removed_are_published_again(
     stores: MongoStores, broker: Broker, job_type: str
 ) -> None:
     assert await broker.topics(job_type).create_missing()
@@ -240,7 +240,7 @@ async def _leads(loop: DueLoop) -> bool:
     return loop.is_leader
 
 
-async def test_of_two_loops_one_publishes_and_the_other_takes_over_when_it_dies(
+async def test_one_of_two_loops_publishes_and_the_other_takes_over_when_it_dies(
     stores: MongoStores, broker: Broker, job_type: str
 ) -> None:
     assert await broker.topics(job_type).create_missing()
@@ -256,14 +256,16 @@ async def test_of_two_loops_one_publishes_and_the_other_takes_over_when_it_dies(
             await reader.read_until(lambda: len(reader.records) >= 10)
             assert sorted(reader.ids) == sorted(str(job.id) for job in jobs)
             assert (first.is_leader, second.is_leader) == (True, False)
-            for task in first._tasks:  # as a killed process ends: nothing is released
+            for task in first._tasks:  # as when a process is killed: it releases nothing
                 task.cancel()
             orphan = await store_job(stores, job_type)
             await reader.read_until(lambda: str(orphan.id) in reader.ids)
             assert (first.is_leader, second.is_leader) == (False, True)
 
 
-async def test_a_loop_that_stops_hands_over(stores: MongoStores, broker: Broker, job_type: str) -> None:
+async def test_a_loop_that_stops_releases_its_lease(
+    stores: MongoStores, broker: Broker, job_type: str
+) -> None:
     async with broker.adapters(job_type) as kafka:
         first, second = (make_loop(stores, kafka, job_type) for _ in range(2))
         async with running(first):
@@ -271,7 +273,7 @@ async def test_a_loop_that_stops_hands_over(stores: MongoStores, broker: Broker,
         assert await second._leadership.prolong()
 
 
-async def test_a_job_whose_worker_went_silent_is_queued_and_published_again(
+async def test_a_job_whose_worker_fell_silent_is_queued_and_published_again(
     stores: MongoStores, broker: Broker, job_type: str
 ) -> None:
     assert await broker.topics(job_type).create_missing()
@@ -304,7 +306,7 @@ async def test_an_outage_of_mongodb_longer_than_a_lease_ends_no_lease_that_is_pr
             await until(lambda: _passed(stores, lease_end))
         finally:
             servers.thaw("mongodb")
-        # The living worker's heartbeats go on, the dead one's do not.
+        # Only the living worker sends heartbeats again.
         heartbeats = asyncio.create_task(_beat(stores, "living", kept.id))
         await until(lambda: _is_queued(stores, silent.id))
         assert await status(stores, kept.id) is Status.PROCESSING

@@ -1,4 +1,6 @@
-"""A worker that takes a dead one's name has its partitions at once: nobody waits for the dead member's session."""
+"""A worker that takes a dead worker's name gets its partitions at once, before the dead member's session
+ends.
+"""
 
 import asyncio
 import subprocess
@@ -45,7 +47,7 @@ async def main(servers, group, client_id, topic):
 
 asyncio.run(main(*sys.argv[1:]))
 """
-"""Writes down how many partitions it has, over and over."""
+"""Prints the number of its partitions again and again."""
 
 
 class Member:
@@ -55,7 +57,7 @@ class Member:
         self.process = process
 
     def has(self, partitions: int) -> None:
-        """Wait until it has so many."""
+        """Wait until it has this number of partitions."""
         stream: IO[str] | None = self.process.stdout
         assert stream is not None
         until = time.monotonic() + DEADLINE
@@ -138,7 +140,7 @@ async def test_the_successor_of_a_killed_worker_has_its_partitions_at_once(
     assert len(removed["members"]) == 1
 
 
-async def test_a_worker_of_another_name_waits_and_lets_the_living_be(
+async def test_a_worker_of_another_name_does_not_remove_a_living_member(
     broker: Broker, job_type: str, join: Callable[[str], Member]
 ) -> None:
     await make_topic(broker, job_type)
@@ -150,14 +152,14 @@ async def test_a_worker_of_another_name_waits_and_lets_the_living_be(
         await asyncio.to_thread(member.has, PARTITIONS // 2)
 
 
-async def test_where_there_is_no_group_nothing_is_removed(broker: Broker, job_type: str) -> None:
+async def test_without_a_group_no_member_is_removed(broker: Broker, job_type: str) -> None:
     with capture_logs() as logs:
         await remove_members(broker.servers, job_type, "name")
 
     assert logs == []
 
 
-async def test_without_kafka_it_is_told_and_that_is_all() -> None:
+async def test_without_kafka_removing_members_only_logs() -> None:
     with capture_logs() as logs:
         await remove_members(["127.0.0.1:1"], "group", "name")
 

@@ -1,4 +1,4 @@
-"""Publishing to a real Kafka: what gets through, and what its outages do."""
+"""Publishing to a real Kafka, and during its outages."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ def some(job_type: str, count: int) -> list[Dispatch]:
 
 
 async def publish_until_written(publisher: KafkaPublisher, dispatches: Sequence[Dispatch]) -> None:
-    """As the due loop does it: what failed is published again."""
+    """Publish failed dispatches again, as the due loop does."""
     left = list(dispatches)
     async with asyncio.timeout(DEADLINE):
         while left:
-            places = await publisher.publish(left)
-            left = [dispatch for dispatch, place in zip(left, places, strict=True) if place is None]
+            positions = await publisher.publish(left)
+            left = [dispatch for dispatch, position in zip(left, positions, strict=True) if position is None]
             if left:
                 await asyncio.sleep(0.1)
 
@@ -50,28 +50,30 @@ async def test_jobs_published_one_by_one_go_to_all_partitions_in_turn(broker: Br
         assert reader.partitions == set(range(PARTITIONS))
 
 
-async def test_more_than_one_batch_for_each_partition_gets_through(broker: Broker, job_type: str) -> None:
+async def test_several_batches_for_one_partition_are_written(broker: Broker, job_type: str) -> None:
     large = [make_dispatch({"input": "x" * 100_000, "n": n}, job_type=job_type) for n in range(40)]
     async with broker.publisher(job_type) as publisher:
-        places = await publisher.publish(large)
+        positions = await publisher.publish(large)
     async with broker.reader(job_type) as reader:
         await reader.read_to_end()
         assert all(len(record.payload.fields["input"].string_value) == 100_000 for record in reader.records)
         assert len(reader.records) == 40
-        assert [reader.positions[str(dispatch.job_id)] for dispatch in large] == places
+        assert [reader.positions[str(dispatch.job_id)] for dispatch in large] == positions
 
 
-async def test_the_broker_s_time_counts_where_the_topic_says_so(broker: Broker, job_type: str) -> None:
+async def test_positions_have_the_brokers_time_if_the_topic_is_configured_so(
+    broker: Broker, job_type: str
+) -> None:
     assert await broker.topics(job_type).create_missing()
     await broker.configure(job_type, {"message.timestamp.type": "LogAppendTime"})
     dispatches = some(job_type, 10)
     async with broker.publisher(job_type) as publisher, broker.reader(job_type) as reader:
-        places = await publisher.publish(dispatches)
+        positions = await publisher.publish(dispatches)
         await reader.read_to_end()
-        assert [reader.positions[str(dispatch.job_id)] for dispatch in dispatches] == places
+        assert [reader.positions[str(dispatch.job_id)] for dispatch in dispatches] == positions
 
 
-async def test_a_publish_of_nothing_asks_nothing(broker: Broker, job_type: str) -> None:
+async def test_an_empty_publish_does_nothing(broker: Broker, job_type: str) -> None:
     async with broker.publisher(job_type) as publisher:
         assert await publisher.publish([]) == []
 
@@ -166,9 +168,7 @@ async def test_a_topic_that_exists_is_left_as_it_is(broker: Broker, job_type: st
     assert await broker.partitions(job_type) == [0, 1]
 
 
-async def test_a_topic_that_kafka_refuses_to_make_is_told_with_its_name(
-    broker: Broker, job_type: str
-) -> None:
+async def test_a_topic_that_kafka_refuses_is_logged_with_its_name(broker: Broker, job_type: str) -> None:
     topics = broker.topics(job_type)
     topics._replication_factor = 3
     with capture_logs() as logs:

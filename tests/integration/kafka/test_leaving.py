@@ -19,7 +19,7 @@ SOON = 10.0
 
 
 class RecordSink:
-    """Keeps what is polled until it is told to finish it."""
+    """Keeps the polled records until `finish`."""
 
     def __init__(self, tracker: OffsetTracker, finish: Callable[[Ticket], None]) -> None:
         self._tracker = tracker
@@ -41,7 +41,7 @@ class RecordSink:
             self._finish(ticket)
 
 
-async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_after_it(
+async def test_a_commit_interrupted_by_leaving_does_not_block_later_commits(
     servers: Stack, broker: Broker, job_type: str
 ) -> None:
     await make_topic(broker, job_type)
@@ -66,7 +66,7 @@ async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_af
     servers.freeze("kafka")
     feed.finish()
     await until(committer._lock.locked)
-    # The commit is under way, and nobody will answer it.
+    # The commit is under way and will get no answer.
     servers.kill("kafka")
     left = consumer._started()._client
     try:
@@ -83,7 +83,7 @@ async def test_a_commit_that_was_under_way_when_the_worker_left_holds_up_none_af
         feed.finish()
         await until(lambda: not tracker.due(), "all is committed", SOON)
         assert not committing.done()
-        # Nothing of the consumer that has left connects again.
+        # The consumer that left does not connect again.
         assert left._sync_task is None
         assert not any(connection.connected() for connection in left._conns.values())
     finally:

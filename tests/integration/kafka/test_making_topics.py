@@ -1,4 +1,4 @@
-"""Topics as they are made, on a real Kafka."""
+"""Creating topics on a real Kafka."""
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from structlog.testing import capture_logs
@@ -9,7 +9,7 @@ from tests.integration.kafka.broker import PARTITIONS, Broker
 
 
 async def setting(broker: Broker, job_type: str, name: str) -> str:
-    """What holds for the type's topic."""
+    """The value of one setting of the type's topic."""
     wanted = ConfigResource(ConfigResourceType.TOPIC, topic_of(job_type), {name: None})
     async with broker.admin() as admin:
         (answer,) = await admin.describe_configs([wanted])
@@ -17,8 +17,8 @@ async def setting(broker: Broker, job_type: str, name: str) -> str:
     return next(str(entry[1]) for entry in entries if entry[0] == name)
 
 
-async def test_a_topic_is_made_with_what_was_set(broker: Broker, job_type: str) -> None:
-    # More than there are, so that it is not the broker's own value.
+async def test_a_topic_is_created_with_the_settings(broker: Broker, job_type: str) -> None:
+    # More than there are brokers, so that it differs from the broker's default.
     topics = KafkaTopics(broker.servers, [job_type], PARTITIONS, 1, min_insync_replicas=2)
     with capture_logs() as logs:
         assert await topics.create_missing()

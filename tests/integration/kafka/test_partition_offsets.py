@@ -33,7 +33,7 @@ async def publish(kafka: Adapters, job_type: str, for_each: int) -> list[RecordP
     return [position for position in await kafka.publisher.publish(dispatches) if position is not None]
 
 
-async def test_a_type_without_a_topic_has_no_logs(broker: Broker, job_type: str) -> None:
+async def test_a_type_without_a_topic_has_no_partitions(broker: Broker, job_type: str) -> None:
     async with broker.adapters(job_type) as kafka:
         assert await states_until(kafka, job_type) == {}
 
@@ -60,7 +60,7 @@ async def test_a_group_that_never_committed_has_the_whole_topic_before_it(
     assert all(states[position.partition].holds(position) for position in positions)
 
 
-async def test_only_the_partitions_asked_for_that_exist_are_told(broker: Broker, job_type: str) -> None:
+async def test_only_named_partitions_that_exist_are_returned(broker: Broker, job_type: str) -> None:
     async with broker.adapters(job_type) as kafka:
         await publish(kafka, job_type, 1)
         await states_until(kafka, job_type)
@@ -120,13 +120,13 @@ async def test_a_topic_made_again_holds_its_own_records_only(broker: Broker, job
     assert any(replace(states[position.partition], first_time=0).holds(position) for position in old)
 
 
-async def test_a_broker_that_still_loads_the_commits_does_not_tell(
+async def test_while_a_broker_loads_the_commits_they_are_unknown(
     servers: Stack, broker: Broker, job_type: str
 ) -> None:
     async with broker.adapters(job_type) as kafka:
         await publish(kafka, job_type, 2)
     async with broker.reader(job_type, GROUP) as reader:
-        # Many and large ones, which take a broker a moment to load.
+        # Many large commits, which a broker needs a moment to load.
         for _ in range(500):
             await reader.commit(job_type, dict.fromkeys(ALL, 2), note="x" * 4000)
     await asyncio.to_thread(servers.kill, "kafka")
@@ -134,7 +134,7 @@ async def test_a_broker_that_still_loads_the_commits_does_not_tell(
     found: States = {}
     async with asyncio.timeout(DEADLINE):
         while not found:
-            # A new one each time: after a failure it does not ask for a second.
+            # A new object each time: after a failure it does not ask again for one second.
             offsets = PartitionOffsets(broker.servers, GROUP)
             found = await offsets.partition_states(job_type, ALL) or {}
             await offsets.close()

@@ -33,7 +33,8 @@ class FixedClock:
 
 
 class FakePublisher:
-    """A Publisher and a TopicReader. Writes every record to partition 0 of its topic, unless `refuses` says otherwise.
+    """A Publisher and a TopicReader. Writes every record to partition 0 of its topic, unless `refuses` says
+    otherwise.
 
     The group has read up to `committed`. A publish waits while `gate` is cleared.
     """

@@ -1,4 +1,4 @@
-"""Publishing outside the request: what is published, what is marked, and what is left to the due loop."""
+"""Publishing outside the request: what is published, marked, and left to the due loop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from tests.unit.api_server.dispatch.dispatch_fakes import (
 from tests.waiting import until
 
 SOON, LATER = NOW + dispatcher_module.MARK_BEFORE, NOW + timedelta(hours=1)
-"""When jobs are due: so soon that they are marked if nobody claims them, and not yet."""
+"""Due times. A job that is due SOON is marked if nobody claims it."""
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ async def running(
         await dispatcher.stop()
 
 
-async def test_what_waits_while_one_batch_is_published_goes_as_the_next_batch() -> None:
+async def test_jobs_offered_during_a_publish_go_together_in_the_next_one() -> None:
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
         publisher.gate.clear()
@@ -65,11 +65,11 @@ async def test_under_load_a_publish_waits_for_more(monkeypatch: pytest.MonkeyPat
             dispatcher.offer(make_dispatch(), LATER)
             await asyncio.sleep(0)
         assert publisher.batches == [1]
-    # Stopping waits for nothing.
+    # Stopping ends the wait.
     assert publisher.batches == [1, 7]
 
 
-async def test_the_wait_has_an_end_however_great_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher_module, "WAIT_PER_JOB", 60.0)
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
@@ -79,7 +79,7 @@ async def test_the_wait_has_an_end_however_great_the_load(monkeypatch: pytest.Mo
         await until(lambda: publisher.batches == [1, 1])
 
 
-async def test_a_whole_batch_waits_for_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_batch_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher_module, "WAIT_PER_JOB", 60.0)
     monkeypatch.setattr(dispatcher_module, "MAX_WAIT", 60.0)
     monkeypatch.setattr(dispatcher_module, "MAX_BATCH_JOBS", 3)
@@ -115,7 +115,7 @@ async def test_a_job_claimed_before_the_broker_answers_costs_no_write() -> None:
     assert store.statements == 0
 
 
-async def test_a_job_withdrawn_costs_no_write_and_others_their_own() -> None:
+async def test_a_withdrawn_job_costs_no_write_and_the_others_are_marked() -> None:
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store) as dispatcher:
         first, published, queued = (make_dispatch() for _ in range(3))
@@ -147,7 +147,7 @@ async def test_unclaimed_jobs_that_are_soon_due_are_marked_with_their_attempt_in
     assert store.statements == 2  # the other one is marked when the server stops
 
 
-async def test_of_too_many_unclaimed_jobs_the_oldest_are_marked_before_they_are_due() -> None:
+async def test_when_too_many_jobs_are_unclaimed_the_oldest_are_marked_early() -> None:
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store, max_unmarked=3) as dispatcher:
         jobs = [make_dispatch() for _ in range(5)]
@@ -158,7 +158,7 @@ async def test_of_too_many_unclaimed_jobs_the_oldest_are_marked_before_they_are_
         assert len(dispatcher._published) == 3
 
 
-async def test_the_more_jobs_are_unclaimed_the_later_a_new_one_is_due(
+async def test_a_new_job_is_due_later_when_more_jobs_are_unclaimed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dispatcher_module, "MAX_GRACE", DISPATCH_GRACE + timedelta(milliseconds=12))
@@ -180,15 +180,15 @@ async def test_the_more_jobs_are_unclaimed_the_later_a_new_one_is_due(
 
 async def test_a_job_that_was_not_published_is_not_marked() -> None:
     publisher, store = FakePublisher(), FakeDueStore()
-    refused, taken = make_dispatch(), make_dispatch()
+    refused, written = make_dispatch(), make_dispatch()
     publisher.refuses = lambda dispatch: dispatch is refused
     async with running(publisher, store) as dispatcher:
         dispatcher.offer(refused, LATER)
-        dispatcher.offer(taken, LATER)
-    assert ids(store.marked) == [(taken.job_id, 0)]
+        dispatcher.offer(written, LATER)
+    assert ids(store.marked) == [(written.job_id, 0)]
 
 
-async def test_a_publisher_that_hangs_blocks_no_offer_and_the_queue_stays_bounded() -> None:
+async def test_a_publisher_that_hangs_does_not_block_offers_and_the_queue_stays_bounded() -> None:
     publisher, store = FakePublisher(), FakeDueStore()
     async with running(publisher, store, max_jobs=5) as dispatcher:
         publisher.gate.clear()
@@ -211,7 +211,7 @@ async def test_a_store_that_is_away_when_marking_stops_nothing() -> None:
         await until(lambda: ids(store.marked) == [(job.job_id, 0)])
 
 
-async def test_a_fault_of_the_publisher_loses_one_batch_only() -> None:
+async def test_an_error_of_the_publisher_loses_one_batch_only() -> None:
     publisher, store = FakePublisher(), FakeDueStore()
     broken, good = make_dispatch(), make_dispatch()
 

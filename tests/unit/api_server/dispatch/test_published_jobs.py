@@ -1,4 +1,4 @@
-"""Which published jobs are taken for unclaimed."""
+"""Which published jobs count as unclaimed."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -29,7 +29,7 @@ def filled(jobs: Sequence[Published], job_type: str = "compute") -> PublishedJob
     return published
 
 
-def test_a_claim_speaks_for_all_records_before_it_in_its_partition() -> None:
+def test_a_claim_removes_all_earlier_records_of_its_partition() -> None:
     jobs, others = [job(number) for number in range(5)], [job(number, partition=1) for number in range(5, 8)]
     published = filled([*jobs, *others])
     published.add("file", job(8, offset=0), LATER)
@@ -37,14 +37,14 @@ def test_a_claim_speaks_for_all_records_before_it_in_its_partition() -> None:
     assert published.take_all() == [*jobs[3:], *others, job(8, offset=0)]
 
 
-def test_a_claim_of_a_job_that_another_server_published_says_nothing() -> None:
+def test_a_claim_of_a_job_that_another_server_published_removes_none() -> None:
     jobs = [job(number) for number in range(3)]
     published = filled(jobs)
     published.remove_claimed(UUID(int=99))
     assert published.take_all() == jobs
 
 
-def test_a_job_that_was_withdrawn_speaks_for_no_other() -> None:
+def test_a_withdrawn_job_removes_no_other() -> None:
     jobs = [job(number) for number in range(3)]
     published = filled(jobs)
     published.discard(jobs[2].job_id)
@@ -60,14 +60,14 @@ def test_a_job_published_again_counts_with_its_latest_record() -> None:
     assert published.take_all() == [again]
 
 
-def test_after_a_topic_was_made_anew_its_first_claim_says_nothing_of_the_old_ones() -> None:
+def test_after_a_topic_was_created_again_a_claim_removes_no_record_of_the_old_one() -> None:
     old, new = job(1, offset=1000), [job(2, offset=0), job(3, offset=1)]
     published = filled([old, *new])
     published.remove_claimed(new[0].job_id)
     assert published.take_all() == [old, new[1]]
 
 
-def test_those_are_taken_that_are_due_and_the_oldest_of_too_many() -> None:
+def test_take_returns_the_due_jobs_and_the_oldest_beyond_the_bound() -> None:
     published = PublishedJobs()
     for number in range(6):
         published.add("compute", job(number), LATER if number != 4 else NOW)
@@ -86,7 +86,7 @@ def test_those_are_taken_that_are_due_and_the_oldest_of_too_many() -> None:
     )
 )
 @example([("add", 0, 0), ("add", 0, 1), ("take_all", 0, 0)])
-def test_nothing_is_kept_of_jobs_that_are_gone(steps: list[tuple[str, int, int]]) -> None:
+def test_removed_jobs_leave_nothing_behind(steps: list[tuple[str, int, int]]) -> None:
     published = PublishedJobs()
     for offset, (step, number, partition) in enumerate(steps):
         match step:

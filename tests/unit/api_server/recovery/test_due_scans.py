@@ -1,4 +1,4 @@
-"""What one pass of the due loop does, and who may do it."""
+"""What one pass of the due loop does, and which server may run it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -89,7 +89,7 @@ async def test_one_pass_ends_many_leases_but_not_without_end() -> None:
 # --- Leadership ---
 
 
-def test_a_tenure_counts_from_the_first_prolongation_without_a_gap() -> None:
+def test_unbroken_time_counts_from_the_first_success_without_a_gap() -> None:
     unbroken = UnbrokenTime()
     assert unbroken.seconds(0.0) is None
     for second in range(10):
@@ -97,7 +97,7 @@ def test_a_tenure_counts_from_the_first_prolongation_without_a_gap() -> None:
     assert unbroken.seconds(9.5) == 9.5
 
 
-def test_a_gap_ends_a_tenure_and_the_count_begins_anew() -> None:
+def test_after_a_gap_unbroken_time_begins_anew() -> None:
     unbroken = UnbrokenTime()
     unbroken.succeeded(0.0)
     unbroken.succeeded(MAX_SILENCE)
@@ -106,7 +106,7 @@ def test_a_gap_ends_a_tenure_and_the_count_begins_anew() -> None:
     assert unbroken.seconds(2 * MAX_SILENCE + 1.1) == 1.0
 
 
-def test_a_lost_lease_ends_a_tenure_at_once() -> None:
+def test_a_failure_ends_unbroken_time_at_once() -> None:
     unbroken = UnbrokenTime()
     unbroken.succeeded(0.0)
     unbroken.failed(0.0)
@@ -115,7 +115,7 @@ def test_a_lost_lease_ends_a_tenure_at_once() -> None:
     assert unbroken.seconds(1.2) == 1.0
 
 
-def test_answers_that_come_late_and_out_of_order_count_as_of_when_they_were_asked_for() -> None:
+def test_late_answers_out_of_order_count_from_their_requests() -> None:
     unbroken = UnbrokenTime()
     for asked_at in (0.0, 0.5, 1.5, 1.0, 2.0):
         unbroken.succeeded(asked_at)
@@ -123,7 +123,7 @@ def test_answers_that_come_late_and_out_of_order_count_as_of_when_they_were_aske
     assert unbroken.seconds(2.1 + MAX_SILENCE) is None
 
 
-def test_a_yes_that_was_asked_for_before_a_no_says_nothing() -> None:
+def test_a_success_asked_for_before_a_failure_does_not_count() -> None:
     unbroken = UnbrokenTime()
     unbroken.succeeded(0.0)
     unbroken.failed(1.0)
@@ -133,7 +133,7 @@ def test_a_yes_that_was_asked_for_before_a_no_says_nothing() -> None:
     assert unbroken.seconds(2.0) == 0.5
 
 
-async def test_of_two_servers_one_leads_and_the_other_takes_over_when_it_goes_silent() -> None:
+async def test_one_of_two_servers_leads_and_the_other_takes_over_when_it_falls_silent() -> None:
     time = Time()
     lease = FakeLease(time)
     first, second = Leadership(lease, "first", time), Leadership(lease, "second", time)
@@ -173,8 +173,8 @@ async def test_a_store_that_did_not_answer_breaks_the_leadership() -> None:
 
 # --- Publishing ---
 
-PLACES = st.builds(RecordPosition, st.integers(0, 3), st.integers(0, 20), st.integers(0, 20))
-LOGS = st.dictionaries(
+POSITIONS = st.builds(RecordPosition, st.integers(0, 3), st.integers(0, 20), st.integers(0, 20))
+PARTITIONS = st.dictionaries(
     st.integers(0, 3),
     st.builds(
         PartitionState,
@@ -184,32 +184,36 @@ LOGS = st.dictionaries(
         st.none() | st.integers(0, 20),
     ),
 )
-DUE_JOBS = st.lists((st.none() | PLACES).map(due), max_size=20)
+DUE_JOBS = st.lists((st.none() | POSITIONS).map(due), max_size=20)
 
 
-@given(DUE_JOBS, st.none() | LOGS)
-def test_a_plan_covers_each_job_once(jobs: list[DueJob], logs: dict[int, PartitionState] | None) -> None:
-    todo = decide(jobs, logs)
-    planned = [dispatch.job_id for dispatch in todo.publish] + [each.job_id for each in todo.still_waiting]
+@given(DUE_JOBS, st.none() | PARTITIONS)
+def test_a_decision_covers_each_job_once(
+    jobs: list[DueJob], partitions: dict[int, PartitionState] | None
+) -> None:
+    decision = decide(jobs, partitions)
+    planned = [dispatch.job_id for dispatch in decision.publish] + [
+        each.job_id for each in decision.still_waiting
+    ]
     assert len(planned) == len(set(planned))
-    assert len(planned) + todo.undecided == len(jobs)
+    assert len(planned) + decision.undecided == len(jobs)
 
 
-@given(DUE_JOBS, st.none() | LOGS)
-def test_a_job_with_a_record_goes_out_only_when_the_record_is_known_to_be_gone(
-    jobs: list[DueJob], logs: dict[int, PartitionState] | None
+@given(DUE_JOBS, st.none() | PARTITIONS)
+def test_a_job_with_a_record_is_published_only_when_the_record_is_known_to_be_gone(
+    jobs: list[DueJob], partitions: dict[int, PartitionState] | None
 ) -> None:
     def gone(position: RecordPosition) -> bool:
-        return logs is not None and not (
-            position.partition in logs and logs[position.partition].holds(position)
+        return partitions is not None and not (
+            position.partition in partitions and partitions[position.partition].holds(position)
         )
 
-    assert list(decide(jobs, logs).publish) == [
+    assert list(decide(jobs, partitions).publish) == [
         job.dispatch for job in jobs if job.position is None or gone(job.position)
     ]
 
 
-async def test_a_job_never_published_goes_out_and_is_marked_with_its_place() -> None:
+async def test_a_job_never_published_is_published_and_marked_with_its_position() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     store.jobs = [due(), due(), due(job_type="file")]
     report = await DueScan(store, publisher, publisher, ["compute", "file"]).run_once(NOW)
@@ -230,7 +234,7 @@ async def test_a_job_due_again_whose_record_still_waits_is_only_marked() -> None
     assert (report.published, report.still_waiting) == (0, 1)
 
 
-async def test_a_job_whose_record_is_gone_goes_out_however_many_wait_in_its_topic() -> None:
+async def test_a_job_whose_record_is_gone_is_published_even_behind_a_backlog() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     publisher.ends["compute"], publisher.committed["compute"] = 1000, 3
     store.jobs = [due(RecordPosition(0, 2, 0)), due(RecordPosition(0, 3, 0)), due(RecordPosition(1, 3, 0))]
@@ -240,7 +244,7 @@ async def test_a_job_whose_record_is_gone_goes_out_however_many_wait_in_its_topi
     assert [each.position.offset for each in store.marked] == [1000, 1001, 3]
 
 
-async def test_a_job_due_again_is_left_alone_when_the_broker_does_not_tell_of_its_logs() -> None:
+async def test_a_job_due_again_is_left_alone_while_the_offsets_are_unknown() -> None:
     store, publisher = FakeDueStore(), FakePublisher()
     store.jobs = [due(RecordPosition(0, 0, 0)), due()]
     publisher.knows_offsets = False
@@ -271,8 +275,8 @@ async def test_expired_jobs_alone_ask_nothing_of_the_broker() -> None:
     assert not (await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)).more
 
 
-async def test_expired_jobs_that_the_store_keeps_are_not_asked_for_again_at_once() -> None:
-    """As of one that another server, whose clock is ahead, has just stored."""
+async def test_expired_jobs_that_the_store_does_not_fail_are_not_read_again_at_once() -> None:
+    """Such a job was stored a moment ago by a server whose clock is ahead."""
     store = FakeDueStore()
     store.jobs = [replace(due(), is_expired=True)]
     store.keeps_expired = True
@@ -280,7 +284,7 @@ async def test_expired_jobs_that_the_store_keeps_are_not_asked_for_again_at_once
     assert (report.expired, report.more) == (0, False)
 
 
-async def test_a_type_the_broker_refuses_rests_and_the_others_go_on() -> None:
+async def test_a_type_the_broker_refuses_pauses_and_the_others_go_on() -> None:
     store, publisher, time = FakeDueStore(), FakePublisher(), Time()
     store.jobs = [due(), due(job_type="file")]
     publisher.refuses = lambda dispatch: dispatch.type == "compute"
@@ -309,12 +313,12 @@ async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
     assert not report.more
 
 
-async def test_a_crowd_that_cannot_be_decided_does_not_hide_what_is_due_behind_it() -> None:
+async def test_many_undecided_jobs_do_not_hide_the_jobs_behind_them() -> None:
     store, publisher, time = FakeDueStore(), FakePublisher(), Time()
     earlier = [NOW - timedelta(milliseconds=ago) for ago in range(2 * BATCH, 0, -1)]
-    crowd = [due(RecordPosition(0, offset, 0), due_time=time) for offset, time in enumerate(earlier)]
+    undecided = [due(RecordPosition(0, offset, 0), due_time=time) for offset, time in enumerate(earlier)]
     behind, expired = due(), replace(due(), is_expired=True)
-    store.jobs = [*crowd, behind, expired]
+    store.jobs = [*undecided, behind, expired]
     publisher.knows_offsets = False
     scan = DueScan(store, publisher, publisher, ["compute"], time)
     for _ in range(3):
@@ -322,16 +326,16 @@ async def test_a_crowd_that_cannot_be_decided_does_not_hide_what_is_due_behind_i
         time.now += PAUSE
     assert publisher.published == [behind.dispatch]
     assert store.expired_ids == [expired.dispatch.job_id]
-    # At the end it begins anew, and when the broker tells, nothing is left over.
+    # After the last job the walk begins anew. Once the offsets are known, no job is left.
     publisher.knows_offsets = True
-    publisher.ends["compute"] = len(crowd)
+    publisher.ends["compute"] = len(undecided)
     while (await scan.run_once(NOW)).more:
         pass
-    assert len(store.marked) == len(crowd) + 1
+    assert len(store.marked) == len(undecided) + 1
     assert publisher.published == [behind.dispatch]
 
 
-async def test_a_job_that_was_left_is_looked_at_again_however_many_others_become_due() -> None:
+async def test_an_undecided_job_is_looked_at_again_although_others_become_due() -> None:
     store, publisher, time = FakeDueStore(), FakePublisher(), Time()
     store.jobs = [due()]
     publisher.refuses = lambda _: True

@@ -1,4 +1,4 @@
-"""For how long the store has been within reach."""
+"""For how long the store has answered without a break."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ SECOND = timedelta(seconds=1)
 
 
 class Store:
-    """Answers after `takes` seconds of `now`, which is moved by hand; raises `fault` instead, if there is one."""
+    """Answers after `takes` seconds, in the time `now` that the test moves. Raises `fault`, if it is set."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -50,7 +50,7 @@ async def checked(store: Store, store_health: StoreHealth, times: int) -> None:
         store.now += store_health.interval
 
 
-async def test_the_store_is_out_of_reach_until_it_has_answered() -> None:
+async def test_unbroken_time_begins_with_the_first_answer() -> None:
     store = Store()
     store_health = StoreHealth(store, Steady(), SECOND, store.time)
     assert store_health.unbroken_seconds() is None
@@ -59,7 +59,7 @@ async def test_the_store_is_out_of_reach_until_it_has_answered() -> None:
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable(), RuntimeError("a fault of our own")])
-async def test_a_ping_without_an_answer_breaks_it_and_the_count_begins_anew(fault: Exception) -> None:
+async def test_after_a_failed_ping_unbroken_time_begins_anew(fault: Exception) -> None:
     store = Store()
     store_health = StoreHealth(store, Steady(), SECOND, store.time)
     await checked(store, store_health, 10)
@@ -72,9 +72,7 @@ async def test_a_ping_without_an_answer_breaks_it_and_the_count_begins_anew(faul
 
 
 @pytest.mark.parametrize(("stood_still", "unbroken"), [(MAX_BREAK, True), (MAX_BREAK + 0.1, False)])
-async def test_a_process_that_stood_still_knows_it_before_the_next_ping(
-    stood_still: float, unbroken: bool
-) -> None:
+async def test_a_paused_process_notices_it_before_the_next_ping(stood_still: float, unbroken: bool) -> None:
     store = Store()
     store_health = StoreHealth(store, Steady(), SECOND, store.time)
     await checked(store, store_health, 10)
@@ -82,7 +80,7 @@ async def test_a_process_that_stood_still_knows_it_before_the_next_ping(
     assert (store_health.unbroken_seconds() is not None) is unbroken
 
 
-async def test_a_store_that_answers_too_slowly_is_not_within_reach_all_the_time() -> None:
+async def test_slow_answers_are_a_break() -> None:
     store = Store()
     store_health = StoreHealth(store, Steady(), SECOND, store.time)
     store.takes = 1.6
@@ -91,7 +89,7 @@ async def test_a_store_that_answers_too_slowly_is_not_within_reach_all_the_time(
 
 
 @pytest.mark.parametrize("heartbeat_interval", [0.1, 0.5, 1.0, 1.4, 2.0, 60.0])
-def test_pings_come_often_enough_and_a_break_that_goes_unnoticed_makes_nobody_look_dead(
+def test_pings_are_frequent_enough_and_an_unnoticed_break_makes_no_worker_look_dead(
     heartbeat_interval: float,
 ) -> None:
     store_health = StoreHealth(Store(), Steady(), timedelta(seconds=heartbeat_interval))
@@ -101,7 +99,7 @@ def test_pings_come_often_enough_and_a_break_that_goes_unnoticed_makes_nobody_lo
     assert heartbeat_interval + longest_break < MISSED_HEARTBEATS * heartbeat_interval
 
 
-async def test_a_jump_of_the_stores_time_begins_the_count_anew() -> None:
+async def test_after_a_jump_of_the_stores_time_unbroken_time_begins_anew() -> None:
     store, steady = Store(), [100.0, 0.0, 2.0]
     store_health = StoreHealth(store, Steady(steady), SECOND, store.time)
     await checked(store, store_health, 10)

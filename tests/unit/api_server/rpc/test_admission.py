@@ -1,4 +1,6 @@
-"""The requests that wait to be stored are bounded. Requests beyond the bound are refused and may be sent again."""
+"""The requests that wait to be stored are bounded. Requests beyond the bound are refused and may be sent
+again.
+"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each API server knows what the fleet shall do as it was half a second ago at most."""
+"""Each API server knows the desired state of the fleet, half a second old at most."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ DEADLINE = 20.0
 
 
 class Store:
-    """A wish that is read when the test says so."""
+    """A desired state. A read waits while `gate` is cleared."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -35,7 +35,7 @@ class Store:
         raise NotImplementedError
 
 
-async def test_a_fresh_wish_costs_no_read() -> None:
+async def test_a_fresh_state_costs_no_read() -> None:
     store = Store()
     for _ in range(3):
         assert await store.fence.desired() == Fleet()
@@ -43,7 +43,7 @@ async def test_a_fresh_wish_costs_no_read() -> None:
     assert store.reads == 1
 
 
-async def test_an_old_wish_is_read_anew_once_for_all_who_ask() -> None:
+async def test_an_old_state_is_read_again_once_for_all_callers() -> None:
     store = Store()
     await store.fence.desired()
     store.time += FRESH_SECONDS + 0.01
@@ -53,13 +53,13 @@ async def test_an_old_wish_is_read_anew_once_for_all_who_ask() -> None:
     assert store.reads == 2
 
 
-async def test_what_was_read_too_slowly_does_not_count() -> None:
+async def test_a_read_that_took_too_long_does_not_count() -> None:
     store = Store()
     store.gate.clear()
     asks = asyncio.create_task(store.fence.desired())
     while not store.reads:
         await asyncio.sleep(0)
-    # This process, or the store, stands still for longer than a wish is fresh; meanwhile a stop is stored.
+    # This process, or the store, stands still for longer than a state is fresh. Meanwhile a stop is stored.
     store.time += FRESH_SECONDS + 0.01
     store.desired = Fleet(consuming=False, revision=1)
     store.gate.set()
@@ -67,7 +67,7 @@ async def test_what_was_read_too_slowly_does_not_count() -> None:
     assert await asyncio.wait_for(asks, DEADLINE) == store.desired
 
 
-async def test_one_who_goes_leaves_the_others_their_read() -> None:
+async def test_a_cancelled_caller_does_not_end_the_read_of_others() -> None:
     store = Store()
     store.gate.clear()
     gone, stays = asyncio.create_task(store.fence.desired()), asyncio.create_task(store.fence.desired())
@@ -80,7 +80,7 @@ async def test_one_who_goes_leaves_the_others_their_read() -> None:
     assert store.reads == 1
 
 
-async def test_without_the_store_nobody_knows() -> None:
+async def test_without_the_store_an_old_state_is_not_used() -> None:
     store = Store()
     await store.fence.desired()
     store.is_away = True
@@ -92,7 +92,7 @@ async def test_without_the_store_nobody_knows() -> None:
     assert await store.fence.desired() == Fleet()
 
 
-async def test_it_is_kept_fresh_by_itself() -> None:
+async def test_run_keeps_the_state_fresh() -> None:
     store = Store()
     store.is_away = True
     running = asyncio.create_task(store.fence.run())

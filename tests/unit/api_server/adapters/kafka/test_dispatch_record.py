@@ -1,4 +1,4 @@
-"""The record that travels to a worker, and what is too large to travel."""
+"""The record for a worker, and payloads that are too large for it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,10 +35,10 @@ def test_the_estimate_is_close_for_ascii_text_and_numbers() -> None:
     assert 0.95 * real <= least_bytes(payload) <= real
 
 
-def test_counting_stops_once_there_is_enough() -> None:
+def test_counting_stops_after_enough_bytes() -> None:
     class Endless(dict[str, Any]):
         def values(self) -> Any:
-            raise AssertionError("looked beyond what was enough")
+            raise AssertionError("counted beyond enough")
 
     assert least_bytes({"deep": Endless(), "text": "x" * 1000}, enough=500) >= 500
 
@@ -69,12 +69,12 @@ def test_a_payload_above_the_limit_is_left_out() -> None:
     assert record.payload_omitted
 
 
-def test_a_payload_that_is_not_there_is_told_as_omitted() -> None:
+def test_an_absent_payload_is_marked_as_omitted() -> None:
     dispatch = make_dispatch()
     record = DispatchRecord.FromString(encode(type(dispatch)(dispatch.job_id, "compute", 0, None)))
     assert record.payload_omitted
 
 
-def test_a_payload_that_is_no_json_leaves_its_worker_to_ask_for_it() -> None:
+def test_a_payload_that_is_no_json_is_left_out() -> None:
     record = DispatchRecord.FromString(encode(make_dispatch({"number": 2**60})))
     assert record.payload_omitted

@@ -1,4 +1,4 @@
-"""What aiokafka may do when Kafka is away must neither hold up nor end whoever asks."""
+"""While Kafka is away, aiokafka must neither block its caller for ever nor cancel it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,11 +13,11 @@ TIME_LIMIT = 0.05
 DEADLINE = 10.0
 
 Call = Callable[[asyncio.Event], Awaitable[None]]
-"""What a call does until Kafka is back."""
+"""What a call does while Kafka is away."""
 
 
 class Client:
-    """Stands for both clients."""
+    """Stands for both of aiokafka's clients."""
 
     def __init__(self, call: Call) -> None:
         self.back = asyncio.Event()
@@ -29,7 +29,7 @@ class Client:
 
 
 async def hang(back: asyncio.Event) -> None:
-    """Whoever cancels it."""
+    """Swallows cancellations."""
     while not back.is_set():
         with suppress(asyncio.CancelledError):
             await back.wait()

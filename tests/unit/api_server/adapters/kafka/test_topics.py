@@ -10,7 +10,7 @@ UNKNOWN_TOPIC = 3
 
 
 def described(topic: str, *copies: int) -> dict[str, Any]:
-    """As aiokafka describes a topic whose partitions are on so many brokers."""
+    """As aiokafka describes a topic. `copies`: for each partition, the number of brokers that have it."""
     partitions = [{"partition": n, "replicas": list(range(count))} for n, count in enumerate(copies)]
     return {"error_code": 0, "topic": topic, "partitions": partitions}
 
@@ -32,7 +32,7 @@ def test_a_topic_has_as_many_copies_as_its_worst_partition() -> None:
         (2, 3, 1, False),
         (2, 3, 3, True),
         (3, 3, 3, False),
-        # The setting asks for more than there can be.
+        # The setting asks for more copies than there are brokers.
         (1, 1, 3, True),
     ],
 )
