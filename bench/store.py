@@ -15,8 +15,8 @@ def store(results: Results, folder: Path) -> list[Path]:
     """Write results.json, results.md and results.svg. Returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     as_json, as_text, as_picture = (folder / f"results.{kind}" for kind in ("json", "md", "svg"))
-    judged = [{**asdict(each), "met": each.met} for each in verdicts(results)]
-    save_json({**asdict(results), "targets": judged}, as_json)
+    found = [{**asdict(each), "met": each.met} for each in verdicts(results)]
+    save_json({**asdict(results), "targets": found}, as_json)
     as_text.write_text(report(results) + "\n")
     save_svg(rates_figure(results.rounds), as_picture)
     return [as_json, as_text, as_picture]

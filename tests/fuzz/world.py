@@ -18,10 +18,10 @@ from jobs.v1.job_service_pb2 import CreateRequest, GetRequest, ListRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from jobs.v1.worker_pb2 import WorkerIdentity
 from tests.conftest import UNWORKED
+from tests.fuzz.answer_checks import answered, faults, stored_jobs
 from tests.fuzz.calls import Call, NativeCall
 from tests.fuzz.cast import Casting
 from tests.fuzz.counts import Counts
-from tests.fuzz.judging import answered, faults, stored_jobs
 from tests.fuzz.logs import LogWatch
 from tests.fuzz.roles import NEW_IDS, put_in_place
 from tests.fuzz.sending import Answer, Sender

@@ -80,11 +80,11 @@ async def test_an_item_s_error_is_raised_for_that_item_only() -> None:
 async def test_only_items_with_transient_errors_are_sent_again() -> None:
     tries: Counter[str] = Counter()
 
-    def judge(_batch: Sequence[str], word: str) -> JobClientError | None:
+    def respond(_batch: Sequence[str], word: str) -> JobClientError | None:
         tries[word] += 1
         return Unavailable("not now") if word in "bd" and tries[word] < 3 else None
 
-    server = running(judge)
+    server = running(respond)
     assert await results(add(batcher(server), "abcd")) == list("abcd")
     assert server.calls == [["a", "b", "c", "d"], ["b", "d"], ["b", "d"]]
 
@@ -99,11 +99,11 @@ async def test_a_failed_call_is_repeated_before_the_next_call_starts() -> None:
         ),
     ]
 
-    def judge(_batch: Sequence[str], _word: str) -> None:
+    def respond(_batch: Sequence[str], _word: str) -> None:
         if faults:
             raise faults.pop()
 
-    server.judge = judge
+    server.respond = respond
     words = batcher(server)
     items = add(words, "ab")
     await settled()
@@ -118,12 +118,12 @@ async def test_a_server_s_retry_delay_is_kept_and_logged(
 ) -> None:
     first = [True]
 
-    def judge(_batch: Sequence[str], _word: str) -> None:
+    def respond(_batch: Sequence[str], _word: str) -> None:
         if first:
             first.pop()
             raise failure(Busy("wait", retry_delay=0.2))
 
-    words = batcher(running(judge))
+    words = batcher(running(respond))
     begin = words.now()
     assert await results(add(words, "a")) == ["a"]
     assert 0.2 <= words.now() - begin < 10
@@ -135,13 +135,13 @@ async def test_many_repeated_calls_are_logged_in_few_lines(
 ) -> None:
     failures = 20
 
-    def judge(_batch: Sequence[str], _word: str) -> None:
+    def respond(_batch: Sequence[str], _word: str) -> None:
         nonlocal failures
         if failures:
             failures -= 1
             raise failure(Busy("wait", retry_delay=0.0))
 
-    words = batcher(running(judge), backoff=Backoff(0.001, 0.001))
+    words = batcher(running(respond), backoff=Backoff(0.001, 0.001))
     assert await results(add(words, "a")) == ["a"]
     assert len(caplog.records) == 1
     monkeypatch.setattr("job_client.batching.LOG_SECONDS", 0.0)
@@ -164,11 +164,11 @@ async def test_items_that_break_a_rule_do_not_stop_the_others(named: int) -> Non
 
 
 async def test_an_item_that_makes_the_server_fail_is_found_by_halving_and_fails_alone() -> None:
-    def judge(batch: Sequence[str], _word: str) -> None:
+    def respond(batch: Sequence[str], _word: str) -> None:
         if "e" in batch:
             raise failure(Fault("the server failed to handle the call"))
 
-    server = running(judge)
+    server = running(respond)
     outcomes = await results(add(batcher(server), "abcdefgh"))
     error = outcomes.pop(4)
     assert isinstance(error, JobClientError)
@@ -178,12 +178,12 @@ async def test_an_item_that_makes_the_server_fail_is_found_by_halving_and_fails_
 
 
 async def test_a_call_with_a_permanent_error_is_made_once() -> None:
-    def judge(_batch: Sequence[str], _word: str) -> None:
+    def respond(_batch: Sequence[str], _word: str) -> None:
         raise grpc.aio.AioRpcError(
             grpc.StatusCode.UNAUTHENTICATED, grpc.aio.Metadata(), grpc.aio.Metadata(), "no credentials"
         )
 
-    server = running(judge)
+    server = running(respond)
     outcomes = await results(add(batcher(server), "abc"))
     assert {str(outcome) for outcome in outcomes} == {"UNAUTHENTICATED: no credentials"}
     assert len(server.calls) == 1
@@ -232,7 +232,7 @@ def test_each_item_gets_its_own_answer_whatever_fails(
     left = {word: list(each) for word, each in faults.items()}
     answered: defaultdict[str, int] = defaultdict(int)
 
-    def judge(batch: Sequence[str], word: str) -> JobClientError | None:
+    def respond(batch: Sequence[str], word: str) -> JobClientError | None:
         refusing_whole(*wrong)(batch, word)
         fault = left[word].pop() if left.get(word) else ""
         if fault == "whole":
@@ -247,7 +247,7 @@ def test_each_item_gets_its_own_answer_whatever_fails(
         return Unavailable("not now") if fault else None
 
     async def run() -> tuple[list[str | BaseException], Server]:
-        server = running(judge)
+        server = running(respond)
         words = batcher(server, calls=calls, items=items)
         return await results(add(words, text)), server
 

@@ -25,11 +25,11 @@ from tests.unit.job_client.word_server import (
 
 
 async def test_a_timeout_is_raised_with_the_last_error_as_its_cause() -> None:
-    def judge(_batch: Sequence[str], word: str) -> None:
+    def respond(_batch: Sequence[str], word: str) -> None:
         if word == "a":
             raise away()
 
-    server = running(judge)
+    server = running(respond)
     words = batcher(server, backoff=Backoff(0.01, 0.01))
     (error,) = await results(add(words, "a", seconds=0.05))
     assert isinstance(error, DeadlineExceeded)

@@ -61,7 +61,7 @@ def test_a_job_has_every_field_of_the_contract_with_its_value() -> None:
     message = message_with_all_fields()
     assert {field.name for field, _ in message.ListFields()} == contract, "the test must set every field"
     job = to_job(message)
-    told = {
+    expected = {
         "id": JOB_ID,
         "type": "compute",
         "status": Status.FAILED,
@@ -77,8 +77,8 @@ def test_a_job_has_every_field_of_the_contract_with_its_value() -> None:
         "progress": Progress(50, "half"),
         **{name: moment(index) for index, name in enumerate(TIMES)},
     }
-    assert {field.name: getattr(job, field.name) for field in fields(Job)} == told
-    assert set(told) == contract - LEFT_OUT
+    assert {field.name: getattr(job, field.name) for field in fields(Job)} == expected
+    assert set(expected) == contract - LEFT_OUT
 
 
 def test_the_job_of_a_create_has_no_payload_and_all_else() -> None:

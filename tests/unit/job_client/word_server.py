@@ -50,10 +50,10 @@ class Busy(ServiceError):
 class Server:
     """Answers each word with itself once `go` is set.
 
-    `judge` may raise for the whole call, or return an error for one word.
+    `respond` may raise for the whole call, or return an error for one word.
     """
 
-    judge: Callable[[Sequence[str], str], JobClientError | None] = lambda _batch, _word: None
+    respond: Callable[[Sequence[str], str], JobClientError | None] = lambda _batch, _word: None
     go: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[list[str]] = field(default_factory=list)
     in_flight: int = 0
@@ -68,13 +68,13 @@ class Server:
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             await self.go.wait()
-            return [self.judge(contents, word) or word for word in contents]
+            return [self.respond(contents, word) or word for word in contents]
         finally:
             self.in_flight -= 1
 
 
-def running(judge: Callable[[Sequence[str], str], JobClientError | None] | None = None) -> Server:
-    server = Server(judge) if judge else Server()
+def running(respond: Callable[[Sequence[str], str], JobClientError | None] | None = None) -> Server:
+    server = Server(respond) if respond else Server()
     server.go.set()
     return server
 
@@ -82,7 +82,7 @@ def running(judge: Callable[[Sequence[str], str], JobClientError | None] | None 
 def refusing_whole(*wrong: str, named: int = 10) -> Callable[[Sequence[str], str], None]:
     """A server that names up to `named` of the words that break a rule."""
 
-    def judge(batch: Sequence[str], _word: str) -> None:
+    def respond(batch: Sequence[str], _word: str) -> None:
         rule = "must not be this"
         violations = [
             Violation(f"requests[{index}].type" if len(batch) > 1 else "type", "rule", rule)
@@ -92,7 +92,7 @@ def refusing_whole(*wrong: str, named: int = 10) -> Callable[[Sequence[str], str
         if violations:
             raise failure(Refused(violations[:named]))
 
-    return judge
+    return respond
 
 
 def batcher(server: Server, calls: int = 1, backoff: Backoff = AT_ONCE, **limits: int) -> WordBatcher:

@@ -18,9 +18,9 @@ from api_server.domain.errors import JobIdTaken, JobNotFound, StoreUnavailable
 from contract_runtime.errors import InvalidArgument, ServiceError, Violation, invalid
 from contract_runtime.statuses import error_to_status
 from jobs.v1 import job_pb2, job_service_pb2
+from tests.fuzz.answer_checks import faults, stored_jobs
 from tests.fuzz.calls import METHODS, SERVICES, NativeCall, RestCall
 from tests.fuzz.jobs import job_faults
-from tests.fuzz.judging import faults, stored_jobs
 from tests.fuzz.logs import LogWatch
 from tests.fuzz.roles import REAL_SURROGATE, SURROGATE, JobRole, put_in_place
 from tests.fuzz.sending import NativeAnswer, RestAnswer
