@@ -1,4 +1,4 @@
-"""Wires the API server. Only this module names concrete adapters. It closes in the opposite order."""
+"""Wires the API server. Only this module names concrete adapters. Parts are closed in the opposite order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -16,6 +16,7 @@ from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.status_update import Leases
+from api_server.ports import Availability, DesiredFleet, Dispatcher
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
 from api_server.rpc.fleet_servicer import FleetServicer
@@ -60,29 +61,10 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         await dispatcher.start()
         opened.push_async_callback(dispatcher.stop)
 
-        times = HeartbeatTimes(
-            timedelta(seconds=settings.job_lease), timedelta(seconds=settings.heartbeat_interval)
-        )
-        store_health = StoreHealth(stores, stores.clock, times.heartbeat_interval)
+        store_health = StoreHealth(stores, stores.clock, heartbeat_times(settings).heartbeat_interval)
         fence = FleetFence(stores.fleet)
-        jobs = JobService(
-            stores.jobs,
-            stores.keys,
-            stores.clock,
-            dispatcher,
-            StoppedClaims(fence, stores.jobs),
-            JobRules(settings.job_types, Leases(times.lease, timedelta(seconds=settings.unfenced_lease))),
-        )
-        fleet = FleetService(
-            stores.workers,
-            stores.fleet,
-            stores.jobs,
-            stores.clock,
-            times,
-            settings.job_types,
-            store_health,
-        )
-        server = make_server(settings, JobServicer(jobs), FleetServicer(fleet))
+        jobs, fleet = make_servicers(settings, stores, dispatcher, fence, store_health)
+        server = make_server(settings, jobs, fleet)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
 
@@ -94,7 +76,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             offsets,
             stores.clock,
             settings.job_types,
-            times,
+            heartbeat_times(settings),
         )
         await due_loop.start()
         opened.push_async_callback(due_loop.stop)
@@ -127,6 +109,41 @@ async def stores_when_reachable(
                 waiting = True
                 await asyncio.sleep(CONNECT_RETRY)
         yield stores
+
+
+def make_servicers(
+    settings: ApiServerSettings,
+    stores: MongoStores,
+    dispatcher: Dispatcher,
+    fleet_fence: DesiredFleet,
+    availability: Availability,
+) -> tuple[JobServicer, FleetServicer]:
+    times = heartbeat_times(settings)
+    leases = Leases(worker=times.lease, unfenced=timedelta(seconds=settings.unfenced_lease))
+    jobs = JobService(
+        stores.jobs,
+        stores.keys,
+        stores.clock,
+        dispatcher,
+        StoppedClaims(fleet_fence, stores.jobs),
+        JobRules(settings.job_types, leases),
+    )
+    fleet = FleetService(
+        stores.workers,
+        stores.fleet,
+        stores.jobs,
+        stores.clock,
+        times,
+        settings.job_types,
+        availability,
+    )
+    return JobServicer(jobs), FleetServicer(fleet)
+
+
+def heartbeat_times(settings: ApiServerSettings) -> HeartbeatTimes:
+    return HeartbeatTimes(
+        timedelta(seconds=settings.job_lease), timedelta(seconds=settings.heartbeat_interval)
+    )
 
 
 def make_server(settings: ApiServerSettings, jobs: JobServicer, fleet: FleetServicer) -> GrpcServer:

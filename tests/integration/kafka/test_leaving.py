@@ -44,6 +44,7 @@ class RecordSink:
 async def test_a_commit_interrupted_by_leaving_does_not_block_later_commits(
     servers: Stack, broker: Broker, job_type: str
 ) -> None:
+    # Longer than other tests: the outage needs both lives of the consumer, from its first poll on.
     await make_topic(broker, job_type)
     async with broker.publisher(job_type) as publisher:
         await publish_until_written(publisher, some(job_type, 8))
