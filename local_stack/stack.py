@@ -23,7 +23,7 @@ from local_stack.process import ProcessId
 from local_stack.settings import HOST, ROOT, StackSettings
 from local_stack.state import Started, StateFile
 
-READY_DEADLINE = 60.0
+READY_DEADLINE = 120.0
 POLL = 0.05
 LOG_LINES = 15
 
