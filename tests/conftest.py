@@ -13,9 +13,11 @@ from tests.gate import Gate
 from tests.groups import GroupScheduling, in_order_of_start
 from tests.summary import Summary
 
-# How long an example takes says more of the machine than of the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# How long an example takes depends on the machine more than on the code. Each run makes up new examples, so that few are
+# enough for one run; `pytest --hypothesis-profile=thorough` makes up more.
+settings.register_profile("quick", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.load_profile("quick")
 
 JOB_TYPES = "compute,file,blockchain,data,gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking"
 """The built-in ones, and those of tests/handlers.py."""
