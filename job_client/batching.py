@@ -57,10 +57,10 @@ class BatchCall(Protocol[T_contra, R_co]):
 
 @dataclass(frozen=True, slots=True)
 class BatcherLimits:
-    """`calls`: most calls in flight. `call_seconds`: the deadline of one call. `pending_*`: most items and
-    bytes in memory.
+    """`calls`: most calls in flight. `pending_*`: most items and bytes in memory.
 
-    `call_seconds` is longer than the server's own deadline, so that the server's error arrives.
+    `call_seconds`: the deadline of one call. It is longer than the server's own deadline, so that the
+    server's error arrives.
     """
 
     batch: BatchLimits = field(default_factory=BatchLimits)
@@ -201,9 +201,7 @@ class Batcher(Generic[T, R]):
         return False
 
     def _abandon(self, batch: Sequence[PendingItem[T, R]], fault: BaseException | None = None) -> None:
-        """Settle what is left of a batch that is not sent again: because of a fault of the client, or of its
-        close.
-        """
+        """Settle the rest of a batch that is not sent again. `fault`: the client's own error, if any."""
         for item in batch:
             if not item.is_settled:
                 self._settle(item, client_fault(item.id, fault) if fault else client_closed(item.id))

@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """`address`: host:port; the host may be a name with several addresses. Without credentials nothing is
-    encrypted.
+    """`address`: host:port; the host may be a name with several addresses.
 
+    Without credentials nothing is encrypted.
     Use the channel only for calls that are safe to repeat: it sends a call that gets no answer a second time.
     """
     target = f"dns:///{address}"
@@ -39,9 +39,7 @@ class _HedgedChannel:
         self._budget = RetryBudget()
 
     def unary_unary(self, *arguments: Any, **options: Any) -> Any:
-        """Like a channel's method, but its calls can only be awaited, and take `timeout` as their only
-        option.
-        """
+        """Like a channel's method, but its calls can only be awaited and take only `timeout`."""
         send: Any = self._channel.unary_unary(*arguments, **options)
 
         def call(request: T, *, timeout: float) -> Awaitable[Any]:

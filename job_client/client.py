@@ -160,9 +160,9 @@ class JobClient:
                 item.future.cancel()
 
     async def wait(self, job_id: UUID | str, *, timeout: float | None = None) -> Job:
-        """Wait until the job is completed, failed or cancelled, and return it. `timeout` None: without a
-        limit.
+        """Wait until the job is completed, failed or cancelled, and return it.
 
+        `timeout` None: without a limit.
         Raises JobNotFound, InvalidArgument, DeadlineExceeded. The metadata of DeadlineExceeded has the job's
         last `status` if a server answered.
         """
