@@ -6,14 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service_runtime.outage import SUMMARY_SECONDS, Outage
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clocks import MonotonicClock
 
 
 def lines_of(entries: Any) -> list[tuple[Any, ...]]:
@@ -28,7 +21,7 @@ def test_a_success_without_an_outage_is_not_logged() -> None:
 
 
 def test_five_minutes_of_failures_give_a_dozen_lines() -> None:
-    clock = Clock()
+    clock = MonotonicClock()
     outage = Outage("mongodb", quiet_seconds=5, clock=clock)
     with capture_logs() as logs:
         for number in range(13_000):
@@ -47,7 +40,7 @@ def test_five_minutes_of_failures_give_a_dozen_lines() -> None:
 
 
 def test_without_a_quiet_time_the_first_success_ends_the_outage() -> None:
-    clock = Clock()
+    clock = MonotonicClock()
     outage = Outage("kafka", clock=clock)
     with capture_logs() as logs:
         outage.failed("a")
@@ -59,7 +52,7 @@ def test_without_a_quiet_time_the_first_success_ends_the_outage() -> None:
 
 
 def test_failures_between_successes_belong_to_one_outage() -> None:
-    clock = Clock()
+    clock = MonotonicClock()
     outage = Outage("mongodb", quiet_seconds=5, clock=clock)
     with capture_logs() as logs:
         for _ in range(20):
@@ -76,7 +69,7 @@ def test_failures_between_successes_belong_to_one_outage() -> None:
 
 def test_a_failure_long_after_a_success_begins_a_new_outage() -> None:
     """Even if there was no call in between."""
-    clock = Clock()
+    clock = MonotonicClock()
     outage = Outage("mongodb", quiet_seconds=5, clock=clock)
     with capture_logs() as logs:
         outage.failed("first")

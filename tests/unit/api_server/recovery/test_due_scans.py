@@ -13,6 +13,7 @@ from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.ports import DueJob, Published
 from api_server.recovery.due_scans import BATCH, MAX_EXPIRY_BATCHES, PAUSE, DueScan, LeaseExpiryScan, decide
 from api_server.recovery.leadership import LEASE_SECONDS, MAX_SILENCE, Leadership, UnbrokenTime
+from tests.clocks import MonotonicClock
 from tests.unit.api_server.dispatch.dispatch_fakes import (
     NOW,
     FakeDueStore,
@@ -21,16 +22,6 @@ from tests.unit.api_server.dispatch.dispatch_fakes import (
     ids,
     make_dispatch,
 )
-
-
-class Time:
-    """Monotonic seconds, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def due(
@@ -134,7 +125,7 @@ def test_a_success_asked_for_before_a_failure_does_not_count() -> None:
 
 
 async def test_one_of_two_servers_leads_and_the_other_takes_over_when_it_falls_silent() -> None:
-    time = Time()
+    time = MonotonicClock()
     lease = FakeLease(time)
     first, second = Leadership(lease, "first", time), Leadership(lease, "second", time)
     assert await first.prolong()
@@ -147,7 +138,7 @@ async def test_one_of_two_servers_leads_and_the_other_takes_over_when_it_falls_s
 
 
 async def test_a_released_lease_is_free_at_once() -> None:
-    time = Time()
+    time = MonotonicClock()
     lease = FakeLease(time)
     first, second = Leadership(lease, "first", time), Leadership(lease, "second", time)
     await first.prolong()
@@ -157,7 +148,7 @@ async def test_a_released_lease_is_free_at_once() -> None:
 
 
 async def test_a_store_that_did_not_answer_breaks_the_leadership() -> None:
-    time = Time()
+    time = MonotonicClock()
     lease = FakeLease(time)
     leadership = Leadership(lease, "first", time)
     await leadership.prolong()
@@ -285,7 +276,7 @@ async def test_expired_jobs_that_the_store_does_not_fail_are_not_read_again_at_o
 
 
 async def test_a_type_the_broker_refuses_pauses_and_the_others_go_on() -> None:
-    store, publisher, time = FakeDueStore(), FakePublisher(), Time()
+    store, publisher, time = FakeDueStore(), FakePublisher(), MonotonicClock()
     store.jobs = [due(), due(job_type="file")]
     publisher.refuses = lambda dispatch: dispatch.type == "compute"
     scan = DueScan(store, publisher, publisher, ["compute", "file"], time)
@@ -314,7 +305,7 @@ async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
 
 
 async def test_many_undecided_jobs_do_not_hide_the_jobs_behind_them() -> None:
-    store, publisher, time = FakeDueStore(), FakePublisher(), Time()
+    store, publisher, time = FakeDueStore(), FakePublisher(), MonotonicClock()
     earlier = [NOW - timedelta(milliseconds=ago) for ago in range(2 * BATCH, 0, -1)]
     undecided = [due(RecordPosition(0, offset, 0), due_time=time) for offset, time in enumerate(earlier)]
     behind, expired = due(), replace(due(), is_expired=True)
@@ -336,7 +327,7 @@ async def test_many_undecided_jobs_do_not_hide_the_jobs_behind_them() -> None:
 
 
 async def test_an_undecided_job_is_looked_at_again_although_others_become_due() -> None:
-    store, publisher, time = FakeDueStore(), FakePublisher(), Time()
+    store, publisher, time = FakeDueStore(), FakePublisher(), MonotonicClock()
     store.jobs = [due()]
     publisher.refuses = lambda _: True
     scan = DueScan(store, publisher, publisher, ["compute"], time)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from tests.unit.worker_service.worker_fakes import Clock
+from tests.clocks import MonotonicClock
 from worker_service.claiming import backlog, completion_rate, lanes
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.lanes import Lane
@@ -21,7 +21,7 @@ def lane_of(limit: int, clock: Callable[[], float] | None = None, flips: list[bo
         if flips is not None:
             flips.append(lane.full)
 
-    lane = Lane(limit, on_work=lambda: None, on_full_change=note, clock=clock or Clock())
+    lane = Lane(limit, on_work=lambda: None, on_full_change=note, clock=clock or MonotonicClock())
     return lane
 
 
@@ -47,7 +47,7 @@ def test_an_idle_lane_claims_no_more_than_its_limit() -> None:
 
 
 def test_a_lane_of_short_jobs_claims_ahead_as_many_as_ended_in_the_last_moment() -> None:
-    clock = Clock()
+    clock = MonotonicClock()
     lane = lane_of(30, clock)
     for _ in range(30):
         lane.hold()
@@ -62,7 +62,7 @@ def test_a_lane_of_short_jobs_claims_ahead_as_many_as_ended_in_the_last_moment()
 
 
 def test_a_lane_claims_ahead_as_many_as_one_slot_will_soon_have_run() -> None:
-    clock = Clock()
+    clock = MonotonicClock()
     lane = lane_of(3, clock)
     lane.note_run(completion_rate.AHEAD_SECONDS / 8)
     assert lane.capacity == 3 + 8
@@ -91,7 +91,7 @@ def test_a_lane_of_long_jobs_claims_nothing_ahead() -> None:
 
 
 def test_refused_claims_let_a_lane_with_few_slots_claim_a_little_more() -> None:
-    clock = Clock()
+    clock = MonotonicClock()
     lane = lane_of(2, clock)
     lane.note_refusal()
     assert lane.capacity == 2 + 1

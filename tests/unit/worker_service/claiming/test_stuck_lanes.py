@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.worker_service.worker_fakes import Clock
+from tests.clocks import MonotonicClock
 from worker_service.claiming.lanes import Lane
 from worker_service.claiming.stuck_lanes import HOPELESS_SECONDS, LaneStuck, watch_lanes
 from worker_service.execution.slot import Slot
@@ -41,7 +41,7 @@ async def test_a_lane_is_stuck_when_abandoned_handlers_occupy_all_its_slots() ->
 
 
 async def test_the_worker_ends_when_a_lane_has_been_stuck_for_long() -> None:
-    clock, lanes = Clock(), {"thread": lane(1), "loop": lane(1)}
+    clock, lanes = MonotonicClock(), {"thread": lane(1), "loop": lane(1)}
     watching = asyncio.create_task(watch_lanes(lanes, clock, tick=0.001))
     clock.now += 100.0
     await turns()
@@ -56,7 +56,7 @@ async def test_the_worker_ends_when_a_lane_has_been_stuck_for_long() -> None:
 
 
 async def test_a_lane_that_recovers_in_time_begins_anew() -> None:
-    clock, lanes = Clock(), {"thread": lane(1)}
+    clock, lanes = MonotonicClock(), {"thread": lane(1)}
     watching = asyncio.create_task(watch_lanes(lanes, clock, tick=0.001))
     going_on = await leave_behind(lanes["thread"])
     await turns()
