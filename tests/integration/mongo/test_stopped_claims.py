@@ -54,7 +54,7 @@ async def test_the_claim_of_a_worker_that_missed_the_stop_is_refused_and_the_job
         control.time += 10 * control.service.times.max_silence
     jobs = another_server(empty_stores)
     first, second = await stored(empty_stores), await stored(empty_stores)
-    # This server has read the desired state just before the stop.
+    # This server has just read the desired state from before the stop.
     assert await jobs.update_batch([claim(first.id)]) == [Applied(Status.PROCESSING, 1)]
 
     _, pending = await control.service.set_consuming(False, part)
