@@ -64,7 +64,7 @@ test-fast: $(DEV) ## Run the tests that need no server: about a minute
 	@exec pytest -n $(shell nproc) $(FAST_TESTS)
 
 test-faults: $(DEV) ## Harm every part under load, MINUTES at random by SEED, and send 10,000 odd calls: an hour
-	@FAULTS_JOBS=1000 FAULTS_RATE=50 FAULTS_LEASE=15 FAULTS_BOUND=120 FAULTS_REPUBLISH_AFTER=60 FAULTS_COMPARED=2000 \
+	@FAULTS_JOINED=false FAULTS_JOBS=1000 FAULTS_RATE=50 FAULTS_LEASE=15 FAULTS_BOUND=120 FAULTS_REPUBLISH_AFTER=60 FAULTS_COMPARED=2000 \
 		FAULTS_COMPARED_WITHIN=10 FAULTS_MINUTES=$(or $(MINUTES),5) FAULTS_SEED=$(SEED) FUZZ_INPUTS=10000 FUZZ_SEED=$(SEED) \
 		exec pytest tests/faults tests/fuzz
 

@@ -15,8 +15,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "endings": ("tests/integration/test_worker_endings.py",),
     "faults": ("tests/faults/test_scenarios.py",),
     "more faults": (
-        *(f"{SCENARIO}[{name}]" for name in ("poison", "topic_deleted", "rolling_restarts", "worker_frozen")),
-        *(f"{SCENARIO}[{name}]" for name in ("drain", "stopped_and_started", "kafka_killed")),
+        *(f"{SCENARIO}[{name}" for name in ("api_server_killed", "wrong_clocks", "topic_deleted", "poison")),
         "tests/faults/test_scenarios.py::test_nor_by_many_faults_at_random",
     ),
     "fuzz": ("tests/fuzz/test_",),

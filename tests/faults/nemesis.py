@@ -49,7 +49,7 @@ async def nemesis(trial: Trial) -> None:
         await opened.enter_async_context(cluster.changed(environments))
         await trial.sent(0.0)
         begin = time.monotonic()
-        while trial.load.count_sent < trial.count:
+        while not trial.all_are_sent:
             acts = [_pick(trial, chance)]
             if chance.random() < TWO_AT_ONCE and (second := _pick(trial, chance)).parts.isdisjoint(
                 acts[0].parts

@@ -15,6 +15,10 @@ class FaultSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FAULTS_", env_ignore_empty=True, frozen=True)
 
     jobs: PositiveInt = 80
+    joined: bool = Field(
+        default=True,
+        description="whether scenarios that do not disturb each other share a run, one after the other",
+    )
     rate: Seconds = 33.0
     lease: Seconds = 3.0
     bound: Seconds = Field(

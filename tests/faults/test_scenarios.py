@@ -1,6 +1,6 @@
 """Every acknowledged job ends and has one result, whichever process dies, freezes or is cut off."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,47 +12,52 @@ from tests.faults.scenarios import SCENARIOS, compared
 from tests.faults.settings import FaultSettings
 from tests.faults.trial import Result, Scenario, run_trial
 
-RunScenario = Callable[[Scenario, int, float], Awaitable[Result]]
-"""Arguments: a scenario, the number of jobs of the load, and the seconds in which all jobs must end."""
+RunScenarios = Callable[[Sequence[Scenario], int, float], Awaitable[Result]]
+"""Arguments: scenarios that follow one another, the jobs of each one's load, and the seconds in which all jobs must end."""
+TRIALS = SCENARIOS if FaultSettings().joined else [[scenario] for joined in SCENARIOS for scenario in joined]
 
 pytestmark = pytest.mark.timeout(3600)
+
+
+def name_of(scenarios: Sequence[Scenario]) -> str:
+    return ", ".join(scenario.__name__ for scenario in scenarios)
 
 
 @pytest.fixture
 def run(
     fault_stack: Stack, fault_settings: FaultSettings, tmp_path: Path, show: Callable[[str], None]
-) -> RunScenario:
-    """Run a scenario, print its line, and fail if the checker finds a violation."""
+) -> RunScenarios:
+    """Run scenarios, print their line, and fail if the checker finds a violation."""
 
-    async def run_scenario(scenario: Scenario, count: int, bound: float) -> Result:
+    async def run_scenarios(scenarios: Sequence[Scenario], count: int, bound: float) -> Result:
         cluster = Cluster(fault_stack, fault_settings.lease)
-        result = await run_trial(cluster, scenario, fault_settings, tmp_path, show, count, bound)
-        show(result.figures.line(scenario.__name__.replace("_", " ")))
+        result = await run_trial(cluster, scenarios, fault_settings, tmp_path, show, count, bound)
+        show(result.figures.line(name_of(scenarios).replace("_", " ")))
         assert not result.findings, "\n".join(str(finding) for finding in result.findings)
         return result
 
-    return run_scenario
+    return run_scenarios
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize("scenarios", TRIALS, ids=name_of)
 async def test_no_job_is_lost_stuck_or_completed_twice(
-    run: RunScenario, fault_settings: FaultSettings, scenario: Scenario
+    run: RunScenarios, fault_settings: FaultSettings, scenarios: Sequence[Scenario]
 ) -> None:
-    await run(scenario, fault_settings.jobs, fault_settings.bound)
+    await run(scenarios, fault_settings.jobs, fault_settings.bound)
 
 
 async def test_no_job_is_lost_stuck_or_completed_twice_under_random_faults(
-    run: RunScenario, fault_settings: FaultSettings
+    run: RunScenarios, fault_settings: FaultSettings
 ) -> None:
     seconds = fault_settings.minutes * 60
     # Many jobs become suspects, because many workers are killed. A worker runs only few suspects at a time.
-    await run(nemesis, round(seconds * fault_settings.rate), fault_settings.bound + 2 * seconds)
+    await run([nemesis], round(seconds * fault_settings.rate), fault_settings.bound + 2 * seconds)
 
 
 async def test_all_workers_work_again_soon_after_they_were_killed_and_restarted(
-    run: RunScenario, fault_settings: FaultSettings, show: Callable[[str], None]
+    run: RunScenarios, fault_settings: FaultSettings, show: Callable[[str], None]
 ) -> None:
-    result = await run(compared, 0, fault_settings.bound)
+    result = await run([compared], 0, fault_settings.bound)
     assert result.figures.completed == fault_settings.compared
     kills = [fault for fault in result.history.faults if fault.kind == "killed"]
     last = max(stored.end_time or 0 for stored in result.history.stored.values())

@@ -3,9 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,9 @@ GETS_AT_ONCE = 16
 class Trial:
     """The tools of a scenario.
 
-    `count`: the jobs of the load. The load begins when the scenario first waits for it. `bound`: seconds from
-    the end of load and faults in which all jobs must end.
+    `count`: the jobs of the load. The load begins when the scenario first waits for it. `sent_before`: the jobs
+    that earlier scenarios of the same trial have sent. `bound`: seconds from the end of load and faults in which
+    all jobs must end.
     """
 
     cluster: Cluster
@@ -47,12 +48,17 @@ class Trial:
     folder: Path
     show: Callable[[str], None]
     """Prints a line of text."""
+    sent_before: int = 0
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def sent(self, share: float) -> None:
         """Wait until this share of the load, from 0 to 1, has been sent."""
         self.begun.set()
-        await self.load.sent(round(share * self.count))
+        await self.load.sent(self.sent_before + round(share * self.count))
+
+    @property
+    def all_are_sent(self) -> bool:
+        return self.load.count_sent >= self.sent_before + self.count
 
     async def job_runs_on(self, worker: str) -> None:
         """Send long jobs until this worker runs one."""
@@ -94,16 +100,18 @@ class Result:
 
 async def run_trial(
     cluster: Cluster,
-    scenario: Scenario,
+    scenarios: Sequence[Scenario],
     settings: FaultSettings,
     folder: Path,
     show: Callable[[str], None],
     count: int,
     bound: float,
 ) -> Result:
-    """Run a scenario under a load of `count` jobs, heal, wait until all jobs have ended, and check."""
+    """Run scenarios one after the other, each under a load of `count` jobs. Heal all parts after each scenario.
+    At the end wait until all jobs have ended, and check.
+    """
     witness, chance = Witness(), random.Random(settings.seed)  # noqa: S311 - keeps no secret
-    run, ledger = f"{scenario.__name__}-{time.time_ns()}", folder / LEDGER
+    run, ledger = f"{scenarios[0].__name__}-{time.time_ns()}", folder / LEDGER
     stack = cluster.stack
     await cluster.heal()
     async with AsyncExitStack() as opened:
@@ -118,7 +126,9 @@ async def run_trial(
         background = [asyncio.create_task(task) for task in (*reads, cluster.supervise())]
         opened.push_async_callback(_cancel, background)
         trial = Trial(cluster, load, store, settings, count, bound, folder, show)
-        await _act_under_load(trial, scenario)
+        for scenario in scenarios:
+            part = replace(trial, sent_before=load.count_sent, begun=asyncio.Event())
+            await _act_under_load(part, scenario)
         await trial.all_ended()
         stored = await _stored(store, client)
     troubles = [*witness.troubles, *cluster.troubles]
