@@ -1,4 +1,4 @@
-"""Waiting until something holds. A deadline is far beyond what it takes, so that a busy machine keeps it too."""
+"""Waiting until something holds. Deadlines are long, so that a busy machine meets them too."""
 
 import asyncio
 import inspect
