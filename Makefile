@@ -12,7 +12,7 @@ DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
 # Most tests wait most of the time, so that more of them run at once than there are cores.
 LANES ?= 6
-FAST_TESTS := tests/unit tests/faults/test_checker.py tests/fuzz/test_judges.py
+FAST_TESTS := tests/unit tests/faults/test_checker.py tests/fuzz/test_checks.py
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # If it is set, each process of the tests compiles all modules anew.

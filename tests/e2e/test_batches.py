@@ -22,6 +22,7 @@ from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.stack import Stack
 from tests.e2e.jobs_api import wait_until_ended
 from tests.e2e.rest import COMPUTE, error_of
+from tests.waiting import wait_for
 
 MAX_JOBS = 1000
 
@@ -46,16 +47,19 @@ def batch_get(jobs: JobServiceStub, *ids: str) -> BatchGetResponse:
     return jobs.BatchGet(BatchGetRequest(ids=ids), timeout=20)
 
 
+def not_completed(jobs: JobServiceStub, ids: list[str]) -> list[str]:
+    return [job.id for job in batch_get(jobs, *ids).jobs if job.status != Job.completed]
+
+
 def test_the_jobs_of_a_full_batch_are_stored_run_and_read_in_order(
-    jobs: JobServiceStub, client: httpx.Client
+    jobs: JobServiceStub,
 ) -> None:
     created = batch_create(jobs, *(request(labels={"n": str(n)}) for n in range(MAX_JOBS)))
     assert [outcome.job.labels["n"] for outcome in created.outcomes] == [str(n) for n in range(MAX_JOBS)]
     assert all(outcome.job.status == Job.queued for outcome in created.outcomes)
     assert not any(outcome.job.HasField("payload") for outcome in created.outcomes)
     ids = [outcome.job.id for outcome in created.outcomes]
-    for job_id in ids:
-        assert wait_until_ended(client, job_id)["status"] == "completed"
+    wait_for(lambda: not_completed(jobs, ids) == [], "all are completed")
     found = batch_get(jobs, *reversed(ids))
     assert [job.id for job in found.jobs] == ids[::-1]
     assert {job.result["hash"] for job in found.jobs} == {found.jobs[0].result["hash"]}

@@ -53,8 +53,18 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def workerless(stack: Stack) -> Iterator[Stack]:
+    """The stack without its own worker, so that each test has the one that it starts."""
+    stack.stop("worker", 1)
+    try:
+        yield stack
+    finally:
+        stack.start("worker", 1)
+
+
 @pytest.fixture
-def start_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+def start_worker(workerless: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
     """Starts the only worker. Takes arguments of Python and more settings. Returns when the worker serves."""
 
     def start(
@@ -64,12 +74,8 @@ def start_worker(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerP
         wait_for(lambda: processes.is_ready(NUMBER), "the worker serves")
         return worker
 
-    stack.stop("worker", 1)
-    try:
-        with worker_processes(stack, tmp_path) as processes:
-            yield start
-    finally:
-        stack.start("worker", 1)
+    with worker_processes(workerless, tmp_path) as processes:
+        yield start
 
 
 def run_one_of_each(client: httpx.Client, gate: Gate, *job_types: str) -> list[str]:
@@ -147,20 +153,23 @@ def test_a_draining_worker_gives_its_partitions_to_others_before_it_waits_for_it
     worker = start_worker(environment={"WORKER_DRAIN_TIMEOUT": f"{LONG_DRAIN:.0f}"})
     [running] = run_one_of_each(client, gate, "gated")
     stack.start("worker", 1)
-    wait_for(lambda: len(consumers_of(stack, "jobs.compute")) == 2, "both have partitions")
+    try:
+        wait_for(lambda: len(consumers_of(stack, "jobs.compute")) == 2, "both have partitions")
 
-    worker.process.terminate()
-    ids = [create(client, "compute", {"input": "for the other worker"})["id"] for _ in range(20)]
+        worker.process.terminate()
+        ids = [create(client, "compute", {"input": "for the other worker"})["id"] for _ in range(20)]
 
-    wait_for(
-        lambda: all(get(client, job_id)["status"] == "completed" for job_id in ids),
-        "the other runs them",
-        LONG_DRAIN / 3,
-    )
-    assert get(client, running)["status"] == "processing"
-    gate.open()
-    assert worker.process.wait(END_DEADLINE) == 0
-    assert wait_until_ended(client, running)["attempt"] == 1
+        wait_for(
+            lambda: all(get(client, job_id)["status"] == "completed" for job_id in ids),
+            "the other runs them",
+            LONG_DRAIN / 3,
+        )
+        assert get(client, running)["status"] == "processing"
+        gate.open()
+        assert worker.process.wait(END_DEADLINE) == 0
+        assert wait_until_ended(client, running)["attempt"] == 1
+    finally:
+        stack.stop("worker", 1)
 
 
 def consumers_of(stack: Stack, topic: str) -> list[str]:
