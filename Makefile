@@ -65,7 +65,8 @@ test-fast: $(DEV) ## Run the tests that need no server: about a minute
 
 test-faults: $(DEV) ## Harm every part under load, MINUTES at random by SEED, and send 10,000 odd calls: an hour
 	@FAULTS_JOINED=false FAULTS_JOBS=1000 FAULTS_RATE=50 FAULTS_LEASE=15 FAULTS_BOUND=120 FAULTS_REPUBLISH_AFTER=60 FAULTS_COMPARED=2000 \
-		FAULTS_COMPARED_WITHIN=10 FAULTS_MINUTES=$(or $(MINUTES),5) FAULTS_SEED=$(SEED) FUZZ_INPUTS=10000 FUZZ_SEED=$(SEED) \
+		FAULTS_COMPARED_WITHIN=10 FAULTS_READ_PAUSE=0.02 FAULTS_LIST_PAUSE=0.25 FAULTS_MINUTES=$(or $(MINUTES),5) \
+		FAULTS_SEED=$(SEED) FUZZ_INPUTS=10000 FUZZ_SEED=$(SEED) \
 		exec pytest tests/faults tests/fuzz
 
 test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)

@@ -23,10 +23,9 @@ from jobs.v1.job_service_pb2 import (
 )
 from tests.faults.client import Client, Refused, Unanswered, Witness, seen
 from tests.faults.kinds import KINDS, LABEL, request_for, requested_job
+from tests.faults.settings import FaultSettings
 
 CANCEL_REASON = "cancelled by the load"
-READ_PAUSE = 0.02
-LIST_PAUSE = 0.25
 WAIT_PAUSE = 0.1
 AT_ONCE = 64
 SIZES = (1, 1, 1, 1, 1, 1, 4)
@@ -161,8 +160,11 @@ class Load:
 class Readers:
     """Read the jobs of a run until cancelled. Each reader makes one call at a time."""
 
-    def __init__(self, run: str, client: Client, witness: Witness, chance: random.Random) -> None:
+    def __init__(
+        self, run: str, client: Client, witness: Witness, chance: random.Random, settings: FaultSettings
+    ) -> None:
         self._run = run
+        self._settings = settings
         self._client = client
         self._witness = witness
         self._chance = chance
@@ -170,7 +172,7 @@ class Readers:
     async def get(self, reader: str) -> None:
         """Read single jobs, the latest ones more often."""
         while True:
-            await asyncio.sleep(READ_PAUSE)
+            await asyncio.sleep(self._settings.read_pause)
             ids = [job_id for job_id, requested in self._witness.requested.items() if requested.acknowledged]
             if ids:
                 back = min(int(self._chance.expovariate(0.05)), len(ids) - 1)
@@ -182,7 +184,7 @@ class Readers:
         while True:
             with suppress(Unanswered, Refused):
                 await self._list_once(reader)
-            await asyncio.sleep(LIST_PAUSE)
+            await asyncio.sleep(self._settings.list_pause)
 
     async def _list_once(self, reader: str) -> None:
         request = ListRequest(page_size=200, labels=[f"{LABEL}={self._run}"])

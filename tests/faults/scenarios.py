@@ -18,8 +18,8 @@ RESTART_AFTER = 0.5
 """Seconds from a kill to the start."""
 MARKED_AFTER = 3.0
 WAIT_PAUSE = 0.1
-LEADERS_CHANGE = 6.0
-"""Seconds until another API server is the leader and handles due jobs."""
+RESTARTS_WITHIN = 90.0
+"""Seconds until killed API servers run again and one of them handles due jobs, on a busy machine too."""
 CLOCK_TOLERANCE = 20.0
 """Seconds. How old the last line of a log may be."""
 JOBS_PER_POISON_JOB = 200
@@ -84,7 +84,7 @@ async def api_server_killed_between_two_steps(trial: Trial) -> None:
 
 async def crashed(trial: Trial, points: Sequence[str]) -> None:
     """Wait until an API server has died at each of these points."""
-    deadline = time.monotonic() + 2 * trial.lease + LEADERS_CHANGE
+    deadline = time.monotonic() + 2 * trial.lease + RESTARTS_WITHIN
     while left := [point for point in points if crash_points.is_ordered(trial.folder, point)]:
         if time.monotonic() > deadline:
             trial.cluster.troubles.append(f"no process reached the crash points {left}")
@@ -260,19 +260,14 @@ async def together(*calls: Awaitable[None]) -> None:
 
 SCENARIOS: Sequence[Sequence[Scenario]] = (
     (nothing,),
-    (worker_killed_and_restarted,),
-    (worker_killed_for_good,),
-    (all_workers_killed,),
-    (worker_and_api_server_killed,),
+    (worker_killed_and_restarted, all_workers_killed, worker_and_api_server_killed, worker_killed_for_good),
     (kafka_killed, mongodb_killed, gateway_killed),
-    (api_servers_frozen, kafka_frozen, mongodb_frozen),
-    (worker_frozen,),
+    (worker_frozen, api_servers_frozen),
+    (kafka_frozen, mongodb_frozen),
     (rolling_restarts, drain, stopped_and_started),
     (api_server_killed_between_two_steps,),
     (topic_deleted,),
     (poison,),
     (wrong_clocks,),
 )
-"""Those of one line can share a trial. Each that kills workers has its own: a job that loses several is run with caution, which
-takes time.
-"""
+"""Those of one line can share a trial."""

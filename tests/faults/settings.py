@@ -37,4 +37,8 @@ class FaultSettings(BaseSettings):
         description="seconds until an API server checks the record of a waiting job; 60 s outside tests",
     )
     minutes: Seconds = Field(default=0.15, description="minutes of random faults")
+    read_pause: Seconds = Field(
+        default=0.05, description="seconds between two reads of single jobs by one reader"
+    )
+    list_pause: Seconds = Field(default=0.5, description="seconds between two reads of the whole list")
     seed: int = Field(default_factory=lambda: random.randrange(1_000_000))  # noqa: S311 - it is printed

@@ -122,7 +122,9 @@ async def run_trial(
         store = await opened.enter_async_context(run_store(stack.settings, run))
         opened.push_async_callback(store.delete_unfinished)
         load = Load(run, ledger, client, witness, chance)
-        reads = _reads(Readers(run, client, witness, chance), Readers(run, direct, witness, chance))
+        readers = Readers(run, client, witness, chance, settings)
+        direct_readers = Readers(run, direct, witness, chance, settings)
+        reads = _reads(readers, direct_readers)
         background = [asyncio.create_task(task) for task in (*reads, cluster.supervise())]
         opened.push_async_callback(_cancel, background)
         trial = Trial(cluster, load, store, settings, count, bound, folder, show)
