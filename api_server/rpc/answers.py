@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
@@ -28,6 +29,8 @@ TIMES = names_of(Kind.TIME)
 DURATIONS = names_of(Kind.DURATION)
 OBJECTS = names_of(Kind.OBJECT)
 """The fields of each kind. They have the same names in the contract and in the domain."""
+_plain, _times = attrgetter(*PLAIN), attrgetter(*TIMES)
+"""All values of a kind at once, which is faster than one by one."""
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """The default limit of gRPC clients.
 
@@ -61,11 +64,11 @@ def _fill_small(message: job_pb2.Job, job: Job) -> None:
     message.id = str(job.id)
     message.status = STATUS_NUMBERS[job.status]
     message.retry_policy.CopyFrom(_policy_message(job.retry_policy))
-    for name in PLAIN:
-        if value := getattr(job, name):
+    for name, value in zip(PLAIN, _plain(job), strict=True):
+        if value:
             setattr(message, name, value)
-    for name in TIMES:
-        if (time := getattr(job, name)) is not None:
+    for name, time in zip(TIMES, _times(job), strict=True):
+        if time is not None:
             _fill_time(getattr(message, name), time)
     for name in DURATIONS:
         if (duration := getattr(job, name)) is not None:

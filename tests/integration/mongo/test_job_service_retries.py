@@ -233,7 +233,7 @@ async def test_a_scheduled_job_is_not_offered_and_shows_its_time(stores: MongoSt
     job = await api.create(NewJob("compute", {}, schedule_time=soon))
     assert offered.offers == []
     assert (job.schedule_time, job.next_attempt_time) == (soon, soon)
-    with pytest.raises(TransitionRefused, match="not to be started yet") as caught:
+    with pytest.raises(TransitionRefused, match="must not start yet") as caught:
         await api.update(StatusUpdate(job.id, Status.PROCESSING))
     assert caught.value.reason == "NOT_DUE"
     assert [each.dispatch.job_id for each in await stores.due.due("compute", soon, 10_000)].count(job.id) == 1
