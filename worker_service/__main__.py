@@ -1,5 +1,6 @@
-"""Runs one worker, or a supervisor of several: `python -m worker_service`, with settings from the
-environment.
+"""`python -m worker_service` runs one worker, or a supervisor of several.
+
+The environment has the settings.
 """
 
 import sys

@@ -40,9 +40,7 @@ from worker_service.worker import SERVER_GRACE_SECONDS, JobPath, Worker
 log = structlog.get_logger()
 
 INLINE_SLOTS = 100
-"""How many jobs of plain handlers are claimed before their speed is known. They run on the loop, one after
-the other.
-"""
+"""How many jobs of plain handlers are claimed before their speed is known. They run one after the other."""
 
 
 async def run_worker(

@@ -159,8 +159,8 @@ class Worker:
             self.path.reporter.put(claimed, Interrupted())
 
     async def _leave_group(self, tasks: _Tasks) -> None:
-        """Before the wait for jobs in flight, so that other workers get this worker's partitions and released
-        jobs at once.
+        """Before the wait for running jobs, so that others get this worker's partitions and released jobs at
+        once.
         """
         await self.path.committer.flush(self.path.consumer, COMMIT_SECONDS)
         await _end([tasks.committing], END_SECONDS)

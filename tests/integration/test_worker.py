@@ -1,6 +1,4 @@
-"""A real worker with real Kafka: bad records, duplicate records, a full lane and rebalances delay no other
-job.
-"""
+"""A real worker with real Kafka: bad or duplicate records, a full lane and rebalances delay no other job."""
 
 import asyncio
 import json

@@ -1,5 +1,5 @@
-"""A worker's calls to a real API server: batches with one bad request, results that do not fit, dead
-endpoints.
+"""A worker's calls to a real API server: with one bad request, with results that do not fit, without an
+answer.
 """
 
 import asyncio

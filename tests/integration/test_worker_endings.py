@@ -15,7 +15,7 @@ from tests.e2e.jobs_api import create, get, jobs_client, wait_for_status, wait_u
 from tests.gate import Gate
 from tests.waiting import wait_for
 from tests.worker_process import WorkerProcess, worker_processes
-from worker_service.kafka.consumer import CLOSE_SECONDS
+from worker_service.kafka.closing import CLOSE_SECONDS
 from worker_service.worker import CLAIM_SECONDS
 
 NUMBER = 3

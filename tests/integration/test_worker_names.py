@@ -1,6 +1,4 @@
-"""A worker's name, with a real API server that is frozen or cut off from MongoDB: a live holder keeps its
-name.
-"""
+"""A live worker keeps its name, even when the API server is frozen or cut off from MongoDB."""
 
 import time
 from collections.abc import Iterator

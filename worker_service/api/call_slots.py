@@ -4,13 +4,11 @@ MAX_CALLS = 2
 MAX_ITEMS = 500
 """Items in one call."""
 WORTH_A_CALL = 100
-"""Items for which a second call goes beside the first. A call's own cost is small when many items share it.
-"""
+"""Items that justify a second call beside the first: they share the call's own cost."""
 
 
 class CallSlots:
-    """While one call is under way, new items gather. They go in a second call only if there are WORTH_A_CALL
-    of them.
+    """While one call is under way, new items gather. WORTH_A_CALL of them go in a second call.
 
     So a call goes at once at low load, and carries many items under load.
     """

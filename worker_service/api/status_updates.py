@@ -1,6 +1,4 @@
-"""Sends the status updates of many jobs in one call, and returns for each job whether it was accepted or
-refused.
-"""
+"""Sends the status updates of many jobs in one call, and returns the outcome of each."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -55,10 +55,9 @@ class Backlog:
 
     @property
     def oldest(self) -> int | None:
-        """The number of the arrival that has waited longest, counted from 1, without suspects and shut-out
-        types.
+        """The number, from 1 on, of the arrival that has waited longest; None if there is none.
 
-        None if no such record waits.
+        Suspects and shut-out types do not count.
         """
         return min((queue.first_arrival for queue in self._open[False].queues if queue), default=None)
 

@@ -1,5 +1,4 @@
-"""Claims the jobs of waiting records: many in one call, within the free capacity, and starts the jobs that it
-got.
+"""Claims the jobs of waiting records, many in one call, within the free capacity.
 
 Suspects, which are jobs that may crash their worker, go in calls of their own; see suspects.py.
 """
@@ -96,8 +95,8 @@ class Claimer:
         return True
 
     async def wait_until_desired(self, seconds: float) -> bool:
-        """Wait, for `seconds` at most, until no claim is under way that the desired state forbids; whether
-        that happened.
+        """Wait, for `seconds` at most, until the desired state forbids no claim under way; whether that
+        happened.
         """
         try:
             async with asyncio.timeout(seconds):

@@ -14,9 +14,7 @@ from worker_service.kafka.offsets import Partition
 MAX_AHEAD = 1000
 """How many jobs may be held beyond the limit because jobs are short."""
 MAX_AHEAD_OF_REFUSALS = 50
-"""How many jobs may be held beyond the limit because claims are refused. Few: the next claim may be of a long
-job.
-"""
+"""How many jobs may be held beyond the limit because claims are refused. Few: the next job may be long."""
 
 
 class Lane:
@@ -24,8 +22,7 @@ class Lane:
 
     The extra jobs keep a lane of short jobs busy while claims and reports travel. A job that was claimed
     ahead waits about AHEAD_SECONDS at most. A lane of long jobs claims only what it can start at once.
-    Refused claims raise the limit too: otherwise a lane with few slots would work too slowly through many
-    stale records.
+    Refused claims raise the limit too, so that a lane with few slots gets through many stale records.
     """
 
     def __init__(

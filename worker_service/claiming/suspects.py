@@ -33,7 +33,7 @@ def group_size(losses: int) -> int:
 
 
 def patience(losses: int) -> float:
-    """For how many seconds claims are closed before a suspect of this many losses starts, and again after its
+    """Seconds for which claims are closed before a suspect of this many losses starts, and again from its
     start.
     """
     return float(FIRST_PATIENCE * 2 ** min(losses - LONE_LOSSES, MAX_DOUBLINGS))

@@ -110,9 +110,7 @@ class Heartbeat:
         await asyncio.sleep(min(self._backoff.next(), self._interval))
 
     async def send_last(self) -> None:
-        """After `run` was cancelled: report that no job is in flight, so that a successor gets the name at
-        once.
-        """
+        """After `run` was cancelled: report that no job is in flight, so a successor gets the name."""
         if not self.registered.is_set():
             return
         try:

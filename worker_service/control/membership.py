@@ -1,5 +1,6 @@
-"""Keeps a worker in the consumer group, or out of it while it is stopped by name, so that others get its
-partitions.
+"""Keeps a worker in the consumer group.
+
+While it is stopped by name it stays out, so others get its partitions.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
 """The payloads of jobs: from their records or, if too large for a record, from the API server.
 
-Only a few payloads are read at a time, and only a limited number of bytes is in memory, however many jobs
-need one.
+However many jobs need one, only a few are read at a time, and their bytes in memory are limited.
 """
 
 import asyncio
@@ -29,8 +28,7 @@ MAX_READS = 4
 MAX_LARGE_BYTES = MAX_LARGE * MAX_BYTES
 """Large payloads in memory, in protobuf bytes. Python's own objects take a few times as much."""
 GONE_SECONDS = 10.0
-"""How long to ask again for a job that was not found. After an election, a read may miss an acknowledged
-write.
+"""How long to ask again for a job that was not found: after an election, a read may miss acknowledged writes.
 """
 
 

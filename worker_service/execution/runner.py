@@ -1,7 +1,6 @@
 """Runs claimed jobs and hands their outcomes over to the reporter.
 
-A job runs in its own task. Plain handlers of the event loop are shorter than a task, so they run one after
-the other.
+A job runs in its own task. Plain handlers of the event loop are shorter than a task: they run in turn.
 """
 
 import asyncio

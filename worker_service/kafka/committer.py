@@ -1,7 +1,6 @@
 """Commits offsets: one commit at a time, with all offsets that are due.
 
-Nobody waits for a commit. So it is delayed until more offsets can go with it, and until the new jobs have
-started.
+Nobody waits for a commit. So it is delayed: more offsets can go with it, and new jobs start first.
 """
 
 import asyncio

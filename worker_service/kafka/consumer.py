@@ -2,16 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from worker_service.api.backoff import Backoff
+from worker_service.kafka.closing import close_consumer
 from worker_service.kafka.committer import CommitFailed, Committer, PartitionsLost
 from worker_service.kafka.group_members import remove_members
 from worker_service.kafka.offsets import Partition
@@ -29,8 +29,6 @@ LOOK_EVERY_SECONDS = 0.2
 """
 PROBE_EVERY_SECONDS = 3.0
 PROBE_SECONDS = 5.0
-CLOSE_SECONDS = 5.0
-CLOSE_PART_SECONDS = 0.4
 PAUSE_AFTER_ERROR_SECONDS = 1.0
 OPTIONS = {
     "enable_auto_commit": False,
@@ -52,9 +50,8 @@ OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class KafkaAddress:
-    """`client_id` is the worker's name.
-
-    By it, the next worker of that name finds the members that this one left behind.
+    """`client_id` is the worker's name: by it, a successor finds the members that this worker has left
+    behind.
     """
 
     bootstrap_servers: Sequence[str]
@@ -118,7 +115,7 @@ class JobConsumer(OffsetStore):
                     return
             finally:
                 if self._consumer is None:
-                    await _stop(consumer)
+                    await close_consumer(consumer)
             await asyncio.sleep(self._backoff.next())
 
     async def _is_ready(self, consumer: AIOKafkaConsumer) -> bool:
@@ -198,7 +195,7 @@ class JobConsumer(OffsetStore):
         if self._consumer is None:
             return
         consumer, self._consumer = self._consumer, None
-        await _stop(consumer)
+        await close_consumer(consumer)
 
     async def revoked(self, partitions: AbstractSet[Partition]) -> None:
         """Before a rebalance: forget all records that are not claimed.
@@ -261,35 +258,6 @@ class JobConsumer(OffsetStore):
         if self._consumer is None:
             raise RuntimeError("the consumer has not been started")
         return self._consumer
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Takes CLOSE_SECONDS at most, and a little more for each part that aiokafka itself did not close."""
-    problem = await _closed(consumer.stop(), CLOSE_SECONDS)
-    if not problem:
-        return
-    log.warning("consumer_not_closed", problem=problem)
-    # `stop` ends at the first part that fails. Then the client would go on for ever, and connect again.
-    for part in (consumer._fetcher, consumer._client):  # noqa: SLF001 - aiokafka offers no other way
-        if part is not None and (problem := await _closed(part.close(), CLOSE_PART_SECONDS)):
-            log.warning("consumer_not_closed", part=type(part).__name__, problem=problem)
-
-
-async def _closed(closing: Coroutine[Any, Any, None], seconds: float) -> str:
-    """Why it was not closed; empty if it was.
-
-    It runs in its own task because, without Kafka, aiokafka's cancellations of its own tasks reach the
-    caller.
-    """
-    task = asyncio.create_task(closing)
-    await asyncio.wait([task], timeout=seconds)
-    if not task.done():
-        task.cancel()
-        return f"not within {seconds:g} s"
-    if task.cancelled():
-        return "aiokafka cancelled it"
-    error = task.exception()
-    return "" if error is None else repr(error)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # - aiokafka has no types

@@ -16,8 +16,7 @@ AGAIN_SECONDS = 0.1
 
 
 async def remove_members(bootstrap_servers: Sequence[str], group_id: str, client_id: str) -> None:
-    """Remove the members of this `client_id`, within REMOVE_SECONDS. The caller has the name and has not
-    joined yet.
+    """Remove the members of this `client_id`, within REMOVE_SECONDS. The caller must not have joined yet.
 
     A failure is only logged: Kafka itself removes dead members some seconds later.
     """

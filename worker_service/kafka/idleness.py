@@ -16,9 +16,7 @@ IDLE_SECONDS = 30.0
 async def warn_when_idle(
     consumer: Assignment, idle_seconds: float = IDLE_SECONDS, tick: float = TICK_SECONDS
 ) -> None:
-    """Until cancelled: warn once when the assignment has been empty for `idle_seconds`, and again after the
-    next time.
-    """
+    """Until cancelled: warn whenever the assignment has become empty and was so for `idle_seconds`."""
     seconds = 0.0
     while True:
         await asyncio.sleep(tick)

@@ -1,6 +1,4 @@
-"""Answers health checks by whether this worker consumes, and ends a worker that has not consumed for too
-long.
-"""
+"""Reports healthy while this worker consumes, and ends a worker that has not consumed for too long."""
 
 import asyncio
 import time
@@ -25,7 +23,7 @@ class ConsumptionLost(Exception):
 class Silence:
     """How long, in seconds, a counter has not changed.
 
-    A tick counts as MOST_SECONDS_A_TICK at most. So a process that was stopped and goes on has time to
+    A tick counts as MOST_SECONDS_A_TICK at most. So a process that was stopped for a while has time to
     recover.
     """
 

@@ -1,6 +1,4 @@
-"""The claimer claims no jobs of stopped types, goes on with the others, and knows when the desired state is
-followed.
-"""
+"""The claimer claims no jobs of stopped types, and knows when the desired state is followed."""
 
 import asyncio
 from collections.abc import AsyncIterator

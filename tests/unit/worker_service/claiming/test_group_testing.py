@@ -1,6 +1,4 @@
-"""Groups of suspects find all jobs that crash their worker, and no other job, and few workers are lost for
-it.
-"""
+"""Groups of suspects find all jobs that crash their worker, and no other job, with few losses."""
 
 from collections import deque
 from dataclasses import dataclass

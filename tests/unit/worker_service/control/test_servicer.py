@@ -1,5 +1,5 @@
-"""WorkerService calls the API server, and answers with its answer or its refusal, in the terms of the
-caller's request.
+"""WorkerService passes calls on to the API server, and its refusals back in the terms of the caller's
+request.
 """
 
 from collections.abc import AsyncIterator, Callable

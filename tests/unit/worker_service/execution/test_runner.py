@@ -32,9 +32,7 @@ from worker_service.handler_api.handler import HandlerSpec, handlers_in
 
 DEADLINE = 20.0
 ENDLESS = {"act-async": "forever", "act-process": "hang"}
-"""By job type, for each way of running that can be stopped: the payload key that touches a file and never
-ends.
-"""
+"""Job types that can be stopped, and the key of a payload that lets them touch a file and never end."""
 
 
 class Jobs(OutcomeSink):
