@@ -183,7 +183,7 @@ def test_any_host_name_makes_a_workers_name(host: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(("length", "allowed"), [(128, True), (129, False)])
-def test_a_name_that_is_given_has_a_limit(
+def test_a_configured_name_has_a_maximum_length(
     monkeypatch: pytest.MonkeyPatch, length: int, allowed: bool
 ) -> None:
     monkeypatch.setenv("WORKER_NAME", "x" * length)

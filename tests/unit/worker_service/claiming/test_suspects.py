@@ -161,7 +161,7 @@ async def test_a_lone_suspect_waits_until_no_job_is_in_flight_and_no_job_is_clai
     assert claims.alone == ["z"]
 
 
-async def test_beside_a_lone_suspect_that_goes_on_others_are_claimed_once_the_server_knows(
+async def test_other_jobs_are_claimed_beside_a_long_lone_suspect_once_the_server_knows(
     claims: Claims,
 ) -> None:
     claims.add("z1", "z2", "b", "x")

@@ -110,7 +110,7 @@ async def test_start_and_stop_name_what_the_caller_named(
     assert stopped == StopResponse(**answer)
 
 
-async def test_get_state_tells_what_is_stopped() -> None:
+async def test_get_state_shows_what_is_stopped() -> None:
     async with control_of(Server()) as control:
         state = await control.GetState(GetStateRequest())
 
@@ -119,7 +119,7 @@ async def test_get_state_tells_what_is_stopped() -> None:
     )
 
 
-async def test_a_worker_that_nobody_knows_is_not_found_with_the_servers_own_details() -> None:
+async def test_an_unknown_worker_is_not_found_with_the_details_of_the_api_server() -> None:
     info = ErrorInfo(reason="WORKER_NOT_FOUND", domain="jobs.v1", metadata={"worker": "web-9"})
     refuse = refuse_with(grpc.StatusCode.NOT_FOUND, "no worker is called 'web-9'", info)
 
@@ -131,7 +131,7 @@ async def test_a_worker_that_nobody_knows_is_not_found_with_the_servers_own_deta
     assert received == info
 
 
-async def test_a_type_that_nobody_knows_is_told_as_a_field_of_the_callers_request() -> None:
+async def test_an_unknown_type_is_reported_as_a_field_of_the_callers_request() -> None:
     violation = BadRequest.FieldViolation(field="part.type", reason="type.known", description="unknown")
     refuse = refuse_with(
         grpc.StatusCode.INVALID_ARGUMENT, "part.type: unknown", BadRequest(field_violations=[violation])
@@ -153,7 +153,7 @@ async def test_a_type_that_nobody_knows_is_told_as_a_field_of_the_callers_reques
         (grpc.StatusCode.UNKNOWN, 13, "INTERNAL"),
     ],
 )
-async def test_trouble_without_details_is_told_in_our_own_words(
+async def test_a_failure_without_details_gets_a_reason_and_no_foreign_text(
     code: grpc.StatusCode, answered: int, reason: str
 ) -> None:
     status = await refusal_of(Server(lambda context: context.abort(code, "secret")), StopRequest())
@@ -173,7 +173,9 @@ async def test_trouble_without_details_is_told_in_our_own_words(
         (StopRequest(type="x" * 64), "type"),
     ],
 )
-async def test_a_part_that_breaks_the_contract_is_refused_here(request_: StopRequest, field: str) -> None:
+async def test_a_part_that_breaks_the_contract_is_refused_by_the_worker(
+    request_: StopRequest, field: str
+) -> None:
     server = Server()
     status = await refusal_of(server, request_)
 
