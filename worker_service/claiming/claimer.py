@@ -169,7 +169,7 @@ class Claimer:
         elif (reason := reason_of(outcome.error)) in STOPS:
             self._put_back(claiming, reason)
         else:
-            self._drop(claiming, outcome.error)
+            self._drop(claiming, outcome.error, reason)
 
     def _start(self, claiming: Claiming, attempt: int) -> None:
         record = claiming.record
@@ -191,7 +191,7 @@ class Claimer:
         for ticket in claiming.tickets:
             claiming.lane.add(WaitingRecord(claiming.record, ticket, claiming.size))
 
-    def _drop(self, claiming: Claiming, error: Status) -> None:
+    def _drop(self, claiming: Claiming, error: Status, reason: str) -> None:
         record = claiming.record
         claiming.lane.note_refusal()
         self._in_flight.remove(claiming)
@@ -203,7 +203,7 @@ class Claimer:
             job_id=record.id,
             type=record.type,
             attempt=record.attempt,
-            reason=reason_of(error),
+            reason=reason,
             message=error.message,
         )
 

@@ -16,7 +16,8 @@ class WorkerState:
     """Data only: who this worker is, what waits, what is in flight, what the fleet shall do, and what was
     done.
 
-    The events wake the parts that follow the data.
+    The events wake the parts that follow the data. It belongs to this room because lanes and jobs in flight
+    do.
     """
 
     def __init__(
