@@ -153,8 +153,8 @@ def test_dropping_a_partition_forgets_its_records_and_no_others() -> None:
 
     lane.drop({Partition("jobs.compute", 0)})
 
-    assert not lane.full
     assert taken_from(lane) == [1, 3]
+    assert not lane.full
 
 
 def test_records_of_all_types_are_taken_in_the_order_of_arrival() -> None:
