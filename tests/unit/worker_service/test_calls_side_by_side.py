@@ -55,8 +55,8 @@ class Calls:
         finally:
             self._under_way.remove(ids)
         outcomes = [UpdateOutcome(accepted=UpdateAccepted(attempt=1)) for _ in request.requests]
-        for step, outcome in zip(request.requests, outcomes, strict=True):
-            if step.id in self.busy_for:
+        for item, outcome in zip(request.requests, outcomes, strict=True):
+            if item.id in self.busy_for:
                 outcome.error.code = BUSY
         return BatchUpdateStatusResponse(outcomes=outcomes)
 

@@ -37,11 +37,11 @@ class Claims:
 
     async def update(self, request: Any, _context: Any) -> BatchUpdateStatusResponse:
         self.asked.set()
-        self.calls.append([step.id for step in request.requests])
+        self.calls.append([item.id for item in request.requests])
         await self.answer.acquire()
         outcomes = [UpdateOutcome(accepted=UpdateAccepted(attempt=1)) for _ in request.requests]
-        for step, outcome in zip(request.requests, outcomes, strict=True):
-            if (reason := self.stopped.get(step.claim.expected_type)) is not None:
+        for item, outcome in zip(request.requests, outcomes, strict=True):
+            if (reason := self.stopped.get(item.claim.expected_type)) is not None:
                 outcome.error.code = Code.FAILED_PRECONDITION
                 outcome.error.details.add().Pack(ErrorInfo(reason=reason, domain="jobs.v1"))
         return BatchUpdateStatusResponse(outcomes=outcomes)

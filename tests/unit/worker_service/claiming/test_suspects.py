@@ -41,12 +41,12 @@ class Claims:
         self._offset = 0
 
     async def update(self, request: Any, _context: Any) -> BatchUpdateStatusResponse:
-        self.calls.append([step.id for step in request.requests])
-        self.alone += [step.id for step in request.requests if step.claim.alone]
-        self.opened += [step.id for step in request.requests if step.HasField("token")]
+        self.calls.append([item.id for item in request.requests])
+        self.alone += [item.id for item in request.requests if item.claim.alone]
+        self.opened += [item.id for item in request.requests if item.HasField("token")]
         outcomes = [UpdateOutcome(accepted=UpdateAccepted(attempt=3)) for _ in request.requests]
-        for step, outcome in zip(request.requests, outcomes, strict=True):
-            if step.id in self.refused:
+        for item, outcome in zip(request.requests, outcomes, strict=True):
+            if item.id in self.refused:
                 outcome.error.code = 9
         return BatchUpdateStatusResponse(outcomes=outcomes)
 
