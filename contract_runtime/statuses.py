@@ -1,16 +1,12 @@
 """Converts ServiceError to google.rpc.Status, which gRPC and REST clients get, and back."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-import grpc
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
 
-from contract_runtime.errors import ERROR_DOMAIN, InvalidArgument, ServiceError, Violation
+from contract_runtime.errors import ERROR_DOMAIN, InvalidArgument, ServiceError
+from contract_runtime.status_details import decode_status
 
 # A status travels in HTTP/2 trailers, which may have 8 KiB by default. The message is in them twice: as
 # percent-encoded text, and in base64 together with the details.
@@ -27,50 +23,6 @@ def error_to_status(error: ServiceError) -> Status:
     for detail in _details(error):
         status.details.add().Pack(detail)
     return status
-
-
-@dataclass(frozen=True, slots=True)
-class StatusDetails:
-    """The details of a google.rpc.Status that this project uses; empty where the status has none.
-
-    `retry_delay`: seconds after which the server asks for another try; None: it does not ask.
-    """
-
-    reason: str = ""
-    domain: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    violations: tuple[Violation, ...] = ()
-    retry_delay: float | None = None
-
-
-def decode_status(status: Status) -> StatusDetails:
-    """Read the ErrorInfo, BadRequest and RetryInfo of a status. Other details are skipped."""
-    info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    retry, retry_delay = error_details_pb2.RetryInfo(), None
-    for detail in status.details:
-        if detail.Unpack(retry):
-            retry_delay = retry.retry_delay.ToTimedelta().total_seconds()
-        elif not detail.Unpack(request):
-            detail.Unpack(info)
-    return StatusDetails(
-        info.reason,
-        info.domain,
-        dict(info.metadata),
-        tuple(
-            Violation(violation.field, violation.reason, violation.description)
-            for violation in request.field_violations
-        ),
-        retry_delay,
-    )
-
-
-def call_status(error: grpc.aio.AioRpcError) -> Status:
-    """The status of a call that failed; without details if no server of this project answered."""
-    try:
-        status = rpc_status.from_call(error)
-    except (ValueError, DecodeError):  # A proxy between client and server made details that do not fit.
-        status = None
-    return status or Status(code=error.code().value[0], message=error.details() or "")
 
 
 def status_to_error(status: Status) -> ServiceError | None:

@@ -18,7 +18,7 @@ from google.rpc.status_pb2 import Status
 
 from contract_runtime.errors import InvalidArgument as ServiceInvalidArgument
 from contract_runtime.errors import Violation as Violation  # noqa: PLC0414 - users import it from here
-from contract_runtime.statuses import call_status, decode_status
+from contract_runtime.status_details import call_status, decode_status
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 TRANSIENT_CODES = frozenset(

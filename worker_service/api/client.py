@@ -10,7 +10,7 @@ import grpc
 from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.hedging import HEDGING_DELAY, Call, RetryBudget, Target, hedged_call
 from contract_runtime.limits import FLEET_SERVICE, attempt_seconds
-from contract_runtime.status_details import status_of
+from contract_runtime.status_details import call_status
 from jobs.v1.fleet_service_pb2 import (
     GetFleetRequest,
     GetFleetResponse,
@@ -144,4 +144,4 @@ class ApiClient:
         try:
             return await hedged_call(next_target, wait, self._budget, max_failovers=failures, delay=delay)
         except grpc.aio.AioRpcError as error:
-            raise ApiCallFailed(status_of(error)) from error
+            raise ApiCallFailed(call_status(error)) from error

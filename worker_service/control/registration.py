@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from contract_runtime.status_details import error_info
+from contract_runtime.status_details import decode_status
 from jobs.v1.fleet_service_pb2 import RegisterWorkerRequest, RegisterWorkerResponse
 from jobs.v1.worker_pb2 import WorkerIdentity
 from worker_service.api.backoff import Backoff
@@ -75,8 +75,8 @@ async def register(identity: WorkerIdentity, api: ApiClient, backoff: Backoff) -
 
 def holder_of(error: ApiCallFailed) -> Holder | None:
     """The process that has the name, if that is why the API server refused."""
-    info = error_info(error.status)
-    if info is None or info.reason != NAME_TAKEN:
+    details = decode_status(error.status)
+    if details.reason != NAME_TAKEN:
         return None
-    metadata = info.metadata
+    metadata = details.metadata
     return Holder(metadata["worker_id"], metadata["host"], metadata["pid"], metadata["last_heartbeat_time"])
