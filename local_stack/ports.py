@@ -23,8 +23,9 @@ def is_free(port: int) -> bool:
 class FreePorts:
     """Gives out free ports, each port once.
 
-    The ports come from blocks that no other process uses: this process keeps the first port of each of its blocks bound
-    until it closes this or ends. So tests in several processes never start two servers on one port.
+    The ports come from blocks that no other process uses. This process keeps the first port of each of its
+    blocks bound until `close`, or until it ends. So tests in several processes never start two servers on one
+    port.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class FreePorts:
         self._ports = range(0)
 
     def take(self, count: int = 1) -> int:
-        """The first of `count` free ports in a row. Raises OSError if there are none, or more than a block has."""
+        """The first of `count` free ports in a row. Raises OSError if no block has that many."""
         while True:
             if len(self._ports) < count:
                 self._ports = self._claim_block(count)
@@ -41,7 +42,7 @@ class FreePorts:
                 return ports[0]
 
     def close(self) -> None:
-        """Leave the blocks to other processes."""
+        """Release the blocks to other processes."""
         for guard in self._guards:
             guard.close()
 
@@ -53,11 +54,11 @@ class FreePorts:
             if guard := _bound(start):
                 self._guards.append(guard)
                 return range(start + 1, start + BLOCK)
-        raise OSError(f"found no {count} free ports in a row from {FIRST} to {END}")
+        raise OSError(f"there are no {count} free ports in a row from {FIRST} to {END}")
 
 
 FREE_PORTS = FreePorts()
-"""The ones of this process."""
+"""The free ports of this process."""
 
 
 def _bound(port: int) -> socket.socket | None:

@@ -13,14 +13,17 @@ from tests.gate import Gate
 from tests.groups import GroupScheduling, in_order_of_start
 from tests.summary import Summary
 
-# How long an example takes depends on the machine more than on the code. Each run makes up new examples, so that few are
-# enough for one run; `pytest --hypothesis-profile=thorough` makes up more.
+# The time of an example depends more on the machine than on the code. Each run has new examples, so a few are
+# enough for one run. `pytest --hypothesis-profile=thorough` has more.
 settings.register_profile("quick", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 
-JOB_TYPES = "compute,file,blockchain,data,gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking"
-"""The built-in ones, and those of tests/handlers.py."""
+JOB_TYPES = (
+    "compute,file,blockchain,data,"
+    "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking"
+)
+"""The built-in types, and those of tests/handlers.py."""
 UNWORKED = "unworked"
 """A type that no worker handles: such a job changes only when a test changes it."""
 API_SERVER = {

@@ -1,7 +1,7 @@
 """Which tests run in one process, one after the other, when `pytest -n` runs tests in several processes.
 
-A group shares what is expensive to start: a stack of its own, or a database. Modules that are not listed are groups of their
-own. Groups that take long start first, so that at the end no process works alone for long.
+The tests of a group share what is expensive to start: a stack, or a database. A module that is not listed is
+a group of its own. Long groups start first, so that no process works alone for long at the end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-SCENARIO = "tests/faults/test_scenarios.py::test_no_job_is_lost_stuck_or_recorded_twice"
+SCENARIO = "tests/faults/test_scenarios.py::test_no_job_is_lost_stuck_or_completed_twice"
 GROUPS: Mapping[str, Sequence[str]] = {
     # A worker's ends, and faults under load on two systems.
     "endings": ("tests/integration/test_worker_endings.py",),
     "faults": ("tests/faults/test_scenarios.py",),
     "more faults": (
         *(f"{SCENARIO}[{name}" for name in ("api_server_killed", "wrong_clocks", "topic_deleted", "poison")),
-        "tests/faults/test_scenarios.py::test_nor_by_many_faults_at_random",
+        "tests/faults/test_scenarios.py::test_no_job_is_lost_stuck_or_completed_twice_under_random_faults",
     ),
     "fuzz": ("tests/fuzz/test_",),
     # Tests that stop, kill or freeze parts of a running system.
@@ -41,7 +41,10 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "names": ("tests/e2e/test_taking_over_names.py",),
     "mongo": ("tests/integration/mongo/",),
 }
-"""The beginnings of the ids of each group's tests, in the order of start. If several fit an id, the longest one counts."""
+"""For each group the prefixes of its test ids, in the order of start.
+
+The longest prefix that fits an id counts.
+"""
 PREFIXES = {prefix: group for group, prefixes in GROUPS.items() for prefix in prefixes}
 
 

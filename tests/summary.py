@@ -10,7 +10,7 @@ OUTPUT = "summary"
 
 
 def add_lines(config: pytest.Config, title: str, *lines: str) -> None:
-    """Show these lines at the end, in the section of this title. A line that is there already is not repeated."""
+    """Show these lines at the end, in the section of this title, each line once."""
     section = config.stash.setdefault(LINES, {}).setdefault(title, [])
     section += [line for line in dict.fromkeys(lines) if line not in section]
 

@@ -88,7 +88,10 @@ class Job:
     retry_id: str = ""
     """Identifies the latest Retry that was applied. Never shown to readers."""
     payload_size: int | None = field(default=None, compare=False)
-    """Bytes of the payload as protobuf, measured once when the request arrives. None: the job was read from the store."""
+    """Bytes of the payload as protobuf, measured once when the request arrives.
+
+    None: the job was read from the store.
+    """
     stored_size: int = field(default=0, compare=False)
     """Bytes of the document that the job was read from. 0: the job was created by a request."""
 

@@ -184,7 +184,10 @@ def _or_error(convert: Callable[[M], T], item: M) -> T | InvalidArgument:
 
 
 def _object(struct: Struct, field: str) -> tuple[dict[str, Any], int]:
-    """The object and its size as protobuf. The size is measured here once, and travels on with the job or the update."""
+    """The object and its size as protobuf.
+
+    The size is measured here once, and travels on with the job or the update.
+    """
     try:
         return struct_to_dict_and_size(struct)
     except StructError as error:

@@ -13,7 +13,7 @@ from tests.faults.settings import FaultSettings
 from tests.faults.trial import Result, Scenario, run_trial
 
 RunScenarios = Callable[[Sequence[Scenario], int, float], Awaitable[Result]]
-"""Arguments: scenarios that follow one another, the jobs of each one's load, and the seconds in which all jobs must end."""
+"""Arguments: the scenarios in their order, the jobs for each, and the seconds until all jobs must end."""
 TRIALS = SCENARIOS if FaultSettings().joined else [[scenario] for joined in SCENARIOS for scenario in joined]
 
 pytestmark = pytest.mark.timeout(3600)

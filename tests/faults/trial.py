@@ -34,9 +34,9 @@ GETS_AT_ONCE = 16
 class Trial:
     """The tools of a scenario.
 
-    `count`: the jobs of the load. The load begins when the scenario first waits for it. `sent_before`: the jobs
-    that earlier scenarios of the same trial have sent. `bound`: seconds from the end of load and faults in which
-    all jobs must end.
+    `count`: the jobs of the load. The load begins when the scenario first waits for it. `sent_before`: the
+    jobs that earlier scenarios of the same trial have sent. `bound`: seconds from the end of load and faults
+    until all jobs must have ended.
     """
 
     cluster: Cluster
@@ -107,8 +107,9 @@ async def run_trial(
     count: int,
     bound: float,
 ) -> Result:
-    """Run scenarios one after the other, each under a load of `count` jobs. Heal all parts after each scenario.
-    At the end wait until all jobs have ended, and check.
+    """Run scenarios one after the other, each under a load of `count` jobs, and check the history.
+
+    All parts are healed after each scenario. The check follows when all jobs have ended.
     """
     witness, chance = Witness(), random.Random(settings.seed)  # noqa: S311 - keeps no secret
     run, ledger = f"{scenarios[0].__name__}-{time.time_ns()}", folder / LEDGER

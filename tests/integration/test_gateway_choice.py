@@ -1,4 +1,4 @@
-"""Which server the gateway gives a call to: Envoy by itself, before a server of the test's and one that is gone."""
+"""Which server gets a call. Envoy runs alone, in front of one server of the test and one that is gone."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -58,7 +58,8 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Stack]:
 async def test_calls_are_repeated_at_the_server_that_is_there_even_if_it_fails_its_health_checks(
     gateway: Stack, number: int
 ) -> None:
-    # With no server that says SERVING the one that refuses connections is a candidate for good. It never has a call under way.
+    # If no server reports SERVING, the one that refuses connections stays a candidate. It never has a call in
+    # progress.
     async with (
         served(gateway.port("api_server", number)),
         grpc.aio.insecure_channel(gateway.endpoints.jobs_address) as channel,

@@ -151,7 +151,8 @@ from pathlib import Path
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 
-Stack(StackSettings(data_dir=Path({str(settings.data_dir)!r}), mongodb_port={settings.mongodb_port})).start("mongodb")
+settings = StackSettings(data_dir=Path({str(settings.data_dir)!r}), mongodb_port={settings.mongodb_port})
+Stack(settings).start("mongodb")
 print("up", flush=True)
 input()
 """

@@ -46,7 +46,8 @@ async def watch_loop(
 ) -> None:
     """Watch until cancelled. A handler that blocks the loop for `limit` seconds fails with LOOP_BLOCKED.
 
-    Raises LoopStuck when the loop is blocked for twice as long, or is lost. Before that it gives up all handlers.
+    Raises LoopStuck when the loop is blocked for twice as long, or is lost. Before that it gives up all
+    handlers.
     """
     steps, _ = handlers.look()
     last = clock()

@@ -51,7 +51,7 @@ class _InlineRun(NamedTuple):
 
 
 class _SlotListener:
-    """A RunListener: stores a job's progress, and keeps the job's slot if its handler could not be stopped."""
+    """A RunListener: stores a job's progress, and keeps the slot of a handler that could not be stopped."""
 
     def __init__(self, claimed: Claimed, slot: Slot, latest: LatestProgress) -> None:
         self._claimed = claimed

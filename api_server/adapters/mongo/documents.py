@@ -151,7 +151,10 @@ def to_document(job: Job, due_time: datetime) -> Document:
 
 
 def to_job(document: Mapping[str, Any], stored_size: int = 0) -> Job:
-    """The job in a document. A payload that was not read is {}. `stored_size`: bytes of the document as BSON."""
+    """The job in a document. A payload that was not read is {}.
+
+    `stored_size`: bytes of the document as BSON.
+    """
     values: dict[str, Any] = {"payload": {}, "stored_size": stored_size}
     for name, value in document.items():
         if value is not None and (reader := _READERS.get(name)) is not None:

@@ -74,7 +74,7 @@ class Broker:
             return sorted(partition["partition"] for partition in described["partitions"])
 
     async def partitions_when_made(self, job_type: str) -> list[int]:
-        """Those of a topic that was made just now: the broker learns it from the controller a moment later."""
+        """The partitions of a new topic. The broker learns of it from the controller a moment later."""
         found: list[int] = await until(lambda: self.partitions(job_type), "the topic is there")
         return found
 

@@ -30,7 +30,10 @@ async def api_of(calls: Mapping[str, Call]) -> AsyncIterator[ApiClient]:
 async def serving(
     calls: Mapping[str, Call], credentials: grpc.ServerCredentials | None = None
 ) -> AsyncIterator[str]:
-    """Serves these calls of JobService and FleetService, each a function of a request and a context. Yields the address."""
+    """Serve these calls of JobService and FleetService, each a function of a request and a context.
+
+    Yields the address.
+    """
     server = grpc.aio.server()
     for service in SERVICES:
         handlers = {
