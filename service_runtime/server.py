@@ -10,14 +10,13 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from contract_runtime.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 from service_runtime.checked_calls import CheckedCalls
 from service_runtime.validation import ContractValidator
 
-MAX_RECEIVE_BYTES = 8 * 1024 * 1024
-MAX_SEND_BYTES = 16 * 1024 * 1024
 OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
-    ("grpc.max_send_message_length", MAX_SEND_BYTES),
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
     # Headers: more than the gateway allows, so that callers see the server's own errors. Between the two
     # limits gRPC refuses calls at random.
     ("grpc.max_metadata_size", 64 * 1024),

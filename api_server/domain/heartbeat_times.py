@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-MISSED_HEARTBEATS = 3
+MAX_SILENT_INTERVALS = 3
 """A worker is lost when its latest heartbeat is older than this number of intervals.
 
 By then two heartbeats are missing, and the third one had time to arrive.
@@ -20,4 +20,4 @@ class HeartbeatTimes:
     @property
     def max_silence(self) -> timedelta:
         """How long a worker may send no heartbeat before it counts as lost."""
-        return MISSED_HEARTBEATS * self.heartbeat_interval
+        return MAX_SILENT_INTERVALS * self.heartbeat_interval

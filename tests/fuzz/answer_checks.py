@@ -12,9 +12,9 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
 from api_server.rpc.answers import MAX_ANSWER_BYTES
+from contract_runtime.limits import MAX_REQUEST_BYTES
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import BatchCreateResponse, CreateOutcome, UpdateOutcome
-from service_runtime.server import MAX_RECEIVE_BYTES
 from tests.fuzz.calls import Call, NativeCall, RestCall
 from tests.fuzz.echoes import echo_faults
 from tests.fuzz.errors import MAX_ERROR_BYTES, error_faults, json_error_faults
@@ -72,7 +72,7 @@ def _native_faults(call: NativeCall, answer: NativeAnswer) -> Iterator[str]:
         if len(answer.raw) > MAX_ANSWER_BYTES:
             yield f"the answer has {len(answer.raw)} bytes"
         yield from _message_faults(call, answer)
-    elif answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED and len(call.raw) > MAX_RECEIVE_BYTES:
+    elif answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED and len(call.raw) > MAX_REQUEST_BYTES:
         return  # gRPC itself refuses the message, without details
     elif answer.status is None:
         yield "the error has no details, or they contradict its status"

@@ -10,11 +10,11 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
 
+from contract_runtime.limits import MAX_REQUEST_BYTES
 from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
 from jobs.v1.job_service_pb2 import ListRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.stack import Stack
-from service_runtime.server import MAX_RECEIVE_BYTES
 from tests.conftest import UNWORKED
 from tests.fuzz.calls import METHODS, NativeCall, RestCall, ways
 from tests.fuzz.examples import IDENTITY, REPORT
@@ -186,10 +186,10 @@ TARGETS = {
     "a path longer than headers may be": f"/jobs/{'a' * 30_000}",
 }
 INVALID_MESSAGES = (
-    b"\xff" * MAX_RECEIVE_BYTES,
-    b"\xff" * (MAX_RECEIVE_BYTES + 1),
-    b"\0" * MAX_RECEIVE_BYTES,
-    field(1000, b"x" * (MAX_RECEIVE_BYTES - 10)),
+    b"\xff" * MAX_REQUEST_BYTES,
+    b"\xff" * (MAX_REQUEST_BYTES + 1),
+    b"\0" * MAX_REQUEST_BYTES,
+    field(1000, b"x" * (MAX_REQUEST_BYTES - 10)),
     tag(1, START_GROUP) * MIB,
     field(3, deep_struct(2000)),
 )

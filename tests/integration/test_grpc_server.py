@@ -15,12 +15,13 @@ from grpc_status import rpc_status
 
 from api_server.domain.errors import StoreUnavailable
 from contract_runtime.errors import ServiceError
+from contract_runtime.limits import MAX_REQUEST_BYTES
 from contract_runtime.structs import dict_to_struct
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.ports import FREE_PORTS
 from service_runtime import checked_calls
 from service_runtime.health_probe import is_serving
-from service_runtime.server import MAX_RECEIVE_BYTES, GrpcServer, PortTaken
+from service_runtime.server import GrpcServer, PortTaken
 from service_runtime.validation import ContractValidator
 from tests.waiting import until, wait_for
 
@@ -213,7 +214,7 @@ async def test_a_message_of_eight_mebibytes_is_received_and_a_larger_one_is_not(
     channel: grpc.aio.Channel, over: int
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await send_raw(channel, b"\xff" * (MAX_RECEIVE_BYTES + over))
+        await send_raw(channel, b"\xff" * (MAX_REQUEST_BYTES + over))
     expected = grpc.StatusCode.RESOURCE_EXHAUSTED if over else grpc.StatusCode.INVALID_ARGUMENT
     assert caught.value.code() is expected
 

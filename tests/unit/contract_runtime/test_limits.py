@@ -7,14 +7,15 @@ from api_server.settings import ApiServerSettings
 from contract_runtime import limits
 from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.structs import MAX_BYTES
-from service_runtime.server import MAX_RECEIVE_BYTES, MAX_SEND_BYTES
+from service_runtime.server import OPTIONS
 
 
 def test_servers_and_channels_have_the_sizes_of_the_contract() -> None:
-    options = dict(CHANNEL_OPTIONS)
+    channel, server = dict(CHANNEL_OPTIONS), dict(OPTIONS)
+    received, sent = "grpc.max_receive_message_length", "grpc.max_send_message_length"
 
-    assert MAX_RECEIVE_BYTES == options["grpc.max_send_message_length"] == limits.MAX_REQUEST_BYTES
-    assert MAX_SEND_BYTES == options["grpc.max_receive_message_length"] == limits.MAX_RESPONSE_BYTES
+    assert server[received] == channel[sent] == 8 * 1024 * 1024
+    assert server[sent] == channel[received] == 16 * 1024 * 1024
 
 
 @pytest.mark.parametrize("service", [limits.JOB_SERVICE, limits.WORKER_SERVICE], ids=lambda each: each.name)
