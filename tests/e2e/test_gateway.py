@@ -227,7 +227,7 @@ def test_jobs_that_grow_as_protobuf_are_listed_in_pages_that_every_client_accept
     with pytest.raises(grpc.RpcError) as failure:
         stub.BatchGet(job_service_pb2.BatchGetRequest(ids=ids))
     assert failure.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "ask for fewer" in (failure.value.details() or "")
+    assert "request fewer" in (failure.value.details() or "")
     assert len(stub.BatchGet(job_service_pb2.BatchGetRequest(ids=ids[:40])).jobs) == 40
     error_of(jobs.post("/jobs:batchGet", json={"ids": ids}), 429, 8)
 
