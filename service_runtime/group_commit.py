@@ -109,6 +109,8 @@ class GroupCommit(Generic[T, R]):
         results: Sequence[R | Exception]
         try:
             results = await self._commit([item.content for item, _ in batch])
+            if len(results) != len(batch):
+                raise ValueError(f"{len(results)} results for {len(batch)} items")  # noqa: TRY301 - for all callers
         except Exception as error:  # noqa: BLE001 - every caller gets it
             results = [error] * len(batch)
         for (_, future), result in zip(batch, results, strict=True):
@@ -116,6 +118,6 @@ class GroupCommit(Generic[T, R]):
                 continue
             if isinstance(result, Exception):
                 future.set_exception(result)
-                future.exception()  # marks it as retrieved: the caller may have gone
+                future.exception()  # marks it as retrieved: the caller may be cancelled before it wakes up
             else:
                 future.set_result(result)

@@ -1,6 +1,8 @@
 """Waiting items are committed together, in order and within limits; one that fails affects no other."""
 
 import asyncio
+import gc
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -125,6 +127,36 @@ async def test_a_failed_batch_fails_all_of_its_items_but_not_the_next_batch() ->
     assert await asyncio.gather(*tasks, return_exceptions=True) == [batches.all_fail_of] * 2
     batches.all_fail_of = None
     assert await group.do(Item("c", 1)) == "c"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_commit_with_a_wrong_number_of_results_fails_its_items(count: int) -> None:
+    async def commit(contents: list[str]) -> list[str | Exception]:
+        return [contents[0]] * count
+
+    group = GroupCommit(commit, max_blocking=60)
+    results = await asyncio.gather(*started(group, Item("a", 1), Item("b", 1)), return_exceptions=True)
+    assert [str(each) for each in results] == [f"{count} results for 2 items"] * 2
+
+
+async def test_an_error_for_a_caller_that_is_cancelled_at_the_same_moment_is_not_reported_as_lost() -> None:
+    reported: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+
+    async def commit(_contents: list[str]) -> list[str | Exception]:
+        loop.call_soon(caller.cancel)
+        raise ConnectionError("away")
+
+    try:
+        (caller,) = started(GroupCommit(commit, max_blocking=60), Item("a", 1))
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        gc.collect()
+        await settled()
+    finally:
+        loop.set_exception_handler(None)
+    assert reported == []
 
 
 async def test_a_cancelled_caller_does_not_stop_its_batch() -> None:

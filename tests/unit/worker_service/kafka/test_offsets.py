@@ -142,6 +142,28 @@ def test_a_lost_partition_takes_no_records_until_it_is_assigned_again() -> None:
     assert tracker.due() == []
 
 
+def test_a_revoked_partition_takes_no_records_and_has_nothing_due() -> None:
+    tracker = OffsetTracker()
+    tracker.assign(P)
+    tracker.finish(begin_all(tracker, P, [7])[0])
+
+    tracker.revoke(P)
+
+    assert tracker.begin(P, 8) is None
+    assert tracker.due() == []
+
+
+def test_finished_offsets_are_forgotten_once_they_are_due() -> None:
+    tracker = OffsetTracker()
+    tracker.assign(P)
+    first, *others = begin_all(tracker, P, list(range(100)))
+    for ticket in [*others, first]:
+        tracker.finish(ticket)
+
+    progress = tracker._assigned[P]
+    assert (progress.finished, len(progress.begun)) == (set(), 0)
+
+
 def test_a_partition_does_not_wait_for_another() -> None:
     tracker = OffsetTracker()
     tracker.assign(P)
