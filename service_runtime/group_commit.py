@@ -118,6 +118,5 @@ class GroupCommit(Generic[T, R]):
                 continue
             if isinstance(result, Exception):
                 future.set_exception(result)
-                future.exception()  # marks it as retrieved: the caller may be cancelled before it wakes up
             else:
                 future.set_result(result)
