@@ -340,6 +340,18 @@ def test_only_failures_of_the_handler_count_as_failures() -> None:
     assert not expire(ID, NOW).change.adds_failure
 
 
+def test_only_the_loss_of_a_worker_counts_as_a_loss() -> None:
+    lost = {"lost": expire_lease(ID, ME, 2, NOW), "lost alone": expire_lease(ID, ME, 2, NOW, alone=True)}
+    changes = {name: transition.change for name, transition in {**EXAMPLES, **lost}.items()}
+    assert {name for name, change in changes.items() if change.adds_loss} == set(lost)
+    assert {name for name, change in changes.items() if change.adds_lone_loss} == {"lost alone"}
+
+
+def test_a_job_that_is_tried_again_waits_first() -> None:
+    assert EXAMPLES["try_again"].next_attempt_time == NOW + SECOND
+    assert EXAMPLES["retry"].next_attempt_time is None
+
+
 # --- History ---
 
 
