@@ -126,8 +126,7 @@ def test_trailers_that_grpc_cannot_parse_affect_no_call(stack: Stack) -> None:
         parts = [bytes([len(text)]) + text for text in strings]
         return b"".join(b"\0" + name + value for name, value in zip(parts[::2], parts[1::2], strict=True))
 
-    settings, headers, data = 4, 1, 0
-    end_stream, end_headers = 1, 4
+    settings, headers, data, end_stream, end_headers = 4, 1, 0, 1, 4
     # The answer must be small: this client grants no more than HTTP/2's first 64 KiB.
     path = "/jobs.v1.JobService/BatchGet"
     absent = job_service_pb2.BatchGetRequest(ids=[str(uuid7())]).SerializeToString()
@@ -153,7 +152,7 @@ def test_trailers_that_grpc_cannot_parse_affect_no_call(stack: Stack) -> None:
                 if head[3] == headers and head[4] & end_stream:
                     break
 
-    # An error would have come as headers only.
+    # An error would be headers only.
     assert kinds == [headers, data, headers]
     assert_others_are_served(stack)
 

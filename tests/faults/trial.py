@@ -134,17 +134,20 @@ async def run_trial(
             await _act_under_load(part, scenario)
         await trial.all_ended()
         stored = await _stored(store, client)
-    troubles = [*witness.troubles, *cluster.troubles]
-    history = History(
+    history = _history(witness, ledger, stored, cluster)
+    return Result(history, figures(history), check(history))
+
+
+def _history(witness: Witness, ledger: Path, stored: Mapping[str, Stored], cluster: Cluster) -> History:
+    return History(
         witness.requested,
         witness.observations,
         read_runs(ledger),
         stored,
         cluster.faults,
         cluster.stops,
-        troubles,
+        [*witness.troubles, *cluster.troubles],
     )
-    return Result(history, figures(history), check(history))
 
 
 def _reads(readers: Readers, direct_readers: Readers) -> list[Coroutine[Any, Any, None]]:
