@@ -1,10 +1,21 @@
 """The desired state of the fleet, after one change and after several."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_server.domain.fleet import MAX_STOPPED, Fleet, OneType, OneWorker, Part
+from api_server.domain.fleet import (
+    MAX_STOPPED,
+    Fleet,
+    OneType,
+    OneWorker,
+    Part,
+    Worker,
+    WorkerIdentity,
+    WorkerReport,
+)
 from contract_runtime.errors import InvalidArgument
 
 NAMES = st.sampled_from("abc")
@@ -85,3 +96,17 @@ def test_a_claim_is_stopped_by_the_stop_of_its_worker_or_its_type(fleet: Fleet, 
 
 def test_the_type_of_a_claim_that_names_none_is_not_checked() -> None:
     assert Fleet(stopped_types=("compute",)).stop_of("a/1", None) is None
+
+
+@pytest.mark.parametrize(
+    ("report", "ended"),
+    [
+        (WorkerReport("draining"), True),
+        (WorkerReport("draining", in_flight=1), False),
+        (WorkerReport("consuming"), False),
+        (WorkerReport(), False),
+    ],
+)
+def test_a_worker_has_ended_when_it_drains_and_holds_no_job(report: WorkerReport, ended: bool) -> None:
+    identity = WorkerIdentity("w/1", "w", "here", 7, ("compute",))
+    assert Worker(identity, report, datetime(2026, 1, 1, tzinfo=UTC)).has_ended is ended
