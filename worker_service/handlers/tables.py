@@ -89,7 +89,9 @@ def _number_in_json(value: Any) -> float | None:
 
 
 def _number_in_text(value: str) -> float | None:
-    if NUMBER.fullmatch(value.strip()) is None:
+    # `float` does not remove all the spaces that `strip` does, such as U+001F.
+    text = value.strip()
+    if NUMBER.fullmatch(text) is None:
         return None
-    number = float(value)
+    number = float(text)
     return number if math.isfinite(number) else None

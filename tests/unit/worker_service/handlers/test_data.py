@@ -139,6 +139,11 @@ CELLS = st.text(
 ) | st.sampled_from(["1", " -2.5e3 ", "", 'a"b', "x,y", "new\nline"])
 
 
+@pytest.mark.parametrize("space", [" ", "\t", "\x1f", "\u00a0", "\u2028"])
+def test_any_space_around_a_number_is_ignored(space: str) -> None:
+    assert run(csv=f"n\n{space}1{space}\n3")["columns"]["n"]["mean"] == 2
+
+
 @given(st.lists(st.tuples(CELLS, CELLS), max_size=8))
 def test_csv_of_any_cells_is_counted_in_full(rows: list[tuple[str, str]]) -> None:
     text = io.StringIO()
