@@ -2,8 +2,8 @@
 
 A job is converted in three places: to and from its document in MongoDB, to the answer of the API server, and
 from that answer to the Python client's job. Each place has one converter for each kind, and applies it to all
-fields of the kind. So a field of a known kind is added here, in the contract, in the domain and in the docs,
-and nowhere else.
+fields of the kind. So a field of a known kind is added here, in the contract, in the domain, in the client's
+class and in the docs, and nowhere else.
 """
 
 from collections.abc import Mapping

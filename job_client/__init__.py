@@ -16,10 +16,12 @@ from job_client.errors import (
     Unavailable,
     Violation,
 )
-from job_client.job import Failure, Job, Progress, Status
-from job_client.new_job import NewJob, RetryPolicy
+from job_client.job import Attempt, Failure, Job, Progress, Status
+from job_client.new_job import NewJob
+from job_client.retry_policy import RetryPolicy
 
 __all__ = [
+    "Attempt",
     "ClientClosed",
     "DeadlineExceeded",
     "Failure",

@@ -21,8 +21,9 @@ from job_client.errors import ClientClosed, DeadlineExceeded, JobNotFound
 from job_client.fields import id_text, seconds, type_name
 from job_client.forks import FORKS, forked
 from job_client.job import ENDED_NUMBERS, Job, to_job
-from job_client.new_job import NewJob, RetryPolicy, encode
+from job_client.new_job import NewJob, encode
 from job_client.pending import PendingItem
+from job_client.retry_policy import RetryPolicy
 from jobs.v1 import job_pb2
 
 TIMEOUT = 30.0

@@ -1,16 +1,20 @@
 """A job as the client returns it, decoded from the contract's message."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from contract_runtime.job_fields import FIELDS, Kind, names_of
 from contract_runtime.structs import struct_to_dict
 from job_client.errors import CODES
+from job_client.retry_policy import RetryPolicy
 from jobs.v1 import job_pb2
 
 
@@ -51,6 +55,21 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One claim of a job. `end_time` is None while it runs.
+
+    `outcome`: `running`, `succeeded`, `errored`, `lost`, `handed_back` or `cancelled`.
+    """
+
+    attempt: int
+    worker_id: str
+    start_time: datetime
+    end_time: datetime | None
+    outcome: str
+    error: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One job at one `revision`. Times are aware datetimes in UTC, by the database's clock. None: not
     reached, or not set.
@@ -78,6 +97,11 @@ class Job:
     expire_time: datetime | None
     next_attempt_time: datetime | None
     progress: Progress | None
+    retry_policy: RetryPolicy | None
+    timeout: timedelta | None
+    """How long one attempt may run."""
+    history: tuple[Attempt, ...]
+    """The latest attempts, oldest first. Empty in the answer of a create of several jobs."""
 
     @property
     def has_ended(self) -> bool:
@@ -87,35 +111,84 @@ class Job:
 
 def to_job(message: job_pb2.Job, *, with_payload: bool = True) -> Job:
     """Copies every value, so that a job does not keep the whole answer of its batch in memory."""
-    has = message.HasField
-    return Job(
-        id=message.id,
-        type=message.type,
-        status=BY_NUMBER.get(message.status, Status.UNSPECIFIED),
-        payload=struct_to_dict(message.payload) if with_payload and has("payload") else None,
-        result=struct_to_dict(message.result) if has("result") else None,
-        error=_failure(message.error) if has("error") else None,
-        attempt=message.attempt,
-        failures=message.failures,
-        losses=message.losses,
-        revision=message.revision,
-        worker_id=message.worker_id,
-        labels=dict(message.labels) if message.labels else {},
-        create_time=_time(message.create_time),
-        update_time=_time(message.update_time),
-        start_time=_time(message.start_time) if has("start_time") else None,
-        end_time=_time(message.end_time) if has("end_time") else None,
-        schedule_time=_time(message.schedule_time) if has("schedule_time") else None,
-        expire_time=_time(message.expire_time) if has("expire_time") else None,
-        next_attempt_time=_time(message.next_attempt_time) if has("next_attempt_time") else None,
-        progress=Progress(message.progress.percent, message.progress.message) if has("progress") else None,
+    values = {name: getattr(message, name) for name in _PLAIN}
+    for name, read in _CONVERTED:
+        values[name] = read(getattr(message, name))
+    has: Any = message.HasField  # its type knows only literal names
+    for name, read in _OPTIONAL:
+        values[name] = read(getattr(message, name)) if has(name) else None
+    values["payload"] = (
+        struct_to_dict(message.payload) if with_payload and message.HasField("payload") else None
     )
+    return Job(**values)
+
+
+def _status(number: "job_pb2.Job.Status.ValueType") -> Status:
+    return BY_NUMBER.get(number, Status.UNSPECIFIED)
 
 
 def _failure(error: job_pb2.JobError) -> Failure:
     return Failure(CODES.get(error.code, grpc.StatusCode.UNKNOWN), error.reason, error.message)
 
 
+def _progress(progress: job_pb2.Progress) -> Progress:
+    return Progress(progress.percent, progress.message)
+
+
+def _retry_policy(policy: job_pb2.RetryPolicy) -> RetryPolicy:
+    return _policy_of(policy.SerializeToString())
+
+
+@lru_cache(maxsize=256)
+def _policy_of(serialized: bytes) -> RetryPolicy:
+    """Most jobs of a program have the same policy."""
+    policy = job_pb2.RetryPolicy.FromString(serialized)
+    return RetryPolicy(
+        policy.max_attempts,
+        _duration(policy.initial_backoff),
+        _duration(policy.max_backoff),
+        policy.multiplier,
+        policy.jitter,
+    )
+
+
+def _history(attempts: Iterable[job_pb2.Attempt]) -> tuple[Attempt, ...]:
+    return tuple(
+        Attempt(
+            each.attempt,
+            each.worker_id,
+            _time(each.start_time),
+            _time(each.end_time) if each.HasField("end_time") else None,
+            job_pb2.Attempt.Outcome.Name(each.outcome),
+            _failure(each.error) if each.HasField("error") else None,
+        )
+        for each in attempts
+    )
+
+
 def _time(stamp: Timestamp) -> datetime:
     """Cut to milliseconds, as times are stored. Three times as fast as ToDatetime."""
     return datetime.fromtimestamp(stamp.seconds + stamp.nanos // 1_000_000 / 1000, UTC)
+
+
+def _duration(duration: Duration) -> timedelta:
+    return timedelta(seconds=duration.seconds, microseconds=duration.nanos // 1000)
+
+
+_READERS: Mapping[Kind, Callable[[Any], Any]] = {
+    Kind.STATUS: _status,
+    Kind.TIME: _time,
+    Kind.DURATION: _duration,
+    Kind.OBJECT: struct_to_dict,
+    Kind.LABELS: dict,
+    Kind.ERROR: _failure,
+    Kind.RETRY_POLICY: _retry_policy,
+    Kind.HISTORY: _history,
+    Kind.PROGRESS: _progress,
+}
+_PLAIN = names_of(Kind.ID, Kind.TEXT, Kind.NUMBER)
+_ALWAYS_SET = {"create_time", "update_time", *names_of(Kind.STATUS, Kind.LABELS, Kind.HISTORY)}
+_CONVERTED = tuple((name, _READERS[FIELDS[name]]) for name in FIELDS if name in _ALWAYS_SET)
+_OPTIONAL = tuple(
+    (name, _READERS[kind]) for name, kind in FIELDS.items() if name not in {*_PLAIN, *_ALWAYS_SET, "payload"}
+)

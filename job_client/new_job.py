@@ -21,6 +21,7 @@ from job_client.fields import (
     whole,
     wrong_type,
 )
+from job_client.retry_policy import RetryPolicy
 from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -30,20 +31,6 @@ Its payload may have half of that; the server's limits for the rest are far smal
 """
 MAX_PATH = 300
 """Most characters of the path to a wrong value in a payload, because its keys may be long."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When a job is retried after its handler failed.
-
-    None: the server's default (docs/howto/retry-jobs.md).
-    """
-
-    max_attempts: int | None = None
-    initial_backoff: timedelta | None = None
-    max_backoff: timedelta | None = None
-    multiplier: float | None = None
-    jitter: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

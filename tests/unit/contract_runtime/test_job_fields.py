@@ -24,8 +24,6 @@ from contract_runtime.job_fields import FIELDS, Kind, names_of
 from job_client import job as job_client
 from jobs.v1 import job_pb2
 
-NOT_IN_CLIENT = {"retry_policy", "history", "timeout"}
-"""Fields that the Python client does not show."""
 NOT_STORED = {"payload_size", "stored_size"}
 """Attributes of the domain's job that say how large it is."""
 LARGE = {"payload", "result", "history"}
@@ -137,7 +135,7 @@ def test_an_answer_has_all_fields_and_that_to_batch_create_all_that_are_small() 
 
 def test_the_client_has_the_fields_of_the_table_and_reads_them_as_they_were_shown() -> None:
     names = {field.name for field in dataclasses.fields(job_client.Job)}
-    assert names == FIELDS.keys() - NOT_IN_CLIENT
+    assert names == FIELDS.keys()
 
     read = job_client.to_job(job_message(JOB))
     for name in names & set(

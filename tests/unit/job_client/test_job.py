@@ -1,20 +1,19 @@
 """Jobs decoded from the contract's message."""
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import grpc
 from google.rpc.code_pb2 import Code
 
 from contract_runtime.structs import dict_to_struct
-from job_client.job import Failure, Job, Progress, Status, to_job
+from job_client.job import Attempt, Failure, Job, Progress, Status, to_job
+from job_client.retry_policy import RetryPolicy
 from jobs.v1 import job_pb2
 
 JOB_ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
 
 
-LEFT_OUT = {"retry_policy", "history", "timeout"}
-"""Fields of the contract's Job that the client's Job does not have; the stubs give them."""
 TIMES = (
     "create_time",
     "update_time",
@@ -47,10 +46,23 @@ def message_with_all_fields() -> job_pb2.Job:
         failures=1,
         losses=3,
         progress=job_pb2.Progress(percent=50, message="half"),
-        retry_policy=job_pb2.RetryPolicy(max_attempts=5),
-        history=[job_pb2.Attempt(attempt=1)],
+        retry_policy=job_pb2.RetryPolicy(max_attempts=5, multiplier=1.5, jitter=0.5),
+        history=[
+            job_pb2.Attempt(
+                attempt=1,
+                worker_id="w/0",
+                outcome=job_pb2.Attempt.errored,
+                error=job_pb2.JobError(code=Code.INTERNAL, reason="HANDLER_ERROR", message="at first"),
+            ),
+            job_pb2.Attempt(attempt=2, outcome=job_pb2.Attempt.running),
+        ],
     )
     message.timeout.FromSeconds(30)
+    message.retry_policy.initial_backoff.FromMilliseconds(1500)
+    message.retry_policy.max_backoff.FromSeconds(60)
+    message.history[0].start_time.FromDatetime(moment(50))
+    message.history[0].end_time.FromDatetime(moment(51))
+    message.history[1].start_time.FromDatetime(moment(52))
     for index, name in enumerate(TIMES):
         getattr(message, name).FromDatetime(moment(index))
     return message
@@ -75,10 +87,23 @@ def test_a_job_has_every_field_of_the_contract_with_its_value() -> None:
         "failures": 1,
         "losses": 3,
         "progress": Progress(50, "half"),
+        "timeout": timedelta(seconds=30),
+        "retry_policy": RetryPolicy(5, timedelta(seconds=1.5), timedelta(minutes=1), 1.5, 0.5),
+        "history": (
+            Attempt(
+                1,
+                "w/0",
+                moment(50),
+                moment(51),
+                "errored",
+                Failure(grpc.StatusCode.INTERNAL, "HANDLER_ERROR", "at first"),
+            ),
+            Attempt(2, "", moment(52), None, "running", None),
+        ),
         **{name: moment(index) for index, name in enumerate(TIMES)},
     }
     assert {field.name: getattr(job, field.name) for field in fields(Job)} == expected
-    assert set(expected) == contract - LEFT_OUT
+    assert set(expected) == contract
 
 
 def test_the_job_of_a_create_has_no_payload_and_all_else() -> None:
@@ -88,9 +113,10 @@ def test_the_job_of_a_create_has_no_payload_and_all_else() -> None:
 
 def test_fields_that_are_not_set_are_none_or_empty() -> None:
     job = to_job(job_pb2.Job(id=JOB_ID))
-    unset = {"payload", "result", "error", "progress", *TIMES} - {"create_time", "update_time"}
+    unset = {"payload", "result", "error", "progress", "retry_policy", "timeout", *TIMES}
+    unset -= {"create_time", "update_time"}
     assert {name for name in unset if getattr(job, name) is not None} == set()
-    assert job.labels == {}
+    assert (job.labels, job.history) == ({}, ())
 
 
 def test_a_job_knows_every_status_of_the_contract() -> None:

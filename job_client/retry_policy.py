@@ -1,0 +1,18 @@
+"""When a job is retried after its handler failed."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a job is retried after its handler failed.
+
+    None: the server's default (docs/howto/retry-jobs.md).
+    """
+
+    max_attempts: int | None = None
+    initial_backoff: timedelta | None = None
+    max_backoff: timedelta | None = None
+    multiplier: float | None = None
+    jitter: float | None = None
