@@ -167,7 +167,7 @@ def _is_explained(attempt: Attempt, *, may_error: bool, faults: Mapping[str, Seq
 
 
 def ran_on(history: History) -> Iterator[tuple[str, str]]:
-    """A job that was handed back does not start again before its handler has ended."""
+    """A job that was released does not start again before its handler has ended."""
     runs = {(run.job_id, run.attempt): run for run in history.runs}
     for job_id, stored in history.stored.items():
         for attempt in stored.attempts:
@@ -175,7 +175,7 @@ def ran_on(history: History) -> Iterator[tuple[str, str]]:
             if attempt.outcome == "handed_back" and run and later and (run.end or 0) > later.start:
                 yield (
                     job_id,
-                    f"was handed back at attempt {attempt.number}, which still ran when the next began",
+                    f"was released at attempt {attempt.number}, which still ran when the next began",
                 )
 
 

@@ -58,7 +58,7 @@ def environment_of(name: str, lease: float) -> dict[str, str]:
             "WORKER_JOB_TYPES": ",".join(WORKER_TYPES),
             "WORKER_HANDLERS": "tests.faults.handlers",
             "WORKER_THREADS": "8",
-            # Shorter than the longest job, so that some jobs are handed back.
+            # Shorter than the longest job, so that some jobs are released.
             "WORKER_DRAIN_TIMEOUT": "2",
         }
     if name == "api_server":

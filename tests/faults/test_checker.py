@@ -188,7 +188,7 @@ WRONG: dict[str, tuple[list[str], Callable[[History], History], str]] = {
         lambda h: replace(h, faults=changed(h.faults, 0, kind="stopped")),
         "rerun",
     ),
-    "a job was handed back by a worker that was not stopped": (
+    "a job was released by a worker that was not stopped": (
         ["handed_back", "succeeded"],
         lambda h: replace(h, faults=[]),
         "rerun",
@@ -203,7 +203,7 @@ WRONG: dict[str, tuple[list[str], Callable[[History], History], str]] = {
         lambda h: replace(h, stored={"job": replace(h.stored["job"], attempts=h.stored["job"].attempts[1:])}),
         "rerun",
     ),
-    "a job that was handed back still ran during the next attempt": (
+    "a job that was released still ran during the next attempt": (
         ["handed_back", "succeeded"],
         lambda h: with_run(h, 1, end=BEGIN + RUN_SECONDS + PAUSE + 0.1),
         "ran_on",

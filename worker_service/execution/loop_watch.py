@@ -13,7 +13,7 @@ import structlog
 from worker_service.execution.invoke import InvocationResult
 from worker_service.execution.outcome import Failed, Reason
 from worker_service.execution.running_handler import RunningHandler, log_fields
-from worker_service.kafka.watchdog import MOST_SECONDS_A_TICK, Silence
+from worker_service.state.silence import MAX_SECONDS_PER_TICK, Silence
 
 log = structlog.get_logger()
 
@@ -112,6 +112,6 @@ def _log_if_late(seconds: float, handler: RunningHandler | None) -> None:
 
     Then code held the interpreter lock all the time, or the process was stopped.
     """
-    if seconds > MOST_SECONDS_A_TICK:
+    if seconds > MAX_SECONDS_PER_TICK:
         fields = {} if handler is None else log_fields(handler.job)
         log.warning("worker_stood_still", seconds=round(seconds, 1), **fields)

@@ -23,7 +23,7 @@ FLUSH_SECONDS = 1.0
 async def run_and_exit(work: Coroutine[Any, Any, int]) -> int:
     """Return the exit status that `work` returns, or end the process at once if threads or tasks are left.
 
-    Threads: their jobs have been handed back, and may start elsewhere before Python has cleaned up. Tasks
+    Threads: their jobs have been released, and may start elsewhere before Python has cleaned up. Tasks
     that ignore their cancellation: asyncio would wait for them forever.
     """
     status = await work

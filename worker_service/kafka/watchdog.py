@@ -7,38 +7,17 @@ from collections.abc import Callable
 import structlog
 
 from worker_service.kafka.ports import BrokerContacts, HealthStatus
+from worker_service.state.silence import Silence
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.25
-MOST_SECONDS_A_TICK = 2.0
 HEALTHY_SECONDS = 10.0
 HOPELESS_SECONDS = 30.0
 
 
 class ConsumptionLost(Exception):
     """No poll has succeeded for HOPELESS_SECONDS. Only a new process helps."""
-
-
-class Silence:
-    """How long, in seconds, a counter has not changed.
-
-    A tick counts as MOST_SECONDS_A_TICK at most. So a process that was stopped for a while has time to
-    recover.
-    """
-
-    def __init__(self, count: int, now: float) -> None:
-        self._count = count
-        self._last = now
-        self.seconds = 0.0
-
-    def tick(self, count: int, now: float) -> None:
-        """Compare the counter with its last value."""
-        self.seconds += min(now - self._last, MOST_SECONDS_A_TICK)
-        self._last = now
-        if count != self._count:
-            self._count = count
-            self.seconds = 0.0
 
 
 async def watch(

@@ -10,6 +10,7 @@ from local_stack.stack import Stack
 from tests.integration.kafka.broker import DEADLINE, GROUP, PARTITIONS, Adapters, Broker
 from tests.integration.kafka.test_kafka_publisher import publish_until_written
 from tests.unit.api_server.dispatch.dispatch_fakes import make_dispatch
+from tests.waiting import until
 
 ALL = range(PARTITIONS)
 States = Mapping[int, PartitionState]
@@ -19,12 +20,14 @@ async def states_until(
     kafka: Adapters, job_type: str, wanted: Callable[[States], bool] = lambda _: True
 ) -> States:
     """As soon as they are as `wanted`. A broker that has just started needs a moment before it knows them."""
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            states = await kafka.offsets.partition_states(job_type, ALL)
-            if states is not None and wanted(states):
-                return states
-            await asyncio.sleep(0.05)
+
+    async def read() -> list[States]:
+        """Empty: not yet."""
+        states = await kafka.offsets.partition_states(job_type, ALL)
+        return [states] if states is not None and wanted(states) else []
+
+    found: list[States] = await until(read, "the partitions are as wanted")
+    return found[0]
 
 
 async def publish(kafka: Adapters, job_type: str, for_each: int) -> list[RecordPosition]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -16,6 +16,7 @@ from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import CreateRequest, GetRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from tests.unit.worker_service.job_service_fake import serving
+from tests.waiting import until
 from worker_service.api.client import ApiClient
 
 SOON = 0.02
@@ -54,11 +55,6 @@ class Targets:
         self.seconds.append(seconds)
         return call
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(ENOUGH):
-            while not holds():
-                await asyncio.sleep(0.001)
-
 
 def call(targets: Targets, budget: RetryBudget | None = None, **options: Any) -> asyncio.Task[str]:
     options = {"seconds": ENOUGH, "delay": SOON, **options}
@@ -82,7 +78,7 @@ async def test_without_an_answer_the_next_target_is_tried_and_the_slower_call_is
 async def test_the_first_target_may_still_answer_first() -> None:
     targets = Targets()
     calling = call(targets)
-    await targets.until(lambda: len(targets.calls) == 2)
+    await until(lambda: len(targets.calls) == 2)
     targets.calls[0].set_result("first")
     assert await calling == "first"
     assert targets.calls[1].cancelled()
@@ -93,9 +89,9 @@ async def test_the_first_target_may_still_answer_first() -> None:
 async def test_a_call_goes_on_while_one_of_its_attempts_is_running(loser: int) -> None:
     targets = Targets()
     calling = call(targets)
-    await targets.until(lambda: len(targets.calls) == 2)
+    await until(lambda: len(targets.calls) == 2)
     targets.calls[loser].set_exception(failure(grpc.StatusCode.UNAVAILABLE))
-    await targets.until(lambda: (loser, False) in targets.recorded)
+    await until(lambda: (loser, False) in targets.recorded)
     targets.calls[1 - loser].set_result("the other")
     assert await calling == "the other"
 
@@ -103,7 +99,7 @@ async def test_a_call_goes_on_while_one_of_its_attempts_is_running(loser: int) -
 async def test_a_call_never_has_three_attempts_at_a_time() -> None:
     targets = Targets()
     calling = call(targets)
-    await targets.until(lambda: len(targets.calls) == 2)
+    await until(lambda: len(targets.calls) == 2)
     await asyncio.sleep(5 * SOON)
     assert len(targets.calls) == 2
     targets.calls[1].set_result("")
@@ -147,7 +143,7 @@ async def test_a_call_with_a_short_timeout_is_hedged_early_enough() -> None:
 async def test_cancelling_the_call_cancels_all_attempts() -> None:
     targets = Targets()
     calling = call(targets)
-    await targets.until(lambda: len(targets.calls) == 2)
+    await until(lambda: len(targets.calls) == 2)
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await calling
@@ -160,7 +156,7 @@ async def test_the_budget_limits_second_attempts_when_all_targets_are_slow() -> 
     for _ in range(8):
         targets = Targets()
         calling = call(targets, budget)
-        await targets.until(lambda: bool(targets.calls))  # noqa: B023 - called before the next turn
+        await until(lambda: bool(targets.calls))  # noqa: B023 - called before the next turn
         await asyncio.sleep(3 * SOON)
         targets.calls[-1].set_result("")
         await calling

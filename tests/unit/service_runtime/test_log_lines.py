@@ -21,7 +21,7 @@ class File(Output):
         self.fault: OSError | None = None
         self.room = 10**9
         self.readable = threading.Event()
-        self.before_write: Callable[[], None] | None = None
+        self.before_write: Callable[[], object] | None = None
 
     def _write(self, data: bytes) -> int:
         if self.before_write is not None:
@@ -134,7 +134,7 @@ def test_a_thread_writes_to_a_file_that_may_block() -> None:
     file = File(may_block=True)
     lines = LogLines(file, lost)
     hold = threading.Event()
-    file.before_write = hold.wait  # type: ignore[assignment]
+    file.before_write = hold.wait
     began = threading.current_thread()
     lines.write("one")
     lines.write("two")
