@@ -24,7 +24,7 @@ from tests.conftest import API_SERVER, WORKER
 from tests.e2e.jobs_api import create, jobs_client
 from tests.e2e.rest import COMPUTE
 from tests.e2e.upstreams import healthy_ports
-from tests.waiting import wait_for
+from tests.waiting import until, wait_for
 
 OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
 ROUNDS = 2
@@ -33,6 +33,9 @@ PAUSE = 0.04
 CALL_SECONDS = 20.0
 SOON_SECONDS = 9.0
 """Less than the deadline of a call to the frozen server: 12 s in the client, 15 s in the gateway."""
+
+CLUSTERS = {"api_server": "api_server", "worker": "worker_service"}
+"""The gateway's name for each part."""
 
 Caller = Callable[[], Awaitable[None]]
 
@@ -128,8 +131,10 @@ async def test_no_call_fails_while_servers_are_restarted_one_after_the_other(pai
 
 
 async def restart(pair: Stack, part: str, number: int) -> None:
+    """As in a rolling update: returns when the gateway has begun to use the new process."""
     await asyncio.to_thread(pair.stop, part, number)
     await asyncio.to_thread(pair.start, part, number)
+    await until(lambda: pair.port(part, number) in healthy_ports(pair, CLUSTERS[part]))
 
 
 async def test_a_frozen_server_delays_no_call_that_is_safe_to_repeat(pair: Stack) -> None:

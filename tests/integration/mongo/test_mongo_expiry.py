@@ -202,8 +202,8 @@ async def test_a_scan_that_began_before_a_job_was_stored_does_not_end_it(empty_s
 
 async def test_a_waiting_job_fails_at_its_expire_time(empty_stores: MongoStores) -> None:
     time = now()
-    job = new_job(expire_time=time)
-    later = new_job(expire_time=time + timedelta(milliseconds=1))
+    job = new_job(create_time=time, expire_time=time)
+    later = new_job(create_time=time, expire_time=time + timedelta(milliseconds=1))
     for each in (job, later):
         await insert(empty_stores, each, time)
     due = await empty_stores.due.due("compute", time, 10)
