@@ -243,6 +243,9 @@ class DueStore(LeaseExpiryStore, PublishedMarks, Protocol):
     async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
         """Fail the jobs among `job_ids` that wait and whose expire_time has passed. Returns how many."""
 
+    async def has_due(self, job_types: Sequence[str], now: datetime) -> bool:
+        """Whether a queued job of one of these types is due."""
+
     async def due(
         self, job_type: str, now: datetime, limit: int, after: datetime | None = None
     ) -> list[DueJob]:

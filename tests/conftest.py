@@ -31,6 +31,8 @@ API_SERVER = {
     # Short, so that tests of recovery take seconds.
     "JOB_LEASE": "3",
     "HEARTBEAT_INTERVAL": "0.5",
+    # Fifteen topics with the usual 12 partitions each would cost Kafka and the workers CPU time all the time.
+    "KAFKA_PARTITIONS": "4",
 }
 WORKER = {"WORKER_JOB_TYPES": JOB_TYPES, "WORKER_HANDLERS": "tests.handlers", "WORKER_DRAIN_TIMEOUT": "3"}
 

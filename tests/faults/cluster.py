@@ -68,6 +68,7 @@ def environment_of(name: str, lease: float) -> dict[str, str]:
             "HEARTBEAT_INTERVAL": f"{min(lease / 6, 1.0)}",
             # Half a second more than the gateway needs to stop using a server.
             "SHUTDOWN_DELAY": "1.5",
+            "KAFKA_PARTITIONS": "4",
         }
     return {}
 

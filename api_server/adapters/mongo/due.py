@@ -53,6 +53,16 @@ class MongoDueStore:
     async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
         return await expire_all(self._jobs, self._writes, job_ids, now)
 
+    async def has_due(self, job_types: Sequence[str], now: datetime) -> bool:
+        """See the port. Examines at most one job of each type."""
+        waiting = {
+            "status": Status.QUEUED.value,
+            "type": {"$in": list(job_types)},
+            "due_time": {"$lte": now},
+        }
+        async with within(READ_SECONDS):
+            return await self._jobs.find_one(waiting, {"_id": 1}, hint=BY_DUE_TIME) is not None
+
     async def due(
         self, job_type: str, now: datetime, limit: int, after: datetime | None = None
     ) -> list[DueJob]:

@@ -53,6 +53,18 @@ async def test_claimed_jobs_are_not_due(empty_stores: MongoStores) -> None:
     await stored(empty_stores, "processing")
     await stored(empty_stores, "completed")
     assert await empty_stores.due.due("compute", now() + timedelta(hours=2), 10) == []
+    assert not await empty_stores.due.has_due(["compute"], now() + timedelta(hours=2))
+
+
+async def test_whether_a_job_of_some_types_is_due(empty_stores: MongoStores) -> None:
+    time = now()
+    await insert(empty_stores, new_job("file"), time)
+    for at, types, expected in (
+        (time, ["compute", "file"], True),
+        (time, ["compute", "data"], False),
+        (time - timedelta(milliseconds=1), ["compute", "file"], False),
+    ):
+        assert await empty_stores.due.has_due(types, at) is expected
 
 
 async def test_a_payload_that_is_too_large_is_not_read(empty_stores: MongoStores) -> None:

@@ -77,6 +77,7 @@ class FakeDueStore:
         self.marked: list[Published] = []
         self.expired_ids: list[UUID] = []
         self.statements = 0
+        self.reads = 0
         self.expired = 0
         self.keeps_expired = False
         self.reachable = True
@@ -93,11 +94,19 @@ class FakeDueStore:
         self.jobs = [job for job in self.jobs if job.dispatch.job_id not in job_ids]
         return len(job_ids)
 
+    async def has_due(self, job_types: Sequence[str], now: datetime) -> bool:
+        self.reads += 1
+        return any(self._due(job_type, now) for job_type in job_types)
+
     async def due(
         self, job_type: str, now: datetime, limit: int, after: datetime | None = None
     ) -> list[DueJob]:
+        self.reads += 1
+        return self._due(job_type, now, after)[:limit]
+
+    def _due(self, job_type: str, now: datetime, after: datetime | None = None) -> list[DueJob]:
         marked = {each.job_id for each in self.marked}
-        due = [
+        return [
             job
             for job in self.jobs
             if job.dispatch.type == job_type
@@ -105,7 +114,6 @@ class FakeDueStore:
             and job.due_time <= now
             and (after is None or job.due_time > after)
         ]
-        return due[:limit]
 
     async def mark_published(self, published: Sequence[Published], _now: datetime) -> None:
         self.statements += 1

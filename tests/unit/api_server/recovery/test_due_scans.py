@@ -304,6 +304,13 @@ async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
     assert not report.more
 
 
+async def test_a_pass_without_due_jobs_is_one_query_however_many_types_there_are() -> None:
+    store, publisher = FakeDueStore(), FakePublisher()
+    store.jobs = [due(job_type="unknown"), due(due_time=NOW + timedelta(milliseconds=1))]
+    await DueScan(store, publisher, publisher, ["compute", "file", "data"]).run_once(NOW)
+    assert store.reads == 1
+
+
 async def test_many_undecided_jobs_do_not_hide_the_jobs_behind_them() -> None:
     store, publisher, time = FakeDueStore(), FakePublisher(), MonotonicClock()
     earlier = [NOW - timedelta(milliseconds=ago) for ago in range(2 * BATCH, 0, -1)]
