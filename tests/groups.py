@@ -9,15 +9,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-SCENARIO = "tests/faults/test_scenarios.py::test_no_job_is_lost_stuck_or_completed_twice"
 GROUPS: Mapping[str, Sequence[str]] = {
-    # A worker's ends, and faults under load on two systems.
-    "endings": ("tests/integration/test_worker_endings.py",),
     "faults": ("tests/faults/test_scenarios.py",),
-    "more faults": (
-        *(f"{SCENARIO}[{name}" for name in ("api_server_killed", "wrong_clocks", "topic_deleted", "poison")),
-        "tests/faults/test_scenarios.py::test_no_job_is_lost_stuck_or_completed_twice_under_random_faults",
-    ),
+    "endings": ("tests/integration/test_worker_endings.py",),
     "fuzz": ("tests/fuzz/test_",),
     # Tests that stop, kill or freeze parts of a running system.
     "rough": (
@@ -28,6 +22,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "tests/e2e/test_jobs_that_are_running.py",
         "tests/e2e/test_several_processes.py",
         "tests/e2e/test_several_servers.py",
+        "tests/e2e/test_taking_over_names.py",
         "tests/integration/test_worker.py",
         "tests/integration/test_worker_names.py",
     ),
@@ -38,7 +33,6 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "tests/integration/mongo/test_elections.py",
         "tests/integration/mongo/test_mongo_faults.py",
     ),
-    "names": ("tests/e2e/test_taking_over_names.py",),
     "mongo": ("tests/integration/mongo/",),
 }
 """For each group the prefixes of its test ids, in the order of start.

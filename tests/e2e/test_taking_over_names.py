@@ -10,9 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local_stack.settings import StackSettings
 from local_stack.stack import Stack
-from tests.conftest import API_SERVER, WORKER
+from tests.conftest import API_SERVER
 from tests.e2e.jobs_api import create, get, jobs_client, wait_for_status, wait_until_ended, workers_client
 from tests.gate import Gate
 from tests.waiting import wait_for
@@ -25,16 +24,15 @@ OWN_NAME = {"WORKER_NAME": ""}
 
 
 @pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose leases are longer than a test, so that no job is released by an expired lease."""
-    stack = Stack(StackSettings.with_free_ports(tmp_path_factory.mktemp("patient")))
-    stack.set_environment("api_server", 1, {**API_SERVER, "JOB_LEASE": f"{LONG_LEASE:g}"})
-    stack.set_environment("worker", 1, WORKER)
+def patient(stack: Stack) -> Iterator[Stack]:
+    """The stack with leases longer than a test, so that no job is released by an expired lease."""
+    stack.stop("api_server")
+    stack.start("api_server", environment={**API_SERVER, "JOB_LEASE": f"{LONG_LEASE:g}"})
     try:
-        stack.up()
         yield stack
     finally:
-        stack.down()
+        stack.stop("api_server")
+        stack.start("api_server", environment=API_SERVER)
 
 
 @pytest.fixture
