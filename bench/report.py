@@ -60,7 +60,7 @@ def cpu_by_role(rounds: Sequence[Round]) -> str:
 
 def memory(found: Sequence[Memory]) -> str:
     rows = [[f"{each.jobs:,}", f"{each.rss / 1e6:,.0f}"] for each in found]
-    return table(["number of jobs before", "API server and worker, MB"], rows) if rows else ""
+    return table(["after this number of jobs", "API server and worker, MB"], rows) if rows else ""
 
 
 def targets(results: Iterable[Verdict]) -> str:

@@ -80,7 +80,7 @@ async def test_the_page_s_second_handler_raises_and_reports_as_the_page_says(tmp
 
 
 async def test_the_page_s_third_handler_stops_when_its_job_is_cancelled() -> None:
-    code = only(r"unless it asks `job.cancelled.*?```python\n(.*?)```")
+    code = only(r"A thread cannot be stopped\..*?```python\n(.*?)```")
     module = ModuleType("sum_handlers")
     sys.modules[module.__name__] = module
     exec(code, vars(module))  # noqa: S102 - the page's own code
