@@ -279,7 +279,7 @@ class GetFleetResponse(_message.Message):
 
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[_worker_pb2.Worker]:
-        """All workers that sent a heartbeat in the last hour, by worker_id."""
+        """All workers that sent a heartbeat in the last hour and have not ended in order, by worker_id."""
 
     def __init__(
         self,

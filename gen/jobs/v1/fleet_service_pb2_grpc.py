@@ -92,7 +92,7 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetFleet(self, request, context):
-        """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has
+        """Stores whether the fleet, or a part of it, shall consume. Then waits until every live worker has
         confirmed, for 5 seconds at most. Once a stop is answered, the server refuses every claim that the stop
         forbids, also claims by workers that did not confirm.
 

@@ -54,7 +54,7 @@ class FleetServiceStub:
     NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
     """
     SetFleet: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.SetFleetRequest, _fleet_service_pb2.SetFleetResponse]
-    """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has
+    """Stores whether the fleet, or a part of it, shall consume. Then waits until every live worker has
     confirmed, for 5 seconds at most. Once a stop is answered, the server refuses every claim that the stop
     forbids, also claims by workers that did not confirm.
 
@@ -93,7 +93,7 @@ class FleetServiceAsyncStub(FleetServiceStub):
     NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
     """
     SetFleet: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.SetFleetRequest, _fleet_service_pb2.SetFleetResponse]  # type: ignore[assignment]
-    """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has
+    """Stores whether the fleet, or a part of it, shall consume. Then waits until every live worker has
     confirmed, for 5 seconds at most. Once a stop is answered, the server refuses every claim that the stop
     forbids, also claims by workers that did not confirm.
 
@@ -147,7 +147,7 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_service_pb2.SetFleetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.SetFleetResponse, _abc.Awaitable[_fleet_service_pb2.SetFleetResponse]]:
-        """Stores whether the fleet, or a part of it, is to consume. Then waits until every live worker has
+        """Stores whether the fleet, or a part of it, shall consume. Then waits until every live worker has
         confirmed, for 5 seconds at most. Once a stop is answered, the server refuses every claim that the stop
         forbids, also claims by workers that did not confirm.
 

@@ -185,7 +185,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def error(self) -> Global___JobError:
-        """Why the job failed or was cancelled. Set when it has."""
+        """Why the job failed or was cancelled. Set only in these two cases."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -219,7 +219,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """The job does not start before this time, unless Retry is called. Unset: no such time was given."""
+        """The job does not start before this time, except after Retry. Unset: no such time was given."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
@@ -486,7 +486,7 @@ Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class JobError(_message.Message):
-    """Why a job failed."""
+    """Why a job failed or was cancelled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

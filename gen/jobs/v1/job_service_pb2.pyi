@@ -518,8 +518,8 @@ class Claim(_message.Message):
     Empty: not checked.
     """
     alone: _builtins.bool
-    """True: the worker has no other job in flight, and claims no other job before it has announced that (status
-    processing with its token). If the worker is lost before that, this job is taken to be the cause: after
+    """True: the worker has no other job in flight. Before it claims another job, it sends an update with status
+    processing and its token. If the worker is lost before that update, this job counts as the cause: after
     three such losses it fails with reason POISON.
     """
     def __init__(

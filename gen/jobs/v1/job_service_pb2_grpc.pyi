@@ -53,8 +53,8 @@ class JobServiceStub:
 
     The response is sent only when a majority of the database has the job. There are two ways to make it safe
     to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
-    to 255 printable ASCII characters, remembered for 24 hours. Either way, a repeated call returns the
-    existing job, whatever its status is then.
+    to 255 printable ASCII characters, remembered for 24 hours. In both ways, a repeated call returns the
+    existing job in its present status.
 
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
@@ -139,9 +139,9 @@ class JobServiceStub:
     rule. Nothing was applied.
     """
     Cancel: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]
-    """Cancels a job, durably and at once. A queued job never runs. The worker of a job that is processing
-    learns of it with its next heartbeat: until then the handler continues, or starts if it has not yet. Then
-    the worker stops it. Later reports on the attempt are refused.
+    """Cancels a job, durably and at once. A queued job never runs. If the job is processing, its worker learns
+    of Cancel with its next heartbeat and stops the handler. Until then the handler continues, or starts if
+    it has not started yet. Later reports on the attempt are refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
@@ -150,7 +150,7 @@ class JobServiceStub:
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     Retry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_pb2.Job]
-    """Queues a job again that failed or was cancelled. It starts at once, whatever its schedule_time, and has
+    """Queues a failed or cancelled job again. The job is due at once, also before its schedule_time, and has
     all of its tries again. Its attempt and its history continue.
 
     INVALID_ARGUMENT: a field breaks its rule.
@@ -185,8 +185,8 @@ class JobServiceAsyncStub(JobServiceStub):
 
     The response is sent only when a majority of the database has the job. There are two ways to make it safe
     to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
-    to 255 printable ASCII characters, remembered for 24 hours. Either way, a repeated call returns the
-    existing job, whatever its status is then.
+    to 255 printable ASCII characters, remembered for 24 hours. In both ways, a repeated call returns the
+    existing job in its present status.
 
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
@@ -271,9 +271,9 @@ class JobServiceAsyncStub(JobServiceStub):
     rule. Nothing was applied.
     """
     Cancel: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Cancels a job, durably and at once. A queued job never runs. The worker of a job that is processing
-    learns of it with its next heartbeat: until then the handler continues, or starts if it has not yet. Then
-    the worker stops it. Later reports on the attempt are refused.
+    """Cancels a job, durably and at once. A queued job never runs. If the job is processing, its worker learns
+    of Cancel with its next heartbeat and stops the handler. Until then the handler continues, or starts if
+    it has not started yet. Later reports on the attempt are refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: there is no such job.
@@ -282,7 +282,7 @@ class JobServiceAsyncStub(JobServiceStub):
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
     Retry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Queues a job again that failed or was cancelled. It starts at once, whatever its schedule_time, and has
+    """Queues a failed or cancelled job again. The job is due at once, also before its schedule_time, and has
     all of its tries again. Its attempt and its history continue.
 
     INVALID_ARGUMENT: a field breaks its rule.
@@ -320,8 +320,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The response is sent only when a majority of the database has the job. There are two ways to make it safe
         to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
-        to 255 printable ASCII characters, remembered for 24 hours. Either way, a repeated call returns the
-        existing job, whatever its status is then.
+        to 255 printable ASCII characters, remembered for 24 hours. In both ways, a repeated call returns the
+        existing job in its present status.
 
         INVALID_ARGUMENT: a field breaks its rule.
         ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
@@ -448,9 +448,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CancelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Cancels a job, durably and at once. A queued job never runs. The worker of a job that is processing
-        learns of it with its next heartbeat: until then the handler continues, or starts if it has not yet. Then
-        the worker stops it. Later reports on the attempt are refused.
+        """Cancels a job, durably and at once. A queued job never runs. If the job is processing, its worker learns
+        of Cancel with its next heartbeat and stops the handler. Until then the handler continues, or starts if
+        it has not started yet. Later reports on the attempt are refused.
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: there is no such job.
@@ -465,7 +465,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.RetryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Queues a job again that failed or was cancelled. It starts at once, whatever its schedule_time, and has
+        """Queues a failed or cancelled job again. The job is due at once, also before its schedule_time, and has
         all of its tries again. Its attempt and its history continue.
 
         INVALID_ARGUMENT: a field breaks its rule.

@@ -196,7 +196,7 @@ class GetStateResponse(_message.Message):
     """Whether the fleet is to consume."""
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[_worker_pb2.Worker]:
-        """All workers that sent a heartbeat in the last hour, by worker_id."""
+        """All workers that sent a heartbeat in the last hour and have not ended in order, by worker_id."""
 
     @_builtins.property
     def stopped_workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -87,7 +87,7 @@ class WorkerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetState(self, request, context):
-        """Lists all workers and what each is doing.
+        """Returns the workers and what each is doing.
 
         RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
         """

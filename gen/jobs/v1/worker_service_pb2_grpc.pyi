@@ -53,7 +53,7 @@ class WorkerServiceStub:
     NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]
-    """Lists all workers and what each is doing.
+    """Returns the workers and what each is doing.
 
     RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
     """
@@ -83,7 +83,7 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]  # type: ignore[assignment]
-    """Lists all workers and what each is doing.
+    """Returns the workers and what each is doing.
 
     RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
     """
@@ -128,7 +128,7 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_service_pb2.GetStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.GetStateResponse, _abc.Awaitable[_worker_service_pb2.GetStateResponse]]:
-        """Lists all workers and what each is doing.
+        """Returns the workers and what each is doing.
 
         RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
         """
