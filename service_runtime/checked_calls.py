@@ -207,7 +207,7 @@ def _check_repeats(raw: bytes, request: Any, context: Any) -> None:
     if len(raw) < FEW_BYTES and request.ByteSize() == len(raw):
         return
     if _is_rest(context) and (repeated := repeated_field(raw, request)):
-        raise invalid(repeated, "field.once", "must stand in the request once")
+        raise invalid(repeated, "field.once", "must occur only once in the request")
 
 
 def _is_rest(context: Any) -> bool:

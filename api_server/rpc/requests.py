@@ -223,7 +223,7 @@ def _labels(pairs: Any) -> dict[str, str]:
         key, _, value = pair.partition("=")
         if labels.setdefault(key, value) != value:
             raise InvalidArgument(
-                [Violation(f"labels[{index}]", "labels.agree", f"names a second value of {key!r}")]
+                [Violation(f"labels[{index}]", "labels.agree", f"has a second value for {key!r}")]
             )
     return labels
 

@@ -18,7 +18,7 @@ def check_each_once(job_ids: Sequence[UUID | None], field: str = "requests[{}].i
             continue
         first = seen.setdefault(job_id, index)
         if first != index:
-            description = f"must stand in the batch once, is also {field.format(first)}"
+            description = f"must occur only once in the batch, is the same as {field.format(first)}"
             violations.append(Violation(field.format(index), "batch.id_once", description))
     if violations:
         raise InvalidArgument(violations)

@@ -13,7 +13,7 @@ from jobs.v1 import job_service_pb2, job_service_pb2_grpc
 from local_stack.stack import Stack
 from tests.e2e.rest import COMPUTE, PATIENCE, error_of
 
-OUT_OF_REACH = "No server is within reach for this call; try again"
+OUT_OF_REACH = "No server can be reached for this call; try again"
 TOO_LATE = "The server did not answer in time: whether the call took effect is unknown"
 
 

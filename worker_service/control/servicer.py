@@ -83,7 +83,7 @@ async def reach(call: Awaitable[T]) -> T:
         return await call
     except ApiCallFailed as error:
         if error.code in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED):
-            raise ApiServerUnreachable(f"no API server is within reach: {error.message}") from None
+            raise ApiServerUnreachable(f"no API server can be reached: {error.message}") from None
         if (refusal := _refusal(error)) is not None:
             raise refusal from None
         raise

@@ -358,9 +358,9 @@ def test_a_chosen_id_must_contain_a_time_near_now(seconds: int, allowed: bool) -
 
 
 def test_a_job_may_occur_once_in_a_batch_in_any_spelling_of_its_id() -> None:
-    with pytest.raises(InvalidArgument, match=r"requests\[2\].id: .* also requests\[1\].id"):
+    with pytest.raises(InvalidArgument, match=r"requests\[2\].id: .* the same as requests\[1\].id"):
         check_each_once([None, *(requests.job_id(text) for text in (str(ID), str(ID).upper())), None])
-    with pytest.raises(InvalidArgument, match=r"ids\[1\]: .* also ids\[0\]"):
+    with pytest.raises(InvalidArgument, match=r"ids\[1\]: .* the same as ids\[0\]"):
         check_each_once([ID, ID], "ids[{}]")
 
 
