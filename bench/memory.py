@@ -9,7 +9,7 @@ from bench.work import BLOCK, Numbers
 
 ROLES = "api_server", "worker"
 STEP = 20_000
-"""Most jobs that wait at a time."""
+"""How many jobs wait at a time at most."""
 DRAIN_SECONDS = 600.0
 
 

@@ -92,5 +92,5 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float, poll: float
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
-            raise StackError(f"not within {seconds:g} s: {what}")
+            raise StackError(f"this did not happen within {seconds:g} s: {what}")
         time.sleep(poll)

@@ -9,10 +9,10 @@ MAX_DOUBLINGS = 30
 FIRST_POLL, LONGEST_POLL = 0.02, 1.28
 """Seconds between two reads of a job that is waited for: at first, and at most.
 
-LONGEST_POLL is a doubling of FIRST_POLL.
+LONGEST_POLL is FIRST_POLL, doubled several times.
 """
 POLLS_PER_SECOND = 2000
-"""Most reads per second for all waits of a client together, unless LONGEST_POLL demands more."""
+"""The maximum of reads per second for all waits of a client together, unless LONGEST_POLL demands more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Sends the pending items of many callers in few calls, and repeats calls that failed for a passing reason.
+"""Sends the pending items of many callers in few calls, and repeats calls that failed for a transient reason.
 
 While calls are in flight the next items queue up; when a call ends, they go out together. No timer adds
 delay: items that are added in one turn of the event loop go in one call, and a single item goes at once. A
@@ -57,7 +57,7 @@ class BatchCall(Protocol[T_contra, R_co]):
 
 @dataclass(frozen=True, slots=True)
 class BatcherLimits:
-    """`calls`: most calls in flight. `pending_*`: most items and bytes in memory.
+    """`calls`: the maximum of calls in flight. `pending_*`: the maximum of items and of bytes in memory.
 
     `call_seconds`: the deadline of one call. It is longer than the server's own deadline, so that the
     server's error arrives.
@@ -174,7 +174,7 @@ class Batcher(Generic[T, R]):
         await asyncio.sleep(min(seconds, max(item.give_up for item in batch) - self.now()))
 
     def _log_repeated_call(self, jobs: int, seconds: float, error: JobClientError) -> None:
-        """At most one line in LOG_SECONDS, because all calls fail while a server is away."""
+        """At most one line in LOG_SECONDS, because all calls fail while a server is unavailable."""
         if self.now() < self._next_log:
             self._unlogged += 1
             return

@@ -55,9 +55,9 @@ class JobClient:
     ) -> None:
         """`address`: host:port of the gateway or of an API server. `timeout`: the default for all calls.
 
-        `calls_in_flight`: most calls in flight, for creates and for reads each. `jobs_in_hand`,
-        `bytes_in_hand`: most jobs and bytes in memory; further callers wait. Raises ValueError if a limit is
-        less than 1, and TypeError if an argument has the wrong type.
+        `calls_in_flight`: the maximum of calls in flight, for creates and for reads each. `jobs_in_hand`,
+        `bytes_in_hand`: the maximum of jobs and of bytes in memory; further callers wait. Raises ValueError
+        if a limit is less than 1, and TypeError if an argument has the wrong type.
         """
         if not isinstance(address, str):
             raise TypeError(f"address must be a string, is of type {type_name(address)}")

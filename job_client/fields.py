@@ -18,7 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 from job_client.errors import InvalidArgument, invalid
 
 MAX_SHOWN = 60
-"""Most characters of a wrong value in an error message."""
+"""The maximum of characters of a wrong value in an error message."""
 INT32 = 2**31
 MAX_DURATION = timedelta(seconds=315_576_000_000)
 """Protobuf's limit, about 10,000 years."""

@@ -25,12 +25,12 @@ from job_client.retry_policy import RetryPolicy
 from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 
 MAX_BYTES = 2 * 1024 * 1024
-"""Most bytes of one job as protobuf.
+"""The maximum of bytes of one job as protobuf.
 
 Its payload may have half of that; the server's limits for the rest are far smaller.
 """
 MAX_PATH = 300
-"""Most characters of the path to a wrong value in a payload, because its keys may be long."""
+"""The maximum of characters of the path to a wrong value in a payload. Its keys may be long."""
 
 
 @dataclass(frozen=True, slots=True)

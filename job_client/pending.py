@@ -73,7 +73,7 @@ S = TypeVar("S", bound=Sized)
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """Most items and bytes of one call. An item larger than `size` goes alone."""
+    """The maximum of items and of bytes in one call. An item larger than `size` goes alone."""
 
     items: int = 1000
     size: int = 2 * 1024 * 1024

@@ -131,7 +131,8 @@ def started(stack: Stack) -> Iterator[None]:
     check_platform()
     if any(part.state != "stopped" for part in stack.status()):
         raise StackError(
-            "the system runs already: stop it with `make down`, or with Ctrl-C in the terminal of `make run`"
+            "the system is already running: stop it with `make down`, "
+            "or with Ctrl-C in the terminal of `make run`"
         )
     print("Starting MongoDB, Apache Kafka, Envoy and the services", flush=True)
     with stopping_on_signals():

@@ -20,7 +20,7 @@ from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.endpoints import Endpoints
 
 DEADLINE = 30.0
-"""Most seconds for one job."""
+"""How many seconds one job may take."""
 STAYS_QUEUED = 2.0
 """Seconds for which a job must stay queued while the workers are stopped."""
 HAIKU = Path(__file__).parent.parent / "examples/files/haiku.txt"
@@ -171,7 +171,7 @@ def check(holds: bool, problem: str) -> None:
 def wait_until(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + DEADLINE
     while not holds():
-        check(time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}")
+        check(time.monotonic() < deadline, f"this did not happen within {DEADLINE:g} s: {what}")
         time.sleep(0.05)
 
 

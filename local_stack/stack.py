@@ -189,7 +189,7 @@ class Stack:
     def _check_same_settings(self, name: str, number: int) -> None:
         part = self._part(name, number)
         if self._state.read()[part.key].fingerprint != part.fingerprint():
-            raise StackError("the system runs already, with other settings: stop it first, with `make down`")
+            raise StackError("the system is already running with other settings: run `make down` first")
 
     def _start_all(self, parts: Iterable[tuple[str, int]]) -> None:
         parts = list(parts)
@@ -213,7 +213,7 @@ class Stack:
         deadline = time.monotonic() + READY_DEADLINE
         while not holds():
             if time.monotonic() > deadline:
-                raise StackError(f"not within {READY_DEADLINE:g} s: {what}\n{explain()}")
+                raise StackError(f"this did not happen within {READY_DEADLINE:g} s: {what}\n{explain()}")
             time.sleep(POLL)
 
     def _log_end(self, name: str, number: int) -> str:

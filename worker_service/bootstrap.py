@@ -72,7 +72,7 @@ async def run_worker(
             )
             stack.push_async_callback(executor.close)
             worker = build_worker(settings, state, handlers, executor, api, control_api, server)
-            # Again, for a worker that ends by a failure: its partitions become free at once.
+            # Also when a part has failed, so that this worker's partitions become free at once.
             stack.push_async_callback(worker.path.consumer.close)
             log.info("started", types=list(settings.worker_job_types), port=settings.worker_port)
             await worker.run(stop)

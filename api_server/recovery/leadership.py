@@ -15,8 +15,8 @@ LEASE_SECONDS = 5.0
 MAX_SILENCE = 4.0
 """Seconds between two successful answers that still count as unbroken.
 
-Below LEASE_SECONDS, so that a server stops before another one may start. Above the time that a majority needs
-which lags by 3 s.
+Below LEASE_SECONDS, so that a server stops before another one may start. Above the time that a majority with
+a lag of 3 s needs.
 """
 
 

@@ -14,7 +14,7 @@ from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
 BATCHES_AT_A_TIME = 2
 ANSWERS_AT_A_TIME = 4
-"""Of many jobs: each may be of several MiB, and takes a few times that while it is made."""
+"""Answers with many jobs. Each may have several MiB, and needs a few times that memory while it is made."""
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
@@ -24,7 +24,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._jobs = jobs
         # Apart, so that new jobs never keep workers from reporting.
         self._creates, self._updates = Admission(), Admission()
-        # One is prepared while another is written; more would only hold up everybody's small calls.
+        # One is prepared while another is written; more would only delay small calls.
         self._batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
         self._batch_gets, self._lists = (
             asyncio.Semaphore(ANSWERS_AT_A_TIME),

@@ -1,8 +1,8 @@
 """A minimal gRPC client for unary calls, so that the benchmark measures the server and not the client.
 
-It uses one connection, a fixed number of calls in flight, and serialized requests. A call costs less than half
-of what grpcio's own client needs: it writes frames itself, and the header block is always the same bytes.
-The server is asked to use no header table, so that `grpc-status` is in its trailers as text.
+It uses one connection, a fixed number of calls in flight, and serialized requests. A call costs less than
+half of what grpcio's own client needs: it writes frames itself, and the header block is always the same
+bytes. The server is asked to use no header table, so that `grpc-status` is in its trailers as text.
 """
 
 import socket

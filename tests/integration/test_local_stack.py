@@ -114,7 +114,7 @@ def test_a_running_system_is_not_touched_by_a_start_with_other_settings(
 ) -> None:
     own.start("mongodb")
     monkeypatch.setenv("JOB_TYPES", "compute")
-    with pytest.raises(StackError, match="runs already, with other settings"):
+    with pytest.raises(StackError, match="already running with other settings"):
         own.up()
     assert [part.state for part in own.status()] == ["running"]
 

@@ -15,10 +15,10 @@ from worker_service.api.errors import ApiCallFailed
 log = structlog.get_logger()
 
 CALL_SECONDS = 8.0
-"""Longer than the API server's own time limit, so that its answer still arrives."""
+"""Longer than the 4 s for which the API server tries to write, so that its answer still arrives."""
 FINAL_CODES = {Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.RESOURCE_EXHAUSTED}
 FAULT_CODES = {Code.INTERNAL, Code.UNKNOWN}
-"""The server failed in a way that it does not understand. Another try may help."""
+"""The server failed for a reason that it does not know. Another try may help."""
 MAX_FAULTS = 10
 CONTENT_CODES = {Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.UNKNOWN}
 """The call may have failed because of one item in it."""

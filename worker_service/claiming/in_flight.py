@@ -27,7 +27,7 @@ class Claiming:
     size: int = 0
     """Bytes of the record."""
     alone: bool = False
-    """Whether no other job is in flight, nor will be for a while."""
+    """Whether no other job is in flight, and no other job is claimed for a while."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,15 +1,15 @@
 """Decides which suspects run now, and beside which other jobs. A suspect is a job that may crash its worker.
 Pure.
 
-This is group testing. When a worker is lost, all jobs that it held become suspects; most of them are
-innocent. After each further loss a suspect runs in a smaller group. A group that ends well clears all its
-members at once. In the end a suspect runs alone: if the worker is lost then, that job is the cause.
+This is group testing. A job is a suspect when two workers that held it were lost; most suspects are innocent.
+After each further loss a suspect runs in a smaller group. When a group ends without a loss, all its members
+are cleared at once. In the end a suspect runs alone: if the worker is lost then, that job is the cause.
 
 Ordinary jobs go on beside a group. For a suspect that must run alone, claims are closed: first until the
-worker holds no other job, then until the suspect has ended or has run for its patience. A worker that does
-not get empty within that patience runs the suspect beside the remaining jobs. The patience doubles with each
-further loss. So a job is found in the end however long it must run alone before it does harm. Between two
-such jobs, claims are open for as long as they were closed, if other jobs wait.
+worker holds no other job, then until the suspect has ended or has run for its patience. If the worker still
+holds other jobs after that patience, it runs the suspect beside them. The patience doubles with each further
+loss. So a job is found in the end, even if it must run alone for a long time before it kills the worker.
+Between two such jobs, claims are open for as long as they were closed, if other jobs wait.
 """
 
 import time

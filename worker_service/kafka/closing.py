@@ -35,7 +35,7 @@ async def _closed(closing: Coroutine[Any, Any, None], seconds: float) -> str:
     await asyncio.wait([task], timeout=seconds)
     if not task.done():
         task.cancel()
-        return f"not within {seconds:g} s"
+        return f"it did not close within {seconds:g} s"
     if task.cancelled():
         return "aiokafka cancelled it"
     error = task.exception()

@@ -1,7 +1,7 @@
 """Calls of aiokafka in tasks of their own.
 
-When Kafka is away, aiokafka may swallow a cancellation, or raise one of its own. Its caller must neither wait
-for ever nor be cancelled by it.
+When Kafka is unavailable, aiokafka may swallow a cancellation, or raise one of its own. Its caller must
+neither wait for ever nor be cancelled by it.
 """
 
 import asyncio

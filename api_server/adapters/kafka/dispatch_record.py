@@ -26,10 +26,10 @@ def encode(dispatch: Dispatch) -> bytes:
 
 
 def _fill(struct: Struct, payload: Mapping[str, Any]) -> bool:
-    """Put the payload into the record. Returns False if the payload is too large, or is no JSON."""
+    """Put the payload into the record. Returns False if the payload is too large, or is not JSON."""
     try:
         return fill_struct(struct, payload) <= MAX_TRAVELLING_BYTES
     except StructError:
-        # The service stores no such payloads: somebody changed the database by hand. The job must not delay
-        # the others. Its worker asks for the payload, and learns what is wrong with it.
+        # The service stores no such payload: somebody has changed the document in the database. This job must
+        # not delay the others. Its worker asks for the payload, and gets the error.
         return False

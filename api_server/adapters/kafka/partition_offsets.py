@@ -1,4 +1,4 @@
-"""How far a consumer group is in the partitions of a topic, and which records these have."""
+"""How far a consumer group has read each partition of a topic, and which records the partition has."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from service_runtime.outage import Outage
 
 NOTHING_COMMITTED = -1
 RETRY_AFTER = 1.0
-"""Seconds after a failure without a request: otherwise each topic in turn would wait for a time limit."""
+"""Seconds without a request after a failure. Otherwise each topic in turn would wait for its time limit."""
 
 
 class PartitionOffsets:

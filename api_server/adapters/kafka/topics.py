@@ -14,12 +14,12 @@ from service_runtime.outage import Outage
 log = structlog.get_logger()
 
 UNREACHABLE = (KafkaError, OSError, TimeoutError)
-"""What aiokafka raises when a broker is away, does not answer or refuses."""
+"""What aiokafka raises when a broker is unavailable, does not answer or refuses."""
 RETRY_AFTER = 1.0
 
 
 def copies_by_topic(described: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """For each topic that exists, the number of brokers that have it: of its worst partition."""
+    """The number of copies of each topic that exists: of its partition with the fewest copies."""
     return {
         topic["topic"]: min(len(partition["replicas"]) for partition in topic["partitions"])
         for topic in described
@@ -28,7 +28,7 @@ def copies_by_topic(described: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def thin_topics(copies: Mapping[str, int], brokers: int, replication_factor: int) -> dict[str, int]:
-    """Topics with fewer copies than the setting says, or with one copy though there are more brokers."""
+    """Topics with fewer copies than the setting says, or with one copy although there are more brokers."""
     return {
         topic: count
         for topic, count in sorted(copies.items())
@@ -117,7 +117,7 @@ class KafkaTopics:
                 "topics_have_few_copies",
                 copies=thin,
                 brokers=brokers,
-                problem="while a broker is away, jobs of these types may not be dispatched",
+                problem="while a broker is unavailable, jobs of these types may not be dispatched",
                 remedy="set KAFKA_REPLICATION_FACTOR before topics are created; "
                 "add copies to existing topics with Kafka's tools",
             )

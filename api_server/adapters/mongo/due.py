@@ -150,7 +150,7 @@ class MongoLeaderLease:
         self._writes = writes
 
     async def acquire(self, holder: str, seconds: float) -> bool:
-        # A lease that ends later than a new one could was given by a primary whose clock was ahead.
+        # A lease that ends more than two lease times from now was given by a primary whose clock was ahead.
         given = {
             "$and": [
                 {"$gt": ["$expire_time", "$$NOW"]},

@@ -24,7 +24,7 @@ WARN_SECONDS = 1.0
 LOG_AGAIN_SECONDS = 3600.0
 """How often a difference is logged while it lasts."""
 QUESTIONS = 3
-"""Questions for each secondary, because the driver selects one at random."""
+"""Questions for each secondary. The driver selects a secondary at random, so one question may miss some."""
 OWN = "this server"
 
 log = structlog.get_logger()

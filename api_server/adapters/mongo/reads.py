@@ -21,7 +21,7 @@ from api_server.adapters.mongo.writes import Writes, resend
 MARK = "read"
 """The `_id` of the document that is written after an election."""
 NO_ELECTIONS = "no elections"
-"""Stands for all elections where a router hides them."""
+"""Stands for every election when a router (mongos) hides the elections."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ class Reads:
             if not self._is_confirmed():
                 await self._confirm()
             answer = await read()
-            # An election never returns: if it is still the same one, no other primary has answered.
+            # An election never occurs twice: if it is still the same one, no other primary has answered.
             if self._is_confirmed():
                 return answer
 

@@ -47,7 +47,7 @@ def guard_filter(guard: Guard) -> Document:
     if guard.expired_at is not None:
         where["expire_time"] = {"$lte": guard.expired_at}
         # A scan that began before the job was stored must not end it at a time before its creation. The next
-        # scan will.
+        # scan ends it.
         where["update_time"] = {"$lte": guard.expired_at}
     if guard.startable_at is not None:
         where["next_attempt_time"] = {"$not": {"$gt": guard.startable_at}}

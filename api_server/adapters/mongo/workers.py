@@ -135,7 +135,7 @@ def _from_worker(worker: Worker) -> Document:
 
 
 def _from_report(report: WorkerReport) -> Document:
-    # Not keys: topics have dots in their names.
+    # Topics are not used as keys, because their names have dots.
     assignments = [{"topic": topic, "partitions": list(p)} for topic, p in report.assignments.items()]
     return {
         "state": report.state,

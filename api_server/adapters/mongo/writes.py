@@ -47,7 +47,7 @@ class Writes:
     async def run(self, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The write's answer.
 
-        Raises StoreUnavailable after WRITE_SECONDS and the lag; the write may be done nevertheless.
+        Raises StoreUnavailable after WRITE_SECONDS and the lag; the write may still have been done.
         """
         task = asyncio.create_task(_within_limit(write, self._lag()))
         self._running.add(task)
