@@ -70,7 +70,7 @@ class StatusUpdates:
     def _context(
         self, update: StatusUpdate, common: UpdateContext, tries: Mapping[UUID, Tries], key: str | None
     ) -> UpdateContext:
-        """The context of the whole call, with what this one update needs besides."""
+        """The context of the whole call, and what only this update needs."""
         if update.is_unfenced_claim:
             return replace(common, claim_id=key or uuid4().hex)
         if update.may_be_tried_again:
