@@ -59,4 +59,4 @@ def seconds(duration: Duration) -> float:
 SERVICES = (JOB_SERVICE, FLEET_SERVICE, WORKER_SERVICE)
 MAX_REQUEST_BYTES = max(limits_of(service).max_request_bytes for service in SERVICES)
 MAX_RESPONSE_BYTES = max(limits_of(service).max_response_bytes for service in SERVICES)
-"""As protobuf, of any service: a channel or a server has one limit for all its services."""
+"""The largest of all services, as protobuf: a channel or a server has one limit for all its services."""

@@ -104,7 +104,7 @@ KINDS = {
 
 
 def invalid(field: str, rule: str, description: str) -> InvalidArgument:
-    """One field breaks one rule."""
+    """The error for one field that breaks one rule."""
     return invalid_with([Violation(field, rule, description)])
 
 
@@ -119,7 +119,7 @@ def not_found(job_id: str) -> JobNotFound:
 
 
 def deadline_exceeded(job_id: str, last_error: JobClientError | None = None) -> DeadlineExceeded:
-    """With the last transient error as its cause."""
+    """The error after the timeout, with the last transient error as its cause."""
     last = f"; the last answer was {last_error}" if last_error else ""
     error = DeadlineExceeded(
         f"job {job_id}: the timeout is over{last}",
@@ -135,7 +135,7 @@ def client_closed(job_id: str) -> ClientClosed:
 
 
 def client_fault(job_id: str, fault: BaseException) -> JobClientError:
-    """For what must not happen, such as an answer that breaks the contract."""
+    """The error for what must not happen, such as an answer that breaks the contract."""
     error = JobClientError(
         f"job {job_id}: the client failed: {fault!r}",
         code=grpc.StatusCode.INTERNAL,

@@ -191,8 +191,8 @@ def _ends_call(error: BaseException) -> bool:
     Then no status can be sent any more.
     """
     if isinstance(error, asyncio.CancelledError):
-        # Else something inside the servicer was cancelled. For that gRPC would send no status, and the caller
-        # would wait.
+        # If this is not so, something inside the servicer was cancelled. For that gRPC would send no status,
+        # and the caller would wait.
         task: Any = asyncio.current_task()
         return bool(task.cancelling())
     return isinstance(error, grpc.aio.BaseError) and not isinstance(error, grpc.aio.UsageError)

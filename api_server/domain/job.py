@@ -166,7 +166,7 @@ class Dispatch:
 
     @classmethod
     def of(cls, job: Job) -> "Dispatch":
-        """Without the payload if it is too large to travel, so that the queue does not hold it."""
+        """The dispatch of a job. A payload that is too large for a record is left out, to save memory."""
         size = size_or_least(job.payload_size, job.payload)
         if size > MAX_TRAVELLING_BYTES:
             return cls(job.id, job.type, job.attempt, None, job.timeout, job.losses)

@@ -63,8 +63,9 @@ def applied_status(transition: Transition, job: Job) -> Status | None:
 
 
 def _status_after_failure(transition: Transition, job: Job) -> Status | None:
-    """As the job's history shows: a new decision about another try could differ from the one that was
-    applied.
+    """The status that the report led to, as the job's history shows.
+
+    It is not decided again: the new decision about another try could differ from the one that was applied.
     """
     failure = transition.failure
     for attempt in job.history:

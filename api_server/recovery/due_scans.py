@@ -151,7 +151,7 @@ class DueScan:
         self._monotonic = monotonic
         self._paused_until: dict[str, float] = {}
         self._rounds: dict[str, Round] = {}
-        """Of types with jobs that had to be left as they were."""
+        """The rounds of types with jobs that had to be left as they were."""
 
     async def run_once(self, now: datetime) -> DueReport:
         """One pass. Raises StoreUnavailable."""
@@ -193,12 +193,12 @@ class DueScan:
     async def _partition_states(
         self, job_type: str, jobs: Sequence[DueJob]
     ) -> Mapping[int, PartitionState] | None:
-        """Of the partitions that hold records of `jobs`. Costs nothing when no job was published before."""
+        """The partitions with records of `jobs`. Costs nothing when no job was published before."""
         partitions = {job.position.partition for job in jobs if job.position is not None}
         return await self._topics.partition_states(job_type, partitions) if partitions else {}
 
     async def _published(self, dispatches: Sequence[Dispatch]) -> list[Published]:
-        """Publish jobs; those that the broker confirmed."""
+        """Publish jobs. Returns those that the broker confirmed."""
         positions = await self._publisher.publish(dispatches) if dispatches else []
         return [
             Published(dispatch.job_id, dispatch.attempt, position)

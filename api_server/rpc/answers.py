@@ -111,7 +111,7 @@ def _error_message(failure: Failure) -> job_pb2.JobError:
 
 
 def list_message(page: JobPage, token_after: Callable[[UUID], str]) -> job_service_pb2.ListResponse:
-    """As many jobs of the page as fit into an answer, at least one.
+    """The jobs of the page that fit into an answer, at least one.
 
     `token_after`: makes the page token for an id.
     """

@@ -22,7 +22,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     def __init__(self, jobs: JobService) -> None:
         self._jobs = jobs
-        # Apart, so that new jobs never keep workers from reporting.
+        # Two limits, so that new jobs never keep workers from reporting.
         self._creates, self._updates = Admission(), Admission()
         # One is prepared while another is written; more would only delay small calls.
         self._batches = asyncio.Semaphore(BATCHES_AT_A_TIME)

@@ -78,7 +78,7 @@ class StatusUpdates:
         return common
 
     async def _tries(self, updates: Iterable[StatusUpdate]) -> Mapping[UUID, Tries]:
-        """Only reports of a failure that may be tried again cost a read."""
+        """The tries of jobs whose reported failure may be tried again. All other updates cost no read."""
         failing = [update.job_id for update in updates if update.may_be_tried_again]
         return await self._store.tries(failing) if failing else {}
 

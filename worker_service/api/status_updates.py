@@ -25,7 +25,7 @@ CONTENT_CODES = {Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED, Code.INTERNAL, 
 
 
 class StatusUpdates:
-    """BatchUpdateStatus without exceptions."""
+    """Calls BatchUpdateStatus. Raises nothing: a failure is part of the outcomes."""
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api

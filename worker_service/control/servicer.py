@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class ApiServerUnreachable(ServiceError):
-    """No API server answered in time, or the one that did has no database."""
+    """No API server answered in time, or the one that answered cannot reach the database."""
 
     code = Code.UNAVAILABLE
     reason = "API_SERVER_UNREACHABLE"

@@ -72,7 +72,7 @@ class AsyncRun:
         self.owner.call(self.cancel_task)
 
     def cancel_task(self) -> None:
-        """To be called in the handlers' thread."""
+        """Cancel the handler's task. Must be called in the handlers' thread."""
         if self.task is not None:
             self.task.cancel()
 

@@ -100,7 +100,7 @@ def _set_context(job: Job, on_progress: ProgressSink) -> None:
 
 
 def _succeeded(result: Any) -> InvocationResult:
-    """Can raise anything if `result` contains types of the handler, whose code runs here."""
+    """The outcome of a returned `result`. Can raise anything: code of the handler's own types runs here."""
     if not issubclass(type(result), dict):
         return InvocationResult(
             Failed(
@@ -146,7 +146,7 @@ def _message(decisive: BaseException, members: list[BaseException]) -> str:
 
 
 def _trace(error: BaseException, members: list[BaseException]) -> str:
-    """Empty if the handler raised all of these errors on purpose."""
+    """The traceback for the log. Empty if the handler raised all of these errors on purpose."""
     if all(_is_a(each, InputError, PermanentError, RetryAfter) for each in members):
         return ""
     return format_error(error)

@@ -49,7 +49,7 @@ class MongoJobStore:
         self._jobs = jobs
         self._reads = reads
         self._undecoded = jobs.with_options(codec_options=RAW_CODEC)
-        # As the primary has it, including writes that a majority does not have yet.
+        # The jobs as the primary has them, including writes that a majority does not have yet.
         self._latest = jobs.with_options(read_concern=ReadConcern("local"))
         self._writes = writes
 

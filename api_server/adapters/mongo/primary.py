@@ -26,7 +26,7 @@ class Primary:
         return self._lag
 
     async def read_time(self) -> datetime:
-        """UTC. Raises StoreUnavailable."""
+        """The primary's time, UTC. Raises StoreUnavailable."""
         answer: Mapping[str, Any] = {}
         try:
             async with within(READ_SECONDS):
