@@ -249,7 +249,10 @@ class DueStore(LeaseExpiryStore, PublishedMarks, Protocol):
     async def due(
         self, job_type: str, now: datetime, limit: int, after: datetime | None = None
     ) -> list[DueJob]:
-        """Up to `limit` queued jobs of a type that are due after `after`, if given; earliest first."""
+        """Up to `limit` queued jobs of a type that are due after `after`, if given; earliest first.
+
+        Less than 100 only if there are no more.
+        """
 
 
 class LeaderLease(Protocol):

@@ -26,6 +26,8 @@ log = structlog.get_logger()
 BATCH = 500
 MAX_EXPIRY_BATCHES = 10
 """In one pass."""
+MANY = 100
+"""A pass with fewer due jobs of a type has found them all. The next pass then waits for others to gather."""
 PAUSE = 2.0
 """Seconds in which a type is not looked at after the broker did not take all of its jobs."""
 
@@ -179,7 +181,7 @@ class DueScan:
         if len(jobs) < len(found):
             expired = await self._store.expire([job.dispatch.job_id for job in found if job.is_expired], now)
         if not jobs:
-            return DueReport(expired=expired, more=expired > 0)
+            return DueReport(expired=expired, more=expired >= MANY)
         decision = decide(jobs, await self._partition_states(job_type, jobs))
         published = await self._published(decision.publish)
         if published or decision.still_waiting:
@@ -188,7 +190,9 @@ class DueScan:
         if not all_done:
             self._rounds.setdefault(job_type, Round(until=now, reached=found[-1].due_time))
             self._pause(job_type)
-        return DueReport(len(published), len(decision.still_waiting), expired, more=all_done)
+        return DueReport(
+            len(published), len(decision.still_waiting), expired, all_done and len(found) >= MANY
+        )
 
     async def _partition_states(
         self, job_type: str, jobs: Sequence[DueJob]

@@ -38,7 +38,7 @@ class FaultSettings(BaseSettings):
     )
     minutes: Seconds = Field(default=0.15, description="minutes of random faults")
     read_pause: Seconds = Field(
-        default=0.05, description="seconds between two reads of single jobs by one reader"
+        default=0.2, description="seconds between two reads of single jobs by one reader"
     )
-    list_pause: Seconds = Field(default=0.5, description="seconds between two reads of the whole list")
+    list_pause: Seconds = Field(default=1.5, description="seconds between two reads of the whole list")
     seed: int = Field(default_factory=lambda: random.randrange(1_000_000))  # noqa: S311 - it is printed

@@ -28,7 +28,7 @@ from api_server.ports import DueJob, Published
 MAX_PAYLOAD = 128 * 1024
 """Bytes (BSON). A larger payload is not sent in a record."""
 MAX_BATCH = 16 * 1024 * 1024
-"""Bytes that one call of `due` reads at most."""
+"""Bytes that one call of `due` reads at most: more than 100 of the largest payloads."""
 FIRST_WAIT, LONGEST_WAIT = 60_000, 3_600_000
 """Milliseconds until the due loop looks at a published job again. The wait doubles each time."""
 MIN_FACTOR, SPREAD = 0.75, 0.5

@@ -75,6 +75,15 @@ async def test_a_payload_that_is_too_large_is_not_read(empty_stores: MongoStores
     assert {each.dispatch.payload is None for each in due} == {True, False}
 
 
+async def test_the_largest_payloads_cut_a_batch_short_but_not_below_a_hundred(
+    empty_stores: MongoStores,
+) -> None:
+    payload = {"text": "x" * (MAX_PAYLOAD - 100)}
+    for _ in range(150):
+        await insert(empty_stores, new_job(payload=payload), now())
+    assert 100 <= len(await empty_stores.due.due("compute", now() + SECOND, 500)) < 150
+
+
 async def test_a_backlog_of_one_type_costs_another_type_nothing(empty_stores: MongoStores) -> None:
     time = now()
     backlog = [{"_id": uuid4(), "status": "queued", "type": "file", "due_time": time} for _ in range(3000)]

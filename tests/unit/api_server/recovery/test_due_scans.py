@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.ports import DueJob, Published
-from api_server.recovery.due_scans import BATCH, MAX_EXPIRY_BATCHES, PAUSE, DueScan, LeaseExpiryScan, decide
+from api_server.recovery.due_scans import (
+    BATCH,
+    MANY,
+    MAX_EXPIRY_BATCHES,
+    PAUSE,
+    DueScan,
+    LeaseExpiryScan,
+    decide,
+)
 from api_server.recovery.leadership import LEASE_SECONDS, MAX_SILENCE, Leadership, UnbrokenTime
 from tests.clocks import MonotonicClock
 from tests.unit.api_server.dispatch.dispatch_fakes import (
@@ -254,7 +262,7 @@ async def test_expired_jobs_are_failed_and_never_published() -> None:
     report = await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)
     assert store.expired_ids == [job.dispatch.job_id for job in expired]
     assert publisher.published == [alive.dispatch]
-    assert (report.expired, report.published, report.more) == (2, 1, True)
+    assert (report.expired, report.published, report.more) == (2, 1, False)
 
 
 async def test_expired_jobs_alone_ask_nothing_of_the_broker() -> None:
@@ -262,8 +270,7 @@ async def test_expired_jobs_alone_ask_nothing_of_the_broker() -> None:
     publisher.refuses = lambda _: True
     store.jobs = [replace(due(RecordPosition(0, 0, 0)), is_expired=True)]
     report = await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)
-    assert (report.expired, publisher.batches, report.more) == (1, [], True)
-    assert not (await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)).more
+    assert (report.expired, publisher.batches) == (1, [])
 
 
 async def test_expired_jobs_that_the_store_does_not_fail_are_not_read_again_at_once() -> None:
@@ -294,6 +301,14 @@ async def test_a_large_type_does_not_keep_the_others_waiting() -> None:
     report = await DueScan(store, publisher, publisher, ["compute", "file"]).run_once(NOW)
     assert publisher.batches == [BATCH, 1]
     assert report.more
+
+
+@pytest.mark.parametrize("expired", [False, True])
+async def test_many_due_jobs_are_followed_by_another_pass_at_once_and_few_are_not(expired: bool) -> None:
+    for count, more in ((MANY - 1, False), (MANY, True)):
+        store, publisher = FakeDueStore(), FakePublisher()
+        store.jobs = [replace(due(), is_expired=expired) for _ in range(count)]
+        assert (await DueScan(store, publisher, publisher, ["compute"]).run_once(NOW)).more is more
 
 
 async def test_nothing_due_means_nothing_is_asked_of_the_broker() -> None:
