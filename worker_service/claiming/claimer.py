@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 from contract_runtime.status_details import reason_of
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import Claim, Token, UpdateOutcome, UpdateStatusRequest
+from service_runtime.waiting import ends_within
 from worker_service.api.backoff import Backoff
 from worker_service.api.call_slots import CallSlots
 from worker_service.api.status_updates import StatusUpdates
@@ -87,30 +88,22 @@ class Claimer:
 
     async def wait_idle(self, seconds: float) -> bool:
         """Wait, for `seconds` at most, until no claim is under way; whether that happened."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await ends_within(seconds, self._idle.wait())
 
     async def wait_until_desired(self, seconds: float) -> bool:
         """Wait, for `seconds` at most, until the desired state forbids no claim under way; whether that
         happened.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                while not all(
-                    self._state.desired.allows(item.record.type) for item in self._in_flight.claiming.values()
-                ):
-                    await self._answered.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await ends_within(seconds, self._desired())
 
     def close(self) -> None:
         """Begin no new claims. Claims under way go on until they are answered."""
         self._closed = True
+
+    async def _desired(self) -> None:
+        allows = self._state.desired.allows
+        while not all(allows(claiming.record.type) for claiming in self._in_flight.claiming.values()):
+            await self._answered.wait()
 
     def _next_batch(self) -> list[Claiming] | None:
         """What to claim now in one call. None: nothing, or too little for a second call."""

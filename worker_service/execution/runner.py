@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from contract_runtime.structs import StructError, struct_to_dict
+from service_runtime.waiting import ends_within
 from worker_service.claiming.in_flight import Claimed, InFlightJobs
 from worker_service.claiming.ports import ClaimedJobs
 from worker_service.execution.executor import Executor
@@ -152,14 +153,12 @@ class Runner(ClaimedJobs):
 
     async def wait_idle(self, seconds: float) -> bool:
         """Wait, for `seconds` at most, until no job is running; whether that happened."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._inline.idle()
-                if self._running:
-                    await asyncio.wait([run.task for run in self._running.values()])
-        except TimeoutError:
-            return False
-        return not self._running
+        return await ends_within(seconds, self._idle()) and not self._running
+
+    async def _idle(self) -> None:
+        await self._inline.idle()
+        if self._running:
+            await asyncio.wait([run.task for run in self._running.values()])
 
     async def interrupt(self, modes: Collection[RunIn]) -> None:
         """Release the jobs that run in these ways.

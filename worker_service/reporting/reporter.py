@@ -17,6 +17,7 @@ from contract_runtime.status_details import reason_of
 from contract_runtime.value import value
 from jobs.v1.job_pb2 import Job, JobError
 from jobs.v1.job_service_pb2 import FailureHint, Token, UpdateOutcome, UpdateStatusRequest
+from service_runtime.waiting import ends_within
 from worker_service.api.backoff import Backoff
 from worker_service.api.call_slots import MAX_ITEMS, CallSlots
 from worker_service.api.status_updates import StatusUpdates
@@ -87,12 +88,7 @@ class Reporter(OutcomeSink):
 
     async def flush(self, seconds: float) -> bool:
         """Wait, for `seconds` at most, until every report has been answered; whether that happened."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await ends_within(seconds, self._idle.wait())
 
     def _next_batch(self) -> list[Report]:
         batch: list[Report] = []
