@@ -124,7 +124,7 @@ async def reports(api: ApiClient) -> AsyncIterator[Reports]:
 @pytest.mark.parametrize(
     ("outcome", "status", "error"),
     [
-        (Succeeded(dict_to_struct({"hash": "00"})), "completed", {}),
+        (Succeeded.with_result({"hash": "00"}), "completed", {}),
         (
             Failed("INVALID_INPUT", "input: must be a string", permanent=True),
             "failed",
@@ -163,7 +163,7 @@ async def test_a_result_that_the_server_refuses_fails_its_job_with_a_reason(
     too_large = dict_to_struct({"text": "x" * 1_000_000})
     too_large["more"] = "x" * 100_000
 
-    await reports.end(job_id, Succeeded(too_large))
+    await reports.end(job_id, Succeeded(too_large, too_large.ByteSize()))
 
     job = get(client, job_id)
     assert (job["status"], job["error"]["reason"]) == ("failed", "INVALID_RESULT")
@@ -175,7 +175,7 @@ async def test_a_superseded_report_is_dropped_and_counted(reports: Reports, clie
     claimed = await reports.claim(job_id)
     reports.in_flight.held[job_id] = stale = Claimed(claimed.record, claimed.lane, attempt=2)
 
-    reports.reporter.put(stale, Succeeded(dict_to_struct({})))
+    reports.reporter.put(stale, Succeeded.with_result({}))
 
     assert await reports.reporter.flush(10)
     assert (reports.totals.superseded, reports.totals.completed) == (1, 0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from structlog.contextvars import bind_contextvars
 
-from contract_runtime.structs import StructError, StructTooLargeError, dict_to_struct
+from contract_runtime.structs import StructError, StructTooLargeError
 from contract_runtime.value import value
 from service_runtime.traces import format_error
 from worker_service.execution.error_text import (
@@ -110,7 +110,7 @@ def _succeeded(result: Any) -> InvocationResult:
             )
         )
     try:
-        return InvocationResult(Succeeded(dict_to_struct(result)))
+        return InvocationResult(Succeeded.with_result(result))
     except StructTooLargeError as error:
         return InvocationResult(Failed(Reason.RESULT_TOO_LARGE, short(f"result: {error}"), permanent=True))
     except StructError as error:

@@ -1,9 +1,11 @@
 """How a job ended in the worker."""
 
 from enum import StrEnum
+from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
+from contract_runtime.structs import fill_struct
 from contract_runtime.value import value
 
 
@@ -38,6 +40,14 @@ class Succeeded:
     """The handler returned a valid result within the limits."""
 
     result: Struct
+    size: int
+    """Bytes of `result` as protobuf."""
+
+    @classmethod
+    def with_result(cls, data: dict[str, Any]) -> "Succeeded":
+        """Raises StructError if `data` cannot be a result."""
+        result = Struct()
+        return cls(result, fill_struct(result, data))
 
 
 @value

@@ -45,7 +45,10 @@ UNFIT_RESULT = {Code.INVALID_ARGUMENT: "INVALID_RESULT", Code.RESOURCE_EXHAUSTED
 
 @value
 class Report:
-    """The outcome of a job, ready to be sent. `size` in bytes."""
+    """The outcome of a job, ready to be sent.
+
+    `size` in bytes. If there is a result, it is the result's size alone.
+    """
 
     claimed: Claimed
     request: UpdateStatusRequest
@@ -157,9 +160,10 @@ class Reporter(OutcomeSink):
         token = Token(worker_id=self._worker_id, attempt=claimed.attempt)
         request = UpdateStatusRequest(id=claimed.id, token=token)
         match outcome:
-            case Succeeded(result):
+            case Succeeded(result, size):
                 request.status = COMPLETED
                 request.result.CopyFrom(result)
+                return Report(claimed, request, size)
             case Failed(reason, message):
                 request.status = FAILED
                 request.error.CopyFrom(_job_error(reason, message))

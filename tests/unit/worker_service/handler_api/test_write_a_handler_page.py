@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from contract_runtime.structs import dict_to_struct, struct_to_dict
+from contract_runtime.structs import struct_to_dict
 from tests.unit.worker_service.recording_listener import RecordingListener
 from worker_service import Job
 from worker_service.execution.executor import Executor
@@ -70,7 +70,7 @@ async def test_the_page_s_second_handler_raises_and_reports_as_the_page_says(tmp
     assert await run() == Failed("RETRY_AFTER", f"{two} is being written", retry_after=30)
     (tmp_path / "two.lock").unlink()
     two.write_text("3\n")
-    assert await run() == Succeeded(dict_to_struct({"lines": 3}))
+    assert await run() == Succeeded.with_result({"lines": 3})
     assert listener.updates[-2:] == [
         ProgressUpdate(0, f"reading {one}"),
         ProgressUpdate(50, f"reading {two}"),
@@ -91,7 +91,7 @@ async def test_the_page_s_third_handler_stops_when_its_job_is_cancelled() -> Non
     endless = Job("0190-id", spec.type, 1, {"count": 10**15})
     long = await executor.run(spec, endless, seconds=0.05, listener=listener)
 
-    assert short == Succeeded(dict_to_struct({"total": 6}))
+    assert short == Succeeded.with_result({"total": 6})
     assert isinstance(long, Failed)
     assert long.reason == "TIMEOUT"
     async with asyncio.timeout(20):

@@ -8,7 +8,6 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from contract_runtime.structs import dict_to_struct
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import (
@@ -27,7 +26,7 @@ from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.in_flight import Claimed
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 from worker_service.handler_api.errors import MAX_RETRY_AFTER
-from worker_service.reporting.reporter import Reporter
+from worker_service.reporting.reporter import MAX_BYTES, Reporter
 from worker_service.state.totals import Totals
 
 JOB_ID = "01938f4e-7c3a-7b2e-9d41-3f5a6b7c8d9e"
@@ -106,7 +105,7 @@ async def test_each_reason_has_its_code(reason: Reason, code: int) -> None:
 @pytest.mark.parametrize(
     ("outcome", "became", "counted"),
     [
-        (Succeeded(dict_to_struct({})), Job.Status.completed, Totals(completed=1)),
+        (Succeeded.with_result({}), Job.Status.completed, Totals(completed=1)),
         (Failed(Reason.HANDLER_ERROR, "x"), Job.Status.failed, Totals(failed=1)),
         (Failed(Reason.HANDLER_ERROR, "x"), Job.Status.queued, Totals(retried=1)),
         (Interrupted(), Job.Status.queued, Totals(released=1)),
@@ -123,7 +122,32 @@ async def test_an_accepted_report_is_counted_by_the_new_status_of_the_job(
 async def test_a_result_that_the_server_refuses_fails_its_job_for_good() -> None:
     refused = UpdateOutcome(error=Status(code=Code.INVALID_ARGUMENT, message="result: no"))
 
-    [_, request], totals = await report(Succeeded(dict_to_struct({})), refused, accepted(Job.Status.failed))
+    [_, request], totals = await report(Succeeded.with_result({}), refused, accepted(Job.Status.failed))
 
     assert (request.error.reason, request.failure_hint) == ("INVALID_RESULT", FailureHint(permanent=True))
     assert totals == Totals(failed=1)
+
+
+async def test_large_results_are_spread_over_calls_by_their_size() -> None:
+    calls: list[int] = []
+
+    async def update(request: BatchUpdateStatusRequest, _context: Any) -> BatchUpdateStatusResponse:
+        calls.append(len(request.requests))
+        return BatchUpdateStatusResponse(outcomes=[accepted(Job.Status.completed) for _ in request.requests])
+
+    state = worker_state({"loop": 5})
+    result = Succeeded.with_result({"text": "x" * (MAX_BYTES // 2 - 20)})
+    assert result.size == result.result.ByteSize() <= MAX_BYTES // 2
+    async with api_of({"BatchUpdateStatus": update}) as api:
+        reporter = Reporter(state, StatusUpdates(api), Backoff())
+        for number in range(5):
+            record = DispatchRecord(id=str(number), type="compute")
+            claimed = state.in_flight.held[record.id] = Claimed(record, state.lanes["loop"], 1)
+            claimed.lane.hold()
+            reporter.put(claimed, result)
+        reporting = asyncio.create_task(reporter.run())
+        assert await reporter.flush(20)
+        reporting.cancel()
+        await asyncio.wait([reporting])
+
+    assert calls == [2, 2, 1]
