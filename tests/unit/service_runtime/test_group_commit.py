@@ -36,18 +36,53 @@ def started(group: GroupCommit[str, str], *items: Item[str]) -> list[asyncio.Tas
     return [asyncio.create_task(group.do(item)) for item in items]
 
 
-async def settled() -> None:
-    for _ in range(5 * IDLE_TURNS):
+async def turns(count: int) -> None:
+    for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def settled() -> None:
+    await turns(5 * IDLE_TURNS)
 
 
 async def test_a_single_item_is_committed_at_once() -> None:
     batches = Batches()
     batches.go.set()
     group = GroupCommit(batches.commit, max_blocking=60)
-    assert await group.do(Item("a", 1)) == "a"
-    assert await group.do(Item("b", 1)) == "b"
+    for name in "ab":
+        (task,) = started(group, Item(name, 1))
+        await turns(IDLE_TURNS // 2)
+        assert task.result() == name
     assert batches.done == [["a"], ["b"]]
+
+
+async def test_a_single_item_that_waits_for_another_one_is_committed_right_after_it() -> None:
+    batches = Batches()
+    group = GroupCommit(batches.commit, max_blocking=60)
+    for name in "ab":
+        started(group, Item(name, 1))
+        await settled()
+    batches.go.set()
+    await turns(IDLE_TURNS // 2)
+    assert batches.done == [["a"], ["b"]]
+
+
+async def test_a_full_batch_waits_for_no_further_item() -> None:
+    batches = Batches()
+    batches.go.set()
+    group = GroupCommit(batches.commit, Limits(items=2), max_blocking=60)
+    started(group, Item("a", 1), Item("b", 1))
+    await turns(IDLE_TURNS // 2)
+    assert batches.done == [["a", "b"]]
+
+
+async def test_a_batch_that_has_ended_is_forgotten() -> None:
+    batches = Batches()
+    batches.go.set()
+    group = GroupCommit(batches.commit, max_blocking=60)
+    await group.do(Item("a", 1))
+    await settled()
+    assert group._running_batches == set()
 
 
 async def test_under_load_items_that_keep_arriving_form_one_batch() -> None:
@@ -57,8 +92,7 @@ async def test_under_load_items_that_keep_arriving_form_one_batch() -> None:
     group = GroupCommit(batches.commit, max_blocking=60)
     tasks = started(group, Item("a", 1), Item("b", 1))
     for name in "cdefg":
-        for _ in range(IDLE_TURNS - 1):
-            await asyncio.sleep(0)
+        await turns(IDLE_TURNS - 1)
         tasks += started(group, Item(name, 1))
     await asyncio.gather(*tasks)
     assert batches.done == [list("abcdefg")]
