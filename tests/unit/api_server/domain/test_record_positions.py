@@ -46,7 +46,7 @@ def test_an_empty_partition_holds_no_record() -> None:
 def test_a_partition_holds_records_that_exist_and_are_not_committed(
     committed: int | None, start: int, length: int, offset: int
 ) -> None:
-    log = PartitionState(committed, start, start + length, first_time=0 if length else None)
-    if log.holds(RecordPosition(0, offset, 0)):
-        assert offset in range(start, start + length)
-        assert committed is None or offset >= committed or committed > start + length
+    end = start + length
+    log = PartitionState(committed, start, end, first_time=0 if length else None)
+    is_committed = committed is not None and offset < committed <= end
+    assert log.holds(RecordPosition(0, offset, 0)) is (start <= offset < end and not is_committed)

@@ -196,6 +196,8 @@ def the_largest_job() -> Job:
 def test_the_largest_job_fits_into_every_answer() -> None:
     job = the_largest_job()
     assert job_message(job).ByteSize() > 2 * (MAX_BYTES - 100)
+    assert job_message(job).ByteSize() <= MAX_ANSWER_BYTES
+    assert created_message([job]).ByteSize() <= MAX_ANSWER_BYTES
     assert len(found_message([job.id], [job]).jobs) == 1
     assert [len(page) for page in pages([job, job])] == [1, 1]
 

@@ -13,7 +13,9 @@ from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, U
 from jobs.v1.worker_pb2 import Fleet
 from tests.unit.worker_service.job_service_fake import api_of
 from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
+from tests.waiting import until
 from worker_service.api.backoff import Backoff
+from worker_service.api.call_slots import WORTH_A_CALL
 from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.claimer import Claimer
@@ -29,7 +31,7 @@ class Claims:
         self.asked = asyncio.Event()
         self.answer = asyncio.Semaphore(0)
         self.jobs, self.records = JobsTaken(), RecordsTaken()
-        self.state = worker_state({"loop": 100})
+        self.state = worker_state({"loop": 1 + WORTH_A_CALL})
         self.desired = self.state.desired
         self.calls = list[list[str]]()
         self.stopped: dict[str, str] = {}
@@ -107,10 +109,15 @@ async def test_a_stop_of_a_type_is_followed_once_the_claims_of_that_type_have_en
 async def test_a_stop_of_all_is_followed_once_all_claims_have_ended(claims: Claims) -> None:
     claims.desired.receive(Fleet(consuming=True, revision=1))
     claims.add("compute", "compute")
-    async with asyncio.timeout(DEADLINE):
-        await claims.asked.wait()
+    await until(lambda: len(claims.calls) == 1)
+    for number in range(WORTH_A_CALL):
+        claims.add(f"compute-{number}", "compute")
+    await until(lambda: len(claims.calls) == 2)
 
     claims.desired.receive(Fleet(consuming=True, revision=2, stopped_workers=["test"]))
+    assert not await claims.claimer.wait_until_desired(0.2)
+    claims.answer.release()
+    await until(lambda: bool(claims.jobs.started))
     assert not await claims.claimer.wait_until_desired(0.2)
 
     claims.answer.release()

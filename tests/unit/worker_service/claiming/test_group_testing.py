@@ -147,6 +147,7 @@ def test_one_guilty_job_among_five_hundred_costs_seven_workers_and_little_time()
 
     trial.run(most_deaths=LONE_LOSSES + MAX_LONE_LOSSES)
 
+    assert trial.deaths == 7
     assert [job.id for job in trial.poisoned] == ["g"]
     assert len(trial.completed) == 499
     assert trial.time <= 40.0

@@ -14,16 +14,20 @@ from typing import Any
 import psutil
 import pytest
 import structlog
+from google.rpc.code_pb2 import Code
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from contract_runtime.structs import struct_to_dict
+from jobs.v1.job_pb2 import JobError
 from service_runtime.log_values import MAX_TRACE
+from service_runtime.validation import ContractValidator
 from tests.unit.worker_service import sample_handlers
 from tests.waiting import until
 from worker_service import Job
 from worker_service.execution import child
+from worker_service.execution.error_text import MAX_TEXT
 from worker_service.execution.executor import Executor
 from worker_service.execution.invoke import invoke
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
@@ -32,6 +36,7 @@ from worker_service.handler_api.handler import handlers_in
 
 SPECS = {spec.type: spec for spec in handlers_in(sample_handlers)}
 WAYS = ["act-loop", "act-async", "act-thread", "act-process"]
+VALIDATOR = ContractValidator()
 DEADLINE = 60.0
 WAITS = {"later": 90, "later, no text": 90, "later, without end": MAX_RETRY_AFTER, "group, later": 90}
 
@@ -200,14 +205,16 @@ def test_any_return_value_becomes_an_outcome_valid_for_the_contract(value: Any) 
             assert message.encode()
 
 
-@given(st.text(st.characters()))
-def test_any_error_text_becomes_a_bounded_message_valid_for_the_contract(text: str) -> None:
+@given(st.text(st.characters()), st.sampled_from([1, MAX_TEXT]))
+def test_any_error_text_becomes_a_bounded_message_valid_for_the_contract(text: str, times: int) -> None:
     def fail(_job: Job) -> None:
-        raise ValueError(text)
+        raise ValueError(text * times)
 
     outcome = invoke(fail, job("x", {})).outcome
     assert isinstance(outcome, Failed)
-    assert outcome.message.encode().startswith(b"ValueError")
+    assert outcome.message.startswith("ValueError")
+    assert len(outcome.message) <= MAX_TEXT
+    VALIDATOR.check(JobError(code=Code.INTERNAL, message=outcome.message, reason=outcome.reason))
 
 
 @pytest.mark.parametrize(

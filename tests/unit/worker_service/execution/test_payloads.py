@@ -29,6 +29,7 @@ class Reads:
     def __init__(self) -> None:
         self.size = LARGEST
         self.time = 0.0
+        self.seconds_per_call = 0.0
         self.under_way = self.most_under_way = 0
         self.answers = asyncio.Semaphore(0)
         self.faults: list[grpc.StatusCode] = []
@@ -39,6 +40,7 @@ class Reads:
 
     async def get(self, request: Any, context: Any) -> Job:
         self.asked += 1
+        self.time += self.seconds_per_call
         if self.faults:
             await context.abort(self.faults.pop(0), "")
         self.under_way += 1
@@ -128,7 +130,9 @@ async def test_a_job_that_is_not_found_is_asked_for_again_and_counts_as_gone_aft
 
 
 async def test_other_failures_do_not_count_as_not_found(reads: Reads) -> None:
-    reads.faults = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL]
+    fault, not_found = grpc.StatusCode.INTERNAL, grpc.StatusCode.NOT_FOUND
+    reads.faults = [grpc.StatusCode.UNAVAILABLE, fault, fault, not_found, fault, not_found]
+    reads.seconds_per_call = payloads_module.GONE_SECONDS
     reads.answers.release()
     async with reads.payloads.of(reads.claimed("there")) as payload:
         assert len(payload["text"]) == LARGEST

@@ -223,13 +223,17 @@ async def test_a_waiting_plain_handler_of_the_loop_runs_on_when_threads_are_inte
     assert [(reported, type(outcome)) for reported, outcome in jobs.reports] == [(claimed, Succeeded)]
 
 
-async def test_a_plain_handler_of_the_loop_whose_claim_is_lost_before_its_turn_is_not_run(jobs: Jobs) -> None:
-    lost = jobs.start("act-loop", 1, {})
+async def test_a_plain_handler_of_the_loop_whose_claim_is_lost_before_its_turn_is_not_run(
+    jobs: Jobs, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    lost = jobs.start("act-loop", 1, {"code": f"def run(job):\n    open({str(ran)!r}, 'w').close()"})
     jobs.runner.give_up(lost)
     following = jobs.start("act-loop", 2, {})
 
     assert await jobs.runner.wait_idle(DEADLINE)
 
+    assert not ran.exists()
     assert lost not in jobs.in_flight.held.values()
     assert [claimed for claimed, _ in jobs.reports] == [following]
     assert jobs.lane.capacity > 0
