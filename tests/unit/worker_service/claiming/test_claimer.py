@@ -1,4 +1,7 @@
-"""The claimer claims no jobs of stopped types, and knows when the desired state is followed."""
+"""What the claimer asks, and what it does with the answers.
+
+It claims no job of a stopped type, and knows when the desired state is followed.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,10 +10,19 @@ from typing import Any
 import pytest
 from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import ErrorInfo
+from structlog.testing import capture_logs
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
+from jobs.v1.job_pb2 import Job
+from jobs.v1.job_service_pb2 import (
+    BatchUpdateStatusResponse,
+    Claim,
+    UpdateAccepted,
+    UpdateOutcome,
+    UpdateStatusRequest,
+)
 from jobs.v1.worker_pb2 import Fleet
+from tests.clocks import MonotonicClock
 from tests.unit.worker_service.job_service_fake import api_of
 from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
 from tests.waiting import until
@@ -31,29 +43,38 @@ class Claims:
         self.asked = asyncio.Event()
         self.answer = asyncio.Semaphore(0)
         self.jobs, self.records = JobsTaken(), RecordsTaken()
-        self.state = worker_state({"loop": 1 + WORTH_A_CALL})
+        self.state = worker_state({"loop": 1 + WORTH_A_CALL}, MonotonicClock())
         self.desired = self.state.desired
         self.calls = list[list[str]]()
+        self.requests = list[UpdateStatusRequest]()
         self.stopped: dict[str, str] = {}
         """Reasons for which the server refuses claims, by type."""
+        self.refusals: dict[str, Code.ValueType] = {}
+        """Codes with which the server refuses claims, by job."""
 
     async def update(self, request: Any, _context: Any) -> BatchUpdateStatusResponse:
         self.asked.set()
         self.calls.append([item.id for item in request.requests])
+        self.requests += request.requests
         await self.answer.acquire()
         outcomes = [UpdateOutcome(accepted=UpdateAccepted(attempt=1)) for _ in request.requests]
         for item, outcome in zip(request.requests, outcomes, strict=True):
             if (reason := self.stopped.get(item.claim.expected_type)) is not None:
                 outcome.error.code = Code.FAILED_PRECONDITION
                 outcome.error.details.add().Pack(ErrorInfo(reason=reason, domain="jobs.v1"))
+            if (code := self.refusals.get(item.id)) is not None:
+                outcome.error.code = code
+                outcome.error.message = "no"
         return BatchUpdateStatusResponse(outcomes=outcomes)
 
     def wire(self, updates: StatusUpdates) -> None:
         self.claimer = Claimer(self.state, updates, self.jobs, self.records, Backoff())
 
-    def add(self, job_id: str, job_type: str) -> None:
-        ticket = Ticket(Partition(f"jobs.{job_type}", 0), 1, len(job_id))
-        self.state.lanes["loop"].add(WaitingRecord(DispatchRecord(id=job_id, type=job_type), ticket, 1))
+    def add(self, job_id: str, job_type: str, attempt: int = 0, offset: int | None = None) -> None:
+        """A record comes in. Its offset is the length of the job's id by default."""
+        ticket = Ticket(Partition(f"jobs.{job_type}", 0), 1, len(job_id) if offset is None else offset)
+        record = DispatchRecord(id=job_id, type=job_type, attempt=attempt)
+        self.state.lanes["loop"].add(WaitingRecord(record, ticket, 1))
 
     async def starts(self, *job_ids: str) -> None:
         async with asyncio.timeout(DEADLINE):
@@ -150,3 +171,97 @@ async def test_a_job_whose_stop_only_the_server_knows_waits_until_the_desired_st
     claims.desired.receive(Fleet(consuming=True, revision=1))
     await claims.starts(*(["cc", "d"] if others else ["d", "cc"]))
     assert sorted(claims.records.finished) == [1, 2]
+
+
+async def test_a_claim_names_the_worker_and_what_the_record_says_of_the_job(claims: Claims) -> None:
+    claims.desired.receive(Fleet(consuming=True, revision=1))
+    claims.answer.release()
+    claims.add("job", "data", attempt=2)
+    await claims.starts("job")
+
+    claim = Claim(worker_id="test/1", expected_attempt=2, expected_type="data")
+    assert claims.requests == [UpdateStatusRequest(id="job", status=Job.Status.processing, claim=claim)]
+    [claimed] = claims.jobs.started
+    assert (claimed.record.attempt, claimed.attempt) == (2, 1)
+    assert claims.state.in_flight.held == {"job": claimed}
+    assert claims.state.in_flight.claiming == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "level"), [(Code.FAILED_PRECONDITION, "debug"), (Code.NOT_FOUND, "warning")]
+)
+async def test_a_refused_claim_finishes_all_records_of_its_job_and_lets_the_lane_claim_more(
+    claims: Claims, code: "Code.ValueType", level: str
+) -> None:
+    claims.desired.receive(Fleet(consuming=True, revision=1))
+    claims.refusals = {"job": code}
+    lane = claims.state.lanes["loop"]
+    claims.add("job", "data", offset=7)
+    claims.add("job", "data", offset=8)
+    with capture_logs() as logs:
+        claims.answer.release()
+        await until(lambda: len(claims.records.finished) == 2)
+
+    assert (claims.records.finished, claims.state.totals.refused) == ([7, 8], 2)
+    assert [(line["event"], line["log_level"], line["message"]) for line in logs] == [
+        ("claim_refused", level, "no")
+    ]
+    assert (claims.jobs.started, claims.state.in_flight.claiming) == ([], {})
+    assert lane.capacity == lane.limit + 1
+
+
+async def test_a_job_that_was_published_again_while_it_was_claimed_is_not_started_but_claimed_again(
+    claims: Claims,
+) -> None:
+    claims.desired.receive(Fleet(consuming=True, revision=1))
+    claims.add("job", "data", attempt=0, offset=7)
+    claims.add("job", "data", attempt=1, offset=8)
+    with capture_logs() as logs:
+        claims.answer.release()
+        await until(lambda: len(claims.calls) == 2)
+    assert [line["event"] for line in logs] == ["claim_lost"]
+    assert (claims.jobs.started, claims.records.finished) == ([], [7])
+
+    claims.answer.release()
+    await claims.starts("job")
+    assert [request.claim.expected_attempt for request in claims.requests] == [0, 1]
+    assert claims.records.finished == [7, 8]
+
+
+async def test_after_closing_claims_under_way_end_and_no_new_one_begins(claims: Claims) -> None:
+    claims.desired.receive(Fleet(consuming=True, revision=1))
+    claims.add("first", "data")
+    await until(lambda: bool(claims.calls))
+    assert not await claims.claimer.wait_idle(0)
+
+    claims.claimer.close()
+    claims.add("second", "data")
+    claims.answer.release()
+
+    await claims.starts("first")
+    assert await claims.claimer.wait_idle(DEADLINE)
+    assert claims.calls == [["first"]]
+
+
+async def test_partitions_are_paused_while_claims_have_no_answer_and_resumed_afterwards(
+    claims: Claims,
+) -> None:
+    claims.desired.receive(Fleet(consuming=True, revision=1))
+    pause_wake = claims.state.pause_wake
+    pause_wake.clear()
+    claims.refusals = {"job": Code.UNAVAILABLE}
+    claims.add("job", "data")
+    claims.answer.release()
+    await until(pause_wake.is_set)
+    assert claims.claimer.in_trouble
+
+    pause_wake.clear()
+    claims.refusals = {}
+    claims.answer.release()
+    await claims.starts("job")
+    assert (claims.claimer.in_trouble, pause_wake.is_set()) == (False, True)
+    pause_wake.clear()
+    claims.answer.release()
+    claims.add("next", "data")
+    await claims.starts("job", "next")
+    assert not pause_wake.is_set()

@@ -1,5 +1,6 @@
 """A polled record waits in the lane of its type, or is finished if it is bad."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,9 +14,11 @@ from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
 from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming import backlog
+from worker_service.claiming import intake as intake_module
+from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.claimer import Claimer
 from worker_service.claiming.intake import Intake
-from worker_service.kafka.offsets import OffsetTracker, Partition
+from worker_service.kafka.offsets import OffsetTracker, Partition, Ticket
 
 COMPUTE, FILE = Partition("jobs.compute", 0), Partition("jobs.file", 0)
 JOB_ID = "01938f4e-7c3a-7b2e-9d41-3f5a6b7c8d9e"
@@ -124,3 +127,29 @@ async def test_waiting_records_are_forgotten_when_their_partition_is_revoked(int
 
     assert intakes.loop.take() is None
     assert intakes.thread.take() is not None
+
+
+async def test_a_revocation_waits_a_moment_for_claims_under_way(
+    intakes: Intakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intakes.claimer._idle.clear()
+    waiting = asyncio.create_task(intakes.intake.revoked({COMPUTE}))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    intakes.claimer._idle.set()
+    await waiting
+
+    monkeypatch.setattr(intake_module, "REVOKE_SECONDS", 0.01)
+    intakes.claimer._idle.clear()
+    await intakes.intake.revoked({COMPUTE})
+
+
+async def test_later_records_of_jobs_in_flight_are_forgotten_with_their_partition(intakes: Intakes) -> None:
+    for partition in (COMPUTE, FILE):
+        record = DispatchRecord(id=partition.topic, type="compute", payload_omitted=True)
+        intakes.state.in_flight.add_successor(WaitingRecord(record, Ticket(partition, 1, 0), 1))
+
+    await intakes.intake.revoked({COMPUTE})
+
+    has_successor = intakes.state.in_flight.has_successor
+    assert (has_successor(COMPUTE.topic), has_successor(FILE.topic)) == (False, True)
