@@ -91,8 +91,9 @@ class Suspects:
         """Whether a suspect may be claimed now. `idle`: whether no job is in flight."""
         if is_lone(record):
             return record.id == self._next_id and not self._group and (idle or not self._waits_to_be_alone)
-        if self._next_id is not None or self._alone_until is not None:
+        if self._next_id is not None:
             return False
+        # Beside a suspect that runs alone there is no place: its group has the size 1.
         return len(self._group) < min([group_size(record.losses), *self._group.values()])
 
     def begin(self, record: DispatchRecord, *, idle: bool) -> bool:

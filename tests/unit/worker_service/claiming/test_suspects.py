@@ -9,6 +9,7 @@ import pytest
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
 from jobs.v1.worker_pb2 import Fleet
+from tests.clocks import MonotonicClock
 from tests.unit.worker_service.job_service_fake import api_of
 from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
 from tests.waiting import until
@@ -17,7 +18,7 @@ from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.claimer import Claimer
 from worker_service.claiming.in_flight import MAX_LARGE
-from worker_service.claiming.suspects import patience
+from worker_service.claiming.suspects import Suspects, patience
 from worker_service.kafka.offsets import Partition, Ticket
 
 DEADLINE = 20.0
@@ -221,6 +222,23 @@ async def test_a_refused_lone_suspect_makes_way_for_the_next(claims: Claims) -> 
     assert claims.alone == ["z1", "z2"]
 
 
+async def test_a_group_of_another_lane_waits_too_until_the_lone_suspect_has_run(claims: Claims) -> None:
+    claims.add("a")
+    await claims.starts("a")
+    claims.add("z")
+    await claims.settled()
+    claims.add("x", lane="narrow")
+    await claims.settled()
+    assert claims.started == ["a"]
+
+    claims.end("a")
+    await claims.starts("a", "z")
+    await claims.settled()
+    assert claims.started == ["a", "z"]
+    claims.end("z")
+    await claims.starts("a", "z", "x")
+
+
 async def test_in_a_lane_with_one_slot_suspects_and_other_jobs_run_in_the_order_of_arrival(
     claims: Claims,
 ) -> None:
@@ -278,3 +296,46 @@ async def test_jobs_with_large_payloads_wait_while_many_are_in_flight_and_other_
     await claims.starts(*large[:MAX_LARGE], "a", "b", large[-2])
     claims.end("L1")
     await claims.starts(*large[:MAX_LARGE], "a", "b", *large[-2:])
+
+
+Z1, Z2 = (DispatchRecord(id=name, type="compute", losses=4) for name in ("z1", "z2"))
+
+
+def test_the_claimer_looks_again_when_time_alone_has_changed_something() -> None:
+    clock = MonotonicClock()
+    suspects = Suspects(clock)
+    assert suspects.seconds_to_next_change() is None
+
+    suspects.choose_next(Z1, others_wait=True)
+    clock.now += 1
+    assert suspects.seconds_to_next_change() == patience(4) - 1
+    clock.now += 1
+    assert suspects.begin(Z1, idle=True)
+    assert suspects.seconds_to_next_change() == patience(4)
+
+    clock.now += 1
+    suspects.remove("z1")
+    # Claims were closed for three seconds.
+    assert suspects.seconds_to_next_change() == 3
+    clock.now += 3
+    assert suspects.seconds_to_next_change() is None
+
+
+def test_claims_stay_open_from_the_end_of_solitude_on_for_as_long_as_they_were_closed() -> None:
+    clock = MonotonicClock()
+    suspects = Suspects(clock)
+    suspects.choose_next(Z1, others_wait=True)
+    assert suspects.begin(Z1, idle=True)
+    clock.now += patience(4)
+    assert suspects.past_patience() == "z1"
+    suspects.end_solitude("z1")
+    assert (suspects.past_patience(), suspects.closed) == (None, False)
+
+    clock.now += 1
+    suspects.remove("z1")
+    suspects.choose_next(Z2, others_wait=True)
+    assert not suspects.closed
+    assert suspects.seconds_to_next_change() == patience(4) - 1
+    clock.now += patience(4) - 1
+    suspects.choose_next(Z2, others_wait=True)
+    assert suspects.closed
