@@ -122,6 +122,20 @@ def test_records_are_taken_in_the_order_of_arrival() -> None:
     assert [item and item.ticket.offset for item in taken] == [0, 1, 2, None]
 
 
+def test_arrivals_are_counted_from_one_and_the_oldest_is_no_suspect_and_not_shut_out() -> None:
+    lane = lane_of(1)
+    assert (lane.arrivals, lane.oldest) == (0, None)
+    lane.add(waiting(0, losses=2))
+    lane.add(waiting(1, job_type="a"))
+    lane.add(waiting(2, job_type="b"))
+    assert (lane.arrivals, lane.oldest) == (3, 2)
+
+    lane.shut_out({"a"})
+    assert (lane.arrivals, lane.oldest) == (3, 3)
+    lane.shut_out({"a", "b"})
+    assert (lane.arrivals, lane.oldest) == (3, None)
+
+
 def test_a_lane_is_full_by_count_until_half_of_it_is_gone() -> None:
     flips: list[bool] = []
     lane = lane_of(1, flips=flips)
