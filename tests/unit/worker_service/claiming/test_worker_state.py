@@ -2,9 +2,11 @@
 
 from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.worker_pb2 import Fleet
+from tests.clocks import MonotonicClock
 from tests.unit.worker_service.worker_fakes import worker_state
 from worker_service.claiming import backlog
 from worker_service.claiming.backlog import WaitingRecord
+from worker_service.claiming.suspects import patience
 from worker_service.kafka.offsets import Partition, Ticket
 
 WAITING = WaitingRecord(
@@ -41,3 +43,15 @@ def test_a_record_wakes_claiming_and_a_full_lane_wakes_pausing() -> None:
     assert lane.full
     assert (state.claim_wake.is_set(), state.pause_wake.is_set()) == (True, True)
     assert not state.membership_wake.is_set()
+
+
+def test_lanes_and_suspects_follow_the_clock_of_the_worker() -> None:
+    clock = MonotonicClock()
+    state = worker_state({"loop": 1}, clock)
+    lane, suspects = state.lanes["loop"], state.in_flight.suspects
+    lane.note_refusal()
+    suspects.choose_next(DispatchRecord(id="job", losses=4), others_wait=False)
+    assert (lane.capacity, suspects.seconds_to_next_change()) == (2, patience(4))
+
+    clock.now += 1
+    assert (lane.capacity, suspects.seconds_to_next_change()) == (1, patience(4) - 1)
