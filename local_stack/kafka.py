@@ -63,9 +63,7 @@ def _properties(settings: StackSettings, data: Path) -> str:
         "group.initial.rebalance.delay.ms": 0,
         # After a kill, the controller admits the new broker only when the old broker's session is over.
         "broker.session.timeout.ms": 1500,
-        "broker.heartbeat.interval.ms": 500,
-        # An idle broker would write a record to its metadata log twice a second.
-        "metadata.max.idle.interval.ms": 10_000,
+        "broker.heartbeat.interval.ms": 300,
         # With one node there can be only one copy of each of Kafka's own topics.
         "offsets.topic.replication.factor": 1,
         "offsets.topic.num.partitions": 4,
