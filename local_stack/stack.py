@@ -24,7 +24,7 @@ from local_stack.settings import HOST, ROOT, StackSettings
 from local_stack.state import Started, StateFile
 
 READY_DEADLINE = 120.0
-POLL = 0.05
+POLL = 0.1
 LOG_LINES = 15
 
 MAKERS: dict[str, Callable[[StackSettings, int], Part]] = {

@@ -28,7 +28,7 @@ from tests.waiting import until, wait_for
 
 OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
 ROUNDS = 2
-PAUSE = 0.04
+PAUSE = 0.1
 """Seconds between two calls of a caller."""
 CALL_SECONDS = 20.0
 SOON_SECONDS = 9.0

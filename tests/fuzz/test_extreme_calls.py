@@ -218,7 +218,7 @@ async def others_are_served(stack: Stack) -> AsyncIterator[None]:
             stub: Any = JobServiceStub(channel)
             while not done.is_set():
                 await stub.List(ListRequest(page_size=1), timeout=OTHERS_WAIT)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)
 
     calling = asyncio.create_task(call_repeatedly())
     yield
