@@ -149,11 +149,11 @@ async def test_an_unknown_type_is_reported_as_a_field_of_the_callers_request() -
 @pytest.mark.parametrize(
     ("code", "answered", "reason", "message"),
     [
-        (grpc.StatusCode.UNAVAILABLE, 14, "API_SERVER_UNREACHABLE", "no API server is within reach: why"),
+        (grpc.StatusCode.UNAVAILABLE, 14, "API_SERVER_UNREACHABLE", "no API server can be reached: why"),
         (grpc.StatusCode.UNKNOWN, 13, "INTERNAL", "the server failed to handle the call"),
     ],
 )
-async def test_a_failure_without_details_gets_a_reason_and_shows_only_why_no_server_is_within_reach(
+async def test_a_failure_without_details_gets_a_reason_and_shows_only_why_no_server_can_be_reached(
     code: grpc.StatusCode, answered: int, reason: str, message: str
 ) -> None:
     status = await refusal_of(Server(lambda context: context.abort(code, "why")), StopRequest())
