@@ -158,6 +158,11 @@ def build_path(
     validator = ContractValidator()
     validator.warm(DispatchRecord)
     intake = Intake(state, lanes, claimer, committer.tracker, committer, validator)
-    address = KafkaAddress(settings.kafka_bootstrap_servers, settings.kafka_group_id, state.identity.name)
+    address = KafkaAddress(
+        settings.kafka_bootstrap_servers,
+        settings.kafka_group_id,
+        state.identity.name,
+        settings.kafka_fetch_max_wait,
+    )
     consumer = JobConsumer(address, lanes, intake, committer, state.pause_wake, Backoff())
     return JobPath(consumer, committer, claimer, runner, reporter)

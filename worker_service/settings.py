@@ -60,6 +60,7 @@ class WorkerSettings(ServiceSettings):
     api_server_processes: ProcessCount = Field(default=1, description="how many ports each API server has")
     kafka_bootstrap_servers: Addresses = ("127.0.0.1:9092",)
     kafka_group_id: str = Field(default="job-workers", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    kafka_fetch_max_wait: Annotated[float, Field(ge=0.01, le=2)] = 0.1
 
     @property
     def api_server_endpoints(self) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def environment_of(name: str, lease: float) -> dict[str, str]:
             "WORKER_THREADS": "8",
             # Shorter than the longest job, so that some jobs are released.
             "WORKER_DRAIN_TIMEOUT": "2",
+            "KAFKA_FETCH_MAX_WAIT": "0.5",
         }
     if name == "api_server":
         return {

@@ -40,8 +40,6 @@ OPTIONS = {
     "rebalance_timeout_ms": 10_000,
     # Joining the group may take as long as the rebalance.
     "request_timeout_ms": 15_000,
-    # A resumed partition joins the next fetch, which starts when the fetch under way ends.
-    "fetch_max_wait_ms": 100,
     "fetch_max_bytes": 8 * 1024 * 1024,
     # The consumer notices new partitions, and a topic that was deleted and created again, within this time.
     "metadata_max_age_ms": 5_000,
@@ -52,11 +50,15 @@ OPTIONS = {
 class KafkaAddress:
     """`client_id` is the worker's name: by it, a successor finds the members that this worker has left
     behind.
+
+    `fetch_max_wait`: seconds. A resumed partition joins the next fetch, which starts when the fetch under way
+    ends.
     """
 
     bootstrap_servers: Sequence[str]
     group_id: str
     client_id: str
+    fetch_max_wait: float = 0.1
 
 
 class JobConsumer(OffsetStore):
@@ -102,6 +104,7 @@ class JobConsumer(OffsetStore):
                 bootstrap_servers=list(self._address.bootstrap_servers),
                 group_id=self._address.group_id,
                 client_id=self._address.client_id,
+                fetch_max_wait_ms=round(self._address.fetch_max_wait * 1000),
                 **OPTIONS,
             )
             try:

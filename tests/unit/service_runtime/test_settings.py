@@ -96,6 +96,20 @@ def test_process_jobs_within_the_limits_are_accepted(
     assert read_settings(WorkerSettings).worker_process_jobs == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "allowed"), [("0.009", False), ("0.01", True), ("2", True), ("2.1", False)]
+)
+def test_kafka_holds_a_fetch_for_ten_milliseconds_to_two_seconds(
+    monkeypatch: pytest.MonkeyPatch, value: str, allowed: bool
+) -> None:
+    monkeypatch.setenv("KAFKA_FETCH_MAX_WAIT", value)
+    if allowed:
+        assert read_settings(WorkerSettings).kafka_fetch_max_wait == float(value)
+    else:
+        with pytest.raises(WrongSettings, match=f"KAFKA_FETCH_MAX_WAIT: '{value}' is not allowed"):
+            read_settings(WorkerSettings)
+
+
 @pytest.mark.parametrize("value", ["0", "1000001", "many"])
 def test_process_jobs_beyond_the_limits_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("WORKER_PROCESS_JOBS", value)
