@@ -10,8 +10,8 @@ VENV := .venv
 LOCAL := $(VENV)/.local-installed
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
-# Processes that run tests. Real servers keep the cores busy: with more processes than cores, all are slower.
-LANES ?= 2
+# Processes that run tests. Much of their time is waiting; but with many more of them than cores, real servers starve.
+LANES ?= 3
 FAST_TESTS := tests/unit tests/faults/test_checker.py tests/fuzz/test_checks.py
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
