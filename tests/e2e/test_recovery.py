@@ -95,7 +95,7 @@ def test_a_job_survives_when_its_api_server_is_killed_right_after_the_answer(
 ) -> None:
     ids = [create(client, "compute", {"input": str(number)})["id"] for number in range(20)]
     stack.kill("api_server", 1)
-    stack.start("api_server", 1)
+    stack.up()
     assert {wait_until_ended(client, job_id)["status"] for job_id in ids} == {"completed"}
 
 
@@ -109,7 +109,7 @@ def test_an_api_server_that_is_stopped_answers_the_calls_in_flight(
         answers = [threads.submit(post, number) for number in range(200)]
         wait_for(lambda: sum(answer.done() for answer in answers) > 50, "some calls are answered")
         stack.stop("api_server", 1)
-        stack.start("api_server", 1)
+        stack.up()
         results = [answer.result() for answer in answers]
     # A call in flight is answered. A later call is refused, or cancelled before the server has seen it.
     codes = {(answer.status_code, answer.json().get("code")) for answer in results}

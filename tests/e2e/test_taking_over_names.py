@@ -3,7 +3,7 @@
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,18 @@ OWN_NAME = {"WORKER_NAME": ""}
 @pytest.fixture(scope="module")
 def patient(stack: Stack) -> Iterator[Stack]:
     """The stack with leases longer than a test, so that no job is released by an expired lease."""
-    stack.stop("api_server")
-    stack.start("api_server", environment={**API_SERVER, "JOB_LEASE": f"{LONG_LEASE:g}"})
+    restart_api_server(stack, {**API_SERVER, "JOB_LEASE": f"{LONG_LEASE:g}"})
     try:
         yield stack
     finally:
-        stack.stop("api_server")
-        stack.start("api_server", environment=API_SERVER)
+        restart_api_server(stack, API_SERVER)
+
+
+def restart_api_server(stack: Stack, environment: Mapping[str, str]) -> None:
+    """Returns when calls through the gateway are answered again."""
+    stack.stop("api_server")
+    stack.set_environment("api_server", 1, environment)
+    stack.up()
 
 
 @pytest.fixture
