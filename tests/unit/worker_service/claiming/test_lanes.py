@@ -254,6 +254,18 @@ def test_suspects_wait_for_the_first_suspect() -> None:
     assert taken_from(lane) == [0, 1]
 
 
+def test_suspects_with_large_payloads_are_taken_even_while_no_other_large_payload_is() -> None:
+    lane = lane_of(1)
+    for offset, losses in enumerate([0, 2]):
+        item = waiting(offset, losses=losses)
+        item.record.payload_omitted = True
+        lane.add(item)
+    assert lane.first_suspect is not None
+
+    taken = [lane.take(large=False), lane.take(large=False), lane.take()]
+    assert [item and item.ticket.offset for item in taken] == [1, None, 0]
+
+
 def test_suspects_and_other_records_do_not_fill_a_lane_together() -> None:
     lane = lane_of(1)
     for offset in range(backlog.FULL_RECORDS - 1):
