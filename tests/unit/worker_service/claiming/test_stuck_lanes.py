@@ -38,6 +38,8 @@ async def test_a_lane_is_stuck_when_abandoned_handlers_occupy_all_its_slots() ->
     await turns()
     assert not narrow.is_stuck
     assert narrow.capacity == 1
+    await leave_behind(narrow)
+    assert narrow.is_stuck
 
 
 async def test_the_worker_ends_when_a_lane_has_been_stuck_for_long() -> None:
