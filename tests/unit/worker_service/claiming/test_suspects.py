@@ -53,7 +53,8 @@ class Claims:
 
     def wire(self, updates: StatusUpdates) -> Claimer:
         self.state.desired.receive(Fleet(consuming=True, revision=1))
-        return Claimer(self.state, updates, self.jobs, self.records, Backoff())
+        self.claimer = Claimer(self.state, updates, self.jobs, self.records, Backoff())
+        return self.claimer
 
     @property
     def started(self) -> list[str]:
@@ -177,6 +178,20 @@ async def test_other_jobs_are_claimed_beside_a_long_lone_suspect_once_the_server
     claims.end("z1", "b")
     await claims.pass_time(patience(4))
     await claims.starts("z1", "b", "z2")
+
+
+async def test_while_a_lone_suspect_runs_the_claimer_has_one_alarm_at_a_time(claims: Claims) -> None:
+    claims.add("z")
+    await claims.starts("z")
+    await claims.settled()
+    first = claims.claimer._alarm
+    assert first is not None
+
+    await claims.settled()
+    assert first.cancelled()
+    second = claims.claimer._alarm
+    assert second is not None
+    assert not second.cancelled()
 
 
 async def test_a_worker_that_does_not_get_empty_runs_a_lone_suspect_beside_the_remaining_jobs(
