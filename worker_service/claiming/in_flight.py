@@ -54,10 +54,10 @@ class InFlightJobs:
     back into its lane as soon as the job is removed from here.
     """
 
-    def __init__(self, suspects: Suspects | None = None) -> None:
+    def __init__(self, suspects: Suspects) -> None:
         self.claiming: dict[str, Claiming] = {}
         self.held: dict[str, Claimed] = {}
-        self.suspects = suspects or Suspects()
+        self.suspects = suspects
         """The suspects among these jobs."""
         self.large = 0
         """How many of these jobs have a payload that the record did not carry."""

@@ -20,6 +20,7 @@ from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
 from worker_service.claiming.in_flight import Claimed, Claiming, InFlightJobs
 from worker_service.claiming.lanes import Lane
+from worker_service.claiming.suspects import Suspects
 from worker_service.execution import executor
 from worker_service.execution import runner as running
 from worker_service.execution.executor import Executor
@@ -43,7 +44,7 @@ class Jobs(OutcomeSink):
 
     def __init__(self, executor: Executor, api: ApiClient) -> None:
         self.reports: list[tuple[Claimed, Outcome]] = []
-        self.in_flight = InFlightJobs()
+        self.in_flight = InFlightJobs(Suspects())
         self.board = ProgressBoard()
         self.begun, self.release = threading.Event(), threading.Event()
         specs = [*handlers_in(sample_handlers), HandlerSpec("stubborn", self._stubborn, "loop")]
