@@ -171,6 +171,32 @@ def test_dropping_a_partition_forgets_its_records_and_no_others() -> None:
     assert not lane.full
 
 
+def test_a_lane_whose_records_are_forgotten_is_no_longer_full() -> None:
+    flips: list[bool] = []
+    lane = lane_of(1, flips=flips)
+    lane.add(waiting(0, size=backlog.FULL_BYTES))
+
+    lane.drop({Partition("jobs.compute", 0)})
+
+    assert not lane.full
+    assert flips == [True, False]
+
+
+def test_the_bytes_of_a_type_that_is_no_longer_shut_out_count_again() -> None:
+    lane = lane_of(1)
+    lane.add(waiting(0, size=backlog.FULL_BYTES - 1))
+    lane.add(waiting(1, size=1))
+    lane.shut_out({"compute"})
+    assert not lane.full
+
+    lane.shut_out(set())
+    assert lane.full
+    lane.take()
+    lane.shut_out({"compute"})
+    lane.shut_out(set())
+    assert not lane.full
+
+
 def test_records_of_all_types_are_taken_in_the_order_of_arrival() -> None:
     lane = lane_of(1)
     for offset, job_type in enumerate(["a", "b", "a", "c", "b", "a"]):
