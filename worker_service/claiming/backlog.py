@@ -24,11 +24,6 @@ class WaitingRecord:
     size: int
 
 
-def any_suspect(_record: DispatchRecord) -> bool:
-    """Every suspect may be taken."""
-    return True
-
-
 class Backlog:
     """Keeps records in the order of their arrival.
 
@@ -87,11 +82,7 @@ class Backlog:
         return None if queue is None else queue.first
 
     def take(
-        self,
-        *,
-        others: bool = True,
-        large: bool = True,
-        suspects: Callable[[DispatchRecord], bool] = any_suspect,
+        self, *, others: bool, large: bool, suspects: Callable[[DispatchRecord], bool]
     ) -> WaitingRecord | None:
         """Remove and return the record that has waited longest and may be taken; None if there is none.
 
