@@ -171,6 +171,17 @@ def test_dropping_a_partition_forgets_its_records_and_no_others() -> None:
     assert not lane.full
 
 
+def test_a_revocation_wakes_the_claimer_since_other_jobs_may_have_waited_for_a_forgotten_suspect() -> None:
+    wakes: list[bool] = []
+    lane = Lane(1, on_work=lambda: wakes.append(True), on_full_change=lambda: None)
+    lane.add(waiting(0, losses=4))
+    wakes.clear()
+
+    lane.drop({Partition("jobs.compute", 0)})
+
+    assert (lane.first_suspect, wakes) == (None, [True])
+
+
 def test_a_lane_whose_records_are_forgotten_is_no_longer_full() -> None:
     flips: list[bool] = []
     lane = lane_of(1, flips=flips)
