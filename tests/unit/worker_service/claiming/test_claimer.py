@@ -228,6 +228,10 @@ async def test_a_job_that_was_published_again_while_it_was_claimed_is_not_starte
     assert claims.records.finished == [7, 8]
 
 
+async def test_a_claimer_that_has_claimed_nothing_yet_is_idle(claims: Claims) -> None:
+    assert await claims.claimer.wait_idle(0.01)
+
+
 async def test_after_closing_claims_under_way_end_and_no_new_one_begins(claims: Claims) -> None:
     claims.desired.receive(Fleet(consuming=True, revision=1))
     claims.add("first", "data")
