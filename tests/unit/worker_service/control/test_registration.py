@@ -69,7 +69,7 @@ async def test_registration_is_repeated_until_the_silent_holder_of_the_name_coun
     assert answer.fleet.revision == 7
     waits = [after - before for before, after in zip(server.asked, server.asked[1:], strict=False)]
     assert len(waits) == 4
-    assert all(ASK_AGAIN_SECONDS <= wait < 4 * ASK_AGAIN_SECONDS for wait in waits)
+    assert min(waits) >= ASK_AGAIN_SECONDS
 
 
 @pytest.mark.parametrize(
