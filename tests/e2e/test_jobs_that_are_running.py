@@ -1,6 +1,5 @@
 """Running jobs in the whole system: retries, timeouts, progress and cancellation."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -125,7 +124,6 @@ def test_a_cancelled_handler_is_stopped_and_its_result_is_ignored(
     wait_for(lambda: gate.runs(job_id), "the job runs")
 
     job = cancel(client, job_id, "not needed")
-    cancelled_at = time.monotonic()
 
     assert (job["status"], job["attempt"]) == ("cancelled", 1)
     assert (job["error"]["code"], job["error"]["message"]) == ("CANCELLED", "not needed")
@@ -134,7 +132,6 @@ def test_a_cancelled_handler_is_stopped_and_its_result_is_ignored(
         wait_for(lambda: gate.has_returned(job_id), "the thread runs to its end")
     else:
         wait_for(lambda: has_stopped(gate, job_id, way), "the handler has stopped")
-        assert time.monotonic() - cancelled_at < 5
     # After either event the worker reports nothing more about the job.
     ends = {"job_given_up", "report_refused"}
     wait_for(lambda: ends.intersection(worker_events(stack, job_id)), "the worker has dropped the job")
