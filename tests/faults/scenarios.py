@@ -75,7 +75,7 @@ async def api_server_killed_between_two_steps(trial: Trial) -> None:
             crash_points.order(trial.folder, crash_points.WHEN_MARKED)
             await trial.sent(0.8)
             await crashed(trial, [crash_points.WHEN_MARKED])
-        await trial.load.many("long", len(WORKERS))
+        await trial.job_runs_on("worker-1")
         crash_points.order(trial.folder, crash_points.WHEN_LEASES_END)
         await together(*(cluster.kill("worker", number) for number in WORKERS))
         await crashed(trial, [crash_points.WHEN_LEASES_END])
