@@ -10,8 +10,8 @@ VENV := .venv
 LOCAL := $(VENV)/.local-installed
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
-# Processes that run tests. Much of their time is waiting; but with many more of them than cores, real servers starve.
-LANES ?= 3
+# Processes that run tests. With more of them than cores, servers that are under test starve.
+LANES ?= 2
 FAST_TESTS := tests/unit tests/faults/test_checker.py tests/fuzz/test_checks.py
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)

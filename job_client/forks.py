@@ -19,7 +19,8 @@ REASON = "CLIENT_FORKED"
 POLLER = "(_poll_wrapper)"
 """Part of the name of grpc.aio's thread.
 
-The thread runs while any channel or server of the process is open.
+The thread runs while any channel or server of the process is open, and for a moment after that. A fork in
+this moment counts as one while gRPC was in use.
 """
 
 

@@ -109,7 +109,11 @@ asyncio.run(main())
 print("parent goes on:", asyncio.run(create()))
 """
 AFTER_THE_CLIENT_WAS_CLOSED = """
+import threading, time
+from job_client.forks import POLLER
 print(asyncio.run(create()))
+while any(POLLER in thread.name for thread in threading.enumerate()):
+    time.sleep(0.01)  # gRPC ends its thread a moment after the client was closed
 child(create())
 print("parent goes on:", asyncio.run(create()))
 """
