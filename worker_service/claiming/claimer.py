@@ -94,13 +94,13 @@ class Claimer:
         """Wait, for `seconds` at most, until the desired state forbids no claim under way; whether that
         happened.
         """
-        return await ends_within(seconds, self._desired())
+        return await ends_within(seconds, self._until_desired())
 
     def close(self) -> None:
         """Begin no new claims. Claims under way go on until they are answered."""
         self._closed = True
 
-    async def _desired(self) -> None:
+    async def _until_desired(self) -> None:
         allows = self._state.desired.allows
         while not all(allows(claiming.record.type) for claiming in self._in_flight.claiming.values()):
             await self._answered.wait()

@@ -134,7 +134,8 @@ async def test_a_revocation_waits_a_moment_for_claims_under_way(
 ) -> None:
     intakes.claimer._idle.clear()
     waiting = asyncio.create_task(intakes.intake.revoked({COMPUTE}))
-    await asyncio.sleep(0.01)
+    for _ in range(10):  # turns of the loop, in which it would end if it did not wait
+        await asyncio.sleep(0)
     assert not waiting.done()
     intakes.claimer._idle.set()
     await waiting

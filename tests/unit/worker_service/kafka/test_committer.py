@@ -130,7 +130,8 @@ async def test_a_commit_waits_until_the_one_before_it_has_ended(offsets: Offsets
     await begun.wait()
     offsets.finish(1)
     second = asyncio.create_task(offsets.committer.flush(offsets, DEADLINE))
-    await asyncio.sleep(0.01)
+    for _ in range(10):  # turns of the loop, in which it would commit if it did not wait
+        await asyncio.sleep(0)
     assert offsets.stored == []
 
     go_on.set()
