@@ -8,9 +8,10 @@ stack.down()
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
@@ -47,13 +48,27 @@ class PartStatus:
     state: str
 
 
+class Spawn(Protocol):
+    """Starts a server, see process.spawn."""
+
+    def __call__(
+        self, command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path
+    ) -> ProcessId: ...
+
+
 class Stack:
     """`show` gets a line of text for each part that starts or stops."""
 
-    def __init__(self, settings: StackSettings, show: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        settings: StackSettings,
+        show: Callable[[str], None] = lambda _: None,
+        spawn: Spawn = process.spawn,
+    ) -> None:
         self.settings = settings
         self.endpoints = Endpoints(f"{HOST}:{settings.jobs_port}", f"{HOST}:{settings.workers_port}")
         self._show = show
+        self._spawn = spawn
         self._state = StateFile(settings.data_dir)
         self._environment: dict[tuple[str, int], dict[str, str]] = {}
         self._log_starts: dict[str, int] = {}
@@ -108,7 +123,7 @@ class Stack:
             part.prepare()
             log = self.log_file(name, number)
             self._log_starts[part.key] = log.stat().st_size if log.exists() else 0
-            started = process.spawn(part.command, part.environment, ROOT, log)
+            started = self._spawn(part.command, part.environment, ROOT, log)
             self._state.put(part.key, Started(started, tuple(part.ports.values()), part.fingerprint()))
 
     def wait_ready(self, name: str, number: int = 1) -> None:

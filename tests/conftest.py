@@ -9,6 +9,7 @@ from xdist.remote import Producer
 
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
+from tests.fork_server import ForkServer
 from tests.gate import Gate
 from tests.groups import GroupScheduling, in_order_of_start
 from tests.summary import Summary
@@ -44,9 +45,16 @@ WORKER = {
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def fork_server() -> Iterator[ForkServer]:
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stack(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything, up, on free ports. A test that stops, kills or freezes a part sets it right again."""
-    stack = Stack(StackSettings.with_free_ports(tmp_path_factory.mktemp("stack")))
+    settings = StackSettings.with_free_ports(tmp_path_factory.mktemp("stack"))
+    stack = Stack(settings, spawn=fork_server.spawn)
     for number in (1, 2, 3):
         stack.set_environment("api_server", number, API_SERVER)
         stack.set_environment("worker", number, WORKER)

@@ -1,9 +1,7 @@
 """Workers that are children of the test, so that it sees how they end and what they say."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,13 +13,16 @@ from local_stack import services
 from local_stack.settings import ROOT
 from local_stack.stack import Stack
 from tests.conftest import WORKER
+from tests.fork_server import Child, ForkServer
+
+KILL_DEADLINE = 10.0
 
 
 @dataclass(frozen=True)
 class WorkerProcess:
     """One process and all that it wrote."""
 
-    process: subprocess.Popen[bytes]
+    process: Child
     log: Path
 
     def events(self) -> list[dict[str, Any]]:
@@ -44,8 +45,9 @@ class WorkerProcess:
 class WorkerProcesses:
     """Starts workers of a stack."""
 
-    def __init__(self, stack: Stack, directory: Path, cleanup: ExitStack) -> None:
+    def __init__(self, stack: Stack, fork_server: ForkServer, directory: Path, cleanup: ExitStack) -> None:
         self._stack = stack
+        self._fork_server = fork_server
         self._directory = directory
         self._cleanup = cleanup
         self._count = 0
@@ -65,15 +67,10 @@ class WorkerProcesses:
         self._count += 1
         log = log or self._directory / f"worker-process-{self._count}.log"
         output = self._cleanup.enter_context(log.open("wb"))
-        process = self._cleanup.enter_context(
-            subprocess.Popen(
-                [sys.executable, *(arguments or ("-m", "worker_service"))],
-                env={**os.environ, **part.environment, **WORKER, **(environment or {})},
-                cwd=ROOT,
-                stdout=output,
-                stderr=output,
-            )
-        )
+        variables = {**part.environment, **WORKER, **(environment or {})}
+        command = (sys.executable, *arguments) if arguments else part.command
+        process = self._fork_server.start(command, variables, ROOT, output.fileno())
+        self._cleanup.callback(process.wait, KILL_DEADLINE)
         self._cleanup.callback(process.kill)
         return WorkerProcess(process, log)
 
@@ -83,7 +80,7 @@ class WorkerProcesses:
 
 
 @contextmanager
-def worker_processes(stack: Stack, directory: Path) -> Iterator[WorkerProcesses]:
+def worker_processes(stack: Stack, fork_server: ForkServer, directory: Path) -> Iterator[WorkerProcesses]:
     """Kills at the end what still runs."""
     with ExitStack() as cleanup:
-        yield WorkerProcesses(stack, directory, cleanup)
+        yield WorkerProcesses(stack, fork_server, directory, cleanup)

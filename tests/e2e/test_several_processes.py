@@ -20,21 +20,21 @@ from service_runtime.health_probe import is_serving
 from tests.conftest import API_SERVER, WORKER
 from tests.e2e.jobs_api import create, jobs_client, wait_until_ended, workers_client
 from tests.e2e.upstreams import healthy_ports
+from tests.fork_server import ForkServer
 from tests.waiting import wait_for
 
 OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
 
 
 @pytest.fixture(scope="module")
-def double(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def double(
+    stack: Stack, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """An API server with two processes, two workers with one parent, and a gateway."""
     free = StackSettings.with_free_ports(tmp_path_factory.mktemp("double"))
     ports = {name: getattr(free, name) for name in OWN_PORTS}
-    double = Stack(
-        stack.settings.model_copy(
-            update={"data_dir": free.data_dir, "api_server_processes": 2, "worker_count": 2, **ports}
-        )
-    )
+    changed = {"data_dir": free.data_dir, "api_server_processes": 2, "worker_count": 2, **ports}
+    double = Stack(stack.settings.model_copy(update=changed), spawn=fork_server.spawn)
     double.set_environment("api_server", 1, API_SERVER)
     double.set_environment("worker", 1, {**WORKER, "WORKER_NAME": "double"})
     try:

@@ -24,6 +24,7 @@ from tests.conftest import API_SERVER, WORKER
 from tests.e2e.jobs_api import create, jobs_client
 from tests.e2e.rest import COMPUTE
 from tests.e2e.upstreams import healthy_ports
+from tests.fork_server import ForkServer
 from tests.waiting import until, wait_for
 
 OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
@@ -41,12 +42,11 @@ Caller = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
-def pair(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def pair(stack: Stack, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     free = StackSettings.with_free_ports(tmp_path_factory.mktemp("pair"))
     ports = {name: getattr(free, name) for name in OWN_PORTS}
-    pair = Stack(
-        stack.settings.model_copy(update={"data_dir": free.data_dir, "api_servers": 2, "workers": 2, **ports})
-    )
+    changed = {"data_dir": free.data_dir, "api_servers": 2, "workers": 2, **ports}
+    pair = Stack(stack.settings.model_copy(update=changed), spawn=fork_server.spawn)
     parts = [(name, number) for name in ("api_server", "worker") for number in (1, 2)]
     try:
         for name, number in parts:

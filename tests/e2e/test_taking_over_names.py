@@ -13,6 +13,7 @@ import pytest
 from local_stack.stack import Stack
 from tests.conftest import API_SERVER
 from tests.e2e.jobs_api import create, get, jobs_client, wait_for_status, wait_until_ended, workers_client
+from tests.fork_server import ForkServer
 from tests.gate import Gate
 from tests.waiting import wait_for
 from tests.worker_process import WorkerProcesses, worker_processes
@@ -47,8 +48,8 @@ def client(patient: Stack) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def processes(patient: Stack, tmp_path: Path) -> Iterator[WorkerProcesses]:
-    with worker_processes(patient, tmp_path) as processes:
+def processes(patient: Stack, fork_server: ForkServer, tmp_path: Path) -> Iterator[WorkerProcesses]:
+    with worker_processes(patient, fork_server, tmp_path) as processes:
         yield processes
 
 

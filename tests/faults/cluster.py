@@ -21,7 +21,7 @@ from jobs.v1.worker_service_pb2 import StartRequest, StopRequest
 from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub
 from local_stack.part import StackError
 from local_stack.settings import ROOT, StackSettings
-from local_stack.stack import Stack
+from local_stack.stack import Spawn, Stack
 from tests.faults.client import UNKNOWN_OUTCOME
 from tests.faults.history import Fault, Stopped
 from tests.faults.kinds import ALL_TYPES, WORKER_TYPES
@@ -44,9 +44,10 @@ Answer = TypeVar("Answer")
 HOOKS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'tests/faults/hooks'}"}
 
 
-def make_stack(data_dir: Path, lease: float) -> Stack:
+def make_stack(data_dir: Path, lease: float, spawn: Spawn) -> Stack:
     """A stack of two API servers and three workers, not started yet."""
-    stack = Stack(StackSettings.with_free_ports(data_dir, api_servers=len(API_SERVERS), workers=len(WORKERS)))
+    settings = StackSettings.with_free_ports(data_dir, api_servers=len(API_SERVERS), workers=len(WORKERS))
+    stack = Stack(settings, spawn=spawn)
     for name, number in PARTS:
         stack.set_environment(name, number, environment_of(name, lease))
     return stack

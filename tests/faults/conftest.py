@@ -8,6 +8,7 @@ from local_stack.stack import Stack
 from tests.faults.cluster import make_stack
 from tests.faults.figures import HEADLINE, RULE
 from tests.faults.settings import FaultSettings
+from tests.fork_server import ForkServer
 from tests.summary import add_lines
 
 
@@ -17,8 +18,10 @@ def fault_settings() -> FaultSettings:
 
 
 @pytest.fixture(scope="module")
-def fault_stack(fault_settings: FaultSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = make_stack(tmp_path_factory.mktemp("faults"), fault_settings.lease)
+def fault_stack(
+    fault_settings: FaultSettings, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    stack = make_stack(tmp_path_factory.mktemp("faults"), fault_settings.lease, fork_server.spawn)
     try:
         stack.up()
         yield stack

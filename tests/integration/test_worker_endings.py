@@ -12,6 +12,7 @@ import pytest
 
 from local_stack.stack import Stack
 from tests.e2e.jobs_api import create, get, jobs_client, wait_for_status, wait_until_ended, workers_client
+from tests.fork_server import ForkServer
 from tests.gate import Gate
 from tests.waiting import wait_for
 from tests.worker_process import WorkerProcess, worker_processes
@@ -64,7 +65,9 @@ def workerless(stack: Stack) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def start_worker(workerless: Stack, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+def start_worker(
+    workerless: Stack, fork_server: ForkServer, tmp_path: Path
+) -> Iterator[Callable[..., WorkerProcess]]:
     """Starts the only worker. Takes arguments of Python and more settings. Returns when the worker serves."""
 
     def start(
@@ -74,7 +77,7 @@ def start_worker(workerless: Stack, tmp_path: Path) -> Iterator[Callable[..., Wo
         wait_for(lambda: processes.is_ready(NUMBER), "the worker serves")
         return worker
 
-    with worker_processes(workerless, tmp_path) as processes:
+    with worker_processes(workerless, fork_server, tmp_path) as processes:
         yield start
 
 
