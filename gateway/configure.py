@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import yaml
+from gateway import yaml_text
 
 BASE_FILE = Path(__file__).parent / "envoy.yaml"
 CORS_VARIABLE = "GATEWAY_CORS_ORIGINS"
@@ -36,13 +36,6 @@ class Ports:
     jobs: int
     workers: int
     admin: int
-
-
-class _PlainDumper(yaml.SafeDumper):
-    """Writes repeated parts out in full, without YAML aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class sets the signature
-        return True
 
 
 def render(
@@ -72,7 +65,7 @@ def render(
     for cluster in resources["clusters"]:
         _set_endpoints(cluster, {"api_server": api_servers, "worker_service": workers}[cluster["name"]])
     _allow_origins(resources, cors_origins)
-    return _text(config)
+    return yaml_text.dump(config)
 
 
 def render_for_containers(cors_origins: Sequence[str], processes: Mapping[str, int] | None = None) -> str:
@@ -87,16 +80,12 @@ def render_for_containers(cors_origins: Sequence[str], processes: Mapping[str, i
         [(host, port)] = _endpoints(cluster)
         _set_endpoints(cluster, [(host, port + n) for n in range((processes or {}).get(cluster["name"], 1))])
     _allow_origins(resources, cors_origins)
-    return _text(config)
+    return yaml_text.dump(config)
 
 
 def _base() -> Json:
-    config: Json = yaml.safe_load(BASE_FILE.read_text(encoding="utf-8"))
+    config: Json = yaml_text.load(BASE_FILE.read_text(encoding="utf-8"))
     return config
-
-
-def _text(config: Json) -> str:
-    return yaml.dump(config, Dumper=_PlainDumper, sort_keys=False)
 
 
 def _connection_manager(listener: Json) -> Json:

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from textwrap import indent
 
-import yaml
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from contract_runtime import limits
+from gateway import yaml_text
 from gateway.configure import BASE_FILE, TRANSCODER, http_filter
 from jobs.v1.options_pb2 import Repeats
 
@@ -48,7 +48,7 @@ def disagreements(text: str) -> list[str]:
         for (kind, service), block in marked.items()
         if block != _block(kind, service)
     ]
-    for listener in yaml.safe_load(text)["static_resources"]["listeners"]:
+    for listener in yaml_text.load(text)["static_resources"]["listeners"]:
         transcoder = http_filter(listener, TRANSCODER)
         buffer = http_filter(listener, "envoy.filters.http.buffer")
         for service in transcoder["services"]:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from gateway import configure, descriptor
+from gateway import configure, descriptor, yaml_text
 from gateway.configure import BASE_FILE, Ports, render, render_for_containers
 
 PORTS = Ports(jobs=13000, workers=14000, admin=19901)
@@ -27,7 +26,7 @@ def descriptor_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rendered(descriptor_file: Path, **changes: Any) -> dict[str, Any]:
     text = render(PORTS, API_SERVERS, WORKERS, descriptor_file, **changes)
-    config: dict[str, Any] = yaml.safe_load(text)
+    config: dict[str, Any] = yaml_text.load(text)
     return config
 
 
@@ -80,7 +79,7 @@ def test_the_admin_port_stays_on_loopback_whatever_the_listening_host(descriptor
 
     assert config["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
     assert (
-        yaml.safe_load(BASE_FILE.read_text())["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+        yaml_text.load(BASE_FILE.read_text())["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
     )
 
 
@@ -145,7 +144,7 @@ def test_the_command_writes_the_file_for_containers_with_the_origins_of_the_sett
 
     assert configure.main([str(file)]) == 0
 
-    written = yaml.safe_load(file.read_text())
+    written = yaml_text.load(file.read_text())
     for manager in managers(written):
         [host] = manager["route_config"]["virtual_hosts"]
         policy = host.pop("typed_per_filter_config")[CORS]
@@ -153,7 +152,7 @@ def test_the_command_writes_the_file_for_containers_with_the_origins_of_the_sett
             "https://a.example",
             "https://b.example",
         ]
-    assert written == yaml.safe_load(BASE_FILE.read_text())
+    assert written == yaml_text.load(BASE_FILE.read_text())
 
 
 def test_the_command_ends_with_status_2_on_a_wrong_setting(
@@ -181,7 +180,7 @@ def test_the_command_lists_a_port_for_each_process(tmp_path: Path, monkeypatch: 
 
     assert configure.main([str(file)]) == 0
 
-    config = yaml.safe_load(file.read_text())
+    config = yaml_text.load(file.read_text())
     assert addresses(config, 0) == [("api-server", 50051 + n) for n in range(3)]
     assert addresses(config, 1) == [("worker-service", 50151 + n) for n in range(64)]
     for cluster in config["static_resources"]["clusters"]:

@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 import pytest
-import yaml
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, MethodOptions
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -12,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
 
 from contract_runtime import limits
-from gateway import routes, validate
+from gateway import routes, validate, yaml_text
 from gateway.configure import BASE_FILE
 from jobs.v1.options_pb2 import Repeats, ServiceLimits
 from jobs.v1.options_pb2 import limits as limits_option
@@ -27,7 +26,7 @@ ATTEMPT = Duration(seconds=1)
 
 def virtual_host(service: str) -> dict[str, Any]:
     """The virtual host of the listener that serves the service."""
-    listeners = yaml.safe_load(TEXT)["static_resources"]["listeners"]
+    listeners = yaml_text.load(TEXT)["static_resources"]["listeners"]
     [manager] = [
         config
         for listener in listeners
@@ -155,7 +154,7 @@ def options(
 def calls_of(service: ServiceDescriptor, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setitem(routes.CLUSTERS, service.full_name, "up")
     anchors = "- [&until_it_is_another 1, &another_host 2, &soon 3, &disabled 4]\n"
-    made: list[Any] = yaml.safe_load(anchors + "".join(routes.calls(service)))
+    made: list[Any] = yaml_text.load(anchors + "".join(routes.calls(service)))
     return made[1:]
 
 
