@@ -88,7 +88,8 @@ class ForkServer:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
-                env={**os.environ, **PYTHON_PATH},
+                # gRPC reads its variable when it is imported.
+                env={**os.environ, **PYTHON_PATH, "GRPC_VERBOSITY": "ERROR"},
                 cwd=ROOT,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
