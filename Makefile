@@ -10,8 +10,8 @@ VENV := .venv
 LOCAL := $(VENV)/.local-installed
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
-# Processes that run tests. With more of them than cores, servers that are under test starve.
-LANES ?= 2
+# Processes that run tests: one more than the cores that CI has, because tests also wait.
+LANES ?= 3
 FAST_TESTS := tests/unit tests/faults/test_checker.py tests/fuzz/test_checks.py
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)

@@ -11,7 +11,7 @@ from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 from tests.fork_server import ForkServer
 from tests.gate import Gate
-from tests.groups import GroupScheduling, in_order_of_start
+from tests.groups import GroupScheduling, group_of, in_order_of_start
 from tests.summary import Summary
 
 # The time of an example depends more on the machine than on the code. Each run has new examples, so a few are
@@ -25,6 +25,7 @@ JOB_TYPES = (
     "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking"
 )
 """The built-in types, and those of tests/handlers.py."""
+SHARED_STACK = pytest.StashKey[Stack]()
 UNWORKED = "unworked"
 """A type that no worker handles: such a job changes only when a test changes it."""
 API_SERVER = {
@@ -51,18 +52,24 @@ def fork_server() -> Iterator[ForkServer]:
 
 
 @pytest.fixture(scope="session")
-def stack(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything, up, on free ports. A test that stops, kills or freezes a part sets it right again."""
+def shared_stack(
+    fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Stack]:
     settings = StackSettings.with_free_ports(tmp_path_factory.mktemp("stack"))
     stack = Stack(settings, spawn=fork_server.spawn)
     for number in (1, 2, 3):
         stack.set_environment("api_server", number, API_SERVER)
         stack.set_environment("worker", number, WORKER)
-    try:
-        stack.up()
-        yield stack
-    finally:
-        stack.down()
+    pytestconfig.stash[SHARED_STACK] = stack
+    yield stack
+    stack.down()
+
+
+@pytest.fixture(scope="module")
+def stack(shared_stack: Stack) -> Stack:
+    """Everything, up, on free ports. A test that stops, kills or freezes a part sets it right again."""
+    shared_stack.up()
+    return shared_stack
 
 
 @pytest.fixture
@@ -85,6 +92,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
     return GroupScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the shared stack after a group of tests: idle servers cost CPU time that others need."""
+    stack = item.config.stash.get(SHARED_STACK, None)
+    if stack is not None and (nextitem is None or group_of(nextitem.nodeid) != group_of(item.nodeid)):
+        stack.down()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

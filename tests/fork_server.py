@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +31,8 @@ from worker_service.execution.shared_loop import SharedLoop
 
 SERVICES = ("api_server", "worker_service")
 IMPORTED = ("api_server.bootstrap", "api_server.one_process", "worker_service.one_process", "tests.handlers")
+FIRST_OF_ALL = frozenset({"FAULTS_CLOCK_SHIFT"})
+"""Variables that have an effect only before the services are imported."""
 MAX_ORDER = 1024 * 1024
 """Bytes of a message to the fork server."""
 GROUP_DEADLINE = 30.0
@@ -144,11 +147,10 @@ class ForkServer:
 
 
 def can_fork(command: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether it is a service, with no modules of its own for Python's start."""
     return (
         list(command[:2]) == [sys.executable, "-m"]
         and command[2] in SERVICES
-        and environment.get("PYTHONPATH") == PYTHON_PATH["PYTHONPATH"]
+        and FIRST_OF_ALL.isdisjoint(environment)
     )
 
 
@@ -195,6 +197,12 @@ def run(order: Order, output: int) -> None:
     os.environ.update(order.environment)
     os.chdir(order.directory)
     sys.argv[1:] = order.arguments
+    added = [path for path in order.environment["PYTHONPATH"].split(os.pathsep) if path not in sys.path]
+    if added:
+        sys.path[:0] = added
+        sys.modules.pop("sitecustomize", None)
+        with suppress(ModuleNotFoundError):
+            import_module("sitecustomize")  # as at Python's start
     # This process is a worker, not a copy of one that a handler made.
     SharedLoop.is_of_a_fork = False
     runpy.run_module(order.module, run_name="__main__", alter_sys=True)

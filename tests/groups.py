@@ -11,26 +11,23 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 GROUPS: Mapping[str, Sequence[str]] = {
     "faults": ("tests/faults/test_scenarios.py",),
-    # How a worker ends.
-    "endings": ("tests/integration/test_worker_endings.py",),
-    "fuzz": ("tests/fuzz/test_",),
-    # Tests that stop, kill or freeze parts of a running system.
-    "servers": (
-        "tests/e2e/test_several_processes.py",
-        "tests/e2e/test_several_servers.py",
-        "tests/e2e/test_taking_over_names.py",
-        "tests/integration/test_worker.py",
-        "tests/integration/test_worker_names.py",
-    ),
-    "rough": (
+    # Tests that stop, kill or freeze parts of the shared system.
+    "stopping": (
+        "tests/integration/test_worker_endings.py",
         "tests/e2e/test_recovery.py",
         "tests/e2e/test_gateway_outages.py",
         "tests/e2e/test_fleet_control.py",
         "tests/e2e/test_poison.py",
         "tests/e2e/test_jobs_that_are_running.py",
     ),
-    # Tests that share a running system and leave all of its parts alone.
-    "calm": ("tests/e2e/", "tests/integration/test_worker_calls.py"),
+    # Tests that leave the shared system's parts alone. Some start more servers beside it.
+    "running": (
+        "tests/e2e/",
+        "tests/fuzz/test_",
+        "tests/integration/test_worker.py",
+        "tests/integration/test_worker_calls.py",
+        "tests/integration/test_worker_names.py",
+    ),
     "kafka": ("tests/integration/kafka/",),
     "elections": (
         "tests/integration/mongo/test_elections.py",

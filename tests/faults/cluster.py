@@ -6,6 +6,7 @@ supervisor would, unless a fault keeps them down.
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from jobs.v1.worker_service_pb2 import StartRequest, StopRequest
 from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub
 from local_stack.part import StackError
+from local_stack.services import PYTHON_PATH
 from local_stack.settings import ROOT, StackSettings
 from local_stack.stack import Spawn, Stack
 from tests.faults.client import UNKNOWN_OUTCOME
@@ -41,7 +43,7 @@ SUPERVISOR_PAUSE = 0.25
 CONTROL_SECONDS = 20.0
 PATIENCE = 60.0
 Answer = TypeVar("Answer")
-HOOKS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}:{ROOT / 'tests/faults/hooks'}"}
+HOOKS = {"PYTHONPATH": os.pathsep.join([PYTHON_PATH["PYTHONPATH"], str(ROOT / "tests/faults/hooks")])}
 
 
 def make_stack(data_dir: Path, lease: float, spawn: Spawn) -> Stack:

@@ -22,9 +22,9 @@ from tests.summary import add_lines
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def world(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    """Shared by all inputs. Changes of the fleet are undone after each input."""
+    """Shared by all inputs of a module. Changes of the fleet are undone after each input."""
     logs = LogWatch(stack.log_file("api_server"), stack.log_file("worker"))
     client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(uri(stack.settings))
     async with sender(stack) as sending, grpc.aio.insecure_channel(stack.address("api_server")) as channel:
@@ -35,6 +35,6 @@ async def world(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[W
         for _ in range(2):  # so that a list of jobs has several pages
             await world.complete_a_job()
         yield world
-        add_lines(request.config, f"fuzz, FUZZ_SEED={FUZZ.seed}", *world.counts.lines())
+        add_lines(request.config, f"{request.path.stem}, FUZZ_SEED={FUZZ.seed}", *world.counts.lines())
         await world.finish()
     client.close()

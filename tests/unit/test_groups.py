@@ -16,6 +16,6 @@ def test_each_prefix_is_the_beginning_of_a_module_s_path(prefix: str) -> None:
 
 
 def test_the_longest_prefix_counts_and_other_modules_are_groups_of_their_own() -> None:
-    assert group_of("tests/e2e/test_recovery.py::test_x") == "rough"
-    assert group_of("tests/e2e/test_jobs.py::test_x") == "calm"
+    assert group_of("tests/e2e/test_recovery.py::test_x") == "stopping"
+    assert group_of("tests/e2e/test_jobs.py::test_x") == "running"
     assert group_of("tests/unit/test_docs.py::test_x") == "tests/unit/test_docs.py"
