@@ -270,6 +270,7 @@ def test_a_worker_whose_event_loop_stays_blocked_releases_its_jobs_and_fails(
     worker = start_worker(environment={"WORKER_LOOP_TIMEOUT": "2"})
     ids = run_one_of_each(client, gate, "gated")
     blocking = create(client, "blocking", gate.payload, retryPolicy={"maxAttempts": 1})["id"]
+    wait_for(lambda: gate.runs(blocking), "it blocks the loop")
     inline = create(client, "compute", {"input": "behind it"})["id"]
 
     assert worker.process.wait(END_DEADLINE) == 1
