@@ -50,13 +50,13 @@ class JobClient:
         credentials: grpc.ChannelCredentials | None = None,
         timeout: float = TIMEOUT,
         calls_in_flight: int = 4,
-        jobs_in_hand: int = 10_000,
-        bytes_in_hand: int = 16 * 1024 * 1024,
+        pending_jobs: int = 10_000,
+        pending_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         """`address`: host:port of the gateway or of an API server. `timeout`: the default for all calls.
 
-        `calls_in_flight`: the maximum of calls in flight, for creates and for reads each. `jobs_in_hand`,
-        `bytes_in_hand`: the maximum of jobs and of bytes in memory; further callers wait. Raises ValueError
+        `calls_in_flight`: the maximum of calls in flight, for creates and for reads each. `pending_jobs`,
+        `pending_bytes`: the maximum of jobs and of bytes in memory; further callers wait. Raises ValueError
         if a limit is less than 1, and TypeError if an argument has the wrong type.
         """
         if not isinstance(address, str):
@@ -69,7 +69,7 @@ class JobClient:
         self._credentials = credentials
         self._timeout = seconds("timeout", timeout)
         self._limits = BatcherLimits(
-            calls=calls_in_flight, pending_items=jobs_in_hand, pending_bytes=bytes_in_hand
+            calls=calls_in_flight, pending_items=pending_jobs, pending_bytes=pending_bytes
         )
         self._phase = random.random()  # noqa: S311 - spreads the reads of several clients, keeps no secret
         self._waits = 0
@@ -128,7 +128,7 @@ class JobClient:
         """Create jobs and yield the outcome of each, in the order of `jobs`, as soon as it is known.
 
         A job that is refused does not delay the others. `jobs` may be endless: it is read only while there is
-        capacity (`jobs_in_hand`, `bytes_in_hand`) for jobs whose outcome was not yielded yet. `timeout` holds
+        capacity (`pending_jobs`, `pending_bytes`) for jobs whose outcome was not yielded yet. `timeout` holds
         for each job, from the moment when it is queued. Raises ClientClosed, and what `jobs` raises.
         """
         limit = self._seconds(timeout)

@@ -180,7 +180,7 @@ async def test_an_endless_source_is_read_only_while_there_is_capacity(
             yield NewJob(UNWORKED, {}, {"mark": mark})
             await asyncio.sleep(0)
 
-    async with JobClient(stack.address("api_server"), jobs_in_hand=10) as jobs:
+    async with JobClient(stack.address("api_server"), pending_jobs=10) as jobs:
         outcomes = jobs.create_many(endless())
         handed_out = [(await anext(outcomes)).result() for _ in range(25)]
         # One more job is read and waits for capacity.
@@ -219,7 +219,7 @@ async def test_a_restarted_server_loses_no_job_and_stores_none_twice(
 ) -> None:
     mark, jobs_in_all, outcomes = str(uuid4()), 3000, list[Outcome]()
     address = stack.endpoints.jobs_address if way == "gateway" else stack.address("api_server")
-    async with JobClient(address, jobs_in_hand=800, calls_in_flight=3) as jobs:
+    async with JobClient(address, pending_jobs=800, calls_in_flight=3) as jobs:
         async for outcome in jobs.create_many(numbered(jobs_in_all, mark), timeout=60):
             outcomes.append(outcome)
             if len(outcomes) == 500:

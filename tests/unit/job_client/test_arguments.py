@@ -113,7 +113,7 @@ async def test_wrong_items_of_create_many_do_not_stop_the_others(is_async: bool)
             yield job
 
     good = bad = 0
-    async with serving(Counting().calls) as address, JobClient(address, jobs_in_hand=10) as client:
+    async with serving(Counting().calls) as address, JobClient(address, pending_jobs=10) as client:
         jobs: Any = source() if is_async else jobs_with_odd_values()
         async for outcome in client.create_many(jobs):
             if outcome.error is None:
@@ -204,8 +204,8 @@ async def test_a_timeout_of_zero_or_less_is_over_at_once(limit: float) -> None:
         {"address": 5},
         {"credentials": "x"},
         {"calls_in_flight": True},
-        {"jobs_in_hand": "9"},
-        {"bytes_in_hand": 1.5},
+        {"pending_jobs": "9"},
+        {"pending_bytes": 1.5},
     ],
 )
 def test_an_option_of_a_wrong_type_is_refused(options: dict[str, Any]) -> None:
