@@ -66,6 +66,7 @@ def name() -> str:
 def test_a_newcomer_is_refused_with_the_holder_of_its_name_and_gets_it_once_the_holder_is_silent(
     fleet: FleetServiceStub, name: str
 ) -> None:
+    began = time.monotonic()
     holder, newcomer = Process(fleet, name), Process(fleet, name)
     assert holder.register() is None
     error = newcomer.register()
@@ -78,7 +79,6 @@ def test_a_newcomer_is_refused_with_the_holder_of_its_name_and_gets_it_once_the_
     assert info.metadata["worker_id"] == holder.worker_id
     assert set(info.metadata) == {"worker_id", "host", "pid", "last_heartbeat_time"}
 
-    began = time.monotonic()
     wait_for(newcomer.registers, "the holder counts as dead")
     assert time.monotonic() - began >= PATIENCE * 0.9
     with pytest.raises(grpc.RpcError) as caught:
@@ -95,8 +95,8 @@ def test_a_server_that_could_receive_no_heartbeat_takes_no_name_away(
     assert holder.register() is None
     stack.freeze(part)
     time.sleep(2 * PATIENCE)  # the fault lasts this long
-    stack.thaw(part)
     thawed = time.monotonic()
+    stack.thaw(part)
 
     # The holder was silent for long, but it does not count as dead.
     def refused() -> bool:
@@ -105,8 +105,8 @@ def test_a_server_that_could_receive_no_heartbeat_takes_no_name_away(
         return error.code() is grpc.StatusCode.ALREADY_EXISTS
 
     wait_for(refused, "the server answers again")
-    holder.beat()
     beaten = time.monotonic()
+    holder.beat()
     assert newcomer.register() is not None
 
     wait_for(newcomer.registers, "the holder counts as dead")

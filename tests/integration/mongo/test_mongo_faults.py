@@ -37,7 +37,9 @@ from tests.integration.mongo.jobs import FAILURE, LEASE, WORKER, get, insert, ne
 from tests.integration.mongo.test_mongo_fleet import identity
 from tests.waiting import until
 
-BATCHES, BATCH = 200, 20
+BATCHES, BATCH = 100, 20
+PAUSE = 0.05
+"""Seconds between two batches of a load, so that it goes on through the fault with few batches."""
 DEADLINE_SECONDS = 40.0
 
 
@@ -63,6 +65,7 @@ class Load:
                 self.unknown.append(batch)
             else:
                 self.acknowledged.append(batch)
+            await asyncio.sleep(PAUSE)
         raise AssertionError("ran out of batches: the load must go on through the fault")
 
     async def verify(self) -> None:
@@ -209,7 +212,7 @@ def insert_load(stores: MongoStores) -> Load:
     async def check(job: Job) -> None:
         assert await get(stores, job.id) == job
 
-    return Load([new_job() for _ in range(10 * BATCHES)], send, check)
+    return Load([new_job() for _ in range(20 * BATCHES)], send, check)
 
 
 async def transition_load(
@@ -265,7 +268,7 @@ def key_load(stores: MongoStores) -> Load:
         key, job_id = batch
         assert await stores.keys.remember(key, uuid4(), b"other", at, expire_time) == (job_id, b"mine")
 
-    return Load([(str(uuid4()), uuid4()) for _ in range(10 * BATCHES)], send, check)
+    return Load([(str(uuid4()), uuid4()) for _ in range(20 * BATCHES)], send, check)
 
 
 async def mark_load(stores: MongoStores) -> Load:
@@ -309,7 +312,7 @@ async def expiry_load(stores: MongoStores) -> Load:
 async def name_load(stores: MongoStores) -> Load:
     """A newcomer takes each name over."""
     at = now()
-    names = [str(uuid4()) for _ in range(5 * BATCHES)]
+    names = [str(uuid4()) for _ in range(10 * BATCHES)]
     # Few at a time: on a busy machine the last one must not wait for longer than a write may take.
     for start in range(0, len(names), BATCH):
         some = names[start : start + BATCH]
@@ -346,7 +349,7 @@ def fleet_load(stores: MongoStores) -> Load:
         fleet = await stores.fleet.fleet()
         assert fleet.consuming is (fleet.revision % 2 == 0)
 
-    return Load([number % 2 == 1 for number in range(10 * BATCHES)], send, check)
+    return Load([number % 2 == 1 for number in range(20 * BATCHES)], send, check)
 
 
 async def stock(stores: MongoStores, status: Status, size: int, due_time: Any = None) -> list[list[UUID]]:
