@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 FIRST_PAUSE, LAST_PAUSE, GROWTH = 0.01, 0.2, 1.3
 
 

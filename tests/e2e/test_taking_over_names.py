@@ -19,7 +19,7 @@ from tests.waiting import wait_for
 from tests.worker_process import WorkerProcesses, worker_processes
 
 LONG_LEASE = 90.0
-END_DEADLINE = 30.0
+END_DEADLINE = 60.0
 OWN_NAME = {"WORKER_NAME": ""}
 """No name is set, so the process chooses one."""
 

@@ -20,7 +20,7 @@ from local_stack.settings import ROOT, StackSettings
 from local_stack.stack import Stack
 from tests.waiting import wait_for
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 
 
 @pytest.fixture

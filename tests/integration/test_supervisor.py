@@ -21,7 +21,7 @@ from local_stack.settings import HOST, ROOT
 from service_runtime.supervisor import Supervisor
 from tests.waiting import until, wait_for
 
-END_DEADLINE = 20.0
+END_DEADLINE = 60.0
 
 
 @dataclass

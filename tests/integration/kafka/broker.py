@@ -21,7 +21,7 @@ from tests.waiting import until
 
 GROUP = "job-workers"
 PARTITIONS = 4
-DEADLINE = 30.0
+DEADLINE = 90.0
 
 
 class SystemClock:

@@ -23,7 +23,7 @@ from worker_service.kafka.consumer import JobConsumer, KafkaAddress
 from worker_service.kafka.group_members import remove_members
 from worker_service.kafka.offsets import OffsetTracker, Partition
 
-DEADLINE = 30.0
+DEADLINE = 90.0
 SESSION_SECONDS = 25.0
 SOON = 5.0
 PARTITIONS = 4

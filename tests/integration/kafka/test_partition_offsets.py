@@ -13,6 +13,8 @@ from tests.unit.api_server.dispatch.dispatch_fakes import make_dispatch
 from tests.waiting import until
 
 ALL = range(PARTITIONS)
+PAUSE = 0.02
+"""Seconds between two questions, so that the broker has CPU time for its start."""
 States = Mapping[int, PartitionState]
 
 
@@ -141,5 +143,6 @@ async def test_while_a_broker_loads_the_commits_they_are_unknown(
             offsets = PartitionOffsets(broker.servers, GROUP)
             found = await offsets.partition_states(job_type, ALL) or {}
             await offsets.close()
+            await asyncio.sleep(PAUSE)
     await asyncio.to_thread(servers.wait_ready, "kafka")
     assert [state.committed for state in found.values()] == [2] * PARTITIONS

@@ -13,7 +13,7 @@ from tests.integration.mongo.jobs import stored
 from tests.integration.mongo.services import Offered
 from tests.waiting import until
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 MANY = 12
 """Together larger than one read may be."""
 
