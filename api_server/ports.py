@@ -16,7 +16,7 @@ from uuid import UUID
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.job import Dispatch, Job, ProgressNote
-from api_server.domain.listing import JobFilter, JobPage
+from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
 from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.domain.resolution import Applied
 from api_server.domain.retry import Tries
@@ -73,7 +73,7 @@ class JobStore(Protocol):
         InvalidArgument, field `payload`: the job cannot be stored.
         """
 
-    async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
+    async def get_all(self, job_ids: Sequence[UUID], view: View = View.FULL) -> list[Job | None]:
         """The jobs as a majority of the database has them; None: no such job. Raises AnswerTooLarge."""
 
     async def sizes(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
@@ -88,8 +88,11 @@ class JobStore(Protocol):
     async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
         """Each job's failures and retry policy. Jobs that do not exist are left out."""
 
-    async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
-        """Up to `size` jobs with ids below `after`, newest first. Examines at most 10,000 jobs."""
+    async def page(self, wanted: JobFilter, page: PageRequest) -> JobPage:
+        """One page of the wanted jobs. Examines at most 10,000 jobs."""
+
+    async def count(self, wanted: JobFilter) -> JobCount:
+        """How many wanted jobs there are. Examines at most 10,000 jobs."""
 
 
 class LeaseStore(Protocol):

@@ -19,7 +19,7 @@ from grpc_status import rpc_status
 from contract_runtime.errors import ServiceError, invalid
 from contract_runtime.statuses import error_to_status
 from service_runtime.deadlines import Deadlines
-from service_runtime.repeated_fields import repeated_field
+from service_runtime.repeated_fields import list_field, repeated_field
 from service_runtime.request_stream import RequestStream, RequestStreamContext
 from service_runtime.validation import ContractValidator
 
@@ -207,7 +207,9 @@ def _check_repeats(raw: bytes, request: Any, context: Any) -> None:
     if len(raw) < FEW_BYTES and request.ByteSize() == len(raw):
         return
     if _is_rest(context) and (repeated := repeated_field(raw, request)):
-        raise invalid(repeated, "field.once", "must occur only once in the request")
+        several = list_field(request.DESCRIPTOR, repeated)
+        advice = f"; for several values use {several}" if several else ""
+        raise invalid(repeated, "field.once", f"must occur only once in the request{advice}")
 
 
 def _is_rest(context: Any) -> bool:

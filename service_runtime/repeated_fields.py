@@ -26,6 +26,12 @@ def repeated_field(raw: bytes, message: Message) -> str:
     return _repeated_in(memoryview(raw), message.DESCRIPTOR)
 
 
+def list_field(descriptor: Any, name: str) -> str:
+    """The repeated field of a message that takes several values of its field `name`; "" if there is none."""
+    plurals = (f"{name}s", f"{name}es")
+    return next((each.name for each in descriptor.fields if each.is_repeated and each.name in plurals), "")
+
+
 def _repeated_in(raw: memoryview, descriptor: Any) -> str:
     counts: dict[int, int] = {}
     for number, content in _fields(raw):

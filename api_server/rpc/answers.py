@@ -13,7 +13,7 @@ from api_server.domain.attempt import Attempt, Failure
 from api_server.domain.errors import AnswerTooLarge
 from api_server.domain.fleet import Fleet, Worker
 from api_server.domain.job import Job, Status
-from api_server.domain.listing import JobPage
+from api_server.domain.listing import JobCount, JobPage, View
 from api_server.domain.resolution import Applied
 from api_server.domain.retry import RetryPolicy
 from contract_runtime.errors import ServiceError
@@ -38,8 +38,8 @@ A single job always fits. As JSON it can be six times as large, which is within 
 """
 FRAME_BYTES = 5
 """Bytes that the tag and the length of a job of up to 4 MiB take in an answer."""
-TOKEN_BYTES = 64
-"""An upper bound for the size of a page token."""
+BESIDES_JOBS_BYTES = 64
+"""An upper bound for the size of a page token and a total size."""
 
 
 def job_message(job: Job) -> job_pb2.Job:
@@ -82,6 +82,10 @@ def _fill_small(message: job_pb2.Job, job: Job) -> None:
         message.progress.message = job.progress.message
 
 
+FILL = {View.FULL: _fill_job, View.BASIC: _fill_small}
+"""Writes a job with the fields of a view into a message."""
+
+
 @lru_cache(maxsize=256)
 def _policy_message(policy: RetryPolicy) -> job_pb2.RetryPolicy:
     return job_pb2.RetryPolicy(
@@ -110,15 +114,22 @@ def _error_message(failure: Failure) -> job_pb2.JobError:
     return message
 
 
-def list_message(page: JobPage, token_after: Callable[[UUID], str]) -> job_service_pb2.ListResponse:
+def list_message(
+    page: JobPage,
+    token_after: Callable[[UUID], str],
+    view: View = View.FULL,
+    count: JobCount | None = None,
+) -> job_service_pb2.ListResponse:
     """The jobs of the page that fit into an answer, at least one.
 
-    `token_after`: makes the page token for an id.
+    `token_after`: makes the page token for an id. `count`: None if it was not asked for.
     """
     response = job_service_pb2.ListResponse()
-    next_after, size = page.next_after, TOKEN_BYTES
+    if count is not None:
+        response.total_size, response.total_size_capped = count.count, count.is_capped
+    next_after, size = page.next_after, BESIDES_JOBS_BYTES
     for job in page.jobs:
-        _fill_job(response.jobs.add(), job)
+        FILL[view](response.jobs.add(), job)
         size += response.jobs[-1].ByteSize() + FRAME_BYTES
         if size > MAX_ANSWER_BYTES and len(response.jobs) > 1:
             del response.jobs[-1]
@@ -149,7 +160,9 @@ def _created(outcome: Job | ServiceError) -> job_service_pb2.CreateOutcome:
     return message
 
 
-def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_service_pb2.BatchGetResponse:
+def found_message(
+    job_ids: Sequence[UUID], jobs: Sequence[Job | None], view: View = View.FULL
+) -> job_service_pb2.BatchGetResponse:
     """Raises AnswerTooLarge."""
     response = job_service_pb2.BatchGetResponse(
         missing_ids=[str(job_id) for job_id, job in zip(job_ids, jobs, strict=True) if job is None]
@@ -158,7 +171,7 @@ def found_message(job_ids: Sequence[UUID], jobs: Sequence[Job | None]) -> job_se
     for job in jobs:
         if job is None:
             continue
-        _fill_job(response.jobs.add(), job)
+        FILL[view](response.jobs.add(), job)
         size += response.jobs[-1].ByteSize() + FRAME_BYTES
         if size > MAX_ANSWER_BYTES:
             raise AnswerTooLarge(MAX_ANSWER_BYTES)

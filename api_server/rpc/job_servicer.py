@@ -53,17 +53,25 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.BatchGetRequest, context: Any
     ) -> job_service_pb2.BatchGetResponse:
         job_ids = [requests.job_id(text) for text in request.ids]
+        view = requests.VIEWS[request.view]
         async with self._batch_gets:
-            jobs = await self._jobs.get_batch(job_ids)
-            return await asyncio.to_thread(answers.found_message, job_ids, jobs)
+            jobs = await self._jobs.get_batch(job_ids, view)
+            return await asyncio.to_thread(answers.found_message, job_ids, jobs, view)
 
     async def List(self, request: job_service_pb2.ListRequest, context: Any) -> job_service_pb2.ListResponse:
-        wanted = requests.job_filter(request)
-        after = page_token.decode(request.page_token, wanted)
+        wanted, oldest_first = requests.job_filter(request), request.oldest_first
+        asked = requests.page_request(request, page_token.decode(request.page_token, wanted, oldest_first))
         async with self._lists:
-            page = await self._jobs.page(wanted, after, requests.page_size(request))
+            page, count = await asyncio.gather(
+                self._jobs.page(wanted, asked),
+                self._jobs.count(wanted) if request.include_total_size else _nothing(),
+            )
             return await asyncio.to_thread(
-                answers.list_message, page, lambda after: page_token.encode(after, wanted)
+                answers.list_message,
+                page,
+                lambda after: page_token.encode(after, wanted, oldest_first),
+                asked.view,
+                count,
             )
 
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
@@ -87,3 +95,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def Retry(self, request: job_service_pb2.RetryRequest, context: Any) -> job_pb2.Job:
         expire_time = requests.new_expire_time(request)
         return await encoded(await self._jobs.retry(requests.job_id(request.id), expire_time))
+
+
+async def _nothing() -> None:
+    """Stands for a read that was not asked for."""

@@ -15,7 +15,7 @@ from api_server.domain.attempt import Failure
 from api_server.domain.creation import NewJob
 from api_server.domain.fleet import OneType, OneWorker, Part, WorkerIdentity, WorkerReport
 from api_server.domain.job import ProgressNote, Status
-from api_server.domain.listing import JobFilter
+from api_server.domain.listing import JobFilter, PageRequest, View
 from api_server.domain.retry import DEFAULT_POLICY, FailureHint, RetryPolicy
 from api_server.domain.status_update import UNEXPLAINED, Claim, StatusUpdate, Token
 from api_server.services.creation import IdempotencyKey
@@ -27,6 +27,7 @@ M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 Metadata = tuple[tuple[str, str | bytes], ...]
 STATUSES = {job_pb2.Job.Status.Value(status.value): status for status in Status}
+VIEWS = {job_pb2.Job.full: View.FULL, job_pb2.Job.basic: View.BASIC}
 KEY_HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
 MILLISECOND = timedelta(milliseconds=1)
@@ -94,16 +95,23 @@ def key_value(metadata: Metadata) -> str | None:
 def job_filter(request: job_service_pb2.ListRequest) -> JobFilter:
     """Raises InvalidArgument if a time is out of range."""
     return JobFilter(
-        status=STATUSES[request.status] if request.status else None,
-        type=request.type or None,
+        statuses=frozenset(STATUSES[each] for each in (request.status, *request.statuses) if each),
+        types=frozenset(each for each in (request.type, *request.types) if each),
         labels=_labels(request.labels),
+        label_keys=frozenset(request.label_keys),
+        error_reasons=frozenset(request.error_reasons),
+        worker_ids=frozenset(request.worker_ids),
         created_from=_time(request, "create_time_from"),
         created_before=_time(request, "create_time_before"),
+        ended_from=_time(request, "end_time_from"),
+        ended_before=_time(request, "end_time_before"),
     )
 
 
-def page_size(request: job_service_pb2.ListRequest) -> int:
-    return min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+def page_request(request: job_service_pb2.ListRequest, after: UUID | None) -> PageRequest:
+    """`after`: the id in the page token."""
+    size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    return PageRequest(size, after, request.oldest_first, VIEWS[request.view])
 
 
 def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:

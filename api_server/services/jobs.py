@@ -16,7 +16,7 @@ import structlog
 from api_server.domain.creation import DISPATCH_GRACE, NewJob
 from api_server.domain.errors import JobNotFound
 from api_server.domain.job import Job
-from api_server.domain.listing import JobFilter, JobPage
+from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
 from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Leases, StatusUpdate
 from api_server.domain.transitions import cancel, retry
@@ -91,18 +91,22 @@ class JobService:
         async with self.reading(job_id) as job:
             return job
 
-    async def get_batch(self, job_ids: Sequence[UUID]) -> list[Job | None]:
+    async def get_batch(self, job_ids: Sequence[UUID], view: View = View.FULL) -> list[Job | None]:
         """The jobs in the order of the ids; None: no such job.
 
         Raises InvalidArgument if an id is there twice, and AnswerTooLarge.
         """
         check_each_once(job_ids, "ids[{}]")
-        return [job and self._shown(job) for job in await self._store.get_all(job_ids)]
+        return [job and self._shown(job) for job in await self._store.get_all(job_ids, view)]
 
-    async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
-        """One page, newest first."""
-        page = await self._store.page(wanted, after, size)
-        return replace(page, jobs=[self._shown(job) for job in page.jobs])
+    async def page(self, wanted: JobFilter, page: PageRequest) -> JobPage:
+        """See JobStore.page."""
+        found = await self._store.page(wanted, page)
+        return replace(found, jobs=[self._shown(job) for job in found.jobs])
+
+    async def count(self, wanted: JobFilter) -> JobCount:
+        """See JobStore.count."""
+        return await self._store.count(wanted)
 
     async def update(self, update: StatusUpdate, key: str | None = None) -> Job:
         """Apply one update; see StatusUpdates.apply_all. Returns the job afterwards."""

@@ -32,6 +32,7 @@ JOB_IDS = (
     roles.ABSENT_JOB,
 )
 FITTING_TEXTS: dict[str, tuple[str, ...]] = {
+    "worker_ids": (roles.WORKER_ID, roles.OTHER_WORKER_ID),
     "worker_id": (roles.WORKER_ID, roles.OTHER_WORKER_ID),
     "ids": JOB_IDS,
     "id": JOB_IDS,
@@ -40,6 +41,9 @@ FITTING_TEXTS: dict[str, tuple[str, ...]] = {
     "name": (roles.WORKER_NAME, "fuzz-too"),
     "page_token": (roles.PAGE_TOKEN,),
     "labels": ("team=a", "team=b", "run="),
+    "label_keys": ("team", "run"),
+    "types": ("compute", "data", UNWORKED),
+    "error_reasons": ("BROKEN", "CANCELLED", "UNKNOWN"),
 }
 """Texts with a meaning for the server, by the end of a field's name. The first match counts."""
 NOW = int(time.time())

@@ -56,6 +56,18 @@ def label(key: str, value: str) -> str:
     return f"{key}={value}"
 
 
+def has_label_key(key: str) -> Document:
+    """The condition that a job has a label with this key.
+
+    It is an expression, for which MongoDB never walks an index: it would walk the labels with this key in the
+    order of their values, and sort the jobs afterwards.
+    """
+    prefix = label(key, "")
+    at = {"$indexOfBytes": ["$$this", {"$literal": prefix}, 0, len(prefix)]}
+    starts_so = {"$map": {"input": {"$ifNull": ["$labels", []]}, "in": {"$eq": [at, 0]}}}
+    return {"$expr": {"$anyElementTrue": [starts_so]}}
+
+
 def from_labels(labels: Mapping[str, str]) -> list[str]:
     return sorted(label(key, value) for key, value in labels.items())
 

@@ -17,19 +17,18 @@ from api_server.adapters.mongo.client import (
     READ_SECONDS,
     Collection,
     Document,
-    read_up_to,
     within,
 )
 from api_server.adapters.mongo.document_parts import to_tries
 from api_server.adapters.mongo.documents import decode_job, to_document
 from api_server.adapters.mongo.expiry import release_all
-from api_server.adapters.mongo.listing import read_page
+from api_server.adapters.mongo.listing import count_jobs, read_by_ids, read_page
 from api_server.adapters.mongo.plan import EncodedTransition, Statement, encode, plan
 from api_server.adapters.mongo.reads import Reads
 from api_server.adapters.mongo.writes import Writes, pauses, resend
-from api_server.domain.errors import AnswerTooLarge, JobIdTaken
+from api_server.domain.errors import JobIdTaken
 from api_server.domain.job import Job, ProgressNote, Status
-from api_server.domain.listing import JobFilter, JobPage
+from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
 from api_server.domain.resolution import Applied, Eligible, Resolution, resolve
 from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
@@ -68,12 +67,9 @@ class MongoJobStore:
             outcomes |= await self._writes.run(partial(self._insert, by_id, documents))
         return [outcomes[job.id] for job, _ in jobs]
 
-    async def get_all(self, job_ids: Sequence[UUID]) -> list[Job | None]:
-        where = {"_id": {"$in": list(job_ids)}}
-        documents, are_all = await self._reads.run(lambda: read_up_to(self._undecoded.find(where), MAX_BYTES))
-        if not are_all:
-            raise AnswerTooLarge(MAX_BYTES)
-        found = {job.id: job for job in map(decode_job, documents)}
+    async def get_all(self, job_ids: Sequence[UUID], view: View = View.FULL) -> list[Job | None]:
+        jobs = await self._reads.run(lambda: read_by_ids(self._jobs, job_ids, view, MAX_BYTES))
+        found = {job.id: job for job in jobs}
         return [found.get(job_id) for job_id in job_ids]
 
     async def sizes(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
@@ -98,8 +94,11 @@ class MongoJobStore:
             cursor = self._latest.find({"_id": {"$in": list(job_ids)}}, wanted)
             return {document["_id"]: to_tries(document) async for document in cursor}
 
-    async def page(self, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
-        return await self._reads.run(lambda: read_page(self._jobs, wanted, after, size))
+    async def page(self, wanted: JobFilter, page: PageRequest) -> JobPage:
+        return await self._reads.run(lambda: read_page(self._jobs, wanted, page))
+
+    async def count(self, wanted: JobFilter) -> JobCount:
+        return await self._reads.run(lambda: count_jobs(self._jobs, wanted))
 
     async def move_leases(
         self, worker_id: str, job_ids: Sequence[UUID], now: datetime, lease_seconds: float

@@ -1,202 +1,127 @@
-"""Reading jobs page by page.
+"""Reads jobs page by page, and counts them.
 
-Each page is a part of a walk through one index, newest job first:
-
-    filter by labels                (labels, _id), by one of the labels
-    status failed or cancelled      (status, _id)
-    everything else                 _id
-
-MongoDB checks all other conditions on the documents, which it must read for that, and which may be large.
-With such conditions, the walk is done in stretches. For each stretch, the id at its far end is read first,
-from the index alone, then the jobs up to it. The time of one stretch decides how many entries the next one
-has. So a page ends in time and at a known id, even if no job meets the conditions.
+A page is a part of a walk through one index, see walk.py. If conditions are checked on the documents, or only
+some fields of large documents are read, the walk is done in stretches, see stretches.py.
 """
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection as Group
 from typing import Any
 from uuid import UUID
 
 import pymongo
-from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import ExecutionTimeout, NetworkTimeout
 
 from api_server.adapters.mongo.client import RAW_CODEC, Collection, Document, read_up_to
-from api_server.adapters.mongo.document_parts import label
 from api_server.adapters.mongo.documents import decode_job
-from api_server.domain.job import Job, Status
-from api_server.domain.listing import JobFilter, JobPage
+from api_server.adapters.mongo.stretches import EXAMINED, STRETCH_SECONDS, examine_in_stretches
+from api_server.adapters.mongo.walk import Walk, plan_walk
+from api_server.domain.errors import AnswerTooLarge
+from api_server.domain.job import Job
+from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
 
-EXAMINED = 10_000
-"""Index entries that a page examines at most."""
 PAGE_BYTES = 4 * 1024 * 1024
 """Bytes that are read for a page, as stored. A larger job is a page of its own."""
-SEARCH_SECONDS = 1.0
-"""After this time a page begins no further stretch."""
-FIRST_STRETCH = 100
-STRETCH_SECONDS = 0.5
-"""After this time a stretch is stopped, and a shorter one is tried. So a page ends within READ_SECONDS."""
-AIM_SECONDS = 0.1
-"""How long a stretch should take."""
-MAX_GROWTH, SHRINKAGE = 4, 8
-BY_ID = {"_id": 1}
-BY_STATUS = {"status": 1, "_id": 1}
-BY_LABELS = {"labels": 1, "_id": 1}
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-OLDEST_ID = (24 * 60 + 1) * 60_000
-NEWEST_ID = (5 + 1) * 60_000
-"""Milliseconds by which the time in an id may lie before and after the job's create_time: one minute more
-than the limits for clients.
+WITHOUT = {View.FULL: None, View.BASIC: {"payload": 0, "result": 0, "history": 0}}
+"""The fields that are not read."""
+TOGETHER = 100
+"""How many jobs of a basic view one statement reads by their ids. Each document may have several MiB, which
+MongoDB reads to return a small part of it.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """An index, the part of it to walk (`within`), and the conditions to check on the documents
-    (`conditions`).
-    """
-
-    index: Mapping[str, int]
-    within: Document
-    conditions: Document
-
-    def below(self, job_id: UUID) -> "Walk":
-        """The rest of the walk after this id."""
-        return replace(self, within={**self.within, "_id": {**self.within.get("_id", {}), "$lt": job_id}})
-
-
-def plan_walk(wanted: JobFilter, after: UUID | None) -> Walk:
-    """The cheapest walk that finds every wanted job with an id below `after`."""
-    index = BY_ID
-    within: Document = {}
-    conditions: Document = {}
-    labels = sorted(label(key, value) for key, value in wanted.labels.items())
-    if labels:
-        index, within["labels"] = BY_LABELS, labels[0]
-        if labels[1:]:
-            conditions["$and"] = [{"labels": other} for other in labels[1:]]
-    if wanted.status in (Status.FAILED, Status.CANCELLED) and not labels:
-        index, within["status"] = BY_STATUS, wanted.status.value
-    elif wanted.status is not None:
-        conditions["status"] = wanted.status.value
-    if wanted.type is not None:
-        conditions["type"] = wanted.type
-    ids, create_time = _time_range(wanted)
-    if after is not None:
-        ids["$lt"] = min(after, ids.get("$lt", after))
-    if ids:
-        within["_id"] = ids
-    if create_time:
-        conditions["create_time"] = create_time
-    return Walk(index, within, conditions)
-
-
-def _time_range(wanted: JobFilter) -> tuple[Document, Document]:
-    """Conditions on `_id`, which may admit too many jobs, and on `create_time`, which are exact."""
-    ids: Document = {}
-    create_time: Document = {}
-    if wanted.created_from is not None:
-        first = _milliseconds(wanted.created_from)
-        create_time["$gte"] = DatetimeMS(first)
-        ids["$gte"] = _first_id(first - OLDEST_ID)
-    if wanted.created_before is not None:
-        end = _milliseconds(wanted.created_before)
-        create_time["$lt"] = DatetimeMS(end)
-        ids["$lt"] = _first_id(end + NEWEST_ID)
-    return ids, create_time
-
-
-def _milliseconds(time: datetime) -> int:
-    """Milliseconds since 1970, rounded up.
-
-    Stored times are whole milliseconds, so they compare with the result as with `time`.
-    """
-    return -((EPOCH - time) // timedelta(milliseconds=1))
-
-
-def _first_id(milliseconds: int) -> UUID:
-    """The smallest id of a time."""
-    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
-
-
-async def read_page(jobs: Collection, wanted: JobFilter, after: UUID | None, size: int) -> JobPage:
-    """One page; see JobStore.page."""
-    walk = plan_walk(wanted, after)
-    if walk.conditions:
-        return await _search(jobs, walk, size)
+async def read_page(jobs: Collection, wanted: JobFilter, page: PageRequest) -> JobPage:
+    """See JobStore.page."""
+    walk = plan_walk(wanted, oldest_first=page.oldest_first)
+    if walk is None:
+        return JobPage([], None)
+    if page.after is not None:
+        walk = walk.after(page.after)
+    if walk.conditions or page.view is not View.FULL:
+        return await _search(jobs, walk, page)
     # One more than wanted shows whether this is the last page.
-    documents, complete = await read_up_to(find_newest(jobs, walk, None, size + 1), PAGE_BYTES)
-    found = [decode_job(document) for document in documents[:size]]
-    return JobPage(found, None if complete and len(documents) <= size else found[-1].id)
+    documents, complete = await read_up_to(find_jobs(jobs, walk, page.size + 1), PAGE_BYTES)
+    found = [decode_job(document) for document in documents[: page.size]]
+    return JobPage(found, None if complete and len(documents) <= page.size else found[-1].id)
 
 
-async def _search(jobs: Collection, walk: Walk, size: int) -> JobPage:
+async def _search(jobs: Collection, walk: Walk, page: PageRequest) -> JobPage:
     found: list[Job] = []
-    bytes_left, entries_left, entries = PAGE_BYTES, EXAMINED, FIRST_STRETCH
-    reached: UUID | None = None
-    start = time.monotonic()
-    while True:
-        entries = min(entries, entries_left)
-        far_end = await _far_end(jobs, walk, entries)
-        begin = time.monotonic()
-        wanted = size - len(found)
-        try:
-            documents, complete = await read_stretch(jobs, walk, far_end, wanted + 1, bytes_left)
-        except (ExecutionTimeout, NetworkTimeout):
-            if reached and time.monotonic() - start > SEARCH_SECONDS:
-                return JobPage(found, reached)
-            if entries == 1:
-                raise
-            entries = max(entries // SHRINKAGE, 1)
-            continue
-        found += map(decode_job, documents[:wanted])
-        if not complete or len(documents) > wanted:
-            return JobPage(found, found[-1].id)
-        if far_end is None:
-            return JobPage(found, None)
-        entries_left -= entries
+    bytes_left = PAGE_BYTES
+    is_cut = False
+
+    async def examine(stretch: Walk) -> bool:
+        nonlocal bytes_left, is_cut
+        room = page.size - len(found)
+        documents, complete = await read_stretch(jobs, stretch, room + 1, bytes_left, page.view)
+        found.extend(map(decode_job, documents[:room]))
+        is_cut = not complete or len(documents) > room
         bytes_left -= sum(len(document.raw) for document in documents)
-        now = time.monotonic()
-        is_full = len(found) == size or bytes_left <= 0 or entries_left == 0
-        if is_full or now - start > SEARCH_SECONDS:
-            return JobPage(found, far_end)
-        walk, reached = walk.below(far_end), far_end
-        entries = next_stretch(entries, now - begin)
+        return not is_cut and len(found) < page.size and bytes_left > 0
+
+    reached = await examine_in_stretches(jobs, walk, examine)
+    return JobPage(found, found[-1].id if is_cut else reached)
 
 
-def next_stretch(entries: int, seconds: float) -> int:
-    """How many entries to look at next, when the last ones took `seconds`."""
-    return max(int(entries * min(AIM_SECONDS / max(seconds, 0.001), MAX_GROWTH)), 1)
+async def count_jobs(jobs: Collection, wanted: JobFilter) -> JobCount:
+    """See JobStore.count."""
+    walk = plan_walk(wanted)
+    if walk is None:
+        return JobCount(0, is_capped=False)
+    if not walk.conditions:
+        # Only index entries are read. One more than the limit shows whether these are all.
+        count = await count_stretch(jobs, walk, limit=EXAMINED + 1)
+        return JobCount(min(count, EXAMINED), is_capped=count > EXAMINED)
+    count = 0
+
+    async def examine(stretch: Walk) -> bool:
+        nonlocal count
+        count += await count_stretch(jobs, stretch)
+        return True
+
+    reached = await examine_in_stretches(jobs, walk, examine)
+    return JobCount(count, is_capped=reached is not None)
+
+
+async def read_by_ids(jobs: Collection, job_ids: Group[UUID], view: View, max_bytes: int) -> list[Job]:
+    """The jobs that exist, in any order. Raises AnswerTooLarge above `max_bytes`, as they are read."""
+    ids = list(job_ids)
+    together = len(ids) if view is View.FULL else TOGETHER
+    undecoded = jobs.with_options(codec_options=RAW_CODEC)
+    found: list[Job] = []
+    bytes_left = max_bytes
+    for start in range(0, len(ids), max(together, 1)):
+        where = {"_id": {"$in": ids[start : start + together]}}
+        documents, complete = await read_up_to(undecoded.find(where, WITHOUT[view]), bytes_left)
+        bytes_left -= sum(len(document.raw) for document in documents)
+        if not complete or (found and bytes_left < 0):
+            raise AnswerTooLarge(max_bytes)
+        found += map(decode_job, documents)
+    return found
 
 
 async def read_stretch(
-    jobs: Collection, walk: Walk, far_end: UUID | None, limit: int, max_bytes: int
+    jobs: Collection, stretch: Walk, limit: int, max_bytes: int, view: View = View.FULL
 ) -> tuple[list[RawBSONDocument], bool]:
     """See read_up_to. Raises ExecutionTimeout or NetworkTimeout when it takes too long."""
     with pymongo.timeout(STRETCH_SECONDS):
-        return await read_up_to(find_newest(jobs, walk, far_end, limit), max_bytes)
+        return await read_up_to(find_jobs(jobs, stretch, limit, view), max_bytes)
 
 
-def find_newest(jobs: Collection, walk: Walk, far_end: UUID | None, limit: int) -> Any:
-    """A cursor over undecoded documents."""
-    where = {**walk.within, **walk.conditions}
-    if far_end is not None:
-        where["_id"] = {**walk.within.get("_id", {}), "$gte": far_end}
+async def count_stretch(jobs: Collection, stretch: Walk, limit: int = EXAMINED) -> int:
+    """How many jobs match, at most `limit`. Raises ExecutionTimeout or NetworkTimeout when it takes too
+    long.
+    """
+    with pymongo.timeout(STRETCH_SECONDS):
+        count = await jobs.count_documents(_where(stretch), limit=limit, hint=list(stretch.index.items()))
+    return int(count)
+
+
+def find_jobs(jobs: Collection, walk: Walk, limit: int, view: View = View.FULL) -> Any:
+    """A cursor over undecoded documents, in the walk's order."""
     undecoded = jobs.with_options(codec_options=RAW_CODEC)
-    return undecoded.find(where).sort("_id", -1).hint(list(walk.index.items())).limit(limit)
+    cursor = undecoded.find(_where(walk), WITHOUT[view]).sort("_id", walk.direction)
+    return cursor.hint(list(walk.index.items())).limit(limit)
 
 
-def find_far_end(jobs: Collection, walk: Walk, entries: int) -> Any:
-    """A cursor over the id of entry number `entries` of a walk; empty if the walk has fewer."""
-    ids = jobs.find(walk.within, {"_id": 1}).sort("_id", -1).hint(list(walk.index.items()))
-    return ids.skip(entries - 1).limit(1)
-
-
-async def _far_end(jobs: Collection, walk: Walk, entries: int) -> UUID | None:
-    found = await find_far_end(jobs, walk, entries).to_list(1)
-    return found[0]["_id"] if found else None
+def _where(walk: Walk) -> Document:
+    return {**walk.within, **walk.conditions}

@@ -108,6 +108,39 @@ class Job(_message.Message):
     buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the REST API uses lower-case words
     """
 
+    class _View:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Job._View.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        full: Job._View.ValueType  # 0
+        """All fields.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - a request without a view has always returned all fields
+        """
+        basic: Job._View.ValueType  # 1
+        """All fields but those that may be large: payload, result and history.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+
+    class View(_View, metaclass=_ViewEnumTypeWrapper):
+        """Which fields of a job are returned."""
+
+    full: Job.View.ValueType  # 0
+    """All fields.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - a request without a view has always returned all fields
+    """
+    basic: Job.View.ValueType  # 1
+    """All fields but those that may be large: payload, result and history.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+
     @_typing.final
     class LabelsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor

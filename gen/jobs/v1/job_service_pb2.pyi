@@ -206,6 +206,9 @@ class BatchGetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IDS_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    view: _job_pb2.Job.View.ValueType
+    """Which fields of the jobs to return. Absent: all."""
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to 1000 ids, UUIDs. Each may occur only once."""
@@ -214,10 +217,11 @@ class BatchGetRequest(_message.Message):
         self,
         *,
         ids: _abc.Iterable[_builtins.str] | None = ...,
+        view: _job_pb2.Job.View.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -277,7 +281,9 @@ Global___GetRequest: _TypeAlias = GetRequest  # noqa: Y015
 
 @_typing.final
 class ListRequest(_message.Message):
-    """Selects jobs. A job must match all filters."""
+    """Selects jobs. A job must match all filters. It matches a filter with several values if it has one of them,
+    except for `labels` and `label_keys`, of which it must have all.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -288,14 +294,32 @@ class ListRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FROM_FIELD_NUMBER: _builtins.int
     CREATE_TIME_BEFORE_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    TYPES_FIELD_NUMBER: _builtins.int
+    LABEL_KEYS_FIELD_NUMBER: _builtins.int
+    ERROR_REASONS_FIELD_NUMBER: _builtins.int
+    WORKER_IDS_FIELD_NUMBER: _builtins.int
+    END_TIME_FROM_FIELD_NUMBER: _builtins.int
+    END_TIME_BEFORE_FIELD_NUMBER: _builtins.int
+    OLDEST_FIRST_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    INCLUDE_TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """The largest number of jobs on a page. 0 or absent: 50. More than 1000 counts as 1000."""
     page_token: _builtins.str
-    """next_page_token of the previous page. The filters must be the same."""
+    """next_page_token of the previous page. The filters and the order must be the same. Page size and view may
+    change.
+    """
     status: _job_pb2.Job.Status.ValueType
-    """Only jobs in this status."""
+    """Only jobs in this status. Counts as one more value of `statuses`."""
     type: _builtins.str
-    """Only jobs of this type."""
+    """Only jobs of this type. Counts as one more value of `types`."""
+    oldest_first: _builtins.bool
+    """True: oldest first. The order is that of the ids."""
+    view: _job_pb2.Job.View.ValueType
+    """Which fields of the jobs to return. Absent: all."""
+    include_total_size: _builtins.bool
+    """True: the response has total_size."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only jobs with all of these labels, each written as `key=value`. At most 8."""
@@ -308,6 +332,34 @@ class ListRequest(_message.Message):
     def create_time_before(self) -> _timestamp_pb2.Timestamp:
         """Only jobs created before this time."""
 
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.Job.Status.ValueType]:
+        """Only jobs in one of these statuses. At most 5."""
+
+    @_builtins.property
+    def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs of one of these types. At most 32."""
+
+    @_builtins.property
+    def label_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs that have a label with each of these keys, whatever its value. At most 8."""
+
+    @_builtins.property
+    def error_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only failed and cancelled jobs whose error.reason is one of these. At most 8."""
+
+    @_builtins.property
+    def worker_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs whose worker_id is one of these: the worker holds the job, or held it when it ended. At most 8."""
+
+    @_builtins.property
+    def end_time_from(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs that ended at this time or later."""
+
+    @_builtins.property
+    def end_time_before(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs that ended before this time."""
+
     def __init__(
         self,
         *,
@@ -318,10 +370,20 @@ class ListRequest(_message.Message):
         labels: _abc.Iterable[_builtins.str] | None = ...,
         create_time_from: _timestamp_pb2.Timestamp | None = ...,
         create_time_before: _timestamp_pb2.Timestamp | None = ...,
+        statuses: _abc.Iterable[_job_pb2.Job.Status.ValueType] | None = ...,
+        types: _abc.Iterable[_builtins.str] | None = ...,
+        label_keys: _abc.Iterable[_builtins.str] | None = ...,
+        error_reasons: _abc.Iterable[_builtins.str] | None = ...,
+        worker_ids: _abc.Iterable[_builtins.str] | None = ...,
+        end_time_from: _timestamp_pb2.Timestamp | None = ...,
+        end_time_before: _timestamp_pb2.Timestamp | None = ...,
+        oldest_first: _builtins.bool = ...,
+        view: _job_pb2.Job.View.ValueType = ...,
+        include_total_size: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time_before", b"create_time_before", "create_time_from", b"create_time_from"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "end_time_before", b"end_time_before", "end_time_from", b"end_time_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "end_time_before", b"end_time_before", "end_time_from", b"end_time_from", "error_reasons", b"error_reasons", "include_total_size", b"include_total_size", "label_keys", b"label_keys", "labels", b"labels", "oldest_first", b"oldest_first", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "statuses", b"statuses", "type", b"type", "types", b"types", "view", b"view", "worker_ids", b"worker_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -335,23 +397,40 @@ class ListResponse(_message.Message):
 
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_CAPPED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The page_token for the next page. Empty on the last page."""
+    total_size: _builtins.int
+    """The number of jobs on all pages together, counted anew with each call. Set if the request has
+    include_total_size. The server examines at most 10,000 jobs, for at most about one second.
+    """
+    total_size_capped: _builtins.bool
+    """True: there are jobs that were not examined, so there may be more than total_size. Set if total_size is."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
-        """The jobs, newest first."""
+        """The jobs, in the order of the request."""
 
     def __init__(
         self,
         *,
         jobs: _abc.Iterable[_job_pb2.Job] | None = ...,
         next_page_token: _builtins.str = ...,
+        total_size: _builtins.int | None = ...,
+        total_size_capped: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_size", b"_total_size", "_total_size_capped", b"_total_size_capped", "total_size", b"total_size", "total_size_capped", b"total_size_capped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_size", b"_total_size", "_total_size_capped", b"_total_size_capped", "jobs", b"jobs", "next_page_token", b"next_page_token", "total_size", b"total_size", "total_size_capped", b"total_size_capped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__total_size: _TypeAlias = _typing.Literal["total_size"]  # noqa: Y015
+    _WhichOneofArgType__total_size: _TypeAlias = _typing.Literal["_total_size", b"_total_size"]  # noqa: Y015
+    _WhichOneofReturnType__total_size_capped: _TypeAlias = _typing.Literal["total_size_capped"]  # noqa: Y015
+    _WhichOneofArgType__total_size_capped: _TypeAlias = _typing.Literal["_total_size_capped", b"_total_size_capped"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_size) -> _WhichOneofReturnType__total_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_size_capped) -> _WhichOneofReturnType__total_size_capped | None: ...
 
 Global___ListResponse: _TypeAlias = ListResponse  # noqa: Y015
 

@@ -163,22 +163,23 @@ class JobServiceServicer:
 
         INVALID_ARGUMENT: there is no id or there are too many, an id is not a UUID, or an id occurs twice.
         RESOURCE_EXHAUSTED: the response would be larger than 4 MiB, the default limit of gRPC clients, or the
-        jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer jobs. One job alone
-        always fits.
+        fields that are read for it take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer
+        jobs, or for the basic view. One job alone always fits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Returns jobs page by page, newest first. Jobs that are created between two calls do not shift the pages.
+        """Returns jobs page by page, newest first unless the request says otherwise. Jobs that are created between
+        two calls do not shift the pages.
 
         A page can be short or empty and still have a next_page_token: the server examines at most 10,000 jobs,
         for at most about one second, and a response is never larger than 4 MiB, the default limit of gRPC
         clients (AIP-158). The last page has an empty next_page_token.
 
-        INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same
-        filters.
+        INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same filters
+        and the same order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -86,18 +86,19 @@ class JobServiceStub:
 
     INVALID_ARGUMENT: there is no id or there are too many, an id is not a UUID, or an id occurs twice.
     RESOURCE_EXHAUSTED: the response would be larger than 4 MiB, the default limit of gRPC clients, or the
-    jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer jobs. One job alone
-    always fits.
+    fields that are read for it take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer
+    jobs, or for the basic view. One job alone always fits.
     """
     List: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]
-    """Returns jobs page by page, newest first. Jobs that are created between two calls do not shift the pages.
+    """Returns jobs page by page, newest first unless the request says otherwise. Jobs that are created between
+    two calls do not shift the pages.
 
     A page can be short or empty and still have a next_page_token: the server examines at most 10,000 jobs,
     for at most about one second, and a response is never larger than 4 MiB, the default limit of gRPC
     clients (AIP-158). The last page has an empty next_page_token.
 
-    INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same
-    filters.
+    INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same filters
+    and the same order.
     """
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.UpdateStatusRequest, _job_pb2.Job]
     """Moves one job to another status and returns the job after the write. The database write itself checks the
@@ -218,18 +219,19 @@ class JobServiceAsyncStub(JobServiceStub):
 
     INVALID_ARGUMENT: there is no id or there are too many, an id is not a UUID, or an id occurs twice.
     RESOURCE_EXHAUSTED: the response would be larger than 4 MiB, the default limit of gRPC clients, or the
-    jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer jobs. One job alone
-    always fits.
+    fields that are read for it take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer
+    jobs, or for the basic view. One job alone always fits.
     """
     List: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]  # type: ignore[assignment]
-    """Returns jobs page by page, newest first. Jobs that are created between two calls do not shift the pages.
+    """Returns jobs page by page, newest first unless the request says otherwise. Jobs that are created between
+    two calls do not shift the pages.
 
     A page can be short or empty and still have a next_page_token: the server examines at most 10,000 jobs,
     for at most about one second, and a response is never larger than 4 MiB, the default limit of gRPC
     clients (AIP-158). The last page has an empty next_page_token.
 
-    INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same
-    filters.
+    INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same filters
+    and the same order.
     """
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_job_service_pb2.UpdateStatusRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Moves one job to another status and returns the job after the write. The database write itself checks the
@@ -371,8 +373,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: there is no id or there are too many, an id is not a UUID, or an id occurs twice.
         RESOURCE_EXHAUSTED: the response would be larger than 4 MiB, the default limit of gRPC clients, or the
-        jobs take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer jobs. One job alone
-        always fits.
+        fields that are read for it take more than 8 MiB in the database (reason ANSWER_TOO_LARGE). Ask for fewer
+        jobs, or for the basic view. One job alone always fits.
         """
 
     @_abc_1.abstractmethod
@@ -381,14 +383,15 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListResponse, _abc.Awaitable[_job_service_pb2.ListResponse]]:
-        """Returns jobs page by page, newest first. Jobs that are created between two calls do not shift the pages.
+        """Returns jobs page by page, newest first unless the request says otherwise. Jobs that are created between
+        two calls do not shift the pages.
 
         A page can be short or empty and still have a next_page_token: the server examines at most 10,000 jobs,
         for at most about one second, and a response is never larger than 4 MiB, the default limit of gRPC
         clients (AIP-158). The last page has an empty next_page_token.
 
-        INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same
-        filters.
+        INVALID_ARGUMENT: a filter breaks its rule, or page_token does not come from a call with the same filters
+        and the same order.
         """
 
     @_abc_1.abstractmethod

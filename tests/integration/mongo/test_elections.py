@@ -18,7 +18,7 @@ from api_server.adapters.mongo.reads import MARK
 from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Job, Status
-from api_server.domain.listing import JobFilter
+from api_server.domain.listing import JobFilter, PageRequest
 from api_server.domain.transitions import cancel
 from api_server.recovery.leadership import Leadership
 from tests.integration.mongo.jobs import get, insert, new_job, now
@@ -102,7 +102,7 @@ async def test_no_read_is_older_than_an_acknowledged_write_after_an_election(
     election, job = await elected(replica_set, change)
     reads = (
         asyncio.create_task(sooner_or_later(partial(stores.jobs.get_all, [known.id, job.id]))),
-        asyncio.create_task(sooner_or_later(partial(stores.jobs.page, wanted, None, 10))),
+        asyncio.create_task(sooner_or_later(partial(stores.jobs.page, wanted, PageRequest(10)))),
         asyncio.create_task(sooner_or_later(stores.fleet.fleet)),
     )
     await asyncio.wait(reads, timeout=1.0)

@@ -13,7 +13,7 @@ from api_server.domain.attempt import Failure, Outcome
 from api_server.domain.creation import NewJob, new_job_id
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.job import Dispatch, Job, Status
-from api_server.domain.listing import JobFilter
+from api_server.domain.listing import JobFilter, PageRequest
 from api_server.domain.resolution import Applied
 from api_server.domain.retry import FailureHint, RetryPolicy, Tries
 from api_server.domain.status_update import Claim, StatusUpdate, Token
@@ -239,7 +239,7 @@ async def test_a_scheduled_job_is_not_offered_and_shows_its_time(stores: MongoSt
     assert [each.dispatch.job_id for each in await stores.due.due("compute", soon, 10_000)].count(job.id) == 1
     assert await is_due(stores, job.id, soon - timedelta(milliseconds=1)) is False
     await until(lambda: stores.clock.now() > soon)
-    [listed] = [each for each in (await api.page(JobFilter(), None, 1000)).jobs if each.id == job.id]
+    [listed] = [each for each in (await api.page(JobFilter(), PageRequest(1000))).jobs if each.id == job.id]
     assert listed.next_attempt_time is None
     assert (await api.get(job.id)).next_attempt_time is None
     started = await api.update(StatusUpdate(job.id, Status.PROCESSING))

@@ -1,6 +1,7 @@
 """Pages of jobs, on a real mongod."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,24 +10,19 @@ import pytest
 from pymongo.errors import ExecutionTimeout
 
 from api_server.adapters.mongo import listing as mongo_listing
+from api_server.adapters.mongo import stretches
 from api_server.adapters.mongo.documents import to_document
-from api_server.adapters.mongo.listing import (
-    EXAMINED,
-    PAGE_BYTES,
-    Walk,
-    find_far_end,
-    find_newest,
-    next_stretch,
-    plan_walk,
-    read_stretch,
-)
+from api_server.adapters.mongo.listing import PAGE_BYTES, TOGETHER, find_jobs, read_stretch
 from api_server.adapters.mongo.stores import MongoStores
-from api_server.domain.errors import StoreUnavailable
+from api_server.adapters.mongo.stretches import EXAMINED, find_far_end, next_stretch
+from api_server.adapters.mongo.walk import Walk, plan_walk
+from api_server.domain.errors import AnswerTooLarge, StoreUnavailable
 from api_server.domain.job import Job, Status
-from api_server.domain.listing import JobFilter
-from tests.integration.mongo.jobs import insert, new_job, now, uuid7
+from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
+from tests.integration.mongo.jobs import insert, new_job, now, stored, uuid7
+from tests.job_filters import is_wanted
 
-MILLISECOND = timedelta(milliseconds=1)
+MILLISECOND, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 TYPES = ("compute", "data", "file")
 STATUSES = ("queued", "completed", "failed", "cancelled")
 
@@ -37,21 +33,49 @@ async def fill(stores: MongoStores, count: int, start: datetime) -> list[Job]:
         new_job(TYPES[i % 3], labels={"n": str(i % 2), "m": str(i % 5)}, create_time=start + i * MILLISECOND)
         for i in range(count)
     ]
-    documents = [{**to_document(job, start), "status": STATUSES[i % 4]} for i, job in enumerate(jobs)]
-    await stores.jobs._jobs.insert_many(documents)
+    await stores.jobs._jobs.insert_many(list(map(as_if_run, jobs, range(count))))
     return jobs[::-1]
 
 
-async def read_all(stores: MongoStores, wanted: JobFilter, size: int) -> list[UUID]:
+def as_if_run(job: Job, number: int) -> dict[str, Any]:
+    """The job's document in one of STATUSES, with the fields that such a job has."""
+    document = {**to_document(job, job.create_time), "status": STATUSES[number % 4]}
+    if number % 4:
+        document |= {"worker_id": f"w/{number % 3}", "end_time": job.create_time + number % 4 * SECOND}
+    if number % 4 > 1:
+        reason = "CANCELLED" if number % 4 == 3 else ("TIMEOUT", "EXPIRED")[number % 8 // 4]
+        document["error"] = {"code": 1, "message": "m", "reason": reason}
+    if number % 7 == 0:
+        document["labels"].append("mark=seven")
+    return document
+
+
+async def read_all(
+    stores: MongoStores, wanted: JobFilter, size: int, *, oldest_first: bool = False, view: View = View.FULL
+) -> list[UUID]:
     ids: list[UUID] = []
     after: UUID | None = None
     while True:
-        page = await stores.jobs.page(wanted, after, size)
+        page = await stores.jobs.page(wanted, PageRequest(size, after, oldest_first, view))
         assert len(page.jobs) <= size
         ids += [job.id for job in page.jobs]
         if page.next_after is None:
             return ids
         after = page.next_after
+
+
+async def page_of(
+    stores: MongoStores, wanted: JobFilter, after: UUID | None, size: int, view: View = View.FULL
+) -> JobPage:
+    return await stores.jobs.page(wanted, PageRequest(size, after, view=view))
+
+
+def in_status(*statuses: Status, **fields: Any) -> JobFilter:
+    return JobFilter(statuses=frozenset(statuses), **fields)
+
+
+def of_type(job_type: str, **fields: Any) -> JobFilter:
+    return JobFilter(types=frozenset({job_type}), **fields)
 
 
 async def test_pages_together_are_all_jobs_newest_first(empty_stores: MongoStores) -> None:
@@ -62,51 +86,115 @@ async def test_pages_together_are_all_jobs_newest_first(empty_stores: MongoStore
 
 async def test_the_last_page_has_no_next_id(empty_stores: MongoStores) -> None:
     jobs = await fill(empty_stores, 10, now())
-    assert (await empty_stores.jobs.page(JobFilter(), None, 10)).next_after is None
-    assert (await empty_stores.jobs.page(JobFilter(), None, 9)).next_after == jobs[8].id
+    assert (await page_of(empty_stores, JobFilter(), None, 10)).next_after is None
+    assert (await page_of(empty_stores, JobFilter(), None, 9)).next_after == jobs[8].id
 
 
 async def test_jobs_that_are_created_between_pages_shift_nothing(empty_stores: MongoStores) -> None:
     jobs = await fill(empty_stores, 20, now())
-    first = await empty_stores.jobs.page(JobFilter(), None, 8)
+    first = await page_of(empty_stores, JobFilter(), None, 8)
     await fill(empty_stores, 20, now() + timedelta(seconds=1))
-    second = await empty_stores.jobs.page(JobFilter(), first.next_after, 8)
+    second = await page_of(empty_stores, JobFilter(), first.next_after, 8)
     assert [job.id for job in first.jobs + second.jobs] == [job.id for job in jobs[:16]]
 
 
-@pytest.mark.parametrize("size", [3, 100])
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"status": Status.QUEUED},
-        {"status": Status.FAILED},
-        {"type": "data"},
-        {"status": Status.CANCELLED, "type": "file"},
-        {"labels": {"n": "1"}},
-        {"labels": {"n": "0", "m": "3"}, "status": Status.FAILED, "type": "data"},
-        {"created_from": 20, "created_before": 41},
-        {"status": Status.FAILED, "created_from": 20},
-        {"labels": {"m": "0"}, "created_before": 41},
-    ],
-)
-async def test_a_filter_selects_exactly_the_jobs_that_meet_it(
-    empty_stores: MongoStores, fields: dict[str, Any], size: int
+def some_filters(start: datetime) -> list[JobFilter]:
+    """Filters by each field and by several together, for the jobs of `fill`."""
+    failed, cancelled = Status.FAILED, Status.CANCELLED
+    return [
+        JobFilter(),
+        in_status(Status.QUEUED),
+        in_status(failed),
+        in_status(failed, cancelled),
+        in_status(Status.QUEUED, failed),
+        in_status(failed, cancelled, created_from=start + 20 * MILLISECOND),
+        of_type("data"),
+        of_type("file", statuses=frozenset({cancelled})),
+        JobFilter(types=frozenset({"file", "data"})),
+        JobFilter(types=frozenset({"file", "data"}), statuses=frozenset({failed, cancelled})),
+        JobFilter(labels={"n": "1"}),
+        JobFilter(labels={"n": "0", "m": "3"}),
+        of_type("data", labels={"n": "0", "m": "3"}, statuses=frozenset({failed})),
+        JobFilter(label_keys=frozenset({"mark"})),
+        JobFilter(label_keys=frozenset({"mark", "n"}), labels={"m": "0"}),
+        JobFilter(label_keys=frozenset({"mar"})),
+        JobFilter(error_reasons=frozenset({"TIMEOUT"})),
+        JobFilter(error_reasons=frozenset({"TIMEOUT", "CANCELLED"}), labels={"n": "0"}),
+        in_status(failed, error_reasons=frozenset({"TIMEOUT", "CANCELLED"})),
+        in_status(Status.QUEUED, error_reasons=frozenset({"TIMEOUT"})),
+        JobFilter(worker_ids=frozenset({"w/1", "w/2"})),
+        in_status(failed, worker_ids=frozenset({"w/2"})),
+        JobFilter(created_from=start + 20 * MILLISECOND, created_before=start + 41 * MILLISECOND),
+        JobFilter(labels={"m": "0"}, created_before=start + 41 * MILLISECOND),
+        JobFilter(ended_from=start + 2 * SECOND + 20 * MILLISECOND),
+        JobFilter(ended_from=start + SECOND, ended_before=start + 2 * SECOND),
+        in_status(failed, cancelled, ended_before=start + 3 * SECOND + 30 * MILLISECOND),
+    ]
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+@pytest.mark.parametrize("view", View)
+async def test_pages_together_are_exactly_the_jobs_that_meet_the_filter(
+    empty_stores: MongoStores, view: View, oldest_first: bool
 ) -> None:
     start = now()
-    jobs = await fill(empty_stores, 60, start)
-    times = {key: start + value * MILLISECOND for key, value in fields.items() if key.startswith("created")}
-    wanted = JobFilter(**{**fields, **times})
-    low, high = fields.get("created_from", 0), fields.get("created_before", 60)
-    expected = [
-        job.id
-        for i, job in zip(range(59, -1, -1), jobs, strict=True)
-        if low <= i < high
-        and wanted.status in (None, STATUSES[i % 4])
-        and wanted.type in (None, job.type)
-        and wanted.labels.items() <= job.labels.items()
-    ]
-    assert expected
-    assert await read_all(empty_stores, wanted, size) == expected
+    await fill(empty_stores, 60, start)
+    documents = await empty_stores.jobs._jobs.find().sort("_id", 1 if oldest_first else -1).to_list(None)
+    for wanted in some_filters(start):
+        expected = [document["_id"] for document in documents if is_wanted(document, wanted)]
+        for size in (3, 100):
+            found = await read_all(empty_stores, wanted, size, oldest_first=oldest_first, view=view)
+            assert found == expected, (wanted, size)
+        assert await empty_stores.jobs.count(wanted) == JobCount(len(expected), is_capped=False), wanted
+
+
+async def test_the_basic_view_has_all_fields_that_are_never_large(empty_stores: MongoStores) -> None:
+    for status in ("queued", "completed", "failed"):
+        full = await stored(empty_stores, status, labels={"a": "1"})
+        basic = replace(full, payload={}, result=None, past=(), stored_size=0)
+        [found] = await empty_stores.jobs.get_all([full.id], View.BASIC)
+        assert found is not None
+        assert replace(found, stored_size=0) == basic
+        page = await page_of(empty_stores, JobFilter(), None, 1, View.BASIC)
+        assert replace(page.jobs[0], stored_size=0) == basic
+
+
+async def test_large_jobs_in_the_basic_view_share_a_page_and_an_answer(empty_stores: MongoStores) -> None:
+    payload = {"text": "x" * (PAGE_BYTES // 2)}
+    jobs = [await insert(empty_stores, new_job(payload=payload), now()) for _ in range(5)]
+    page = await page_of(empty_stores, JobFilter(), None, 100, View.BASIC)
+    assert (len(page.jobs), page.next_after) == (5, None)
+    ids = [job.id for job in jobs]
+    with pytest.raises(AnswerTooLarge):
+        await empty_stores.jobs.get_all(ids)
+    found = await empty_stores.jobs.get_all([*ids, UUID(int=7)], View.BASIC)
+    assert [job and job.id for job in found] == [*ids, None]
+
+
+async def test_more_jobs_than_one_statement_reads_are_found_in_the_basic_view(
+    empty_stores: MongoStores,
+) -> None:
+    jobs = await fill(empty_stores, 2 * TOGETHER + 1, now())
+    ids = [job.id for job in jobs]
+    found = await empty_stores.jobs.get_all(ids, View.BASIC)
+    assert [job and job.id for job in found] == ids
+
+
+async def test_a_count_examines_a_limited_number_of_jobs_and_says_so(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(empty_stores, 60, now())
+    for examined, unconditional, queued in [
+        (60, JobCount(60, is_capped=False), JobCount(15, is_capped=True)),
+        (61, JobCount(60, is_capped=False), JobCount(15, is_capped=False)),
+        (40, JobCount(40, is_capped=True), JobCount(10, is_capped=True)),
+    ]:
+        monkeypatch.setattr(mongo_listing, "EXAMINED", examined)
+        monkeypatch.setattr(stretches, "EXAMINED", examined)
+        assert await empty_stores.jobs.count(JobFilter()) == unconditional
+        assert await empty_stores.jobs.count(in_status(Status.QUEUED)) == queued
+    failed = JobCount(15, is_capped=False)
+    assert await empty_stores.jobs.count(in_status(Status.FAILED)) == failed
 
 
 async def test_a_time_between_milliseconds_is_compared_exactly(empty_stores: MongoStores) -> None:
@@ -132,7 +220,7 @@ async def test_a_page_ends_at_four_mebibytes(empty_stores: MongoStores) -> None:
     jobs = [new_job(payload=payload, create_time=now() + i * MILLISECOND) for i in range(9)]
     for job in jobs:
         await insert(empty_stores, job, now())
-    page = await empty_stores.jobs.page(JobFilter(), None, 100)
+    page = await page_of(empty_stores, JobFilter(), None, 100)
     assert len(page.jobs) == 3
     assert page.next_after == page.jobs[-1].id
     assert await read_all(empty_stores, JobFilter(), 100) == [job.id for job in jobs[::-1]]
@@ -141,7 +229,7 @@ async def test_a_page_ends_at_four_mebibytes(empty_stores: MongoStores) -> None:
 async def test_a_single_job_above_the_limit_is_a_page(empty_stores: MongoStores) -> None:
     job = new_job(payload={"text": "x" * (PAGE_BYTES + 1)})
     await insert(empty_stores, job, now())
-    assert [each.id for each in (await empty_stores.jobs.page(JobFilter(), None, 5)).jobs] == [job.id]
+    assert [each.id for each in (await page_of(empty_stores, JobFilter(), None, 5)).jobs] == [job.id]
 
 
 async def test_rare_jobs_are_searched_in_bounded_stretches_of_the_right_index(
@@ -159,18 +247,22 @@ async def test_rare_jobs_are_searched_in_bounded_stretches_of_the_right_index(
     jobs = empty_stores.jobs._jobs
     await jobs.insert_many([{**to_document(oldest, start), "status": "failed"}, *common])
     for wanted, index in [
-        (JobFilter(type="rare"), "_id_"),
-        (JobFilter(type="rare", status=Status.FAILED), "status_1__id_1"),
+        (of_type("rare"), "_id_"),
+        (of_type("rare", statuses=frozenset({Status.FAILED})), "status_1__id_1"),
+        (in_status(Status.FAILED, Status.CANCELLED, types=frozenset({"rare"})), "status_1__id_1"),
         (JobFilter(labels={"a": "1", "rare": "1"}), "labels_1__id_1"),
-        (JobFilter(type="rare", created_from=start, created_before=start + MILLISECOND), "_id_"),
+        (JobFilter(labels={"a": "1"}, label_keys=frozenset({"rare"})), "labels_1__id_1"),
+        (JobFilter(label_keys=frozenset({"rare"})), "_id_"),
+        (of_type("rare", created_from=start, created_before=start + MILLISECOND), "_id_"),
     ]:
-        first = await empty_stores.jobs.page(wanted, None, 50)
+        first = await page_of(empty_stores, wanted, None, 50)
         assert first.jobs == []
         assert first.next_after is not None
         assert await jobs.count_documents({"_id": {"$gte": first.next_after}}) <= EXAMINED
         assert await read_all(empty_stores, wanted, 50) == [oldest.id]
-        walk = plan_walk(wanted, None)
-        for cursor in (find_far_end(jobs, walk, 500), find_newest(jobs, walk, first.next_after, 51)):
+        walk = plan_walk(wanted)
+        assert walk is not None
+        for cursor in (find_far_end(jobs, walk, 500), find_jobs(jobs, walk.up_to(first.next_after), 51)):
             plan = await cursor.explain()
             assert used_indexes(plan["queryPlanner"]["winningPlan"]) == {index}
             assert plan["executionStats"]["totalKeysExamined"] <= EXAMINED
@@ -184,37 +276,36 @@ async def test_jobs_that_take_long_to_examine_are_examined_in_shorter_stretches(
     """Jobs of 1 MiB, for example, of which MongoDB can examine at most `bearable` in time."""
     looked_at: list[int] = []
 
-    async def read(jobs: Any, walk: Walk, far_end: UUID | None, limit: int, max_bytes: int) -> Any:
-        ids = {**walk.within.get("_id", {}), **({"$gte": far_end} if far_end else {})}
-        entries = await jobs.count_documents({"_id": ids})
+    async def read(jobs: Any, stretch: Walk, *arguments: Any) -> Any:
+        entries = await jobs.count_documents({"_id": stretch.within.get("_id", {"$exists": True})})
         if entries > bearable:
             raise ExecutionTimeout("operation exceeded time limit", 50)
         looked_at.append(entries)
-        return await read_stretch(jobs, walk, far_end, limit, max_bytes)
+        return await read_stretch(jobs, stretch, *arguments)
 
     monkeypatch.setattr(mongo_listing, "read_stretch", read)
-    monkeypatch.setattr(mongo_listing, "MAX_GROWTH", 1)
+    monkeypatch.setattr(stretches, "MAX_GROWTH", 1)
     jobs = await fill(empty_stores, 60, now())
     expected = [job.id for job in jobs if job.type == "data"]
-    assert await read_all(empty_stores, JobFilter(type="data"), 100) == expected
-    assert await read_all(empty_stores, JobFilter(type="rare"), 100) == []
+    assert await read_all(empty_stores, of_type("data"), 100) == expected
+    assert await read_all(empty_stores, of_type("rare"), 100) == []
     assert max(looked_at) <= bearable
 
 
 async def test_a_page_that_takes_long_is_short(
     empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongo_listing, "SEARCH_SECONDS", 0.0)
-    monkeypatch.setattr(mongo_listing, "FIRST_STRETCH", 10)
+    monkeypatch.setattr(stretches, "SEARCH_SECONDS", 0.0)
+    monkeypatch.setattr(stretches, "FIRST_STRETCH", 10)
     jobs = await fill(empty_stores, 60, now())
-    page = await empty_stores.jobs.page(JobFilter(type="rare"), None, 50)
+    page = await page_of(empty_stores, of_type("rare"), None, 50)
     assert (page.jobs, page.next_after) == ([], jobs[9].id)
-    page = await empty_stores.jobs.page(JobFilter(type="data"), page.next_after, 50)
+    page = await page_of(empty_stores, of_type("data"), page.next_after, 50)
     assert ([job.id for job in page.jobs], page.next_after) == (
         [job.id for job in jobs[10:20] if job.type == "data"],
         jobs[19].id,
     )
-    assert len(await read_all(empty_stores, JobFilter(type="data"), 50)) == 20
+    assert len(await read_all(empty_stores, of_type("data"), 50)) == 20
 
 
 async def test_a_job_that_cannot_be_examined_in_time_is_an_error_and_no_empty_page(
@@ -223,7 +314,7 @@ async def test_a_job_that_cannot_be_examined_in_time_is_an_error_and_no_empty_pa
     monkeypatch.setattr(mongo_listing, "STRETCH_SECONDS", 1e-6)
     await fill(empty_stores, 3, now())
     with pytest.raises(StoreUnavailable):
-        await empty_stores.jobs.page(JobFilter(type="rare"), None, 50)
+        await page_of(empty_stores, of_type("rare"), None, 50)
 
 
 async def test_filtered_pages_end_at_four_mebibytes_too(empty_stores: MongoStores) -> None:
@@ -231,9 +322,9 @@ async def test_filtered_pages_end_at_four_mebibytes_too(empty_stores: MongoStore
     jobs = [new_job(payload=payload, create_time=now() + i * MILLISECOND) for i in range(6)]
     for job in jobs:
         await insert(empty_stores, job, now())
-    page = await empty_stores.jobs.page(JobFilter(type="compute"), None, 100)
+    page = await page_of(empty_stores, of_type("compute"), None, 100)
     assert len(page.jobs) == 3
-    assert await read_all(empty_stores, JobFilter(type="compute"), 100) == [job.id for job in jobs[::-1]]
+    assert await read_all(empty_stores, of_type("compute"), 100) == [job.id for job in jobs[::-1]]
 
 
 @pytest.mark.parametrize(
@@ -248,10 +339,11 @@ def test_the_time_of_the_last_stretch_decides_the_length_of_the_next(
 
 async def test_a_page_without_conditions_examines_only_what_it_shows(empty_stores: MongoStores) -> None:
     await fill(empty_stores, 200, now())
-    for wanted in (JobFilter(), JobFilter(status=Status.FAILED), JobFilter(labels={"n": "1"})):
-        walk = plan_walk(wanted, None)
+    for wanted in (JobFilter(), in_status(Status.FAILED), JobFilter(labels={"n": "1"})):
+        walk = plan_walk(wanted)
+        assert walk is not None
         assert walk.conditions == {}
-        plan = await find_newest(empty_stores.jobs._jobs, walk, None, 11).explain()
+        plan = await find_jobs(empty_stores.jobs._jobs, walk, 11).explain()
         assert plan["executionStats"]["totalDocsExamined"] == 11
 
 

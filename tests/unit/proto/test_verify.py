@@ -99,7 +99,7 @@ def test_an_added_field_and_an_added_call_pass(copy: Path) -> None:
         copy,
         JOB_SERVICE,
         "string next_page_token = 2;",
-        "string next_page_token = 2;\n  // How many there are.\n  int32 total = 3;",
+        "string next_page_token = 2;\n  // How many there are.\n  int32 total = 99;",
     )
     replace(
         copy,
@@ -123,7 +123,7 @@ def test_a_newer_tag_is_compared_with_too(copy: Path) -> None:
         copy,
         JOB_SERVICE,
         "string next_page_token = 2;",
-        "string next_page_token = 2;\n  // How many there are.\n  int32 total = 3;",
+        "string next_page_token = 2;\n  // How many there are.\n  int32 total = 99;",
     )
     generate(copy, "stubs", "gen")
     git(copy, "init", "--quiet")
@@ -138,9 +138,9 @@ def test_a_newer_tag_is_compared_with_too(copy: Path) -> None:
     generate(copy, "release")
     assert verify(copy) == (0, "")
 
-    replace(copy, JOB_SERVICE, "  // How many there are.\n  int32 total = 3;\n", "")
+    replace(copy, JOB_SERVICE, "  // How many there are.\n  int32 total = 99;\n", "")
     generate(copy, "release")  # hides the change from the stored image, but not from the tag
     status, printed = verify(copy)
     assert status == 1
-    assert 'field "3" with name "total" on message "ListResponse" was deleted' in printed
+    assert 'field "99" with name "total" on message "ListResponse" was deleted' in printed
     assert "the contract breaks callers of v7.0.0" in printed

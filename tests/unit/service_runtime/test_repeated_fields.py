@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.v1 import job_pb2, job_service_pb2
-from service_runtime.repeated_fields import repeated_field
+from service_runtime.repeated_fields import list_field, repeated_field
 
 Create = job_service_pb2.CreateRequest
 
@@ -52,6 +52,13 @@ def test_fields_that_occur_once_are_accepted() -> None:
 )
 def test_a_singular_field_that_occurs_twice_is_named(first: Message, second: Message, path: str) -> None:
     assert found(first, second) == path
+
+
+@pytest.mark.parametrize(
+    ("name", "several"), [("status", "statuses"), ("type", "types"), ("page_size", ""), ("labels", "")]
+)
+def test_the_field_for_several_values_is_known(name: str, several: str) -> None:
+    assert list_field(job_service_pb2.ListRequest.DESCRIPTOR, name) == several
 
 
 def test_repeated_fields_and_maps_are_accepted() -> None:

@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from api_server.domain.attempt import Attempt, Failure, Outcome
 from api_server.domain.errors import AnswerTooLarge
 from api_server.domain.job import Job, Progress, Status
-from api_server.domain.listing import JobPage
+from api_server.domain.listing import JobCount, JobPage, View
 from api_server.domain.resolution import Applied
 from api_server.domain.retry import RetryPolicy
 from api_server.rpc.answers import (
@@ -175,6 +175,26 @@ def test_a_page_that_just_fits_is_not_cut() -> None:
     jobs = [sized(number, text) for number in range(4)]
     assert [len(page) for page in pages(jobs)] == [4]
     assert [len(page) for page in pages([*jobs, sized(4, {"text": "x" * 2000})])] == [4, 1]
+
+
+def test_the_basic_view_leaves_out_what_may_be_large() -> None:
+    past = (Attempt(1, "w", NOW, NOW, Outcome.LOST),)
+    job = sized(1, {"a": 1}, result={"b": 2}, past=past, labels={"c": "3"})
+    full = job_message(job)
+    [listed] = list_message(JobPage([job], None), str, View.BASIC).jobs
+    [found] = found_message([job.id], [job], View.BASIC).jobs
+    assert listed == found
+    assert {field.name for field, _ in full.ListFields()} - {
+        field.name for field, _ in listed.ListFields()
+    } == {"payload", "result", "history"}
+
+
+def test_a_list_has_a_total_size_only_if_it_was_asked_for() -> None:
+    assert not list_message(JobPage([], None), str).HasField("total_size")
+    none = list_message(JobPage([], None), str, count=JobCount(0, is_capped=False))
+    assert none.HasField("total_size")
+    capped = list_message(JobPage([], None), str, count=JobCount(7, is_capped=True))
+    assert (capped.total_size, capped.total_size_capped) == (7, True)
 
 
 def the_largest_job() -> Job:

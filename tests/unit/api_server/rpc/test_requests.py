@@ -15,7 +15,7 @@ from api_server.domain.attempt import Failure
 from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
 from api_server.domain.fleet import OneType, OneWorker, Part
 from api_server.domain.job import ProgressNote, Status
-from api_server.domain.listing import JobFilter
+from api_server.domain.listing import JobFilter, PageRequest, View
 from api_server.domain.retry import FailureHint, RetryPolicy, Tries
 from api_server.domain.status_update import Claim, Leases, StatusUpdate, Token, UpdateContext, to_transition
 from api_server.rpc import page_token, requests
@@ -39,6 +39,10 @@ def violations_of(message: Any) -> dict[str, str]:
 
 def create(**fields: Any) -> job_service_pb2.CreateRequest:
     return job_service_pb2.CreateRequest(**{"type": "compute", "payload": dict_to_struct({}), **fields})
+
+
+def listing(**fields: Any) -> job_service_pb2.ListRequest:
+    return job_service_pb2.ListRequest(**fields)
 
 
 def seconds(number: float) -> Duration:
@@ -206,13 +210,96 @@ def test_a_payload_that_exceeds_a_limit_is_refused_with_the_path() -> None:
     ("asked", "given_size"), [(0, 50), (1, 1), (1000, 1000), (1001, 1000), (2**31 - 1, 1000)]
 )
 def test_the_page_size_is_fifty_by_default_and_at_most_a_thousand(asked: int, given_size: int) -> None:
-    assert requests.page_size(job_service_pb2.ListRequest(page_size=asked)) == given_size
+    request = job_service_pb2.ListRequest(page_size=asked)
+    assert requests.page_request(request, None) == PageRequest(given_size)
 
 
-def test_a_time_outside_the_calendar_is_refused() -> None:
-    request = job_service_pb2.ListRequest(create_time_from=Timestamp(seconds=10**15))
-    with pytest.raises(InvalidArgument, match="create_time_from"):
+def test_order_view_and_token_belong_to_the_page() -> None:
+    request = job_service_pb2.ListRequest(oldest_first=True, view=job_pb2.Job.basic)
+    assert requests.page_request(request, ID) == PageRequest(50, ID, oldest_first=True, view=View.BASIC)
+
+
+@pytest.mark.parametrize(
+    "field", ["create_time_from", "create_time_before", "end_time_from", "end_time_before"]
+)
+def test_a_time_outside_the_calendar_is_refused(field: str) -> None:
+    request = listing(**{field: Timestamp(seconds=10**15)})
+    with pytest.raises(InvalidArgument, match=field):
         requests.job_filter(request)
+
+
+def test_every_filter_of_a_list_is_used() -> None:
+    moments = [Timestamp(seconds=number) for number in (1, 2, 3, 4)]
+    request = job_service_pb2.ListRequest(
+        statuses=[job_pb2.Job.queued, job_pb2.Job.failed],
+        types=["compute", "data"],
+        labels=["a=1"],
+        label_keys=["b"],
+        error_reasons=["TIMEOUT"],
+        worker_ids=["w/1"],
+        create_time_from=moments[0],
+        create_time_before=moments[1],
+        end_time_from=moments[2],
+        end_time_before=moments[3],
+    )
+    validator.check(request)
+    times = [moment.ToDatetime(UTC) for moment in moments]
+    assert requests.job_filter(request) == JobFilter(
+        frozenset({Status.QUEUED, Status.FAILED}),
+        frozenset({"compute", "data"}),
+        {"a": "1"},
+        frozenset({"b"}),
+        frozenset({"TIMEOUT"}),
+        frozenset({"w/1"}),
+        *times,
+    )
+
+
+def test_a_single_status_and_type_count_as_one_more() -> None:
+    failed, cancelled = job_pb2.Job.failed, job_pb2.Job.cancelled
+    one = requests.job_filter(job_service_pb2.ListRequest(status=failed, type="data"))
+    assert one == JobFilter(frozenset({Status.FAILED}), frozenset({"data"}))
+    request = job_service_pb2.ListRequest(
+        status=failed, statuses=[failed, cancelled], type="data", types=["file"]
+    )
+    assert requests.job_filter(request) == JobFilter(
+        frozenset({Status.FAILED, Status.CANCELLED}), frozenset({"data", "file"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [
+        ("statuses", [1, 2, 3, 4, 5], [0]),
+        ("statuses", [5], [6]),
+        ("statuses", [1] * 5, [1] * 6),
+        ("types", ["t" * 63], ["t" * 64]),
+        ("types", ["t"] * 32, ["t"] * 33),
+        ("types", ["t"], [""]),
+        ("label_keys", ["k" * 63], ["k" * 64]),
+        ("label_keys", ["k"] * 8, ["k"] * 9),
+        ("label_keys", ["a.b/c"], ["a=b"]),
+        ("label_keys", ["0"], [""]),
+        ("error_reasons", ["R" * 63], ["R" * 64]),
+        ("error_reasons", ["R_1"] * 8, ["R_1"] * 9),
+        ("error_reasons", ["R"], ["r"]),
+        ("error_reasons", ["R"], [""]),
+        ("worker_ids", ["w" * 200], ["w" * 201]),
+        ("worker_ids", ["w"] * 8, ["w"] * 9),
+        ("worker_ids", ["w"], [""]),
+    ],
+)
+def test_each_filter_of_a_list_has_limits(field: str, allowed: list[Any], refused: list[Any]) -> None:
+    validator.check(listing(**{field: allowed}))
+    [named] = violations_of(listing(**{field: refused}))
+    assert named.split("[")[0] == field
+
+
+def test_a_view_that_does_not_exist_is_refused() -> None:
+    assert violations_of(listing(view=2)) == {"view": "value must be one of the defined enum values, is 2"}
+    request: Any = job_service_pb2.BatchGetRequest(ids=[str(ID)])
+    request.view = 2
+    assert list(violations_of(request)) == ["view"]
 
 
 @pytest.mark.parametrize("field", ["schedule_time", "expire_time"])
@@ -332,11 +419,31 @@ def test_the_hash_of_a_request_does_not_depend_on_the_order_of_its_keys() -> Non
 def test_a_page_token_is_valid_only_for_the_same_filters(
     last: UUID, status: Status, labels: dict[str, str]
 ) -> None:
-    wanted = JobFilter(status=status, labels=labels)
+    wanted = JobFilter(statuses=frozenset({status}), labels=labels)
     token = page_token.encode(last, wanted)
     assert page_token.decode(token, wanted) == last
-    with pytest.raises(InvalidArgument, match="other filters"):
-        page_token.decode(token, JobFilter(status=status, labels=labels, type="compute"))
+    for other in (
+        replace(wanted, types=frozenset({"compute"})),
+        replace(wanted, labels={**labels, "another": "label"}),
+        replace(wanted, label_keys=frozenset({"a"})),
+        replace(wanted, error_reasons=frozenset({"TIMEOUT"})),
+        replace(wanted, worker_ids=frozenset({"w"})),
+        replace(wanted, created_from=NOW),
+        replace(wanted, created_before=NOW),
+        replace(wanted, ended_from=NOW),
+        replace(wanted, ended_before=NOW),
+        replace(wanted, statuses=frozenset(Status)),
+    ):
+        with pytest.raises(InvalidArgument, match="other filters"):
+            page_token.decode(token, other)
+    with pytest.raises(InvalidArgument, match="another order"):
+        page_token.decode(token, wanted, oldest_first=True)
+
+
+def test_a_page_token_does_not_depend_on_the_order_of_values() -> None:
+    one = requests.job_filter(job_service_pb2.ListRequest(types=["a", "b", "c"], labels=["x=1", "y=2"]))
+    two = requests.job_filter(job_service_pb2.ListRequest(types=["c", "a", "b"], labels=["y=2", "x=1"]))
+    assert page_token.decode(page_token.encode(ID, one), two) == ID
 
 
 @given(st.text(min_size=1))

@@ -23,9 +23,7 @@ from pymongo.errors import (
 
 from api_server.adapters.mongo.client import CODEC, is_outage
 from api_server.adapters.mongo.documents import to_document, to_job
-from api_server.adapters.mongo.listing import BY_ID, BY_LABELS, BY_STATUS, plan_walk
 from api_server.domain.job import Job, Status
-from api_server.domain.listing import JobFilter
 from api_server.domain.retry import RetryPolicy
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -91,54 +89,6 @@ def test_a_document_has_no_field_with_a_default() -> None:
         "due_time",
     }
     assert set(document) == always
-
-
-@pytest.mark.parametrize(
-    ("wanted", "index", "within", "conditions"),
-    [
-        (JobFilter(), BY_ID, {}, {}),
-        (JobFilter(type="data"), BY_ID, {}, {"type": "data"}),
-        (JobFilter(status=Status.QUEUED), BY_ID, {}, {"status": "queued"}),
-        (JobFilter(status=Status.FAILED), BY_STATUS, {"status": "failed"}, {}),
-        (JobFilter(labels={"b": "2", "a": "1"}), BY_LABELS, {"labels": "a=1"}, {"$and": [{"labels": "b=2"}]}),
-        (
-            JobFilter(status=Status.CANCELLED, labels={"a": "1"}),
-            BY_LABELS,
-            {"labels": "a=1"},
-            {"status": "cancelled"},
-        ),
-    ],
-)
-def test_a_walk_uses_the_index_that_fits(
-    wanted: JobFilter, index: dict[str, int], within: dict[str, object], conditions: dict[str, object]
-) -> None:
-    walk = plan_walk(wanted, None)
-    assert (walk.index, walk.within, walk.conditions) == (index, within, conditions)
-    assert plan_walk(wanted, JOB_ID).within == {**within, "_id": {"$lt": JOB_ID}}
-
-
-@given(
-    create_time=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - made aware below
-    skew=st.timedeltas(timedelta(hours=-24), timedelta(minutes=5)),
-    margin=st.timedeltas(timedelta(0), timedelta(days=3)),
-)
-def test_a_walk_by_time_finds_every_id_that_a_client_may_choose(
-    create_time: datetime, skew: timedelta, margin: timedelta
-) -> None:
-    created = create_time.replace(tzinfo=UTC, microsecond=create_time.microsecond // 1000 * 1000)
-    milliseconds = (created + skew - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    wanted = JobFilter(
-        created_from=created - margin, created_before=created + margin + timedelta(milliseconds=1)
-    )
-    ids = plan_walk(wanted, None).within["_id"]
-    assert ids["$gte"] <= UUID(int=milliseconds << 80) < ids["$lt"]
-
-
-def test_times_at_the_ends_of_the_calendar_are_no_error() -> None:
-    wanted = JobFilter(
-        created_from=datetime.min.replace(tzinfo=UTC), created_before=datetime.max.replace(tzinfo=UTC)
-    )
-    assert plan_walk(wanted, None).within["_id"]["$gte"] == UUID(int=0)
 
 
 @pytest.mark.parametrize(
