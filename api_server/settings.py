@@ -2,11 +2,21 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, PlainValidator, StringConstraints, model_validator
+from pydantic_settings import NoDecode
 
+from api_server.domain.retention import KEEP_ALL, Retention, parse_retention
 from service_runtime.settings import Addresses, JobTypes, Port, ProcessCount, ServiceSettings, check_ports
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+def _retention(value: str | Retention) -> Retention:
+    return value if isinstance(value, Retention) else parse_retention(value)
+
+
+JobRetention = Annotated[Retention, NoDecode, PlainValidator(_retention)]
+"""One time for all types, and others for some of them: `7d,compute=1d`."""
 
 
 class ApiServerSettings(ServiceSettings):
@@ -27,7 +37,7 @@ class ApiServerSettings(ServiceSettings):
     # A worker sends ten heartbeats a second at most.
     heartbeat_interval: Annotated[float, Field(ge=0.1, le=86_400)] = 1.0
     unfenced_lease: Seconds = 3600.0
-    job_retention: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    job_retention: JobRetention = KEEP_ALL
     # SetFleet waits 5 s for the workers, so its deadline must be longer.
     request_deadline: Annotated[float, Field(ge=6, le=86_400)] = 10.0
     # The gateway checks health every second, so it notices within this time.

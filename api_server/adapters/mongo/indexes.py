@@ -10,10 +10,9 @@ from typing import Any
 import pymongo
 import structlog
 from pymongo import IndexModel
-from pymongo.errors import OperationFailure
 
 from api_server.adapters.mongo.client import within
-from api_server.adapters.mongo.collections import IDEMPOTENCY_KEYS, JOBS, NAMESPACE_NOT_FOUND, WORKERS
+from api_server.adapters.mongo.collections import IDEMPOTENCY_KEYS, JOBS, WORKERS
 
 BY_DUE_TIME = [("status", 1), ("type", 1), ("due_time", 1)]
 BUILD_SECONDS = 600
@@ -41,10 +40,6 @@ INDEXES = {
     ],
 }
 
-
-BY_END_TIME = [("end_time", 1)]
-"""Exists only if a retention is set: MongoDB deletes jobs by this index. Retry removes a job from it."""
-INDEX_NOT_FOUND = 27
 QUORUM = "majority"
 """How many members must have built an index before it is ready.
 
@@ -64,32 +59,10 @@ async def create_indexes(database: Any) -> None:
     with pymongo.timeout(BUILD_SECONDS):
         async with within(BUILD_SECONDS):
             for collection, indexes in INDEXES.items():
-                await _built(database[collection].create_indexes(indexes, commitQuorum=QUORUM), collection)
+                await built(database[collection].create_indexes(indexes, commitQuorum=QUORUM), collection)
 
 
-async def set_retention(database: Any, seconds: int | None) -> None:
-    """Let MongoDB delete jobs about `seconds` after their end; None: never. Raises StoreUnavailable.
-
-    The setting is stored in the database: of servers with different settings, the one that starts last
-    decides.
-    """
-    jobs = database[JOBS]
-    with pymongo.timeout(BUILD_SECONDS):
-        async with within(BUILD_SECONDS):
-            if seconds is None:
-                await _if_exists(jobs.drop_index(BY_END_TIME))
-                return
-            index = {"keyPattern": dict(BY_END_TIME), "expireAfterSeconds": seconds}
-            if not await _if_exists(database.command("collMod", jobs.name, index=index)):
-                by_end_time = IndexModel(
-                    BY_END_TIME,
-                    expireAfterSeconds=seconds,
-                    partialFilterExpression={"end_time": {"$exists": True}},
-                )
-                await _built(jobs.create_indexes([by_end_time], commitQuorum=QUORUM), jobs.name)
-
-
-async def _built(building: Awaitable[Any], collection: str) -> None:
+async def built(building: Awaitable[Any], collection: str) -> None:
     """Wait for the build, and log when it takes long."""
     future = asyncio.ensure_future(building)
     seconds = 0.0
@@ -105,14 +78,3 @@ async def _built(building: Awaitable[Any], collection: str) -> None:
         await future
     finally:
         future.cancel()
-
-
-async def _if_exists(change: Awaitable[Any]) -> bool:
-    """Apply a change of an index. False: the index does not exist."""
-    try:
-        await change
-    except OperationFailure as error:
-        if error.code in (NAMESPACE_NOT_FOUND, INDEX_NOT_FOUND):
-            return False
-        raise
-    return True

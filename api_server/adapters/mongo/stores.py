@@ -19,13 +19,15 @@ from api_server.adapters.mongo.collections import (
 from api_server.adapters.mongo.due import MongoDueStore, MongoLeaderLease
 from api_server.adapters.mongo.fleet import MongoFleetStore
 from api_server.adapters.mongo.idempotency_keys import MongoKeyStore
-from api_server.adapters.mongo.indexes import create_indexes, set_retention
+from api_server.adapters.mongo.indexes import create_indexes
 from api_server.adapters.mongo.jobs import MongoJobStore
 from api_server.adapters.mongo.member_clocks import MemberClocks
 from api_server.adapters.mongo.primary import Primary
 from api_server.adapters.mongo.reads import Reads
+from api_server.adapters.mongo.retention import set_retention
 from api_server.adapters.mongo.workers import MongoWorkerStore
 from api_server.adapters.mongo.writes import Writes
+from api_server.domain.retention import KEEP_ALL, Retention
 
 DUE_LEASE = "due"
 """The name of the lease of the server that looks after due jobs."""
@@ -53,11 +55,11 @@ class MongoStores:
 
 
 @asynccontextmanager
-async def connect(uri: str, database: str, retention: int | None = None) -> AsyncIterator[MongoStores]:
+async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> AsyncIterator[MongoStores]:
     """The stores in `database`, collections renamed, indexes created and clock running. Raises
     StoreUnavailable if MongoDB does not answer.
 
-    `retention`: how many seconds a job is kept after its end; None: for ever.
+    `retention`: how long jobs are kept after their end.
 
     On exit, waits at most 8 s for writes that are under way, then closes the connections.
     """

@@ -13,12 +13,14 @@ import pytest
 import pytest_asyncio
 
 from api_server.adapters.mongo.clock import JUMP_SECONDS
-from api_server.adapters.mongo.indexes import INDEXES, create_indexes, set_retention
+from api_server.adapters.mongo.indexes import INDEXES, create_indexes
 from api_server.adapters.mongo.reads import MARK
+from api_server.adapters.mongo.retention import set_retention
 from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobFilter, PageRequest
+from api_server.domain.retention import Retention
 from api_server.domain.transitions import cancel
 from api_server.recovery.leadership import Leadership
 from tests.integration.mongo.jobs import get, insert, new_job, now
@@ -170,7 +172,7 @@ async def test_indexes_are_built_while_one_secondary_is_down(
     replica_set.kill(replica_set.secondaries()[0])
     async with asyncio.timeout(DEADLINE):
         await create_indexes(database)
-        await set_retention(database, 60)
+        await set_retention(database, Retention(60))
     assert len(await database["jobs"].index_information()) == 1 + len(INDEXES["jobs"]) + 1
 
 

@@ -4,48 +4,87 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+from api_server.adapters.mongo.retention import USUAL_NAME
 from api_server.adapters.mongo.stores import MongoStores, connect
+from api_server.domain.retention import KEEP_ALL, Retention
 from api_server.domain.transitions import retry
 from local_stack.mongodb import uri
 from local_stack.stack import Stack
 from tests.integration.mongo.jobs import now, stored
 
-INDEX = "end_time_1"
+SETTINGS = [
+    KEEP_ALL,
+    Retention(60),
+    Retention(60),
+    Retention(2**31 - 1),
+    Retention(60, {"compute": 5}),
+    Retention(60, {"compute": 7, "data": None}),
+    Retention(None, {"data": 5}),
+    Retention(1),
+    KEEP_ALL,
+    KEEP_ALL,
+    Retention(5, {"a": 1, "b": 2, "c": 3}),
+]
 
 
-async def retention(mongod: Stack, database: str, seconds: int | None) -> int | None:
-    """The retention in the database after a server has started with this setting."""
-    async with connect(uri(mongod.settings), database, seconds) as stores:
-        indexes: dict[str, Any] = await stores.jobs._jobs.index_information()
-        return int(indexes[INDEX]["expireAfterSeconds"]) if INDEX in indexes else None
+async def times_in_the_database(stores: MongoStores) -> dict[str, int]:
+    """The seconds of each TTL index on jobs, by the index's name."""
+    indexes: dict[str, Any] = await stores.jobs._jobs.index_information()
+    return {
+        name: index["expireAfterSeconds"] for name, index in indexes.items() if "expireAfterSeconds" in index
+    }
 
 
-async def test_the_index_follows_the_setting(mongod: Stack) -> None:
+async def after_a_start(mongod: Stack, database: str, retention: Retention) -> dict[str, int]:
+    """The indexes after a server has started with this setting."""
+    async with connect(uri(mongod.settings), database, retention) as stores:
+        return await times_in_the_database(stores)
+
+
+def expected(retention: Retention) -> dict[str, int]:
+    times = {USUAL_NAME: retention.usual}
+    times |= {f"{USUAL_NAME}_{job_type}": seconds for job_type, seconds in retention.of_type.items()}
+    return {name: seconds for name, seconds in times.items() if seconds is not None}
+
+
+async def test_the_indexes_follow_the_setting(mongod: Stack) -> None:
     database = f"own_{uuid4().hex}"
-    settings = [None, 60, 60, 2**31 - 1, 1, None, None, 5]
-    assert [await retention(mongod, database, seconds) for seconds in settings] == settings
+    for retention in SETTINGS:
+        assert await after_a_start(mongod, database, retention) == expected(retention)
 
 
 async def test_servers_that_start_together_agree(mongod: Stack) -> None:
     database = f"own_{uuid4().hex}"
-    for seconds in (60, None):
-        assert (
-            await asyncio.gather(*(retention(mongod, database, seconds) for _ in range(5))) == [seconds] * 5
-        )
+    for retention in (Retention(60), Retention(60, {"compute": 5}), KEEP_ALL):
+        starts = [after_a_start(mongod, database, retention) for _ in range(5)]
+        assert await asyncio.gather(*starts) == [expected(retention)] * 5
 
 
-async def test_the_index_contains_only_jobs_that_have_ended(mongod: Stack, empty_stores: MongoStores) -> None:
-    """MongoDB deletes the jobs in this index by their end_time. That it does so is not tested here."""
+async def test_an_index_contains_only_ended_jobs_of_its_types(
+    mongod: Stack, empty_stores: MongoStores
+) -> None:
+    """MongoDB deletes the jobs in an index by their end_time. That it does so is not tested here."""
     stores = empty_stores
-    ended = [await stored(stores, status) for status in ("completed", "failed", "cancelled")]
+    ended = {
+        job_type: [
+            (await stored(stores, status, job_type=job_type)).id
+            for status in ("completed", "failed", "cancelled")
+        ]
+        for job_type in ("blockchain", "compute", "data", "file", "z")
+    }
     for status in ("queued", "processing", "claimed_unfenced"):
         await stored(stores, status)
     for status in ("failed", "cancelled"):
         await stores.jobs.apply([retry((await stored(stores, status)).id, "r", now())])
-    async with connect(uri(mongod.settings), stores.jobs._jobs.database.name, 3600):
-        cursor = stores.jobs._jobs.find({"end_time": {"$exists": True}}).hint(INDEX)
-        assert {document["_id"] async for document in cursor} == {job.id for job in ended}
-        [index] = [
-            each for each in await stores.jobs._jobs.list_indexes().to_list(None) if each["name"] == INDEX
-        ]
-    assert index["partialFilterExpression"] == {"end_time": {"$exists": True}}
+    jobs = stores.jobs._jobs
+    retention = Retention(3600, {"compute": 60, "file": None})
+    async with connect(uri(mongod.settings), jobs.database.name, retention):
+        for name, types in (
+            (USUAL_NAME, ("blockchain", "data", "z")),
+            (f"{USUAL_NAME}_compute", ("compute",)),
+        ):
+            information = (await jobs.index_information())[name]
+            selected = jobs.find(dict(information["partialFilterExpression"]), {"_id": 1}).hint(name)
+            assert {document["_id"] async for document in selected} == {
+                job_id for job_type in types for job_id in ended[job_type]
+            }

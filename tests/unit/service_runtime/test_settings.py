@@ -2,6 +2,7 @@
 
 import pytest
 
+from api_server.domain.retention import KEEP_ALL, Retention
 from api_server.settings import ApiServerSettings
 from service_runtime.settings import WrongSettings, load_settings, read_settings
 from worker_service.settings import WorkerSettings
@@ -59,7 +60,17 @@ from worker_service.settings import WorkerSettings
         (
             "JOB_RETENTION",
             "0",
-            "JOB_RETENTION: '0' is not allowed: Input should be greater than or equal to 1",
+            "JOB_RETENTION: '0' is not allowed: '0' must be from 1 to 2147483647 seconds",
+        ),
+        (
+            "JOB_RETENTION",
+            "7d,1d",
+            "JOB_RETENTION: '7d,1d' is not allowed: must have at most one time without a type",
+        ),
+        (
+            "JOB_RETENTION",
+            "compute=soon",
+            "JOB_RETENTION: 'compute=soon' is not allowed: 'soon' is not a time: must be a whole number",
         ),
         (
             "SHUTDOWN_DELAY",
@@ -85,6 +96,14 @@ def test_a_wrong_setting_is_named(
     with pytest.raises(WrongSettings) as caught:
         read_settings(ApiServerSettings)
     assert message in str(caught.value)
+
+
+def test_jobs_are_kept_for_ever_unless_the_setting_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings(ApiServerSettings).job_retention == KEEP_ALL
+    monkeypatch.setenv("JOB_RETENTION", "604800")
+    assert read_settings(ApiServerSettings).job_retention == Retention(604_800)
+    monkeypatch.setenv("JOB_RETENTION", "7d,compute=1d")
+    assert read_settings(ApiServerSettings).job_retention == Retention(604_800, {"compute": 86_400})
 
 
 @pytest.mark.parametrize(("value", "expected"), [("1", 1), ("1000000", 1_000_000), (None, None)])
