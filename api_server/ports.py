@@ -88,6 +88,9 @@ class JobStore(Protocol):
     async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
         """Each job's failures and retry policy. Jobs that do not exist are left out."""
 
+    async def delete(self, job_id: UUID) -> bool:
+        """Delete a job that has ended. False: there is no such job. Raises JobNotEnded."""
+
     async def page(self, wanted: JobFilter, page: PageRequest) -> JobPage:
         """One page of the wanted jobs. Examines at most 10,000 jobs."""
 

@@ -139,7 +139,7 @@ def _allow_origins(resources: Json, origins: Sequence[str]) -> None:
     policy = {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [_origin_matcher(origin) for origin in origins],
-        "allow_methods": "GET, POST, PATCH",
+        "allow_methods": "GET, POST, PATCH, DELETE",
         "allow_headers": "content-type, idempotency-key",
         "max_age": "600",
     }

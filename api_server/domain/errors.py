@@ -4,6 +4,7 @@ ServiceError
 ├── JobNotFound
 ├── JobIdTaken, IdempotencyKeyReused      another request has used this id or key before
 ├── TransitionRefused                     the job does not allow this change now
+├── JobNotEnded                           only jobs that have ended can be deleted
 ├── ClaimStopped                          the fleet, the worker or the job type is stopped
 ├── WorkerNotRegistered, WorkerNotFound
 ├── WorkerNameTaken                       another process has the name and may be alive
@@ -18,6 +19,7 @@ from uuid import UUID
 from google.rpc.code_pb2 import Code
 
 from api_server.domain.fleet import Worker
+from api_server.domain.job import Status
 from contract_runtime.errors import ServiceError
 
 RETRY_DELAY = 1.0
@@ -65,6 +67,22 @@ class TransitionRefused(ServiceError):
     def __init__(self, reason: str, message: str, metadata: dict[str, str]) -> None:
         super().__init__(message, metadata)
         self.reason = reason
+
+
+class JobNotEnded(ServiceError):
+    """Only a job that has ended can be deleted.
+
+    Metadata: `id`, and the job's current `status` and `attempt`.
+    """
+
+    code = Code.FAILED_PRECONDITION
+    reason = "JOB_NOT_ENDED"
+
+    def __init__(self, job_id: UUID, status: Status, attempt: int) -> None:
+        super().__init__(
+            f"job {job_id} has not ended: it is {status.value}; cancel it before you delete it",
+            {"id": str(job_id), "status": status.value, "attempt": str(attempt)},
+        )
 
 
 class ClaimStopped(ServiceError):

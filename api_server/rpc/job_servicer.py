@@ -96,6 +96,12 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         expire_time = requests.new_expire_time(request)
         return await encoded(await self._jobs.retry(requests.job_id(request.id), expire_time))
 
+    async def Delete(
+        self, request: job_service_pb2.DeleteRequest, context: Any
+    ) -> job_service_pb2.DeleteResponse:
+        await self._jobs.delete(requests.job_id(request.id))
+        return job_service_pb2.DeleteResponse()
+
 
 async def _nothing() -> None:
     """Stands for a read that was not asked for."""

@@ -140,6 +140,11 @@ class JobService:
         log.info("job_retried", job_id=str(job_id), attempt=job.attempt)
         return job
 
+    async def delete(self, job_id: UUID) -> None:
+        """Delete a job that has ended, if it exists. Raises JobNotEnded."""
+        if await self._store.delete(job_id):
+            log.info("job_deleted", job_id=str(job_id))
+
     def _shown(self, job: Job) -> Job:
         """The job as readers see it: a start time that has passed is not shown."""
         if job.next_attempt_time is None or job.is_waiting(self._clock.now()):

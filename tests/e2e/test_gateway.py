@@ -135,10 +135,10 @@ def test_fleet_service_is_not_offered_as_rest(jobs: httpx.Client, workers: httpx
     [
         ("DELETE", "/jobs", "GET, POST"),
         ("PUT", "/jobs", "GET, POST"),
-        ("DELETE", "/jobs/0", "GET, PATCH"),
-        ("POST", "/jobs/0", "GET, PATCH"),
+        ("PUT", "/jobs/0", "DELETE, GET, PATCH"),
+        ("POST", "/jobs/0", "DELETE, GET, PATCH"),
         ("OPTIONS", "/jobs", "GET, POST"),
-        ("OPTIONS", "/jobs/0", "GET, PATCH"),
+        ("OPTIONS", "/jobs/0", "DELETE, GET, PATCH"),
     ],
 )
 def test_a_wrong_method_on_jobs_is_405(jobs: httpx.Client, method: str, path: str, allowed: str) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from local_stack.stack import Stack
+from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import (
     create,
     get,
@@ -272,3 +273,43 @@ def test_a_field_at_its_limit_is_accepted(jobs: httpx.Client, fields: dict[str, 
     job = create(jobs, "compute", COMPUTE["payload"], **fields)
     if job["status"] == "queued":
         call(jobs, job, "cancel")
+
+
+# Delete
+
+
+def test_a_job_that_has_ended_can_be_deleted_and_deleted_again(jobs: httpx.Client) -> None:
+    job = create(jobs, "compute", COMPUTE["payload"])
+    wait_until_ended(jobs, job["id"])
+
+    for _ in range(2):
+        answer = jobs.delete(f"/jobs/{job['id']}")
+        assert (answer.status_code, answer.json()) == (200, {})
+        error_of(jobs.get(f"/jobs/{job['id']}"), 404, 5)
+    error_of(call(jobs, job, "retry"), 404, 5)
+    late = jobs.patch(f"/jobs/{job['id']}", json={"status": "completed", "result": {}})
+    error_of(late, 404, 5)
+
+
+def test_a_job_that_has_not_ended_cannot_be_deleted_before_it_is_cancelled(jobs: httpx.Client) -> None:
+    job = create(jobs, UNWORKED, COMPUTE["payload"])
+
+    assert reason_of(jobs.delete(f"/jobs/{job['id']}")) == "JOB_NOT_ENDED"
+    assert get(jobs, job["id"])["status"] == "queued"
+    assert call(jobs, job, "cancel").is_success
+    assert jobs.delete(f"/jobs/{job['id']}").is_success
+
+
+def test_an_id_that_is_not_a_uuid_cannot_be_deleted(jobs: httpx.Client) -> None:
+    error_of(jobs.delete("/jobs/abc"), 400, 3)
+
+
+def test_a_create_that_is_repeated_after_delete_stores_the_job_again(jobs: httpx.Client) -> None:
+    headers = {"Idempotency-Key": uuid4().hex}
+    job = jobs.post("/jobs", json=COMPUTE, headers=headers).json()
+    wait_until_ended(jobs, job["id"])
+    assert jobs.delete(f"/jobs/{job['id']}").is_success
+
+    again = jobs.post("/jobs", json=COMPUTE, headers=headers).json()
+    assert (again["id"], again["status"], again["attempt"]) == (job["id"], "queued", 0)
+    assert wait_until_ended(jobs, job["id"])["status"] == "completed"

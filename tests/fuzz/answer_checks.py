@@ -14,7 +14,14 @@ from google.rpc.status_pb2 import Status
 from api_server.rpc.answers import MAX_ANSWER_BYTES
 from contract_runtime.limits import MAX_REQUEST_BYTES
 from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import BatchCreateResponse, CreateOutcome, UpdateOutcome
+from jobs.v1.job_service_pb2 import (
+    BatchCreateResponse,
+    BatchGetResponse,
+    CreateOutcome,
+    DeleteResponse,
+    ListResponse,
+    UpdateOutcome,
+)
 from tests.fuzz.calls import Call, NativeCall, RestCall
 from tests.fuzz.echoes import echo_faults
 from tests.fuzz.errors import MAX_ERROR_BYTES, error_faults, json_error_faults
@@ -52,6 +59,8 @@ def answered(call: Call, answer: Answer) -> Message | None:
         case RestCall(), RestAnswer(status=200, content_type="application/json"):
             # A damaged path may reach another method, so the fields tell which method answered.
             fields = set(json.loads(answer.body))
+            if not fields:
+                return DeleteResponse()
             for method in call.service.methods:
                 if fields <= {field.json_name for field in method.output_type.fields}:
                     return json_format.Parse(answer.body, GetMessageClass(method.output_type)())
@@ -124,9 +133,19 @@ def _message_faults(call: Call, answer: Answer) -> Iterator[str]:
         if isinstance(part, Status):
             yield from error_faults(part, call.content)
         elif isinstance(part, Job):
-            yield from job_faults(part, is_whole=not isinstance(message, BatchCreateResponse))
+            yield from job_faults(part, is_whole=_is_whole(part, message))
         elif isinstance(part, CreateOutcome | UpdateOutcome) and not part.WhichOneof("outcome"):
             yield "an item was neither accepted nor refused"
+
+
+def _is_whole(job: Job, message: Message) -> bool:
+    """Whether a job in an answer should have payload and result.
+
+    BatchCreate never returns them. List and BatchGet return none of them in the basic view.
+    """
+    if isinstance(message, ListResponse | BatchGetResponse):
+        return job.HasField("payload")
+    return not isinstance(message, BatchCreateResponse)
 
 
 def _parts(message: Message) -> Iterator[Message]:

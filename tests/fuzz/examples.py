@@ -126,6 +126,7 @@ for example in (
     *(job_service_pb2.CancelRequest(id=job_id, reason="no need") for job_id in ID.values()),
     *(job_service_pb2.RetryRequest(id=job_id) for job_id in ID.values()),
     job_service_pb2.RetryRequest(id=ID[JobRole.FAILED], expire_time=IN_AN_HOUR),
+    *(job_service_pb2.DeleteRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
     fleet_service_pb2.RegisterWorkerRequest(worker=IDENTITY),
     fleet_service_pb2.HeartbeatRequest(
         worker_id=WORKER_ID,

@@ -85,15 +85,15 @@ class Storage:
                 return
             request.page_token = page.next_page_token
 
-    async def keys_without_a_job(self) -> list[str]:
-        """Idempotency keys whose job was never stored."""
+    async def keys_without_a_job(self, deleted: set[str]) -> list[str]:
+        """Idempotency keys whose job was never stored. `deleted`: ids of jobs that may have been deleted."""
         joined = self._database["idempotency_keys"].aggregate(
             [
                 {"$lookup": {"from": "jobs", "localField": "job_id", "foreignField": "_id", "as": "jobs"}},
                 {"$match": {"jobs": []}},
             ]
         )
-        return [document["_id"] async for document in joined]
+        return [document["_id"] async for document in joined if str(document["job_id"]) not in deleted]
 
     async def worker_names(self) -> set[str]:
         return set(await self._workers.distinct("_id"))

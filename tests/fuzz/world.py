@@ -1,5 +1,6 @@
 """Sends calls to the running system and checks answers, stored jobs and logs."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +20,7 @@ from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from jobs.v1.worker_pb2 import WorkerIdentity
 from tests.conftest import UNWORKED
 from tests.fuzz.answer_checks import answered, faults, stored_jobs
-from tests.fuzz.calls import Call, NativeCall
+from tests.fuzz.calls import Call, NativeCall, RestCall
 from tests.fuzz.cast import Casting
 from tests.fuzz.counts import Counts
 from tests.fuzz.logs import LogWatch
@@ -63,6 +64,8 @@ class World:
         self._fleet: Any = FleetServiceStub(channel)
         self._workers = workers
         self._job_ids = set(job_ids)
+        self._deleted: set[str] = set()
+        """The ids in calls of Delete. Their jobs may be gone."""
         self._is_registered = False
         self.counts = Counts()
 
@@ -80,6 +83,7 @@ class World:
         # A chosen id is not a job yet. If its request is refused, there must be no job with this id.
         self._job_ids.update(text.lower() for name, text in actual.items() if name not in NEW_IDS)
         sent = [_in_place(call, actual) for call in calls]
+        self._deleted |= {job_id for call in sent if _deletes(call) for job_id in _ids(call.content)}
         try:
             answers = await self._sender.send(sent)
             found = await self._answer_faults(sent, answers)
@@ -103,7 +107,7 @@ class World:
             with suppress(DecodeError, ParseError):
                 acknowledged.update(job.id for job in stored_jobs(answered(call, answer)))
         self._job_ids |= acknowledged
-        lost = acknowledged - await self._storage.stored(acknowledged)
+        lost = acknowledged - self._deleted - await self._storage.stored(acknowledged)
         return [*found, f"acknowledged, but not stored: {lost}"] if lost else found
 
     async def complete_a_job(self) -> None:
@@ -125,7 +129,7 @@ class World:
             await until(self._nothing_waits, "no job waits that could run", deadline=60)
         except AssertionError as error:
             raise AssertionError(f"{error}; stored: {await self._storage.waiting()}") from None
-        keys = await self._storage.keys_without_a_job()
+        keys = await self._storage.keys_without_a_job(self._deleted)
         assert not keys, f"idempotency keys without a job: {keys}"
         one_sided = self.counts.one_sided()
         assert self.counts.inputs < MANY_INPUTS or not one_sided, (
@@ -165,6 +169,14 @@ class World:
 
 def _texts(call: Call) -> tuple[bytes, ...]:
     return (call.raw,) if isinstance(call, NativeCall) else (call.target, call.body)
+
+
+def _deletes(call: Call) -> bool:
+    return call.verb == "DELETE" if isinstance(call, RestCall) else call.method.name == "Delete"
+
+
+def _ids(content: bytes) -> set[str]:
+    return {found.decode() for found in re.findall(rb"[0-9a-f-]{36}", content.lower())}
 
 
 def _in_place(call: Call, actual: dict[str, str]) -> Call:

@@ -19,6 +19,7 @@ from api_server.adapters.mongo.client import (
     Document,
     within,
 )
+from api_server.adapters.mongo.deletion import delete_ended
 from api_server.adapters.mongo.document_parts import to_tries
 from api_server.adapters.mongo.documents import decode_job, to_document
 from api_server.adapters.mongo.expiry import release_all
@@ -93,6 +94,9 @@ class MongoJobStore:
         async with within(READ_SECONDS):
             cursor = self._latest.find({"_id": {"$in": list(job_ids)}}, wanted)
             return {document["_id"]: to_tries(document) async for document in cursor}
+
+    async def delete(self, job_id: UUID) -> bool:
+        return await self._writes.run(partial(delete_ended, self._jobs, self._reads, job_id))
 
     async def page(self, wanted: JobFilter, page: PageRequest) -> JobPage:
         return await self._reads.run(lambda: read_page(self._jobs, wanted, page))

@@ -94,6 +94,11 @@ class JobServiceStub:
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.RetryRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/jobs.v1.JobService/Delete',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.DeleteResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -262,6 +267,20 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Delete(self, request, context):
+        """Deletes a job that has ended. Nothing of it can be read any more, and later reports on it are refused. It
+        is safe to send the same call again: a job that does not exist counts as deleted.
+
+        Create does not remember deleted jobs: a Create that is repeated with the id or the idempotency key of a
+        deleted job stores the job again.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        FAILED_PRECONDITION: the job has not ended (reason JOB_NOT_ENDED). Cancel it first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -309,6 +328,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.Retry,
                     request_deserializer=jobs_dot_v1_dot_job__service__pb2.RetryRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.DeleteRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.DeleteResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -568,6 +592,33 @@ class JobService:
             '/jobs.v1.JobService/Retry',
             jobs_dot_v1_dot_job__service__pb2.RetryRequest.SerializeToString,
             jobs_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/Delete',
+            jobs_dot_v1_dot_job__service__pb2.DeleteRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.DeleteResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -161,6 +161,16 @@ class JobServiceStub:
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
+    Delete: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.DeleteRequest, _job_service_pb2.DeleteResponse]
+    """Deletes a job that has ended. Nothing of it can be read any more, and later reports on it are refused. It
+    is safe to send the same call again: a job that does not exist counts as deleted.
+
+    Create does not remember deleted jobs: a Create that is repeated with the id or the idempotency key of a
+    deleted job stores the job again.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    FAILED_PRECONDITION: the job has not ended (reason JOB_NOT_ENDED). Cancel it first.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -293,6 +303,16 @@ class JobServiceAsyncStub(JobServiceStub):
     if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    Delete: _aio.UnaryUnaryMultiCallable[_job_service_pb2.DeleteRequest, _job_service_pb2.DeleteResponse]  # type: ignore[assignment]
+    """Deletes a job that has ended. Nothing of it can be read any more, and later reports on it are refused. It
+    is safe to send the same call again: a job that does not exist counts as deleted.
+
+    Create does not remember deleted jobs: a Create that is repeated with the id or the idempotency key of a
+    deleted job stores the job again.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    FAILED_PRECONDITION: the job has not ended (reason JOB_NOT_ENDED). Cancel it first.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -477,6 +497,22 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _job_service_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.DeleteResponse, _abc.Awaitable[_job_service_pb2.DeleteResponse]]:
+        """Deletes a job that has ended. Nothing of it can be read any more, and later reports on it are refused. It
+        is safe to send the same call again: a job that does not exist counts as deleted.
+
+        Create does not remember deleted jobs: a Create that is repeated with the id or the idempotency key of a
+        deleted job stores the job again.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        FAILED_PRECONDITION: the job has not ended (reason JOB_NOT_ENDED). Cancel it first.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
