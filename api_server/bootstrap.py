@@ -21,6 +21,7 @@ from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
 from api_server.rpc.fleet_servicer import FleetServicer
 from api_server.rpc.job_servicer import JobServicer
+from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
 from api_server.services.fleet_fence import FleetFence
 from api_server.services.jobs import JobRules, JobService
@@ -137,7 +138,8 @@ def make_servicers(
         settings.job_types,
         availability,
     )
-    return JobServicer(jobs), FleetServicer(fleet)
+    explanations = Explanations(stores.inspection, fleet, stores.clock)
+    return JobServicer(jobs, explanations), FleetServicer(fleet)
 
 
 def heartbeat_times(settings: ApiServerSettings) -> HeartbeatTimes:

@@ -16,6 +16,7 @@ from uuid import UUID
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.job import Dispatch, Job, ProgressNote
+from api_server.domain.job_facts import Ahead, Inspected
 from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
 from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.domain.resolution import Applied
@@ -114,6 +115,20 @@ class LeaseStore(Protocol):
 
     async def release_all(self, worker_id: str, now: datetime) -> int:
         """End the leases of all jobs that `worker_id` holds, as if they had run out. Returns how many."""
+
+
+class JobInspection(Protocol):
+    """Looks at one job closely, to explain why it does not run."""
+
+    async def inspect(self, job_id: UUID) -> Inspected | None:
+        """The job as a majority of the database has it, without payload, result and labels; None: no such
+        job.
+        """
+
+    async def ahead(self, job: Job) -> Ahead | None:
+        """The waiting jobs of the type of a queued job that could start before it could; None: they could not
+        be examined in time. Examines at most 1000 jobs.
+        """
 
 
 class KeyStore(Protocol):

@@ -55,7 +55,11 @@ async def run_worker(
 
     `prepare_process` runs in each process that handlers run in, and must be picklable.
     """
-    state = WorkerState(new_identity(name, settings.worker_job_types), lane_limits(settings))
+    state = WorkerState(
+        new_identity(name, settings.worker_job_types),
+        lane_limits(settings),
+        lane_names={job_type: handlers[job_type].lane for job_type in settings.worker_job_types},
+    )
     with structlog.contextvars.bound_contextvars(worker_id=state.identity.worker_id):
         async with AsyncExitStack() as stack:
             api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))

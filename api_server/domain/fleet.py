@@ -102,7 +102,8 @@ class WorkerReport:
     """What a worker reports of itself.
 
     `state`: `consuming`, `paused` or `draining`, as the worker reports; readers are shown `lost` for a worker
-    that sends no heartbeats, and `idle` for one that consumes but has no partition.
+    that sends no heartbeats, and `idle` for one that consumes but has no partition. `busy_types`: the types
+    for which it has no free slot.
     """
 
     state: str = "unspecified"
@@ -111,6 +112,7 @@ class WorkerReport:
     completed_total: int = 0
     failed_total: int = 0
     fleet_revision: int = 0
+    busy_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,8 +101,8 @@ def _attempt_message(attempt: Attempt) -> job_pb2.Attempt:
     return job_pb2.Attempt(
         attempt=attempt.number,
         worker_id=attempt.worker_id,
-        start_time=_timestamp(attempt.start_time),
-        end_time=_timestamp(attempt.end_time),
+        start_time=timestamp(attempt.start_time),
+        end_time=timestamp(attempt.end_time),
         outcome=job_pb2.Attempt.Outcome.Value(attempt.outcome.value),
         error=_error_message(attempt.error) if attempt.error is not None else None,
     )
@@ -222,12 +222,13 @@ def worker_message(worker: Worker) -> worker_pb2.Worker:
             completed_total=report.completed_total,
             failed_total=report.failed_total,
             fleet_revision=report.fleet_revision,
+            busy_types=report.busy_types,
         ),
-        last_heartbeat_time=_timestamp(worker.last_heartbeat_time),
+        last_heartbeat_time=timestamp(worker.last_heartbeat_time),
     )
 
 
-def _timestamp(time: datetime | None) -> Timestamp | None:
+def timestamp(time: datetime | None) -> Timestamp | None:
     if time is None:
         return None
     stamp = Timestamp()

@@ -8,9 +8,11 @@ from typing import Any
 
 from api_server.rpc import answers, page_token, requests
 from api_server.rpc.admission import Admission
+from api_server.rpc.explanation_message import explanation_message
 from api_server.rpc.off_loop import decoded, encoded
+from api_server.services.explanations import Explanations
 from api_server.services.jobs import JobService
-from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from jobs.v1 import explain_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc
 
 BATCHES_AT_A_TIME = 2
 ANSWERS_AT_A_TIME = 4
@@ -20,8 +22,11 @@ ANSWERS_AT_A_TIME = 4
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """Each method is documented in proto/jobs/v1/job_service.proto."""
 
-    def __init__(self, jobs: JobService) -> None:
+    def __init__(self, jobs: JobService, explanations: Explanations) -> None:
         self._jobs = jobs
+        self._explanations = explanations
+        # Each may examine many jobs.
+        self._explains = asyncio.Semaphore(ANSWERS_AT_A_TIME)
         # Two limits, so that new jobs never keep workers from reporting.
         self._creates, self._updates = Admission(), Admission()
         # One is prepared while another is written; more would only delay small calls.
@@ -101,6 +106,11 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     ) -> job_service_pb2.DeleteResponse:
         await self._jobs.delete(requests.job_id(request.id))
         return job_service_pb2.DeleteResponse()
+
+    async def Explain(self, request: explain_pb2.ExplainRequest, context: Any) -> explain_pb2.ExplainResponse:
+        async with self._explains:
+            explanation = await self._explanations.explain(requests.job_id(request.id))
+        return explanation_message(explanation)
 
 
 async def _nothing() -> None:

@@ -162,6 +162,7 @@ def worker_report(report: worker_pb2.WorkerReport) -> WorkerReport:
         completed_total=report.completed_total,
         failed_total=report.failed_total,
         fleet_revision=report.fleet_revision,
+        busy_types=tuple(report.busy_types),
     )
 
 

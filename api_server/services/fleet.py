@@ -158,7 +158,7 @@ class FleetService:
     def _as_of_now(self, worker: Worker) -> Worker:
         report = worker.report
         if self._is_silent(worker):
-            report = replace(report, state="lost", assignments={}, in_flight=0)
+            report = replace(report, state="lost", assignments={}, in_flight=0, busy_types=())
         elif report.state == "consuming" and not report.assignments:
             report = replace(report, state="idle")
         return replace(worker, report=report)

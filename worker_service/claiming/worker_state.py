@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from jobs.v1.worker_pb2 import WorkerIdentity
 from worker_service.claiming.in_flight import InFlightJobs
@@ -25,9 +26,14 @@ class WorkerState:
         identity: WorkerIdentity,
         lane_limits: Mapping[str, int],
         clock: Callable[[], float] = time.monotonic,
+        lane_names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`lane_limits`: how many jobs each lane runs at a time, by the lane's name."""
+        """`lane_limits`: how many jobs each lane runs at a time, by the lane's name.
+
+        `lane_names`: the lane of each job type.
+        """
         self.identity = identity
+        self._lane_names = lane_names
         self.claim_wake = asyncio.Event()
         """Set when there may be something to claim."""
         self.pause_wake = asyncio.Event()
@@ -41,6 +47,17 @@ class WorkerState:
         self.in_flight = InFlightJobs(Suspects(clock))
         self.desired = DesiredFleet(identity.name, self._apply_desired)
         self.totals = Totals()
+
+    @property
+    def busy_types(self) -> list[str]:
+        """The job types for which there is no free slot, in order.
+
+        While a suspect runs alone, or the worker gets empty for it, these are all types.
+        """
+        alone = self.in_flight.suspects.closed
+        return sorted(
+            job_type for job_type, lane in self._lane_names.items() if alone or not self.lanes[lane].capacity
+        )
 
     def _apply_desired(self) -> None:
         for lane in self.lanes.values():

@@ -162,6 +162,7 @@ class Heartbeat:
             completed_total=min(totals.completed, MAX_INT32),
             failed_total=min(totals.failed, MAX_INT32),
             fleet_revision=self._desired.followed_revision,
+            busy_types=self._state.busy_types,
         )
 
     def _worker_state(self) -> "WorkerReport.State.ValueType":

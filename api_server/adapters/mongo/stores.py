@@ -20,6 +20,7 @@ from api_server.adapters.mongo.due import MongoDueStore, MongoLeaderLease
 from api_server.adapters.mongo.fleet import MongoFleetStore
 from api_server.adapters.mongo.idempotency_keys import MongoKeyStore
 from api_server.adapters.mongo.indexes import create_indexes
+from api_server.adapters.mongo.inspection import MongoJobInspection
 from api_server.adapters.mongo.jobs import MongoJobStore
 from api_server.adapters.mongo.member_clocks import MemberClocks
 from api_server.adapters.mongo.primary import Primary
@@ -40,6 +41,7 @@ class MongoStores:
     client: Client
     clock: MongoClock
     jobs: MongoJobStore
+    inspection: MongoJobInspection
     due: MongoDueStore
     due_lease: MongoLeaderLease
     keys: MongoKeyStore
@@ -80,6 +82,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 client=client,
                 clock=clock,
                 jobs=MongoJobStore(jobs, reads, writes),
+                inspection=MongoJobInspection(jobs, reads),
                 due=MongoDueStore(jobs, writes),
                 due_lease=MongoLeaderLease(collections[LEADER_LEASES], DUE_LEASE, writes),
                 keys=MongoKeyStore(collections[IDEMPOTENCY_KEYS], writes),

@@ -114,6 +114,8 @@ def _to_worker(document: Mapping[str, Any]) -> Worker:
             report["completed_total"],
             report["failed_total"],
             report["fleet_revision"],
+            # A server of an earlier version stores none.
+            tuple(report.get("busy_types", ())),
         ),
         document["last_heartbeat_time"],
         document["predecessor"],
@@ -144,4 +146,5 @@ def _from_report(report: WorkerReport) -> Document:
         "completed_total": report.completed_total,
         "failed_total": report.failed_total,
         "fleet_revision": report.fleet_revision,
+        "busy_types": list(report.busy_types),
     }

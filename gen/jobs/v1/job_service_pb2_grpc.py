@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from jobs.v1 import explain_pb2 as jobs_dot_v1_dot_explain__pb2
 from jobs.v1 import job_pb2 as jobs_dot_v1_dot_job__pb2
 from jobs.v1 import job_service_pb2 as jobs_dot_v1_dot_job__service__pb2
 
@@ -98,6 +99,11 @@ class JobServiceStub:
                 '/jobs.v1.JobService/Delete',
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.DeleteRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__service__pb2.DeleteResponse.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/jobs.v1.JobService/Explain',
+                request_serializer=jobs_dot_v1_dot_explain__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_explain__pb2.ExplainResponse.FromString,
                 _registered_method=True)
 
 
@@ -281,6 +287,16 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Says why a job does not run now, and what happens next. It changes nothing.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        NOT_FOUND: there is no such job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -333,6 +349,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.Delete,
                     request_deserializer=jobs_dot_v1_dot_job__service__pb2.DeleteRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__service__pb2.DeleteResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=jobs_dot_v1_dot_explain__pb2.ExplainRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_explain__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -619,6 +640,33 @@ class JobService:
             '/jobs.v1.JobService/Delete',
             jobs_dot_v1_dot_job__service__pb2.DeleteRequest.SerializeToString,
             jobs_dot_v1_dot_job__service__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/Explain',
+            jobs_dot_v1_dot_explain__pb2.ExplainRequest.SerializeToString,
+            jobs_dot_v1_dot_explain__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from jobs.v1 import explain_pb2 as _explain_pb2
 from jobs.v1 import job_pb2 as _job_pb2
 from jobs.v1 import job_service_pb2 as _job_service_pb2
 import abc as _abc_1
@@ -171,6 +172,12 @@ class JobServiceStub:
     INVALID_ARGUMENT: `id` is not a UUID.
     FAILED_PRECONDITION: the job has not ended (reason JOB_NOT_ENDED). Cancel it first.
     """
+    Explain: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainRequest, _explain_pb2.ExplainResponse]
+    """Says why a job does not run now, and what happens next. It changes nothing.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    NOT_FOUND: there is no such job.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -313,6 +320,12 @@ class JobServiceAsyncStub(JobServiceStub):
 
     INVALID_ARGUMENT: `id` is not a UUID.
     FAILED_PRECONDITION: the job has not ended (reason JOB_NOT_ENDED). Cancel it first.
+    """
+    Explain: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainRequest, _explain_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Says why a job does not run now, and what happens next. It changes nothing.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    NOT_FOUND: there is no such job.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -513,6 +526,18 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: `id` is not a UUID.
         FAILED_PRECONDITION: the job has not ended (reason JOB_NOT_ENDED). Cancel it first.
+        """
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _explain_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explain_pb2.ExplainResponse, _abc.Awaitable[_explain_pb2.ExplainResponse]]:
+        """Says why a job does not run now, and what happens next. It changes nothing.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        NOT_FOUND: there is no such job.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -147,6 +147,7 @@ class WorkerReport(_message.Message):
     COMPLETED_TOTAL_FIELD_NUMBER: _builtins.int
     FAILED_TOTAL_FIELD_NUMBER: _builtins.int
     FLEET_REVISION_FIELD_NUMBER: _builtins.int
+    BUSY_TYPES_FIELD_NUMBER: _builtins.int
     state: Global___WorkerReport.State.ValueType
     """What the worker is doing."""
     in_flight: _builtins.int
@@ -161,6 +162,10 @@ class WorkerReport(_message.Message):
     def assignments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssignedPartitions]:
         """The Kafka partitions assigned to it."""
 
+    @_builtins.property
+    def busy_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its job types for which it has no free slot, in ascending order."""
+
     def __init__(
         self,
         *,
@@ -170,10 +175,11 @@ class WorkerReport(_message.Message):
         completed_total: _builtins.int = ...,
         failed_total: _builtins.int = ...,
         fleet_revision: _builtins.int = ...,
+        busy_types: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "completed_total", b"completed_total", "failed_total", b"failed_total", "fleet_revision", b"fleet_revision", "in_flight", b"in_flight", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "busy_types", b"busy_types", "completed_total", b"completed_total", "failed_total", b"failed_total", "fleet_revision", b"fleet_revision", "in_flight", b"in_flight", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,8 +8,11 @@ from uuid import UUID
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.fleet import Fleet
+from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import Dispatch
 from api_server.domain.status_update import Leases
+from api_server.services.explanations import Explanations
+from api_server.services.fleet import FleetService
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.stopped_claims import StoppedClaims
 
@@ -37,6 +40,13 @@ class Offered:
         self.withdrawals += job_ids
 
 
+class AlwaysAvailable:
+    """A server that has been able to serve heartbeats for an hour."""
+
+    def unbroken_seconds(self) -> float | None:
+        return 3600.0
+
+
 class AlwaysConsuming:
     """A fleet of which nothing is stopped."""
 
@@ -56,3 +66,12 @@ def service(stores: MongoStores, store: Any = None, offered: Offered | None = No
         JobRules(("compute",), LEASES),
         chance=lambda: 0.5,
     )
+
+
+def explanations(stores: MongoStores) -> Explanations:
+    """Explains jobs of the type `compute`."""
+    times = HeartbeatTimes(LEASES.worker, timedelta(seconds=1))
+    fleet = FleetService(
+        stores.workers, stores.fleet, stores.jobs, stores.clock, times, ("compute",), AlwaysAvailable()
+    )
+    return Explanations(stores.inspection, fleet, stores.clock)

@@ -9,7 +9,7 @@ from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import TransitionRefused
 from api_server.rpc.job_servicer import JobServicer
 from jobs.v1 import job_pb2, job_service_pb2
-from tests.integration.mongo.services import service
+from tests.integration.mongo.services import explanations, service
 
 
 class NoMetadata:
@@ -20,15 +20,9 @@ class NoMetadata:
         return ()
 
 
-class NeverAvailable:
-    @staticmethod
-    def unbroken_seconds() -> float | None:
-        return None
-
-
 @pytest.fixture
 def servicer(stores: MongoStores) -> JobServicer:
-    return JobServicer(service(stores))
+    return JobServicer(service(stores), explanations(stores))
 
 
 async def create(servicer: JobServicer, **fields: Any) -> job_pb2.Job:

@@ -12,10 +12,13 @@ from worker_service.kafka.ports import FinishedRecords
 
 
 def worker_state(
-    lane_limits: Mapping[str, int] | None = None, clock: Callable[[], float] = time.monotonic
+    lane_limits: Mapping[str, int] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    lane_names: Mapping[str, str] | None = None,
 ) -> WorkerState:
     """The state of a worker with the name `test`."""
-    return WorkerState(WorkerIdentity(worker_id="test/1", name="test"), lane_limits or {}, clock)
+    identity = WorkerIdentity(worker_id="test/1", name="test")
+    return WorkerState(identity, lane_limits or {}, clock, lane_names or {})
 
 
 class Clock:

@@ -55,3 +55,23 @@ def test_lanes_and_suspects_follow_the_clock_of_the_worker() -> None:
 
     clock.now += 1
     assert (lane.capacity, suspects.seconds_to_next_change()) == (1, patience(4) - 1)
+
+
+def test_a_type_is_busy_while_its_lane_has_no_free_slot() -> None:
+    clock = MonotonicClock()
+    state = worker_state({"loop": 2, "thread": 1}, clock, {"b": "loop", "a": "loop", "c": "thread"})
+    assert state.busy_types == []
+    state.lanes["loop"].hold()
+    assert state.busy_types == []
+    state.lanes["loop"].hold()
+    assert state.busy_types == ["a", "b"]
+    state.lanes["loop"].release()
+    assert state.busy_types == []
+
+
+def test_all_types_are_busy_while_the_worker_gets_empty_for_a_suspect() -> None:
+    state = worker_state({"loop": 2, "thread": 1}, MonotonicClock(), {"a": "loop", "c": "thread"})
+    state.in_flight.suspects.choose_next(DispatchRecord(id="job", losses=4), others_wait=False)
+    assert state.busy_types == ["a", "c"]
+    state.in_flight.suspects.choose_next(None, others_wait=False)
+    assert state.busy_types == []
