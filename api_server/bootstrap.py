@@ -16,7 +16,7 @@ from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.status_update import Leases
-from api_server.ports import Availability, DesiredFleet, Dispatcher
+from api_server.ports import Availability, DesiredFleet, Dispatcher, JobTypes
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
 from api_server.rpc.fleet_servicer import FleetServicer
@@ -24,6 +24,7 @@ from api_server.rpc.job_servicer import JobServicer
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
 from api_server.services.fleet_fence import FleetFence
+from api_server.services.job_types import KnownJobTypes
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.settings import ApiServerSettings
@@ -31,6 +32,7 @@ from jobs.v1 import fleet_service_pb2, job_service_pb2
 from jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
 from jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from service_runtime.server import GrpcServer
+from service_runtime.settings import ANY_TYPE
 
 log = structlog.get_logger()
 
@@ -46,9 +48,10 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         stores = await opened.enter_async_context(stores_when_reachable(settings, stop))
         if stores is None:
             return
+        types = known_job_types(settings, stores)
         topics = KafkaTopics(
             settings.kafka_bootstrap_servers,
-            settings.job_types,
+            types,
             settings.kafka_partitions,
             settings.kafka_replication_factor,
             settings.kafka_min_insync_replicas,
@@ -64,7 +67,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
 
         store_health = StoreHealth(stores, stores.clock, heartbeat_times(settings).heartbeat_interval)
         fence = FleetFence(stores.fleet)
-        jobs, fleet = make_servicers(settings, stores, dispatcher, fence, store_health)
+        jobs, fleet = make_servicers(settings, stores, dispatcher, fence, types, store_health)
         server = make_server(settings, jobs, fleet)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
@@ -76,13 +79,18 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             publisher,
             offsets,
             stores.clock,
-            settings.job_types,
+            types,
             heartbeat_times(settings),
         )
         await due_loop.start()
         opened.push_async_callback(due_loop.stop)
 
-        for background in (topics.create_until_there(), follow_health(server, store_health), fence.run()):
+        for background in (
+            types.run(),
+            topics.create_as_needed(),
+            follow_health(server, store_health),
+            fence.run(),
+        ):
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)
         await stop.wait()
@@ -117,6 +125,7 @@ def make_servicers(
     stores: MongoStores,
     dispatcher: Dispatcher,
     fleet_fence: DesiredFleet,
+    types: JobTypes,
     availability: Availability,
 ) -> tuple[JobServicer, FleetServicer]:
     times = heartbeat_times(settings)
@@ -127,7 +136,7 @@ def make_servicers(
         stores.clock,
         dispatcher,
         StoppedClaims(fleet_fence, stores.jobs),
-        JobRules(settings.job_types, leases),
+        JobRules(types, leases),
     )
     fleet = FleetService(
         stores.workers,
@@ -135,11 +144,16 @@ def make_servicers(
         stores.jobs,
         stores.clock,
         times,
-        settings.job_types,
+        types,
         availability,
     )
     explanations = Explanations(stores.inspection, fleet, stores.clock)
     return JobServicer(jobs, explanations), FleetServicer(fleet)
+
+
+def known_job_types(settings: ApiServerSettings, stores: MongoStores) -> KnownJobTypes:
+    named = [each for each in settings.job_types if each != ANY_TYPE]
+    return KnownJobTypes(named, stores.job_types if ANY_TYPE in settings.job_types else None)
 
 
 def heartbeat_times(settings: ApiServerSettings) -> HeartbeatTimes:

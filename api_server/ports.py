@@ -55,6 +55,33 @@ class Database(Protocol):
         """Return when the database answers."""
 
 
+# --- Job types ---
+
+
+class JobTypes(Collection[str], Protocol):
+    """The job types that this server takes, from memory. Their number only grows."""
+
+    @property
+    def workers_add(self) -> bool:
+        """Whether types that workers register are taken, too."""
+
+    async def look_up(self, job_types: Collection[str]) -> None:
+        """Read the registered types if one of `job_types` is not known. Raises StoreUnavailable."""
+
+    async def register(self, job_types: Collection[str]) -> None:
+        """A worker runs jobs of these types. Raises StoreUnavailable."""
+
+
+class JobTypeStore(Protocol):
+    """The job types that workers have registered."""
+
+    async def names(self) -> Sequence[str]:
+        """All of them, in the order of their registration."""
+
+    async def add(self, job_types: Sequence[str]) -> None:
+        """Add those that are missing, on a majority of the database, until there are 256."""
+
+
 # --- Jobs, for the services ---
 
 Outcome = Applied | JobNotFound | TransitionRefused | InvalidArgument

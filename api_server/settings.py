@@ -6,7 +6,15 @@ from pydantic import Field, PlainValidator, StringConstraints, model_validator
 from pydantic_settings import NoDecode
 
 from api_server.domain.retention import KEEP_ALL, Retention, parse_retention
-from service_runtime.settings import Addresses, JobTypes, Port, ProcessCount, ServiceSettings, check_ports
+from service_runtime.settings import (
+    ANY_TYPE,
+    Addresses,
+    OpenJobTypes,
+    Port,
+    ProcessCount,
+    ServiceSettings,
+    check_ports,
+)
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -32,7 +40,7 @@ class ApiServerSettings(ServiceSettings):
     kafka_partitions: Annotated[int, Field(ge=1, le=1000)] = 12
     kafka_replication_factor: Annotated[int, Field(ge=1, le=9)] = 1
     kafka_min_insync_replicas: Annotated[int, Field(ge=1, le=9)] | None = None
-    job_types: JobTypes = ("compute", "file", "blockchain", "data")
+    job_types: OpenJobTypes = ("compute", "file", "blockchain", "data", ANY_TYPE)
     job_lease: Seconds = 15.0
     # A worker sends ten heartbeats a second at most.
     heartbeat_interval: Annotated[float, Field(ge=0.1, le=86_400)] = 1.0

@@ -45,6 +45,16 @@ JobType = Annotated[str, StringConstraints(pattern=JOB_TYPE_PATTERN)]
 JobTypes = Annotated[tuple[JobType, ...], NoDecode, BeforeValidator(_split), AfterValidator(_each_once)]
 """At least one job type, each once, in one variable: `compute,data`."""
 
+ANY_TYPE = "*"
+"""Stands for job types that are not known in advance."""
+OpenJobTypes = Annotated[
+    tuple[Annotated[str, StringConstraints(pattern=rf"^\*$|{JOB_TYPE_PATTERN}")], ...],
+    NoDecode,
+    BeforeValidator(_split),
+    AfterValidator(_each_once),
+]
+"""The same, and ANY_TYPE may be one of them."""
+
 Addresses = Annotated[CommaSeparated, AfterValidator(_check_addresses)]
 """At least one server in one variable, each host:port: `kafka-1:9092,[::1]:9092`."""
 

@@ -53,12 +53,13 @@ async def run_worker(
     """Run the worker of this `name` until `stop` is set. Raises PortTaken, NameTaken, or the failure of a
     part.
 
-    `prepare_process` runs in each process that handlers run in, and must be picklable.
+    `handlers`: of all types that this worker runs. `prepare_process` runs in each process that handlers run
+    in, and must be picklable.
     """
     state = WorkerState(
-        new_identity(name, settings.worker_job_types),
+        new_identity(name, tuple(handlers)),
         lane_limits(settings),
-        lane_names={job_type: handlers[job_type].lane for job_type in settings.worker_job_types},
+        lane_names={job_type: spec.lane for job_type, spec in handlers.items()},
     )
     with structlog.contextvars.bound_contextvars(worker_id=state.identity.worker_id):
         async with AsyncExitStack() as stack:
@@ -78,7 +79,7 @@ async def run_worker(
             worker = build_worker(settings, state, handlers, executor, api, control_api, server)
             # Also when a part has failed, so that this worker's partitions become free at once.
             stack.push_async_callback(worker.path.consumer.close)
-            log.info("started", types=list(settings.worker_job_types), port=settings.worker_port)
+            log.info("started", types=list(handlers), port=settings.worker_port)
             await worker.run(stop)
 
 
@@ -156,9 +157,7 @@ def build_path(
     runner = Runner(handlers, executor, Payloads(api, Backoff), board, reporter, state.in_flight)
     committer = Committer(OffsetTracker(), Backoff())
     claimer = Claimer(state, updates, runner, committer, Backoff())
-    lanes = {
-        topic_of(job_type): state.lanes[handlers[job_type].lane] for job_type in settings.worker_job_types
-    }
+    lanes = {topic_of(job_type): state.lanes[spec.lane] for job_type, spec in handlers.items()}
     validator = ContractValidator()
     validator.warm(DispatchRecord)
     intake = Intake(state, lanes, claimer, committer.tracker, committer, validator)

@@ -17,7 +17,7 @@ from worker_service.control.registration import NameTaken
 from worker_service.default_name import NoFreeName, take_default_name
 from worker_service.execution.process_exit import run_and_exit
 from worker_service.handlers.registry import HandlerSpec, WrongHandlers, load_handlers
-from worker_service.settings import WorkerSettings
+from worker_service.settings import MAX_JOB_TYPES, WorkerSettings
 
 log = structlog.get_logger()
 
@@ -64,15 +64,24 @@ def name_of_this_process() -> str:
 
 
 def handlers_for(settings: WorkerSettings) -> Mapping[str, HandlerSpec]:
-    """All handlers by job type. Ends the process with status 2 if a handler is wrong or missing."""
+    """The handlers of the types that this worker runs. Ends the process with status 2 if a handler is wrong
+    or missing, or if there are too many.
+    """
     try:
         handlers = load_handlers(settings.worker_handlers, settings.worker_file_root)
     except WrongHandlers as error:
         exit_with_wrong_settings(str(error))
-    for job_type in settings.worker_job_types:
+    job_types = tuple(handlers) if settings.worker_job_types is None else settings.worker_job_types
+    if len(job_types) > MAX_JOB_TYPES:
+        exit_with_wrong_settings(
+            f"WORKER_JOB_TYPES: must name at most {MAX_JOB_TYPES} types; there are {len(job_types)} handlers"
+        )
+    for job_type in job_types:
         if job_type not in handlers:
             exit_with_wrong_settings(
                 f"WORKER_JOB_TYPES: {job_type!r} is not allowed: no handler is known for it; there are "
                 f"{', '.join(sorted(handlers))}, and WORKER_HANDLERS can name modules with more"
             )
-    return handlers
+    if unused := [each for each, spec in handlers.items() if spec.is_own and each not in job_types]:
+        log.warning("handlers_not_used", types=unused, remedy="add these types to WORKER_JOB_TYPES")
+    return {job_type: handlers[job_type] for job_type in job_types}

@@ -32,7 +32,7 @@ class WorkerSettings(ServiceSettings):
         pattern=r"^[A-Za-z0-9._-]{1,128}$",
         description="stays the same over restarts; the host's name and a number if there is none",
     )
-    worker_job_types: WorkerJobTypes = ("compute", "file", "blockchain", "data")
+    worker_job_types: WorkerJobTypes | None = Field(default=None, description="all that have a handler")
     worker_handlers: CommaSeparated = Field(default=(), description="modules with handlers of your own")
     worker_file_root: Path = Field(default=Path("files"), description="the folder that file jobs may read")
     worker_concurrency: int = Field(default=100, ge=1, le=5000, description="async handlers at a time")

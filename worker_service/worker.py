@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from contract_runtime.topics import topic_of
 from service_runtime.log_values import repr_of
 from worker_service.claiming.claimer import Claimer
 from worker_service.claiming.in_flight import Claimed
@@ -138,6 +139,7 @@ class Worker:
 
     async def _consume(self) -> None:
         await self.heartbeat.registered.wait()
+        self.path.consumer.may_be_missing = frozenset(map(topic_of, self.state.untaken_types))
         await self.membership.run()
 
     async def _stop_claiming(self, tasks: _Tasks) -> None:

@@ -5,7 +5,7 @@ that a broker that does not answer delays only the publishing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from uuid import uuid4
 
 import structlog
@@ -35,7 +35,7 @@ class DueLoop:
         publisher: Publisher,
         topics: TopicReader,
         clock: DatabaseClock,
-        types: tuple[str, ...],
+        types: Collection[str],
         times: HeartbeatTimes,
     ) -> None:
         self._clock = clock

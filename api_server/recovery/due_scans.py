@@ -1,7 +1,7 @@
 """The two scans over jobs whose `due_time` has passed. Each `run_once` is one bounded pass."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -135,7 +135,7 @@ class Round:
 class DueScan:
     """Publishes waiting jobs that are due, and fails those that have expired, one batch of each type in turn.
 
-    Jobs of a type that is not among `types` stay due until a server with that type starts.
+    `types` may grow. Jobs of a type that is not among them stay due until a server takes that type.
     """
 
     def __init__(
@@ -143,13 +143,13 @@ class DueScan:
         store: DueStore,
         publisher: Publisher,
         topics: TopicReader,
-        types: Sequence[str],
+        types: Collection[str],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._topics = topics
-        self._types = tuple(types)
+        self._types = types
         self._monotonic = monotonic
         self._paused_until: dict[str, float] = {}
         self._rounds: dict[str, Round] = {}
@@ -158,10 +158,11 @@ class DueScan:
     async def run_once(self, now: datetime) -> DueReport:
         """One pass. Raises StoreUnavailable."""
         report = DueReport()
+        types = tuple(self._types)
         # Most passes find nothing. Then this is the only query, however many types there are.
-        if not await self._store.has_due(self._types, now):
+        if not await self._store.has_due(types, now):
             return report
-        for job_type in self._types:
+        for job_type in types:
             if self._monotonic() < self._paused_until.get(job_type, 0.0):
                 continue
             try:

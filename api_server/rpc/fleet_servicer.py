@@ -18,7 +18,11 @@ class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
         self, request: fleet_service_pb2.RegisterWorkerRequest, context: Any
     ) -> fleet_service_pb2.RegisterWorkerResponse:
         fleet = await self._fleet.register(requests.worker_identity(request.worker))
-        response = fleet_service_pb2.RegisterWorkerResponse(fleet=answers.fleet_message(fleet))
+        known = self._fleet.job_types
+        response = fleet_service_pb2.RegisterWorkerResponse(
+            fleet=answers.fleet_message(fleet),
+            untaken_types=[each for each in request.worker.types if each not in known],
+        )
         response.lease.FromTimedelta(self._fleet.times.lease)
         response.heartbeat_interval.FromTimedelta(self._fleet.times.heartbeat_interval)
         return response

@@ -1,6 +1,6 @@
 """Creates jobs: checks what is asked for, and stores it once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,10 +9,11 @@ import structlog
 from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
 from api_server.domain.errors import IdempotencyKeyReused
 from api_server.domain.job import Job
-from api_server.ports import Clock, Dispatcher, KeyStore
+from api_server.ports import Clock, Dispatcher, JobTypes, KeyStore
 from api_server.services.batch_ids import check_each_once
 from api_server.services.job_groups import JobGroups
-from contract_runtime.errors import InvalidArgument, ServiceError, invalid
+from api_server.services.unknown_type import unknown_type
+from contract_runtime.errors import InvalidArgument, ServiceError
 
 log = structlog.get_logger()
 
@@ -37,19 +38,20 @@ class JobCreation:
         keys: KeyStore,
         clock: Clock,
         dispatcher: Dispatcher,
-        job_types: Collection[str],
+        job_types: JobTypes,
     ) -> None:
         self._groups = groups
         self._keys = keys
         self._clock = clock
         self._dispatcher = dispatcher
-        self._job_types = tuple(job_types)
+        self._job_types = job_types
 
     async def create(self, wanted: NewJob, key: IdempotencyKey | None) -> Job:
         """Store a job. Returns the older job if the same request was stored before, see JobStore.insert_all.
 
         Raises InvalidArgument, IdempotencyKeyReused, JobIdTaken and StoreUnavailable.
         """
+        await self._job_types.look_up((wanted.type,))
         now = self._clock.now()
         job = self._new_job(wanted, now)
         if key is not None:
@@ -69,6 +71,7 @@ class JobCreation:
         Raises InvalidArgument if two items choose the same id, and StoreUnavailable.
         """
         check_each_once([None if isinstance(each, InvalidArgument) else each.id for each in wanted])
+        await self._job_types.look_up({each.type for each in wanted if isinstance(each, NewJob)})
         now, grace = self._clock.now(), self._dispatcher.grace
         outcomes: dict[int, Job | ServiceError] = {}
         jobs: dict[int, tuple[Job, datetime]] = {}
@@ -95,5 +98,4 @@ class JobCreation:
 
     def _check_type(self, job_type: str) -> None:
         if job_type not in self._job_types:
-            allowed = ", ".join(self._job_types)
-            raise invalid("type", "type.known", f"must be one of {allowed}, is {job_type!r}")
+            raise unknown_type("type", job_type, self._job_types)

@@ -1,7 +1,7 @@
 """The workers: which of them live, which jobs they hold, and whether they should consume."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -11,15 +11,16 @@ from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotR
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import ProgressNote
-from api_server.ports import Availability, Clock, FleetStore, LeaseStore, WorkerStore
+from api_server.ports import Availability, Clock, FleetStore, JobTypes, LeaseStore, WorkerStore
 from api_server.services.fleet_fence import FENCE_SECONDS
-from contract_runtime.errors import invalid
+from api_server.services.unknown_type import unknown_type
 
 log = structlog.get_logger()
 
 CONFIRMATION_TIMEOUT = 5.0
 """Seconds that SetFleet waits for the workers."""
 CONFIRMATION_POLL = 0.05
+REMEDY = "add these types, or *, to JOB_TYPES of the API servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +44,21 @@ class FleetService:
         leases: LeaseStore,
         clock: Clock,
         times: HeartbeatTimes,
-        job_types: Collection[str],
+        job_types: JobTypes,
         availability: Availability,
     ) -> None:
         self._workers = workers
         self._fleet = fleet
         self._leases = leases
         self._clock = clock
-        self._job_types = tuple(job_types)
         self._availability = availability
         self.times = times
+        self.job_types = job_types
 
     async def register(self, identity: WorkerIdentity) -> Fleet:
-        """Register a worker, and end the leases of the dead holder of its name. Returns the desired state.
+        """Register a worker and its job types, and end the leases of the dead holder of its name.
 
-        Raises WorkerNameTaken.
+        Returns the desired state. Raises WorkerNameTaken.
         """
         holder = await self._workers.take_name(identity, self._is_gone, self._clock.now())
         if holder.identity.worker_id != identity.worker_id:
@@ -66,7 +67,10 @@ class FleetService:
             # Repeated when it registers again: the server that gave it the name may have died before this.
             count = await self._leases.release_all(holder.predecessor, self._clock.now())
             log.info("worker_replaced", name=identity.name, worker_id=holder.predecessor, leases_ended=count)
+        await self.job_types.register(identity.types)
         log.info("worker_registered", worker_id=identity.worker_id, host=identity.host, pid=identity.pid)
+        if untaken := [each for each in identity.types if each not in self.job_types]:
+            log.warning("job_types_not_taken", worker_id=identity.worker_id, types=untaken, remedy=REMEDY)
         return await self._fleet.fleet()
 
     def _is_gone(self, worker: Worker) -> bool:
@@ -126,9 +130,10 @@ class FleetService:
 
     async def _check(self, consuming: bool, part: Part | None) -> None:
         match part:
-            case OneType(job_type) if job_type not in self._job_types:
-                allowed = ", ".join(self._job_types)
-                raise invalid("part.type", "type.known", f"must be one of {allowed}, is {job_type!r}")
+            case OneType(job_type):
+                await self.job_types.look_up([job_type])
+                if job_type not in self.job_types:
+                    raise unknown_type("part.type", job_type, self.job_types)
             case OneWorker(name) if not consuming:
                 if all(worker.identity.name != name for worker in await self._workers.workers()):
                     raise WorkerNotFound(name)

@@ -20,7 +20,7 @@ from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest,
 from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Leases, StatusUpdate
 from api_server.domain.transitions import cancel, retry
-from api_server.ports import Clock, Dispatcher, JobStore, KeyStore
+from api_server.ports import Clock, Dispatcher, JobStore, JobTypes, KeyStore
 from api_server.services.batch_ids import check_each_once
 from api_server.services.creation import IdempotencyKey, JobCreation
 from api_server.services.job_groups import JobGroups
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 class JobRules:
     """What the settings say about jobs: the types that are known, and how long claims hold."""
 
-    types: tuple[str, ...]
+    types: JobTypes
     leases: Leases
 
 

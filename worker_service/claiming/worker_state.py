@@ -47,6 +47,8 @@ class WorkerState:
         self.in_flight = InFlightJobs(Suspects(clock))
         self.desired = DesiredFleet(identity.name, self._apply_desired)
         self.totals = Totals()
+        self.untaken_types: frozenset[str] = frozenset()
+        """Of this worker's job types, those that the API server does not take."""
 
     @property
     def busy_types(self) -> list[str]:

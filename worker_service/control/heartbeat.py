@@ -38,6 +38,7 @@ LAST_SECONDS = 1.0
 MAX_PROGRESS = 1000
 """The contract's limit of progress updates in one heartbeat. The rest goes with the next heartbeats."""
 MAX_INT32 = 2**31 - 1
+REMEDY = "add these types, or *, to JOB_TYPES of the API servers, then restart this worker"
 
 
 class Heartbeat:
@@ -127,6 +128,9 @@ class Heartbeat:
             CALL_SECONDS, max(lease / TRIES_A_LEASE, 0.1), MAX_INTERVALS * self._interval
         )
         self._desired.receive(answer.fleet)
+        self._state.untaken_types = frozenset(answer.untaken_types)
+        if answer.untaken_types:
+            log.warning("job_types_not_taken", types=list(answer.untaken_types), remedy=REMEDY)
         log.info("registered", consuming=self._desired.consuming, heartbeat_interval=self._interval)
         self.registered.set()
 

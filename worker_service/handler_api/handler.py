@@ -53,6 +53,11 @@ class HandlerSpec:
         return "inline" if self.is_inline else self.run_in
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is the user's, and not a built-in one."""
+        return self.function.__module__.partition(".")[0] != "worker_service"
+
+    @property
     def location(self) -> str:
         """Where the function is defined, as `file:line`."""
         code = inspect.unwrap(self.function).__code__

@@ -80,6 +80,7 @@ class JobConsumer(OffsetStore):
         """`pause_wake` is set when `sink.wants` may have changed."""
         self._address = address
         self._topics = set(topics)
+        self._subscribed = self._topics
         self._sink = sink
         self._committer = committer
         self._tracker = committer.tracker
@@ -87,6 +88,8 @@ class JobConsumer(OffsetStore):
         self._backoff = backoff
         self._clock = clock
         self._consumer: AIOKafkaConsumer | None = None
+        self.may_be_missing: AbstractSet[str] = frozenset()
+        """Topics that nobody creates: `start` does without those that do not exist."""
         self._some_are_paused = False
         self._last_look = 0.0
         self._last_fetch: int | None = None
@@ -97,7 +100,8 @@ class JobConsumer(OffsetStore):
     async def start(self) -> None:
         """Join the group in place of this worker's predecessors.
 
-        Try until Kafka answers and has the topics.
+        Try until Kafka answers and has the topics, apart from those that may be missing. A worker without
+        any topic waits for them, too.
         """
         while True:
             consumer = AIOKafkaConsumer(
@@ -108,29 +112,31 @@ class JobConsumer(OffsetStore):
                 **OPTIONS,
             )
             try:
-                if await self._is_ready(consumer):
+                if topics := await self._existing_topics(consumer):
                     address = self._address
                     await remove_members(address.bootstrap_servers, address.group_id, address.client_id)
-                    consumer.subscribe(topics=self._topics, listener=_Listener(self))
+                    self._subscribed = topics
+                    consumer.subscribe(topics=topics, listener=_Listener(self))
                     self._consumer = consumer
                     self._backoff.reset()
-                    log.info("consuming", topics=sorted(self._topics), group=self._address.group_id)
+                    log.info("consuming", topics=sorted(topics), group=self._address.group_id)
                     return
             finally:
                 if self._consumer is None:
                     await close_consumer(consumer)
             await asyncio.sleep(self._backoff.next())
 
-    async def _is_ready(self, consumer: AIOKafkaConsumer) -> bool:
+    async def _existing_topics(self, consumer: AIOKafkaConsumer) -> set[str]:
+        """The topics to consume; none while the consumer has to wait."""
         try:
             await consumer.start()
             missing = self._topics - await consumer.topics()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("kafka_unreachable", problem=str(error))
-            return False
+            return set()
         if missing:
             log.warning("topics_missing", topics=sorted(missing))
-        return not missing
+        return self._topics - missing if missing <= self.may_be_missing else set()
 
     async def poll(self) -> None:
         """Poll until cancelled.
@@ -250,7 +256,7 @@ class JobConsumer(OffsetStore):
     async def _probe(self, consumer: AIOKafkaConsumer) -> None:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                await consumer.committed(TopicPartition(min(self._topics), 0))
+                await consumer.committed(TopicPartition(min(self._subscribed), 0))
         except (KafkaError, TimeoutError) as error:
             log.warning("coordinator_unreachable", problem=repr(error))
         else:

@@ -1,7 +1,7 @@
 """The topics `jobs.<type>`: created where they are missing."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -16,6 +16,8 @@ log = structlog.get_logger()
 UNREACHABLE = (KafkaError, OSError, TimeoutError)
 """What aiokafka raises when a broker is unavailable, does not answer or refuses."""
 RETRY_AFTER = 1.0
+LOOK_EVERY = 0.2
+"""Seconds between two looks for new types. A look costs no call."""
 
 
 def copies_by_topic(described: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -37,12 +39,12 @@ def thin_topics(copies: Mapping[str, int], brokers: int, replication_factor: int
 
 
 class KafkaTopics:
-    """Creates the topics of `types`. Existing topics keep their numbers of partitions and copies."""
+    """Creates the topics of `types`, which may grow. Existing topics keep their partitions and copies."""
 
     def __init__(
         self,
         bootstrap_servers: Sequence[str],
-        types: Sequence[str],
+        types: Collection[str],
         partitions: int,
         replication_factor: int,
         min_insync_replicas: int | None = None,
@@ -50,7 +52,7 @@ class KafkaTopics:
     ) -> None:
         """`min_insync_replicas`: None leaves it to the broker. `time_limit`: seconds for one attempt."""
         self._servers = list(bootstrap_servers)
-        self._topics = [topic_of(job_type) for job_type in types]
+        self._types = types
         self._partitions = partitions
         self._replication_factor = replication_factor
         self._min_insync_replicas = min_insync_replicas
@@ -58,8 +60,21 @@ class KafkaTopics:
         self._time_limit = time_limit
         self._outage = Outage("kafka_topics")
 
+    async def create_as_needed(self) -> None:
+        """Create the topics of all types, and those of new types soon, until cancelled.
+
+        Runs beside the server, which starts without Kafka too.
+        """
+        created: frozenset[str] = frozenset()
+        while True:
+            types = frozenset(self._types)
+            if types - created:
+                await self.create_until_there()
+                created = types
+            await asyncio.sleep(LOOK_EVERY)
+
     async def create_until_there(self) -> None:
-        """Try until all topics exist. Runs beside the server, which starts without Kafka too."""
+        """Try until all topics exist."""
         while True:
             if await self.create_missing():
                 return
@@ -82,7 +97,7 @@ class KafkaTopics:
         )
         try:
             await admin.start()
-            described = await admin.describe_topics(self._topics)
+            described = await admin.describe_topics([topic_of(each) for each in self._types])
             missing = [topic["topic"] for topic in described if topic["error_code"]]
             if missing:
                 await self._create(admin, missing)

@@ -24,6 +24,7 @@ from api_server.adapters.mongo.client import DUPLICATE_KEY, RAW_CODEC, Collectio
 from api_server.domain.errors import StoreUnavailable
 
 JOBS = "jobs"
+JOB_TYPES = "job_types"
 IDEMPOTENCY_KEYS = "idempotency_keys"
 WORKERS = "workers"
 LEADER_LEASES = "leader_leases"

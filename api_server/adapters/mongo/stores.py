@@ -11,6 +11,7 @@ from api_server.adapters.mongo.collections import (
     ELECTIONS,
     FLEET,
     IDEMPOTENCY_KEYS,
+    JOB_TYPES,
     JOBS,
     LEADER_LEASES,
     WORKERS,
@@ -21,6 +22,7 @@ from api_server.adapters.mongo.fleet import MongoFleetStore
 from api_server.adapters.mongo.idempotency_keys import MongoKeyStore
 from api_server.adapters.mongo.indexes import create_indexes
 from api_server.adapters.mongo.inspection import MongoJobInspection
+from api_server.adapters.mongo.job_types import MongoJobTypeStore
 from api_server.adapters.mongo.jobs import MongoJobStore
 from api_server.adapters.mongo.member_clocks import MemberClocks
 from api_server.adapters.mongo.primary import Primary
@@ -42,6 +44,7 @@ class MongoStores:
     clock: MongoClock
     jobs: MongoJobStore
     inspection: MongoJobInspection
+    job_types: MongoJobTypeStore
     due: MongoDueStore
     due_lease: MongoLeaderLease
     keys: MongoKeyStore
@@ -83,6 +86,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 clock=clock,
                 jobs=MongoJobStore(jobs, reads, writes),
                 inspection=MongoJobInspection(jobs, reads),
+                job_types=MongoJobTypeStore(collections[JOB_TYPES], reads, writes),
                 due=MongoDueStore(jobs, writes),
                 due_lease=MongoLeaderLease(collections[LEADER_LEASES], DUE_LEASE, writes),
                 keys=MongoKeyStore(collections[IDEMPOTENCY_KEYS], writes),

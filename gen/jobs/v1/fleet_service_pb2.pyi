@@ -54,6 +54,7 @@ class RegisterWorkerResponse(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
     FLEET_FIELD_NUMBER: _builtins.int
+    UNTAKEN_TYPES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lease(self) -> _duration_pb2.Duration:
         """How long a claim is valid without a heartbeat."""
@@ -66,16 +67,23 @@ class RegisterWorkerResponse(_message.Message):
     def fleet(self) -> _worker_pb2.Fleet:
         """The desired state of the fleet."""
 
+    @_builtins.property
+    def untaken_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The worker's types that the server does not take: it refuses to create jobs of these types (setting
+        JOB_TYPES), and there may be no topic for them.
+        """
+
     def __init__(
         self,
         *,
         lease: _duration_pb2.Duration | None = ...,
         heartbeat_interval: _duration_pb2.Duration | None = ...,
         fleet: _worker_pb2.Fleet | None = ...,
+        untaken_types: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fleet", b"fleet", "heartbeat_interval", b"heartbeat_interval", "lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fleet", b"fleet", "heartbeat_interval", b"heartbeat_interval", "lease", b"lease"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fleet", b"fleet", "heartbeat_interval", b"heartbeat_interval", "lease", b"lease", "untaken_types", b"untaken_types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

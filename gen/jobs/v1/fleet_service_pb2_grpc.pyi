@@ -39,7 +39,8 @@ class FleetServiceStub:
     def __new__(cls, channel: _aio.Channel) -> FleetServiceAsyncStub: ...
     RegisterWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.RegisterWorkerRequest, _fleet_service_pb2.RegisterWorkerResponse]
     """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
-    a worker that is gone: the jobs of that worker are queued again at once.
+    a worker that is gone: the jobs of that worker are queued again at once. If JOB_TYPES of the server has
+    `*`, the server takes jobs of the worker's types from now on, and creates their topics.
 
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
@@ -78,7 +79,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.RegisterWorkerRequest, _fleet_service_pb2.RegisterWorkerResponse]  # type: ignore[assignment]
     """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
-    a worker that is gone: the jobs of that worker are queued again at once.
+    a worker that is gone: the jobs of that worker are queued again at once. If JOB_TYPES of the server has
+    `*`, the server takes jobs of the worker's types from now on, and creates their topics.
 
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
@@ -120,7 +122,8 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.RegisterWorkerResponse, _abc.Awaitable[_fleet_service_pb2.RegisterWorkerResponse]]:
         """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
-        a worker that is gone: the jobs of that worker are queued again at once.
+        a worker that is gone: the jobs of that worker are queued again at once. If JOB_TYPES of the server has
+        `*`, the server takes jobs of the worker's types from now on, and creates their topics.
 
         INVALID_ARGUMENT: a field breaks its rule.
         ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;

@@ -62,7 +62,9 @@ class CreateRequest(_message.Message):
     at most 24 hours ago and at most 5 minutes ahead.
     """
     type: _builtins.str
-    """One of the server's job types (setting JOB_TYPES)."""
+    """One of the server's job types: those that its setting JOB_TYPES names, and, if that has `*`, those that
+    workers have registered.
+    """
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
         """The handler's input: an object, at most 1 MiB as protobuf, at most 32 levels deep. Required. The server

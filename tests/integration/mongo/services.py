@@ -13,6 +13,7 @@ from api_server.domain.job import Dispatch
 from api_server.domain.status_update import Leases
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
+from api_server.services.job_types import KnownJobTypes
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.stopped_claims import StoppedClaims
 
@@ -63,7 +64,7 @@ def service(stores: MongoStores, store: Any = None, offered: Offered | None = No
         stores.clock,
         offered or Offered(),
         StoppedClaims(AlwaysConsuming(), store),
-        JobRules(("compute",), LEASES),
+        JobRules(KnownJobTypes(("compute",)), LEASES),
         chance=lambda: 0.5,
     )
 
@@ -72,6 +73,12 @@ def explanations(stores: MongoStores) -> Explanations:
     """Explains jobs of the type `compute`."""
     times = HeartbeatTimes(LEASES.worker, timedelta(seconds=1))
     fleet = FleetService(
-        stores.workers, stores.fleet, stores.jobs, stores.clock, times, ("compute",), AlwaysAvailable()
+        stores.workers,
+        stores.fleet,
+        stores.jobs,
+        stores.clock,
+        times,
+        KnownJobTypes(("compute",)),
+        AlwaysAvailable(),
     )
     return Explanations(stores.inspection, fleet, stores.clock)

@@ -19,6 +19,7 @@ from api_server.domain.resolution import Applied
 from api_server.domain.transitions import claim
 from api_server.ports import JobStore
 from api_server.services.fleet import FleetService
+from api_server.services.job_types import KnownJobTypes
 from contract_runtime.errors import InvalidArgument
 from tests.integration.mongo.jobs import LEASE, document, read, stored
 from tests.integration.mongo.test_mongo_fleet import REPORT, identity
@@ -40,7 +41,7 @@ class Server:
             jobs or stores.jobs,
             self,
             HeartbeatTimes(LEASE, INTERVAL),
-            ("compute", "data"),
+            KnownJobTypes(("compute", "data")),
             self,
         )
 

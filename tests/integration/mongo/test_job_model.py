@@ -35,6 +35,7 @@ from api_server.domain.resolution import Applied
 from api_server.domain.retry import FailureHint, RetryPolicy
 from api_server.domain.status_update import Claim, Leases, StatusUpdate, Token
 from api_server.ports import Published
+from api_server.services.job_types import KnownJobTypes
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.stopped_claims import StoppedClaims
 from local_stack.mongodb import uri
@@ -111,7 +112,7 @@ class JobLife(RuleBasedStateMachine):
             self.clock,
             Offered(),
             StoppedClaims(AlwaysConsuming(), world.stores.jobs),
-            JobRules(("compute",), Leases(job_model.LEASE, job_model.UNFENCED_LEASE)),
+            JobRules(KnownJobTypes(("compute",)), Leases(job_model.LEASE, job_model.UNFENCED_LEASE)),
             chance=lambda: 0.5,
         )
         self.jobs: list[Kept] = []

@@ -10,6 +10,7 @@ from api_server.domain.job import Status
 from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Claim, StatusUpdate, Token
 from api_server.services.fleet_fence import FleetFence
+from api_server.services.job_types import KnownJobTypes
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.stopped_claims import StoppedClaims
 from contract_runtime.errors import ServiceError
@@ -29,7 +30,7 @@ def another_server(stores: MongoStores) -> JobService:
         stores.clock,
         Offered(),
         StoppedClaims(fence, stores.jobs),
-        JobRules(("compute", "data"), LEASES),
+        JobRules(KnownJobTypes(("compute", "data")), LEASES),
     )
 
 

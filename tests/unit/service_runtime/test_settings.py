@@ -23,6 +23,7 @@ from worker_service.settings import WorkerSettings
         ),
         ("JOB_TYPES", "compute,Bad Type", "JOB_TYPES: 'Bad Type' is not allowed"),
         ("JOB_TYPES", "compute,compute", "each once"),
+        ("JOB_TYPES", "compute,**", "JOB_TYPES: '**' is not allowed"),
         (
             "KAFKA_PARTITIONS",
             "0",
@@ -165,3 +166,9 @@ def test_the_shutdown_delay_may_be_up_to_an_hour(monkeypatch: pytest.MonkeyPatch
 def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOB_TYPES", "compute, thumbnail")
     assert read_settings(ApiServerSettings).job_types == ("compute", "thumbnail")
+
+
+@pytest.mark.parametrize("value", ["*", "compute,*"])
+def test_job_types_may_have_a_star(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("JOB_TYPES", value)
+    assert read_settings(ApiServerSettings).job_types == tuple(value.split(","))

@@ -12,6 +12,7 @@ from worker_service.settings import WorkerSettings
         ("WORKER_JOB_TYPES", "compute,No", "'No' is not allowed"),
         ("WORKER_JOB_TYPES", ",".join(f"type-{number}" for number in range(257)), "at most 256 items"),
         ("WORKER_JOB_TYPES", ",", "must name at least one job type"),
+        ("WORKER_JOB_TYPES", "*", "'*' is not allowed"),
         ("API_SERVER_ADDRESS", "api:50051,nowhere", "'nowhere' is not host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "kafka:0", "'kafka:0' is not host:port with a port from 1 to 65535"),
         ("WORKER_CONCURRENCY", "0", "greater than or equal to 1"),

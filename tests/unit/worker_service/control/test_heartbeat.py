@@ -45,10 +45,13 @@ class Server:
         self.answered = asyncio.Event()
         self.interval = LONG_INTERVAL
         self.stop_job_ids: list[str] = []
+        self.untaken_types: list[str] = []
 
     async def register(self, _request: Any, _context: Any) -> RegisterWorkerResponse:
         return RegisterWorkerResponse(
-            lease=Duration(seconds=LEASE), heartbeat_interval=Duration(seconds=self.interval)
+            lease=Duration(seconds=LEASE),
+            heartbeat_interval=Duration(seconds=self.interval),
+            untaken_types=self.untaken_types,
         )
 
     async def receive(self, request: HeartbeatRequest, context: Any) -> HeartbeatResponse:
@@ -213,3 +216,23 @@ async def test_a_heartbeat_carries_a_thousand_progress_updates_and_the_next_one_
 
     assert [len(beat.progress) for beat in server.received] == [1000, 500]
     assert {each.job_id for beat in server.received for each in beat.progress} == set(map(str, range(1500)))
+
+
+async def test_types_that_the_api_server_does_not_take_are_logged_and_known() -> None:
+    server, parts = Server(), Parts()
+    server.untaken_types = ["email"]
+    with capture_logs() as logs:
+        await beat_until_answered(server, parts)
+
+    [line] = [line for line in logs if line["event"] == "job_types_not_taken"]
+    assert (line["log_level"], line["types"]) == ("warning", ["email"])
+    assert parts.state.untaken_types == {"email"}
+
+
+async def test_a_heartbeat_names_the_types_without_a_free_slot() -> None:
+    server = Server()
+    parts = Parts(state=worker_state({"loop": 1}, lane_names={"email": "loop"}))
+    parts.state.lanes["loop"].hold()
+    await beat_until_answered(server, parts)
+
+    assert list(server.received[0].report.busy_types) == ["email"]
