@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -26,7 +27,9 @@ from api_server.services.fleet import FleetService
 from api_server.services.fleet_fence import FleetFence
 from api_server.services.job_types import KnownJobTypes
 from api_server.services.jobs import JobRules, JobService
+from api_server.services.live_types import LiveTypes
 from api_server.services.stopped_claims import StoppedClaims
+from api_server.services.type_list import TypeList
 from api_server.settings import ApiServerSettings
 from jobs.v1 import fleet_service_pb2, job_service_pb2
 from jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
@@ -67,8 +70,8 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
 
         store_health = StoreHealth(stores, stores.clock, heartbeat_times(settings).heartbeat_interval)
         fence = FleetFence(stores.fleet)
-        jobs, fleet = make_servicers(settings, stores, dispatcher, fence, types, store_health)
-        server = make_server(settings, jobs, fleet)
+        parts = make_servicers(settings, stores, dispatcher, fence, types, store_health)
+        server = make_server(settings, parts.jobs, parts.fleet)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
 
@@ -88,6 +91,8 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         for background in (
             types.run(),
             topics.create_as_needed(),
+            parts.live_types.run(),
+            parts.type_list.watch(lambda: due_loop.is_leader),
             follow_health(server, store_health),
             fence.run(),
         ):
@@ -120,6 +125,16 @@ async def stores_when_reachable(
         yield stores
 
 
+@dataclass(frozen=True, slots=True)
+class Servicers:
+    """The two services of the contract, and the parts of them that run beside the server."""
+
+    jobs: JobServicer
+    fleet: FleetServicer
+    type_list: TypeList
+    live_types: LiveTypes
+
+
 def make_servicers(
     settings: ApiServerSettings,
     stores: MongoStores,
@@ -127,7 +142,7 @@ def make_servicers(
     fleet_fence: DesiredFleet,
     types: JobTypes,
     availability: Availability,
-) -> tuple[JobServicer, FleetServicer]:
+) -> Servicers:
     times = heartbeat_times(settings)
     leases = Leases(worker=times.lease, unfenced=timedelta(seconds=settings.unfenced_lease))
     jobs = JobService(
@@ -148,7 +163,11 @@ def make_servicers(
         availability,
     )
     explanations = Explanations(stores.inspection, fleet, stores.clock)
-    return JobServicer(jobs, explanations), FleetServicer(fleet)
+    type_list = TypeList(types, fleet, stores.waiting)
+    live_types = LiveTypes(stores.workers, stores.clock, times)
+    return Servicers(
+        JobServicer(jobs, explanations, type_list, live_types), FleetServicer(fleet), type_list, live_types
+    )
 
 
 def known_job_types(settings: ApiServerSettings, stores: MongoStores) -> KnownJobTypes:

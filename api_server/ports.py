@@ -8,6 +8,7 @@ before it gives up.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -158,6 +159,16 @@ class JobInspection(Protocol):
         """
 
 
+class WaitingJobs(Protocol):
+    """Counts queued jobs, by the index alone."""
+
+    async def types(self, limit: int) -> Sequence[str]:
+        """Up to `limit` types that have queued jobs, in ascending order. Costs one look for each."""
+
+    async def count(self, job_type: str, limit: int) -> int:
+        """The number of queued jobs of a type, at most `limit`."""
+
+
 class KeyStore(Protocol):
     """Idempotency keys."""
 
@@ -187,6 +198,9 @@ class WorkerStore(Protocol):
 
     async def workers(self) -> list[Worker]:
         """All workers with a heartbeat in the last hour, ordered by worker_id."""
+
+    async def live_types(self, since: datetime) -> AbstractSet[str]:
+        """The types of the workers that have sent a heartbeat at `since` or later and do not shut down."""
 
 
 class FleetStore(Protocol):

@@ -58,6 +58,10 @@ FIELDS: Mapping[str, Kind] = {
 """The kind of each field, in the order of the contract."""
 
 
+OF_AN_ANSWER = frozenset({"warnings"})
+"""Fields of the contract that belong to the answer of one call, not to the job. They are not in the table."""
+
+
 def names_of(*kinds: Kind) -> tuple[str, ...]:
     """The fields of these kinds, in the order of the contract."""
     return tuple(name for name, kind in FIELDS.items() if kind in kinds)

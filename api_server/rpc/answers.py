@@ -139,9 +139,11 @@ def list_message(
     return response
 
 
-def created_message(outcomes: Sequence[Job | ServiceError]) -> job_service_pb2.BatchCreateResponse:
+def created_message(
+    outcomes: Sequence[Job | ServiceError], warnings: Sequence[str] = ()
+) -> job_service_pb2.BatchCreateResponse:
     """An answer that is too large leaves fields out, because the jobs are stored: it must not fail."""
-    response = job_service_pb2.BatchCreateResponse(outcomes=map(_created, outcomes))
+    response = job_service_pb2.BatchCreateResponse(outcomes=map(_created, outcomes), warnings=warnings)
     if response.ByteSize() > MAX_ANSWER_BYTES:
         for outcome in response.outcomes:
             if outcome.HasField("job"):

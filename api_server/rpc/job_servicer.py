@@ -6,27 +6,42 @@ Methods raise ServiceError; service_runtime/checked_calls.py turns it into a gRP
 import asyncio
 from typing import Any
 
+from api_server.domain.job import Job, Status
 from api_server.rpc import answers, page_token, requests
 from api_server.rpc.admission import Admission
 from api_server.rpc.explanation_message import explanation_message
 from api_server.rpc.off_loop import decoded, encoded
+from api_server.rpc.types_message import types_message
 from api_server.services.explanations import Explanations
 from api_server.services.jobs import JobService
-from jobs.v1 import explain_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc
+from api_server.services.live_types import LiveTypes
+from api_server.services.type_list import TypeList
+from jobs.v1 import explain_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc, job_types_pb2
 
 BATCHES_AT_A_TIME = 2
 ANSWERS_AT_A_TIME = 4
 """Answers with many jobs. Each may have several MiB, and needs a few times that memory while it is made."""
 
 
+async def _nothing() -> None:
+    """Stands for a read that was not asked for."""
+
+
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """Each method is documented in proto/jobs/v1/job_service.proto."""
 
-    def __init__(self, jobs: JobService, explanations: Explanations) -> None:
+    def __init__(
+        self, jobs: JobService, explanations: Explanations, types: TypeList, live_types: LiveTypes
+    ) -> None:
         self._jobs = jobs
         self._explanations = explanations
+        self._types = types
+        self._live_types = live_types
         # Each may examine many jobs.
-        self._explains = asyncio.Semaphore(ANSWERS_AT_A_TIME)
+        self._explains, self._type_lists = (
+            asyncio.Semaphore(ANSWERS_AT_A_TIME),
+            asyncio.Semaphore(ANSWERS_AT_A_TIME),
+        )
         # Two limits, so that new jobs never keep workers from reporting.
         self._creates, self._updates = Admission(), Admission()
         # One is prepared while another is written; more would only delay small calls.
@@ -40,7 +55,10 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         key = requests.idempotency_key(context.invocation_metadata(), request)
         with self._creates.admit(request.ByteSize()) as size:
             job = await self._jobs.create(await decoded(requests.new_job, request, size), key)
-        return await encoded(job)
+        message = await encoded(job)
+        if job.status is Status.QUEUED and (warnings := await self._live_types.warnings((job.type,))):
+            message.warnings.extend(warnings)
+        return message
 
     async def BatchCreate(
         self, request: job_service_pb2.BatchCreateRequest, context: Any
@@ -48,7 +66,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         with self._creates.admit(request.ByteSize()) as size:
             async with self._batches:
                 outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request, size))
-        return answers.created_message(outcomes)
+        waiting = {each.type for each in outcomes if isinstance(each, Job) and each.status is Status.QUEUED}
+        return answers.created_message(outcomes, await self._live_types.warnings(waiting))
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
         async with self._jobs.reading(requests.job_id(request.id)) as job:
@@ -112,6 +131,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             explanation = await self._explanations.explain(requests.job_id(request.id))
         return explanation_message(explanation)
 
-
-async def _nothing() -> None:
-    """Stands for a read that was not asked for."""
+    async def ListTypes(
+        self, request: job_types_pb2.ListTypesRequest, context: Any
+    ) -> job_types_pb2.ListTypesResponse:
+        async with self._type_lists:
+            return types_message(await self._types.states())

@@ -28,6 +28,7 @@ from api_server.adapters.mongo.member_clocks import MemberClocks
 from api_server.adapters.mongo.primary import Primary
 from api_server.adapters.mongo.reads import Reads
 from api_server.adapters.mongo.retention import set_retention
+from api_server.adapters.mongo.waiting import MongoWaitingJobs
 from api_server.adapters.mongo.workers import MongoWorkerStore
 from api_server.adapters.mongo.writes import Writes
 from api_server.domain.retention import KEEP_ALL, Retention
@@ -45,6 +46,7 @@ class MongoStores:
     jobs: MongoJobStore
     inspection: MongoJobInspection
     job_types: MongoJobTypeStore
+    waiting: MongoWaitingJobs
     due: MongoDueStore
     due_lease: MongoLeaderLease
     keys: MongoKeyStore
@@ -87,6 +89,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 jobs=MongoJobStore(jobs, reads, writes),
                 inspection=MongoJobInspection(jobs, reads),
                 job_types=MongoJobTypeStore(collections[JOB_TYPES], reads, writes),
+                waiting=MongoWaitingJobs(jobs),
                 due=MongoDueStore(jobs, writes),
                 due_lease=MongoLeaderLease(collections[LEADER_LEASES], DUE_LEASE, writes),
                 keys=MongoKeyStore(collections[IDEMPOTENCY_KEYS], writes),

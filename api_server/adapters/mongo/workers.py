@@ -6,6 +6,7 @@ had the name before is unknown from then on.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -75,6 +76,14 @@ class MongoWorkerStore:
         async def read() -> list[Worker]:
             cursor = self._workers.find({"last_heartbeat_time": {"$gte": since}}).sort("worker_id", 1)
             return [_to_worker(document) async for document in cursor]
+
+        return await self._reads.run(read)
+
+    async def live_types(self, since: datetime) -> AbstractSet[str]:
+        where = {"last_heartbeat_time": {"$gte": since}, "report.state": {"$ne": "draining"}}
+
+        async def read() -> AbstractSet[str]:
+            return set(await self._workers.distinct("types", where))
 
         return await self._reads.run(read)
 

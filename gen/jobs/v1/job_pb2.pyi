@@ -184,6 +184,7 @@ class Job(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """A UUID in lower case with hyphens. Version 7, so that ids sort by creation time."""
     type: _builtins.str
@@ -274,6 +275,12 @@ class Job(_message.Message):
         attempt clears it.
         """
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a caller should know though the job was stored, for example that no live worker takes jobs of its
+        type. Only the response of Create has it: it is not stored with the job. For people: the words can change.
+        """
+
     def __init__(
         self,
         *,
@@ -300,10 +307,11 @@ class Job(_message.Message):
         timeout: _duration_pb2.Duration | None = ...,
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         progress: Global___Progress | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "expire_time", b"expire_time", "next_attempt_time", b"next_attempt_time", "payload", b"payload", "progress", b"progress", "result", b"result", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "start_time", b"start_time", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "expire_time", b"expire_time", "failures", b"failures", "history", b"history", "id", b"id", "labels", b"labels", "losses", b"losses", "next_attempt_time", b"next_attempt_time", "payload", b"payload", "progress", b"progress", "result", b"result", "retry_policy", b"retry_policy", "revision", b"revision", "schedule_time", b"schedule_time", "start_time", b"start_time", "status", b"status", "timeout", b"timeout", "type", b"type", "update_time", b"update_time", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "expire_time", b"expire_time", "failures", b"failures", "history", b"history", "id", b"id", "labels", b"labels", "losses", b"losses", "next_attempt_time", b"next_attempt_time", "payload", b"payload", "progress", b"progress", "result", b"result", "retry_policy", b"retry_policy", "revision", b"revision", "schedule_time", b"schedule_time", "start_time", b"start_time", "status", b"status", "timeout", b"timeout", "type", b"type", "update_time", b"update_time", "warnings", b"warnings", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

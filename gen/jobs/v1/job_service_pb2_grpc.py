@@ -6,6 +6,7 @@ import warnings
 from jobs.v1 import explain_pb2 as jobs_dot_v1_dot_explain__pb2
 from jobs.v1 import job_pb2 as jobs_dot_v1_dot_job__pb2
 from jobs.v1 import job_service_pb2 as jobs_dot_v1_dot_job__service__pb2
+from jobs.v1 import job_types_pb2 as jobs_dot_v1_dot_job__types__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -105,6 +106,11 @@ class JobServiceStub:
                 request_serializer=jobs_dot_v1_dot_explain__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_explain__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.ListTypes = channel.unary_unary(
+                '/jobs.v1.JobService/ListTypes',
+                request_serializer=jobs_dot_v1_dot_job__types__pb2.ListTypesRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__types__pb2.ListTypesResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -125,7 +131,8 @@ class JobServiceServicer:
     """
 
     def Create(self, request, context):
-        """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it.
+        """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
+        live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so.
 
         The response is sent only when a majority of the database has the job. There are two ways to make it safe
         to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -297,6 +304,14 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTypes(self, request, context):
+        """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
+        worker can be created: its jobs wait until a worker starts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -354,6 +369,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=jobs_dot_v1_dot_explain__pb2.ExplainRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_explain__pb2.ExplainResponse.SerializeToString,
+            ),
+            'ListTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTypes,
+                    request_deserializer=jobs_dot_v1_dot_job__types__pb2.ListTypesRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__types__pb2.ListTypesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -667,6 +687,33 @@ class JobService:
             '/jobs.v1.JobService/Explain',
             jobs_dot_v1_dot_explain__pb2.ExplainRequest.SerializeToString,
             jobs_dot_v1_dot_explain__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/ListTypes',
+            jobs_dot_v1_dot_job__types__pb2.ListTypesRequest.SerializeToString,
+            jobs_dot_v1_dot_job__types__pb2.ListTypesResponse.FromString,
             options,
             channel_credentials,
             insecure,

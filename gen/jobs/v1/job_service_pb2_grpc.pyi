@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from jobs.v1 import explain_pb2 as _explain_pb2
 from jobs.v1 import job_pb2 as _job_pb2
 from jobs.v1 import job_service_pb2 as _job_service_pb2
+from jobs.v1 import job_types_pb2 as _job_types_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -50,7 +51,8 @@ class JobServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     Create: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CreateRequest, _job_pb2.Job]
-    """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it.
+    """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
+    live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so.
 
     The response is sent only when a majority of the database has the job. There are two ways to make it safe
     to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -178,6 +180,10 @@ class JobServiceStub:
     INVALID_ARGUMENT: `id` is not a UUID.
     NOT_FOUND: there is no such job.
     """
+    ListTypes: _grpc.UnaryUnaryMultiCallable[_job_types_pb2.ListTypesRequest, _job_types_pb2.ListTypesResponse]
+    """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
+    worker can be created: its jobs wait until a worker starts.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -199,7 +205,8 @@ class JobServiceAsyncStub(JobServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Create: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CreateRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it.
+    """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
+    live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so.
 
     The response is sent only when a majority of the database has the job. There are two ways to make it safe
     to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -327,6 +334,10 @@ class JobServiceAsyncStub(JobServiceStub):
     INVALID_ARGUMENT: `id` is not a UUID.
     NOT_FOUND: there is no such job.
     """
+    ListTypes: _aio.UnaryUnaryMultiCallable[_job_types_pb2.ListTypesRequest, _job_types_pb2.ListTypesResponse]  # type: ignore[assignment]
+    """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
+    worker can be created: its jobs wait until a worker starts.
+    """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """Creates, reads and controls jobs, and takes the reports of workers.
@@ -351,7 +362,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CreateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it.
+        """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
+        live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so.
 
         The response is sent only when a majority of the database has the job. There are two ways to make it safe
         to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -538,6 +550,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: `id` is not a UUID.
         NOT_FOUND: there is no such job.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTypes(
+        self,
+        request: _job_types_pb2.ListTypesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_types_pb2.ListTypesResponse, _abc.Awaitable[_job_types_pb2.ListTypesResponse]]:
+        """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
+        worker can be created: its jobs wait until a worker starts.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,11 +11,14 @@ from api_server.domain.fleet import Fleet
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import Dispatch
 from api_server.domain.status_update import Leases
+from api_server.rpc.job_servicer import JobServicer
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
 from api_server.services.job_types import KnownJobTypes
 from api_server.services.jobs import JobRules, JobService
+from api_server.services.live_types import LiveTypes
 from api_server.services.stopped_claims import StoppedClaims
+from api_server.services.type_list import TypeList
 
 LEASES = Leases(worker=timedelta(seconds=15), unfenced=timedelta(hours=1))
 
@@ -69,16 +72,28 @@ def service(stores: MongoStores, store: Any = None, offered: Offered | None = No
     )
 
 
-def explanations(stores: MongoStores) -> Explanations:
-    """Explains jobs of the type `compute`."""
-    times = HeartbeatTimes(LEASES.worker, timedelta(seconds=1))
-    fleet = FleetService(
+TIMES = HeartbeatTimes(LEASES.worker, timedelta(seconds=1))
+
+
+def fleet_service(stores: MongoStores) -> FleetService:
+    """Of a server that takes jobs of the type `compute`."""
+    return FleetService(
         stores.workers,
         stores.fleet,
         stores.jobs,
         stores.clock,
-        times,
+        TIMES,
         KnownJobTypes(("compute",)),
         AlwaysAvailable(),
     )
-    return Explanations(stores.inspection, fleet, stores.clock)
+
+
+def servicer(stores: MongoStores) -> JobServicer:
+    """Of the same server."""
+    fleet = fleet_service(stores)
+    return JobServicer(
+        service(stores),
+        Explanations(stores.inspection, fleet, stores.clock),
+        TypeList(fleet.job_types, fleet, stores.waiting),
+        LiveTypes(stores.workers, stores.clock, TIMES),
+    )

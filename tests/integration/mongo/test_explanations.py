@@ -17,14 +17,14 @@ from api_server.domain.transitions import claim
 from api_server.ports import Published
 from api_server.services.explanations import Explanations
 from tests.integration.mongo.jobs import LEASE, insert, new_job, now, set_fields, stored
-from tests.integration.mongo.services import explanations
+from tests.integration.mongo.services import fleet_service
 
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
 def explains(empty_stores: MongoStores) -> Explanations:
-    return explanations(empty_stores)
+    return Explanations(empty_stores.inspection, fleet_service(empty_stores), empty_stores.clock)
 
 
 async def reasons(explains: Explanations, job_id: UUID) -> list[Reason]:

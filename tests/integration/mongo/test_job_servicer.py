@@ -9,7 +9,7 @@ from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import TransitionRefused
 from api_server.rpc.job_servicer import JobServicer
 from jobs.v1 import job_pb2, job_service_pb2
-from tests.integration.mongo.services import explanations, service
+from tests.integration.mongo import services
 
 
 class NoMetadata:
@@ -22,7 +22,7 @@ class NoMetadata:
 
 @pytest.fixture
 def servicer(stores: MongoStores) -> JobServicer:
-    return JobServicer(service(stores), explanations(stores))
+    return services.servicer(stores)
 
 
 async def create(servicer: JobServicer, **fields: Any) -> job_pb2.Job:

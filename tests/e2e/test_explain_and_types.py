@@ -1,4 +1,4 @@
-"""Explain, as a REST client sees it."""
+"""Explain, ListTypes and the warnings of Create, as a REST client sees them."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -44,3 +44,17 @@ def test_a_job_without_a_worker_a_running_job_and_an_ended_job(jobs: httpx.Clien
 def test_a_wrong_id_and_an_absent_job(jobs: httpx.Client) -> None:
     error_of(jobs.get("/jobs/nonsense:explain"), 400, 3)
     error_of(jobs.get(f"/jobs/{uuid4()}:explain"), 404, 5)
+
+
+def test_types_and_the_warning_for_a_type_without_a_worker(jobs: httpx.Client) -> None:
+    assert "warnings" not in create(jobs, "compute", COMPUTE["payload"])
+    warnings = create(jobs, UNWORKED, {})["warnings"]
+    assert warnings == [f"No live worker takes jobs of the type {UNWORKED}. Its jobs wait until one starts."]
+
+    answer = jobs.get("/types")
+    types = {each["type"]: each for each in answer.json()["types"]}
+    assert types["compute"]["workerNames"] == ["worker-1"]
+    assert (types["compute"]["accepted"], types["compute"]["liveWorkers"]) == (True, 1)
+    assert (types[UNWORKED]["accepted"], types[UNWORKED]["liveWorkers"]) == (True, 0)
+    assert types[UNWORKED]["waiting"] >= 1
+    assert jobs.post("/types").status_code == 405

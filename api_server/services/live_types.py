@@ -1,0 +1,67 @@
+"""Which job types live workers run, from memory: a warning for a new job costs no read in the usual case."""
+
+import asyncio
+import math
+import time
+from collections.abc import Collection
+from collections.abc import Set as AbstractSet
+
+import structlog
+
+from api_server.domain.errors import StoreUnavailable
+from api_server.domain.heartbeat_times import HeartbeatTimes
+from api_server.ports import Clock, WorkerStore
+
+log = structlog.get_logger()
+
+REFRESH_SECONDS = 1.0
+FRESH_SECONDS = 0.25
+"""A warning is given from what was read in this time."""
+
+
+class LiveTypes:
+    """`run` keeps the types fresh. A type without a worker is read again: one may just have started."""
+
+    def __init__(self, workers: WorkerStore, clock: Clock, times: HeartbeatTimes) -> None:
+        self._workers = workers
+        self._clock = clock
+        self._times = times
+        self._types: AbstractSet[str] = frozenset()
+        self._as_of = -math.inf
+        self._reading = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Read the types again and again, until cancelled."""
+        while True:
+            try:
+                await self._read(REFRESH_SECONDS / 2)
+            except StoreUnavailable:
+                pass  # The store has logged the outage.
+            except Exception:
+                log.exception("live_types_not_read")
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    async def warnings(self, job_types: Collection[str]) -> list[str]:
+        """One sentence for each of `job_types` that no live worker runs, in order.
+
+        Never raises: the jobs have been stored.
+        """
+        if all(each in self._types for each in job_types):
+            return []
+        try:
+            await self._read(FRESH_SECONDS)
+        except StoreUnavailable:
+            return []
+        return [warning(each) for each in sorted(job_types) if each not in self._types]
+
+    async def _read(self, fresh_seconds: float) -> None:
+        """Unless the types were read within `fresh_seconds`. Callers that wait share one read."""
+        async with self._reading:
+            begin = time.monotonic()
+            if begin - self._as_of > fresh_seconds:
+                self._types = await self._workers.live_types(self._clock.now() - self._times.max_silence)
+                self._as_of = begin
+
+
+def warning(job_type: str) -> str:
+    return f"No live worker takes jobs of the type {job_type}. Its jobs wait until one starts."
