@@ -8,10 +8,11 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from contract_runtime.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 from service_runtime.checked_calls import CheckedCalls
+from service_runtime.reflection import SERVICE_NAMES as REFLECTION
+from service_runtime.reflection import add_reflection
 from service_runtime.validation import ContractValidator
 
 OPTIONS = (
@@ -51,7 +52,7 @@ class GrpcServer:
         self._health = health.aio.HealthServicer()
         self._has_served = False
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._calls)
-        self._services = [health.SERVICE_NAME, reflection.SERVICE_NAME]
+        self._services = [health.SERVICE_NAME, *REFLECTION]
 
     def add(self, service: ServiceDescriptor, register: Callable[[Any], None]) -> None:
         """Serve `service`; `register` adds its servicer to the server that it gets."""
@@ -61,9 +62,7 @@ class GrpcServer:
 
     async def start(self) -> None:
         """Listen. Raises PortTaken."""
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            reflection.aio.ReflectionServicer(self._services), self._calls
-        )
+        add_reflection(self._calls, self._services)
         await self.set_serving(False)
         try:
             self._server.add_insecure_port(self.address)

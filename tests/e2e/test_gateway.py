@@ -330,6 +330,14 @@ def test_reflection_names_the_services_of_each_port(stack: Stack) -> None:
     assert "jobs.v1.WorkerService" in services(stack.endpoints.workers_address)
 
 
+def test_grpcurl_describes_a_call_at_each_port(stack: Stack) -> None:
+    for address, call in (
+        (stack.endpoints.jobs_address, "jobs.v1.JobService.Create"),
+        (stack.endpoints.workers_address, "jobs.v1.WorkerService.Stop"),
+    ):
+        assert f"{call} is a method:" in grpcurl(address, "describe", call)
+
+
 def test_health_can_be_checked_and_watched(jobs_channel: grpc.Channel, workers_channel: grpc.Channel) -> None:
     for channel in (jobs_channel, workers_channel):
         stub = health_pb2_grpc.HealthStub(channel)

@@ -15,7 +15,6 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from api_server.domain.errors import StoreUnavailable
@@ -455,18 +454,3 @@ async def test_watching_the_health_outlasts_the_deadline_and_sees_each_change(se
     await server.server.set_serving(True)
     assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
     watch.cancel()
-
-
-async def test_reflection_lists_the_services_and_refuses_broken_bytes(channel: Any) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
-    listed = (await call.read()).list_services_response.service
-    assert {service.name for service in listed} == {
-        NAME,
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1alpha.ServerReflection",
-    }
-    method = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await channel.stream_stream(method)(iter([b"\xff\xff"])).read()
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
