@@ -3,10 +3,18 @@
 import sys
 from pathlib import Path
 
-from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.api import annotations_pb2, httpbody_pb2
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
 from google.rpc import error_details_pb2
 
+from contract_runtime.limits import JOB_SERVICE, WORKER_SERVICE
+from contract_runtime.rest import BODY_FIELD, BODY_NUMBER, has_rest, twin_of
 from jobs.v1 import job_service_pb2, worker_service_pb2
 
 # No file of the contract imports error_details, but Envoy needs it to print the details of an error. Without
@@ -15,19 +23,72 @@ ROOTS: tuple[FileDescriptor, ...] = (
     job_service_pb2.DESCRIPTOR,
     worker_service_pb2.DESCRIPTOR,
     error_details_pb2.DESCRIPTOR,
+    httpbody_pb2.DESCRIPTOR,
 )
+TWIN_FILE = "jobs/v1/rest.proto"
+HTTP_BODY = httpbody_pb2.HttpBody.DESCRIPTOR
 
 
 def descriptor_set() -> bytes:
     """A serialized google.protobuf.FileDescriptorSet of the services at the gateway's ports.
 
-    It includes all imports and google.rpc's error details. Each file occurs once, after the files that it
-    imports, as Envoy requires.
+    It includes all imports, google.rpc's error details, and the twins of the services, to which Envoy maps
+    REST requests (contract_runtime/rest.py). Each file occurs once, after the files that it imports, as Envoy
+    requires.
     """
     files: dict[str, FileDescriptorProto] = {}
     for root in ROOTS:
         _add_with_imports(root, files)
-    return FileDescriptorSet(file=files.values()).SerializeToString(deterministic=True)
+    twins = _twins(list(files))
+    return FileDescriptorSet(file=[*files.values(), twins]).SerializeToString(deterministic=True)
+
+
+def _twins(imports: list[str]) -> FileDescriptorProto:
+    """The file with the twin services, and with the twins of requests that come in a body."""
+    package = twin_of(JOB_SERVICE.full_name).rpartition(".")[0]
+    file = FileDescriptorProto(name=TWIN_FILE, package=package, syntax="proto3", dependency=imports)
+    requests: dict[str, DescriptorProto] = {}
+    for service in (JOB_SERVICE, WORKER_SERVICE):
+        _add_twin(file, service, requests)
+    file.message_type.extend(requests.values())
+    return file
+
+
+def _add_twin(
+    file: FileDescriptorProto, service: ServiceDescriptor, requests: dict[str, DescriptorProto]
+) -> None:
+    twin = file.service.add(name=service.name)
+    for method in filter(has_rest, service.methods):
+        copy = twin.method.add()
+        method.CopyToProto(copy)
+        rule = copy.options.Extensions[annotations_pb2.http]
+        with_body = [each for each in (rule, *rule.additional_bindings) if each.body]
+        for each in with_body:
+            if each.body != "*":
+                raise ValueError(f"{method.full_name}: a body must be the whole request (`*`)")
+            each.body = BODY_FIELD
+        if with_body:
+            requests[method.input_type.name] = _request_with_body(method)
+            copy.input_type = f".{twin_of(method.input_type.full_name)}"
+
+
+def _request_with_body(method: MethodDescriptor) -> DescriptorProto:
+    """The request, with the fields that a path or a query may set, and with a field for the body."""
+    copy = DescriptorProto()
+    method.input_type.CopyToProto(copy)
+    own = f".{method.input_type.full_name}."
+    for field in copy.field:
+        # Inner types, such as the entries of a map, are copied too.
+        if field.type_name.startswith(own):
+            field.type_name = f".{twin_of(method.input_type.full_name)}.{field.type_name.removeprefix(own)}"
+    copy.field.add(
+        name=BODY_FIELD,
+        number=BODY_NUMBER,
+        label=FieldDescriptorProto.LABEL_OPTIONAL,
+        type=FieldDescriptorProto.TYPE_MESSAGE,
+        type_name=f".{HTTP_BODY.full_name}",
+    )
+    return copy
 
 
 def _add_with_imports(file: FileDescriptor, files: dict[str, FileDescriptorProto]) -> None:

@@ -14,13 +14,15 @@ from textwrap import indent
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from contract_runtime import limits
+from contract_runtime import limits, rest
 from gateway import yaml_text
 from gateway.configure import BASE_FILE, TRANSCODER, http_filter
 from jobs.v1.options_pb2 import Repeats
 
 CLUSTERS = {limits.JOB_SERVICE.full_name: "api_server", limits.WORKER_SERVICE.full_name: "worker_service"}
 SERVICES = {service.full_name: service for service in (limits.JOB_SERVICE, limits.WORKER_SERVICE)}
+TWINS = {rest.twin_of(name): name for name in SERVICES}
+"""The services that the transcoder calls, see contract_runtime/rest.py."""
 RETRY_ON = "unavailable,cancelled,connect-failure,refused-stream,reset"
 """A server that is stopping answers CANCELLED to a call that comes too late."""
 MARKED = re.compile(
@@ -51,9 +53,10 @@ def disagreements(text: str) -> list[str]:
     for listener in yaml_text.load(text)["static_resources"]["listeners"]:
         transcoder = http_filter(listener, TRANSCODER)
         buffer = http_filter(listener, "envoy.filters.http.buffer")
-        for service in transcoder["services"]:
-            if service not in SERVICES:
-                found.append(f"listener {listener['name']} serves {service}, which is internal")
+        for name in transcoder["services"]:
+            service = TWINS.get(name)
+            if service is None:
+                found.append(f"listener {listener['name']} serves {name}, which is not the twin of a service")
                 continue
             found += [
                 f"listener {listener['name']} has no marked {kind} of {service}"
@@ -78,7 +81,7 @@ def disagreements(text: str) -> list[str]:
 
 
 def calls(service: ServiceDescriptor) -> Iterator[str]:
-    """Routes of gRPC calls. The transcoder turns a REST request into one of them."""
+    """Routes of gRPC calls. The transcoder turns a REST request into a call of the service's twin."""
     usual = limits.seconds(limits.limits_of(service).timeout)
     for (timeout, raw), methods in _alike(service).items():
         repeats = Repeats.FromString(raw)
@@ -89,7 +92,7 @@ def calls(service: ServiceDescriptor) -> Iterator[str]:
             yield _call(service, methods, timeout, Repeats())
     yield f"""\
 - name: other_calls
-  match: {{prefix: /{service.full_name}/, grpc: {{}}}}
+  match: {{safe_regex: {{regex: '{_either(service)}/.*'}}, grpc: {{}}}}
   route: {{cluster: {CLUSTERS[service.full_name]}, timeout: {usual:g}s}}
   typed_per_filter_config: {{envoy.filters.http.buffer: *disabled}}
 """
@@ -151,10 +154,14 @@ def _call(
 
 
 def _path(service: ServiceDescriptor, methods: Sequence[MethodDescriptor]) -> str:
-    if len(methods) == 1:
-        return f"path: /{service.full_name}/{methods[0].name}"
     names = "|".join(method.name for method in methods)
-    return f"safe_regex: {{regex: '/{re.escape(service.full_name)}/({names})'}}"
+    return f"safe_regex: {{regex: '{_either(service)}/{names if len(methods) == 1 else f'({names})'}'}}"
+
+
+def _either(service: ServiceDescriptor) -> str:
+    """A pattern for the path of the service or its twin."""
+    package = re.escape(f"{service.file.package}.")
+    return rf"/{package}(rest\.)?{service.name}"
 
 
 def _alike(service: ServiceDescriptor) -> dict[tuple[float, bytes], list[MethodDescriptor]]:

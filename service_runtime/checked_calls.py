@@ -19,15 +19,10 @@ from grpc_status import rpc_status
 from contract_runtime.errors import ServiceError, invalid
 from contract_runtime.statuses import error_to_status
 from service_runtime.deadlines import Deadlines
-from service_runtime.repeated_fields import list_field, repeated_field
 from service_runtime.request_stream import RequestStream, RequestStreamContext
 from service_runtime.validation import ContractValidator
 
 log = structlog.get_logger()
-
-TRANSCODED = "x-envoy-original-path"
-"""The gateway adds this header to a call that it made from a REST request."""
-FEW_BYTES = 4096
 
 
 class DeadlineExceeded(ServiceError):
@@ -90,7 +85,7 @@ class CheckedCalls:
                 if _ends_call(error):
                     raise
                 failure = _internal(error, method)
-            return await context.abort_with_status(_status_of(failure, method))
+            return await context.abort_with_status(self._status_of(failure, method))
 
         # gRPC serializes the responses of streams only, in context.write. There a failure is raised in the
         # servicer.
@@ -105,15 +100,12 @@ class CheckedCalls:
         deserialize, serialize = handler.request_deserializer, handler.response_serializer
         has_request_stream, has_response_stream = handler.request_streaming, handler.response_streaming
 
-        def decode(raw: bytes, context: Any) -> Any:
-            return self._decode(raw, deserialize, context)
-
         async def answer(incoming: Any, context: Any) -> Any:
             if has_request_stream:
-                context = RequestStreamContext(context, decode)
+                context = RequestStreamContext(context, lambda raw: self._read(raw, deserialize))
                 request: Any = RequestStream(context)
             else:
-                request = decode(incoming, context)
+                request = await self._read(incoming, deserialize)
             served = serve(request, context)
             if not has_response_stream:
                 return serialize(await served)
@@ -126,15 +118,25 @@ class CheckedCalls:
 
         return answer
 
-    def _decode(self, raw: bytes, deserialize: Callable[[bytes], Any], context: Any) -> Any:
+    async def _read(self, raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
+        """The request, decoded and checked. Raises InvalidArgument."""
+        request = self._deserialized(raw, deserialize)
+        self._validator.check(request)
+        return request
+
+    def _deserialized(self, raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
         try:
-            request = deserialize(raw)
+            return deserialize(raw)
         except DecodeError:
             rule = "the request is not a valid protobuf message of its type, or is nested too deep"
             raise invalid("", "decode", rule) from None
-        _check_repeats(raw, request, context)
-        self._validator.check(request)
-        return request
+
+    def _status_of(self, error: ServiceError, method: str) -> Any:
+        """The status in the form that gRPC takes."""
+        try:
+            return rpc_status.to_status(error_to_status(error))
+        except Exception as second:  # noqa: BLE001 - for example a message that is not valid Unicode
+            return rpc_status.to_status(error_to_status(_internal(second, method)))
 
 
 def _servicer_method(handler: Any) -> Any:
@@ -198,34 +200,8 @@ def _ends_call(error: BaseException) -> bool:
     return isinstance(error, grpc.aio.BaseError) and not isinstance(error, grpc.aio.UsageError)
 
 
-def _check_repeats(raw: bytes, request: Any, context: Any) -> None:
-    """Raise InvalidArgument if the request came by REST and has a field twice.
-
-    A request without repeats is as long as its bytes. For few bytes that check is faster than a look at the
-    headers.
-    """
-    if len(raw) < FEW_BYTES and request.ByteSize() == len(raw):
-        return
-    if _is_rest(context) and (repeated := repeated_field(raw, request)):
-        several = list_field(request.DESCRIPTOR, repeated)
-        advice = f"; for several values use {several}" if several else ""
-        raise invalid(repeated, "field.once", f"must occur only once in the request{advice}")
-
-
-def _is_rest(context: Any) -> bool:
-    return any(name == TRANSCODED for name, _ in context.invocation_metadata())
-
-
 def _internal(fault: BaseException, method: str) -> InternalError:
     """What a caller learns of a fault. The log has the details, if it can be written."""
     with suppress(Exception):
         log.error("call_failed", method=method, exc_info=fault)
     return InternalError("the server failed to handle the call")
-
-
-def _status_of(error: ServiceError, method: str) -> Any:
-    """The status in the form that gRPC takes."""
-    try:
-        return rpc_status.to_status(error_to_status(error))
-    except Exception as second:  # noqa: BLE001 - for example a message that is not valid Unicode
-        return rpc_status.to_status(error_to_status(_internal(second, method)))

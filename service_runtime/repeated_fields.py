@@ -34,7 +34,7 @@ def list_field(descriptor: Any, name: str) -> str:
 
 def _repeated_in(raw: memoryview, descriptor: Any) -> str:
     counts: dict[int, int] = {}
-    for number, content in _fields(raw):
+    for number, content, _ in top_level_fields(raw):
         field = descriptor.fields_by_number.get(number)
         if field is None:
             continue
@@ -55,25 +55,30 @@ def _is_ours(field: FieldDescriptor) -> bool:
     return not inner.GetOptions().map_entry and inner.file.package != "google.protobuf"
 
 
-def _fields(raw: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """Number and content of each field. The content is None unless it is length-delimited."""
+def top_level_fields(raw: bytes | memoryview) -> Iterator[tuple[int, memoryview | None, memoryview]]:
+    """Number, content and all bytes of each field. The content is None unless it is length-delimited.
+
+    `raw` must be a valid message.
+    """
+    raw = memoryview(raw)
     at = 0
     while at < len(raw):
+        begin = at
         key, at = _varint(raw, at)
         number, wire_type = key >> 3, key & 7
+        content = None
         if wire_type == LENGTH_DELIMITED:
             size, at = _varint(raw, at)
-            yield number, raw[at : at + size]
+            content = raw[at : at + size]
             at += size
         elif wire_type == VARINT:
             _, at = _varint(raw, at)
-            yield number, None
         elif wire_type in FIXED_SIZES:
             at += FIXED_SIZES[wire_type]
-            yield number, None
         else:
             # A group. The contract has none, so it is an unknown field.
             return
+        yield number, content, raw[begin:at]
 
 
 def _varint(raw: memoryview, at: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ the end of the stream and then cancels the servicer. A servicer that must not ac
 end mark among its messages.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -14,8 +14,8 @@ import grpc
 class RequestStreamContext:
     """gRPC's context of a call; `read` returns a valid message, or grpc.aio.EOF after the last one."""
 
-    def __init__(self, context: Any, decode: Callable[[bytes, Any], Any]) -> None:
-        """`decode(raw, context)` returns the message, or raises ServiceError."""
+    def __init__(self, context: Any, decode: Callable[[bytes], Awaitable[Any]]) -> None:
+        """`decode(raw)` returns the message, or raises ServiceError."""
         self._context = context
         self._decode = decode
 
@@ -25,7 +25,7 @@ class RequestStreamContext:
     async def read(self) -> Any:
         """The next message. Raises ServiceError if it is not a valid one."""
         raw = await self._context.read()
-        return raw if raw is grpc.aio.EOF else self._decode(raw, self._context)
+        return raw if raw is grpc.aio.EOF else await self._decode(raw)
 
 
 class RequestStream:

@@ -10,9 +10,11 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from contract_runtime.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
+from contract_runtime.rest import has_rest
 from service_runtime.checked_calls import CheckedCalls
 from service_runtime.reflection import SERVICE_NAMES as REFLECTION
 from service_runtime.reflection import add_reflection
+from service_runtime.rest_calls import RestCalls
 from service_runtime.validation import ContractValidator
 
 OPTIONS = (
@@ -49,14 +51,20 @@ class GrpcServer:
         self._validator = ContractValidator()
         self._server = grpc.aio.server(options=OPTIONS)
         self._calls = CheckedCalls(self._server, self._validator, deadline, stream_deadline)
+        self._rest_calls = RestCalls(self._server, self._validator, deadline, stream_deadline)
         self._health = health.aio.HealthServicer()
         self._has_served = False
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._calls)
         self._services = [health.SERVICE_NAME, *REFLECTION]
 
     def add(self, service: ServiceDescriptor, register: Callable[[Any], None]) -> None:
-        """Serve `service`; `register` adds its servicer to the server that it gets."""
+        """Serve `service` and its twin for REST, if it has one.
+
+        `register` adds its servicer to the server that it gets.
+        """
         register(self._calls)
+        if any(map(has_rest, service.methods)):
+            register(self._rest_calls)
         self._services.append(service.full_name)
         self._validator.warm(*(GetMessageClass(method.input_type) for method in service.methods))
 

@@ -22,13 +22,15 @@ LEAK = re.compile(
 """Names of internals that no caller may see, unless the caller has sent the word itself."""
 WITHOUT_FIELD = {
     "decode",
+    "body.json",
+    "part.known",
     *(
         rule.id
         for method in METHODS
         for rule in method.input_type.GetOptions().Extensions[validate_pb2.message].cel
     ),
 }
-"""Rules that a request breaks as a whole: it cannot be decoded, or its fields do not fit together."""
+"""Rules that a request breaks as a whole, for example because its body is not JSON."""
 REASONS = {(row.code, row.reason) for row in DOCUMENTED}
 HTTP_OF = {row.code: row.http for row in DOCUMENTED}
 

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from google.protobuf.unknown_fields import UnknownFieldSet
 from google.rpc.code_pb2 import Code
 
-from contract_runtime.errors import InvalidArgument, ServiceError
+from contract_runtime.errors import InvalidArgument, ServiceError, invalid
 from contract_runtime.statuses import status_to_error
 from jobs.v1.fleet_service_pb2 import SetFleetRequest, SetFleetResponse
 from jobs.v1.worker_pb2 import Fleet, FleetPart
@@ -60,11 +61,16 @@ class WorkerControl(WorkerServiceServicer):
 
 
 def part_of(request: StartRequest | StopRequest) -> FleetPart | None:
-    """The part of the fleet that a request names; None: the whole fleet."""
+    """The part of the fleet that a request names; None: the whole fleet. Raises InvalidArgument."""
     if request.HasField("worker"):
         return FleetPart(worker=request.worker)
     if request.HasField("type"):
         return FleetPart(type=request.type)
+    if len(UnknownFieldSet(request)):
+        # It may name a part in a way that only newer servers know.
+        raise invalid(
+            "", "part.known", "has a field that this server does not know, so what is meant is unclear"
+        )
     return None
 
 

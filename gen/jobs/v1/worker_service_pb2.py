@@ -28,7 +28,7 @@ from jobs.v1 import options_pb2 as jobs_dot_v1_dot_options__pb2
 from jobs.v1 import worker_pb2 as jobs_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cjobs/v1/worker_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x15jobs/v1/options.proto\x1a\x14jobs/v1/worker.proto\"\xbc\x01\n\x0cStartRequest\x12\x1f\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x88\x01\x01\x12\x1c\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x01\x88\x01\x01:Y\xbaHV\x1aT\n\x08part.one\x12!name a worker or a type, not both\x1a%!(has(this.worker) && has(this.type))B\t\n\x07_workerB\x07\n\x05_type\"n\n\rStartResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"\xbb\x01\n\x0bStopRequest\x12\x1f\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x88\x01\x01\x12\x1c\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x01\x88\x01\x01:Y\xbaHV\x1aT\n\x08part.one\x12!name a worker or a type, not both\x1a%!(has(this.worker) && has(this.type))B\t\n\x07_workerB\x07\n\x05_type\"m\n\x0cStopResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"\x11\n\x0fGetStateRequest\"w\n\x10GetStateResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12 \n\x07workers\x18\x02 \x03(\x0b\x32\x0f.jobs.v1.Worker\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t2\xb7\x02\n\rWorkerService\x12V\n\x05Start\x12\x15.jobs.v1.StartRequest\x1a\x16.jobs.v1.StartResponse\"\x1e\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x07\x10\x01\x82\xd3\xe4\x93\x02\x0b\"\x06/start:\x01*\x12R\n\x04Stop\x12\x14.jobs.v1.StopRequest\x1a\x15.jobs.v1.StopResponse\"\x1d\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x07\x10\x01\x82\xd3\xe4\x93\x02\n\"\x05/stop:\x01*\x12\\\n\x08GetState\x12\x18.jobs.v1.GetStateRequest\x1a\x19.jobs.v1.GetStateResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x06\n\x02\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x08\x12\x06/state\x1a\x1c\x8a\xb5\x18\x18\n\x02\x08\x0f\x10\x80\x80\x80\x04\x18\x80\x80\x80\x08 \x80\x80\x80\x02(\x80\x80\x80\x10\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cjobs/v1/worker_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x15jobs/v1/options.proto\x1a\x14jobs/v1/worker.proto\"\x90\x02\n\x0cStartRequest\x12\x1f\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x88\x01\x01\x12\x1c\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x01\x88\x01\x01\x12\x19\n\x03\x61ll\x18\x03 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x02\x88\x01\x01:\x89\x01\xbaH\x85\x01\x1a\x82\x01\n\x08part.one\x12$set only one of worker, type and all\x1aP[has(this.worker), has(this.type), has(this.all)].filter(each, each).size() <= 1B\t\n\x07_workerB\x07\n\x05_typeB\x06\n\x04_all\"n\n\rStartResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"\x8f\x02\n\x0bStopRequest\x12\x1f\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x88\x01\x01\x12\x1c\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x01\x88\x01\x01\x12\x19\n\x03\x61ll\x18\x03 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x02\x88\x01\x01:\x89\x01\xbaH\x85\x01\x1a\x82\x01\n\x08part.one\x12$set only one of worker, type and all\x1aP[has(this.worker), has(this.type), has(this.all)].filter(each, each).size() <= 1B\t\n\x07_workerB\x07\n\x05_typeB\x06\n\x04_all\"m\n\x0cStopResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"\x11\n\x0fGetStateRequest\"w\n\x10GetStateResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12 \n\x07workers\x18\x02 \x03(\x0b\x32\x0f.jobs.v1.Worker\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t2\xb7\x02\n\rWorkerService\x12V\n\x05Start\x12\x15.jobs.v1.StartRequest\x1a\x16.jobs.v1.StartResponse\"\x1e\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x07\x10\x01\x82\xd3\xe4\x93\x02\x0b\"\x06/start:\x01*\x12R\n\x04Stop\x12\x14.jobs.v1.StopRequest\x1a\x15.jobs.v1.StopResponse\"\x1d\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x07\x10\x01\x82\xd3\xe4\x93\x02\n\"\x05/stop:\x01*\x12\\\n\x08GetState\x12\x18.jobs.v1.GetStateRequest\x1a\x19.jobs.v1.GetStateResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x06\n\x02\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x08\x12\x06/state\x1a\x1c\x8a\xb5\x18\x18\n\x02\x08\x0f\x10\x80\x80\x80\x04\x18\x80\x80\x80\x08 \x80\x80\x80\x02(\x80\x80\x80\x10\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,14 +39,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTREQUEST'].fields_by_name['worker']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_STARTREQUEST'].fields_by_name['type']._loaded_options = None
   _globals['_STARTREQUEST'].fields_by_name['type']._serialized_options = b'\272H\006r\004\020\001\030?'
+  _globals['_STARTREQUEST'].fields_by_name['all']._loaded_options = None
+  _globals['_STARTREQUEST'].fields_by_name['all']._serialized_options = b'\272H\004j\002\010\001'
   _globals['_STARTREQUEST']._loaded_options = None
-  _globals['_STARTREQUEST']._serialized_options = b'\272HV\032T\n\010part.one\022!name a worker or a type, not both\032%!(has(this.worker) && has(this.type))'
+  _globals['_STARTREQUEST']._serialized_options = b'\272H\205\001\032\202\001\n\010part.one\022$set only one of worker, type and all\032P[has(this.worker), has(this.type), has(this.all)].filter(each, each).size() <= 1'
   _globals['_STOPREQUEST'].fields_by_name['worker']._loaded_options = None
   _globals['_STOPREQUEST'].fields_by_name['worker']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_STOPREQUEST'].fields_by_name['type']._loaded_options = None
   _globals['_STOPREQUEST'].fields_by_name['type']._serialized_options = b'\272H\006r\004\020\001\030?'
+  _globals['_STOPREQUEST'].fields_by_name['all']._loaded_options = None
+  _globals['_STOPREQUEST'].fields_by_name['all']._serialized_options = b'\272H\004j\002\010\001'
   _globals['_STOPREQUEST']._loaded_options = None
-  _globals['_STOPREQUEST']._serialized_options = b'\272HV\032T\n\010part.one\022!name a worker or a type, not both\032%!(has(this.worker) && has(this.type))'
+  _globals['_STOPREQUEST']._serialized_options = b'\272H\205\001\032\202\001\n\010part.one\022$set only one of worker, type and all\032P[has(this.worker), has(this.type), has(this.all)].filter(each, each).size() <= 1'
   _globals['_WORKERSERVICE']._loaded_options = None
   _globals['_WORKERSERVICE']._serialized_options = b'\212\265\030\030\n\002\010\017\020\200\200\200\004\030\200\200\200\010 \200\200\200\002(\200\200\200\020'
   _globals['_WORKERSERVICE'].methods_by_name['Start']._loaded_options = None
@@ -56,17 +60,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKERSERVICE'].methods_by_name['GetState']._loaded_options = None
   _globals['_WORKERSERVICE'].methods_by_name['GetState']._serialized_options = b'\220\002\001\212\265\030\006\n\002\010\002\020\001\202\323\344\223\002\010\022\006/state'
   _globals['_STARTREQUEST']._serialized_start=146
-  _globals['_STARTREQUEST']._serialized_end=334
-  _globals['_STARTRESPONSE']._serialized_start=336
-  _globals['_STARTRESPONSE']._serialized_end=446
-  _globals['_STOPREQUEST']._serialized_start=449
-  _globals['_STOPREQUEST']._serialized_end=636
-  _globals['_STOPRESPONSE']._serialized_start=638
-  _globals['_STOPRESPONSE']._serialized_end=747
-  _globals['_GETSTATEREQUEST']._serialized_start=749
-  _globals['_GETSTATEREQUEST']._serialized_end=766
-  _globals['_GETSTATERESPONSE']._serialized_start=768
-  _globals['_GETSTATERESPONSE']._serialized_end=887
-  _globals['_WORKERSERVICE']._serialized_start=890
-  _globals['_WORKERSERVICE']._serialized_end=1201
+  _globals['_STARTREQUEST']._serialized_end=418
+  _globals['_STARTRESPONSE']._serialized_start=420
+  _globals['_STARTRESPONSE']._serialized_end=530
+  _globals['_STOPREQUEST']._serialized_start=533
+  _globals['_STOPREQUEST']._serialized_end=804
+  _globals['_STOPRESPONSE']._serialized_start=806
+  _globals['_STOPRESPONSE']._serialized_end=915
+  _globals['_GETSTATEREQUEST']._serialized_start=917
+  _globals['_GETSTATEREQUEST']._serialized_end=934
+  _globals['_GETSTATERESPONSE']._serialized_start=936
+  _globals['_GETSTATERESPONSE']._serialized_end=1055
+  _globals['_WORKERSERVICE']._serialized_start=1058
+  _globals['_WORKERSERVICE']._serialized_end=1369
 # @@protoc_insertion_point(module_scope)

@@ -27,24 +27,32 @@ class StartRequest(_message.Message):
 
     WORKER_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
+    ALL_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
     """Only the worker with this name. If neither this nor `type` is set: the whole fleet."""
     type: _builtins.str
     """Only jobs of this type."""
+    all: _builtins.bool
+    """Says explicitly that the whole fleet is meant. If it is set, it must be true."""
     def __init__(
         self,
         *,
         worker: _builtins.str | None = ...,
         type: _builtins.str | None = ...,
+        all: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_type", b"_type", "_worker", b"_worker", "type", b"type", "worker", b"worker"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_type", b"_type", "_worker", b"_worker", "all", b"all", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_type", b"_type", "_worker", b"_worker", "type", b"type", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_type", b"_type", "_worker", b"_worker", "all", b"all", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__all: _TypeAlias = _typing.Literal["all"]  # noqa: Y015
+    _WhichOneofArgType__all: _TypeAlias = _typing.Literal["_all", b"_all"]  # noqa: Y015
     _WhichOneofReturnType__type: _TypeAlias = _typing.Literal["type"]  # noqa: Y015
     _WhichOneofArgType__type: _TypeAlias = _typing.Literal["_type", b"_type"]  # noqa: Y015
     _WhichOneofReturnType__worker: _TypeAlias = _typing.Literal["worker"]  # noqa: Y015
     _WhichOneofArgType__worker: _TypeAlias = _typing.Literal["_worker", b"_worker"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__all) -> _WhichOneofReturnType__all | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__type) -> _WhichOneofReturnType__type | None: ...
     @_typing.overload
@@ -100,24 +108,32 @@ class StopRequest(_message.Message):
 
     WORKER_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
+    ALL_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
     """Only the worker with this name. If neither this nor `type` is set: the whole fleet."""
     type: _builtins.str
     """Only jobs of this type."""
+    all: _builtins.bool
+    """Says explicitly that the whole fleet is meant. If it is set, it must be true."""
     def __init__(
         self,
         *,
         worker: _builtins.str | None = ...,
         type: _builtins.str | None = ...,
+        all: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_type", b"_type", "_worker", b"_worker", "type", b"type", "worker", b"worker"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_type", b"_type", "_worker", b"_worker", "all", b"all", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_type", b"_type", "_worker", b"_worker", "type", b"type", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_all", b"_all", "_type", b"_type", "_worker", b"_worker", "all", b"all", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__all: _TypeAlias = _typing.Literal["all"]  # noqa: Y015
+    _WhichOneofArgType__all: _TypeAlias = _typing.Literal["_all", b"_all"]  # noqa: Y015
     _WhichOneofReturnType__type: _TypeAlias = _typing.Literal["type"]  # noqa: Y015
     _WhichOneofArgType__type: _TypeAlias = _typing.Literal["_type", b"_type"]  # noqa: Y015
     _WhichOneofReturnType__worker: _TypeAlias = _typing.Literal["worker"]  # noqa: Y015
     _WhichOneofArgType__worker: _TypeAlias = _typing.Literal["_worker", b"_worker"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__all) -> _WhichOneofReturnType__all | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__type) -> _WhichOneofReturnType__type | None: ...
     @_typing.overload

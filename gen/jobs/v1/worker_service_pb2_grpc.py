@@ -69,7 +69,8 @@ class WorkerServiceServicer:
         neither, all. Starting all clears every stop. A worker takes new jobs of a type when neither the fleet
         nor the worker nor the type is stopped. Starting what is not stopped has no effect.
 
-        INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+        INVALID_ARGUMENT: the request names a worker and a type, the server does not know the type, or the request
+        names neither and has a field that the server does not know.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,7 +80,8 @@ class WorkerServiceServicer:
         """Stops workers from taking new jobs: the worker with a name, now and after restarts, jobs of a type, or,
         if the request names neither, all. Jobs in flight finish. Stopping what is stopped has no effect.
 
-        INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+        INVALID_ARGUMENT: the request names a worker and a type, the server does not know the type, or the request
+        names neither and has a field that the server does not know.
         NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -43,13 +43,15 @@ class WorkerServiceStub:
     neither, all. Starting all clears every stop. A worker takes new jobs of a type when neither the fleet
     nor the worker nor the type is stopped. Starting what is not stopped has no effect.
 
-    INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+    INVALID_ARGUMENT: the request names a worker and a type, the server does not know the type, or the request
+    names neither and has a field that the server does not know.
     """
     Stop: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.StopRequest, _worker_service_pb2.StopResponse]
     """Stops workers from taking new jobs: the worker with a name, now and after restarts, jobs of a type, or,
     if the request names neither, all. Jobs in flight finish. Stopping what is stopped has no effect.
 
-    INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+    INVALID_ARGUMENT: the request names a worker and a type, the server does not know the type, or the request
+    names neither and has a field that the server does not know.
     NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]
@@ -73,13 +75,15 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     neither, all. Starting all clears every stop. A worker takes new jobs of a type when neither the fleet
     nor the worker nor the type is stopped. Starting what is not stopped has no effect.
 
-    INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+    INVALID_ARGUMENT: the request names a worker and a type, the server does not know the type, or the request
+    names neither and has a field that the server does not know.
     """
     Stop: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.StopRequest, _worker_service_pb2.StopResponse]  # type: ignore[assignment]
     """Stops workers from taking new jobs: the worker with a name, now and after restarts, jobs of a type, or,
     if the request names neither, all. Jobs in flight finish. Stopping what is stopped has no effect.
 
-    INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+    INVALID_ARGUMENT: the request names a worker and a type, the server does not know the type, or the request
+    names neither and has a field that the server does not know.
     NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]  # type: ignore[assignment]
@@ -106,7 +110,8 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         neither, all. Starting all clears every stop. A worker takes new jobs of a type when neither the fleet
         nor the worker nor the type is stopped. Starting what is not stopped has no effect.
 
-        INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+        INVALID_ARGUMENT: the request names a worker and a type, the server does not know the type, or the request
+        names neither and has a field that the server does not know.
         """
 
     @_abc_1.abstractmethod
@@ -118,7 +123,8 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stops workers from taking new jobs: the worker with a name, now and after restarts, jobs of a type, or,
         if the request names neither, all. Jobs in flight finish. Stopping what is stopped has no effect.
 
-        INVALID_ARGUMENT: the request names a worker and a type, or the server does not know the type.
+        INVALID_ARGUMENT: the request names a worker and a type, the server does not know the type, or the request
+        names neither and has a field that the server does not know.
         NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
         """
 

@@ -106,7 +106,10 @@ def test_both_listeners_transcode_with_the_given_descriptor(descriptor_file: Pat
         if each["name"] == "envoy.filters.http.grpc_json_transcoder"
     ]
 
-    assert [each["services"] for each in transcoders] == [["jobs.v1.JobService"], ["jobs.v1.WorkerService"]]
+    assert [each["services"] for each in transcoders] == [
+        ["jobs.v1.rest.JobService"],
+        ["jobs.v1.rest.WorkerService"],
+    ]
     assert {each["proto_descriptor"] for each in transcoders} == {str(descriptor_file)}
 
 

@@ -10,7 +10,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
 
-from contract_runtime import limits
+from contract_runtime import limits, rest
 from gateway import routes, validate, yaml_text
 from gateway.configure import BASE_FILE
 from jobs.v1.options_pb2 import Repeats, ServiceLimits
@@ -31,16 +31,29 @@ def virtual_host(service: str) -> dict[str, Any]:
         config
         for listener in listeners
         for config in [listener["filter_chains"][0]["filters"][0]["typed_config"]]
-        if any(service in each["typed_config"].get("services", ()) for each in config["http_filters"])
+        if any(
+            rest.twin_of(service) in each["typed_config"].get("services", ())
+            for each in config["http_filters"]
+        )
     ]
     host: dict[str, Any] = manager["route_config"]["virtual_hosts"][0]
     return host
 
 
 def route_of(method: MethodDescriptor, headers: set[str]) -> dict[str, Any]:
-    """The first route that matches a gRPC call of the method with these headers, as Envoy chooses it."""
+    """The route of a gRPC call of the method with these headers. It is also that of the twin, for REST."""
     assert method.containing_service
-    path = f"/{method.containing_service.full_name}/{method.name}"
+    service = method.containing_service.full_name
+    native, by_rest = (
+        first_route(method, f"/{name}/{method.name}", headers) for name in (service, rest.twin_of(service))
+    )
+    assert native == by_rest
+    return native
+
+
+def first_route(method: MethodDescriptor, path: str, headers: set[str]) -> dict[str, Any]:
+    """The first route that matches, as Envoy chooses it."""
+    assert method.containing_service
     for route in virtual_host(method.containing_service.full_name)["routes"]:
         match = route["match"]
         wanted = {each["name"] for each in match.get("headers", ()) if each.get("present_match")}
@@ -92,9 +105,9 @@ def test_no_route_and_no_transcoder_names_fleet_service() -> None:
         ("path: /start", "path: /begin", "the wrong methods of jobs.v1.WorkerService differ"),
         ("BEGIN calls of jobs.v1.JobService", "", "listener jobs has no marked calls of jobs.v1.JobService"),
         (
-            "services: [jobs.v1.JobService]",
+            "services: [jobs.v1.rest.JobService]",
             "services: [jobs.v1.FleetService]",
-            "FleetService, which is internal",
+            "FleetService, which is not the twin of a service",
         ),
         (
             "max_request_bytes: 4194304",
@@ -161,7 +174,7 @@ def calls_of(service: ServiceDescriptor, monkeypatch: pytest.MonkeyPatch) -> lis
 def test_a_call_can_have_a_time_out_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, others = calls_of(made_up(Slow=options(timeout=Duration(seconds=60))), monkeypatch)
 
-    assert slow["match"] == {"path": "/made.UpService/Slow", "grpc": {}}
+    assert slow["match"] == {"safe_regex": {"regex": r"/made\.(rest\.)?UpService/Slow"}, "grpc": {}}
     assert slow["route"] == {"cluster": "up", "timeout": "60s"}
     assert others["route"] == {"cluster": "up", "timeout": "15s"}
 
@@ -174,7 +187,7 @@ def test_a_call_with_a_key_keeps_its_time_out_without_the_key(monkeypatch: pytes
     assert with_key["route"]["retry_policy"]["per_try_timeout"] == "1s"
     assert without == {
         "name": "Slow",
-        "match": {"path": "/made.UpService/Slow", "grpc": {}},
+        "match": {"safe_regex": {"regex": r"/made\.(rest\.)?UpService/Slow"}, "grpc": {}},
         "route": {"cluster": "up", "timeout": "60s"},
         "typed_per_filter_config": {"envoy.filters.http.buffer": 4},
     }

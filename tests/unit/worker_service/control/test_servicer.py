@@ -87,12 +87,13 @@ async def refusal_of(server: Server, request: StopRequest) -> Status:
     ("named", "part"),
     [
         ({}, None),
+        ({"all": True}, None),
         ({"worker": "web-1"}, FleetPart(worker="web-1")),
         ({"type": "compute"}, FleetPart(type="compute")),
     ],
 )
 async def test_start_and_stop_name_what_the_caller_named(
-    named: dict[str, str], part: FleetPart | None
+    named: dict[str, Any], part: FleetPart | None
 ) -> None:
     server = Server()
     async with control_of(server) as control:
@@ -186,9 +187,26 @@ async def test_a_part_that_breaks_the_contract_is_refused_by_the_worker(
 
 
 @pytest.mark.parametrize("named", [{"worker": "x" * 128}, {"type": "x" * 63}])
-async def test_a_name_as_long_as_the_contract_allows_is_passed_on(named: dict[str, str]) -> None:
+async def test_a_name_as_long_as_the_contract_allows_is_passed_on(named: dict[str, Any]) -> None:
     server = Server()
     async with control_of(server) as control:
         await control.Stop(StopRequest(**named))
 
     assert server.asked == [SetFleetRequest(part=FleetPart(**named))]
+
+
+def with_unknown_field(request: StopRequest) -> StopRequest:
+    """The request of a caller that knows a field 100."""
+    return StopRequest.FromString(request.SerializeToString() + b"\xa2\x06\x01x")
+
+
+async def test_a_stop_of_everything_with_a_field_that_is_not_known_is_refused() -> None:
+    server = Server()
+    for request in (StopRequest(), StopRequest(all=True)):
+        status = await refusal_of(server, with_unknown_field(request))
+        assert status.code == 3
+    assert server.asked == []
+
+    async with control_of(server) as control:
+        await control.Stop(with_unknown_field(StopRequest(worker="web-1")))
+    assert server.asked == [SetFleetRequest(part=FleetPart(worker="web-1"))]

@@ -1,0 +1,117 @@
+"""The twins of the services, which the gateway calls for REST requests (contract_runtime/rest.py).
+
+A request with a body comes as the fields from its path and query, and the body as the client has sent it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
+
+from contract_runtime.errors import ServiceError, invalid
+from contract_runtime.rest import BODY_NUMBER, STATUS_HEADER, twin_of
+from service_runtime.checked_calls import CheckedCalls
+from service_runtime.json_body import Misfit, parse
+from service_runtime.json_messages import fill
+from service_runtime.repeated_fields import list_field, repeated_field, top_level_fields
+from service_runtime.rest_context import RestContext
+
+LARGE = 64 * 1024
+"""Bodies above this size are parsed in a thread, so that they do not delay other calls."""
+LARGE_AT_A_TIME = 2
+"""Parsed JSON may need twenty times the memory of its text."""
+CONFLICT = 409
+
+
+class RestCalls(CheckedCalls):
+    """Registers servicers under the names of the twins."""
+
+    def __init__(self, *arguments: Any) -> None:
+        """The arguments of CheckedCalls."""
+        super().__init__(*arguments)
+        self._large_bodies = asyncio.Semaphore(LARGE_AT_A_TIME)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        super().add_registered_method_handlers(twin_of(service_name), method_handlers)
+
+    def _answer(self, handler: Any) -> Callable[[Any, Any], Awaitable[Any]]:
+        answer = super()._answer(handler)
+
+        async def rest_answer(incoming: Any, context: Any) -> Any:
+            rest = RestContext(context)
+            response = await answer(incoming, rest)
+            await rest.send_headers()
+            return response
+
+        return rest_answer
+
+    async def _read(self, raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
+        """The request: the fields from path and query, and those from the body."""
+        request = self._deserialized(raw, deserialize)
+        bodies, rest = _apart(raw)
+        request.DiscardUnknownFields()
+        if repeated := repeated_field(rest, request):
+            several = list_field(request.DESCRIPTOR, repeated)
+            advice = f"; for several values use {several}" if several else ""
+            raise invalid(repeated, "field.once", f"must occur only once in the request{advice}")
+        body = self._deserialized(bodies, HttpBody.FromString).data
+        try:
+            if len(body) > LARGE:
+                async with self._large_bodies:
+                    await asyncio.to_thread(_fill, request, body)
+            else:
+                _fill(request, body)
+        except Misfit as error:
+            raise invalid(error.path, error.rule, error.problem) from None
+        self._validator.check(request)
+        return request
+
+    def _status_of(self, error: ServiceError, method: str) -> Any:
+        status = super()._status_of(error, method)
+        if error.code == Code.FAILED_PRECONDITION:
+            # Envoy would answer 400, but the request is right, and the job is in another state.
+            status = status._replace(
+                trailing_metadata=(*status.trailing_metadata, (STATUS_HEADER, str(CONFLICT)))
+            )
+        return status
+
+
+def _fill(request: Message, body: bytes) -> None:
+    """Add the fields in the body. A field of the path may also be in the body, with the same value.
+
+    Raises Misfit.
+    """
+    bound = request.ListFields()
+    data = parse(body)
+    if not bound:
+        fill(request, data)
+        return
+    in_body = type(request)()
+    fill(in_body, data)
+    present = {field.name for field, _ in in_body.ListFields()}
+    for field, value in bound:
+        if field.name in present and getattr(in_body, field.name) != value:
+            raise Misfit("must be the same in the body as in the path or the query", "field.once", field.name)
+        in_body.ClearField(field.name)
+    request.MergeFrom(in_body)
+
+
+def _apart(raw: bytes) -> tuple[bytes, bytes]:
+    """The contents of the body's field, joined as protobuf merges them, and the other fields.
+
+    Raises InvalidArgument if there is something else.
+    """
+    bodies, rest = [], []
+    size = 0
+    for number, content, field in top_level_fields(raw):
+        size += len(field)
+        if number == BODY_NUMBER and content is not None:
+            bodies.append(content)
+        else:
+            rest.append(field)
+    if size < len(raw):
+        raise invalid("", "decode", "the request has a group, which is not a field of it")
+    return b"".join(bodies), b"".join(rest)

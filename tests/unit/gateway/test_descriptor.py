@@ -1,0 +1,65 @@
+"""The descriptor set that Envoy reads."""
+
+from functools import cache
+
+import pytest
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+
+from contract_runtime.limits import FLEET_SERVICE, JOB_SERVICE, WORKER_SERVICE
+from contract_runtime.rest import BODY_FIELD, BODY_NUMBER, has_rest, twin_of
+from gateway.descriptor import descriptor_set
+
+METHODS = [method for service in (JOB_SERVICE, WORKER_SERVICE) for method in service.methods]
+
+
+@cache
+def pool() -> DescriptorPool:
+    """All files, added one after the other: each import must come before the file that needs it."""
+    made = DescriptorPool()
+    for file in FileDescriptorSet.FromString(descriptor_set()).file:
+        made.AddSerializedFile(file.SerializeToString())
+    return made
+
+
+def test_the_set_has_everything_that_it_imports_and_each_file_once() -> None:
+    files = FileDescriptorSet.FromString(descriptor_set()).file
+    names = [file.name for file in files]
+
+    assert len(names) == len(set(names))
+    assert {name for file in files for name in file.dependency} <= set(names)
+    assert "google/rpc/error_details.proto" in names
+    assert pool().FindServiceByName(JOB_SERVICE.full_name)
+
+
+@pytest.mark.parametrize(
+    "method", [method for method in METHODS if has_rest(method)], ids=lambda method: method.name
+)
+def test_the_twin_of_a_method_has_its_rest_paths_and_takes_any_body(method: MethodDescriptor) -> None:
+    assert method.containing_service
+    twin = pool().FindServiceByName(twin_of(method.containing_service.full_name)).methods_by_name[method.name]
+    rule, ours = (each.GetOptions().Extensions[annotations_pb2.http] for each in (twin, method))
+    rules = list(zip((rule, *rule.additional_bindings), (ours, *ours.additional_bindings), strict=True))
+
+    assert twin.output_type.full_name == method.output_type.full_name
+    for mine, original in rules:
+        pattern = original.WhichOneof("pattern")
+        assert getattr(mine, pattern) == getattr(original, pattern)
+        assert mine.body == (BODY_FIELD if original.body else "")
+    fields = {field.name: field.number for field in twin.input_type.fields}
+    body = {BODY_FIELD: BODY_NUMBER} if any(original.body for _, original in rules) else {}
+    assert fields == {field.name: field.number for field in method.input_type.fields} | body
+
+
+def test_calls_without_rest_have_no_twin() -> None:
+    names = {method.name for method in pool().FindServiceByName(twin_of(JOB_SERVICE.full_name)).methods}
+
+    assert "BatchUpdateStatus" not in names
+    with pytest.raises(KeyError):
+        pool().FindServiceByName(twin_of(FLEET_SERVICE.full_name))
+
+
+def test_no_message_of_the_contract_uses_the_number_of_the_body() -> None:
+    assert not [method for method in METHODS if BODY_NUMBER in method.input_type.fields_by_number]
