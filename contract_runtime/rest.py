@@ -12,6 +12,8 @@ from google.protobuf.descriptor import MethodDescriptor
 BODY_FIELD = "http_body"
 BODY_NUMBER = 50_000
 """The field with the body, a google.api.HttpBody, in the requests of the twin."""
+REQUEST_ID_HEADER = "request-id"
+"""The gateway adds it to each call that has none, and to the answer."""
 STATUS_HEADER = "x-http-status"
 """Response metadata: the HTTP status that the gateway sends in place of the usual one."""
 

@@ -23,6 +23,26 @@ PROCESSES_VARIABLES = {"api_server": "API_SERVER_PROCESSES", "worker_service": "
 MAX_PROCESSES = 64
 """The same as in service_runtime.settings, which the gateway's image does not contain."""
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+ALLOWED_HEADERS = (
+    "content-type",
+    "idempotency-key",
+    "if-none-match",
+    "request-id",
+    # gRPC-Web's.
+    "grpc-timeout",
+    "x-grpc-web",
+    "x-user-agent",
+)
+EXPOSED_HEADERS = (
+    "etag",
+    "idempotent-replayed",
+    "location",
+    "request-id",
+    # gRPC-Web's.
+    "grpc-message",
+    "grpc-status",
+    "grpc-status-details-bin",
+)
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 Json = dict[str, Any]
@@ -139,8 +159,9 @@ def _allow_origins(resources: Json, origins: Sequence[str]) -> None:
     policy = {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [_origin_matcher(origin) for origin in origins],
-        "allow_methods": "GET, POST, PATCH, DELETE",
-        "allow_headers": "content-type, idempotency-key",
+        "allow_methods": "GET, HEAD, POST, PATCH, DELETE",
+        "allow_headers": ", ".join(ALLOWED_HEADERS),
+        "expose_headers": ", ".join(EXPOSED_HEADERS),
         "max_age": "600",
     }
     for listener in resources["listeners"]:

@@ -23,6 +23,7 @@ CLUSTERS = {limits.JOB_SERVICE.full_name: "api_server", limits.WORKER_SERVICE.fu
 SERVICES = {service.full_name: service for service in (limits.JOB_SERVICE, limits.WORKER_SERVICE)}
 TWINS = {rest.twin_of(name): name for name in SERVICES}
 """The services that the transcoder calls, see contract_runtime/rest.py."""
+WITH_HEAD = {"get": {"GET", "HEAD"}}
 RETRY_ON = "unavailable,cancelled,connect-failure,refused-stream,reset"
 """A server that is stopping answers CANCELLED to a call that comes too late."""
 MARKED = re.compile(
@@ -115,7 +116,7 @@ def wrong_methods(service: ServiceDescriptor) -> Iterator[str]:
       - {{name: access-control-request-method, present_match: false}}
   direct_response: {{status: 405}}
   response_headers_to_add: [{{header: {{key: allow, value: "{", ".join(methods)}"}}}}]
-  typed_per_filter_config: {{envoy.filters.http.grpc_json_transcoder: *disabled}}
+  typed_per_filter_config: *answered_at_once
 """
 
 
@@ -179,14 +180,16 @@ def _alike(service: ServiceDescriptor) -> dict[tuple[float, bytes], list[MethodD
 
 
 def _methods_of_paths(service: ServiceDescriptor) -> dict[str, list[str]]:
-    """The HTTP methods of each REST path without a verb, both sorted by name."""
+    """The HTTP methods of each REST path without a verb, both sorted by name. HEAD is where GET is."""
     found: dict[str, set[str]] = {}
     for method in service.methods:
         rule = method.GetOptions().Extensions[annotations_pb2.http]
         for each in (rule, *rule.additional_bindings):
             pattern = each.WhichOneof("pattern")
             if pattern and ":" not in getattr(each, pattern):
-                found.setdefault(getattr(each, pattern), set()).add(pattern.upper())
+                found.setdefault(getattr(each, pattern), set()).update(
+                    WITH_HEAD.get(pattern, {pattern.upper()})
+                )
     return {path: sorted(methods) for path, methods in sorted(found.items())}
 
 

@@ -17,12 +17,16 @@ from google.rpc.code_pb2 import Code
 from grpc_status import rpc_status
 
 from contract_runtime.errors import ServiceError, invalid
+from contract_runtime.rest import REQUEST_ID_HEADER
 from contract_runtime.statuses import error_to_status
 from service_runtime.deadlines import Deadlines
 from service_runtime.request_stream import RequestStream, RequestStreamContext
 from service_runtime.validation import ContractValidator
 
 log = structlog.get_logger()
+
+
+MAX_REQUEST_ID = 64
 
 
 class DeadlineExceeded(ServiceError):
@@ -84,7 +88,7 @@ class CheckedCalls:
             except (Exception, asyncio.CancelledError) as error:
                 if _ends_call(error):
                     raise
-                failure = _internal(error, method)
+                failure = _internal(error, method, request_id_of(context))
             return await context.abort_with_status(self._status_of(failure, method))
 
         # gRPC serializes the responses of streams only, in context.write. There a failure is raised in the
@@ -136,7 +140,7 @@ class CheckedCalls:
         try:
             return rpc_status.to_status(error_to_status(error))
         except Exception as second:  # noqa: BLE001 - for example a message that is not valid Unicode
-            return rpc_status.to_status(error_to_status(_internal(second, method)))
+            return rpc_status.to_status(error_to_status(_internal(second, method, {})))
 
 
 def _servicer_method(handler: Any) -> Any:
@@ -200,8 +204,16 @@ def _ends_call(error: BaseException) -> bool:
     return isinstance(error, grpc.aio.BaseError) and not isinstance(error, grpc.aio.UsageError)
 
 
-def _internal(fault: BaseException, method: str) -> InternalError:
+def request_id_of(context: Any) -> dict[str, str]:
+    """The id of the request as a field for log lines. Empty if the caller has sent none, or not as text."""
+    for name, value in context.invocation_metadata() or ():
+        if name == REQUEST_ID_HEADER and isinstance(value, str):
+            return {"request_id": value[:MAX_REQUEST_ID]}
+    return {}
+
+
+def _internal(fault: BaseException, method: str, request_id: Mapping[str, str]) -> InternalError:
     """What a caller learns of a fault. The log has the details, if it can be written."""
     with suppress(Exception):
-        log.error("call_failed", method=method, exc_info=fault)
+        log.error("call_failed", method=method, exc_info=fault, **request_id)
     return InternalError("the server failed to handle the call")

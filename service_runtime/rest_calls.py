@@ -10,10 +10,11 @@ from typing import Any
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 from google.rpc.code_pb2 import Code
+from structlog.contextvars import bind_contextvars
 
 from contract_runtime.errors import ServiceError, invalid
 from contract_runtime.rest import BODY_NUMBER, STATUS_HEADER, twin_of
-from service_runtime.checked_calls import CheckedCalls
+from service_runtime.checked_calls import CheckedCalls, request_id_of
 from service_runtime.json_body import Misfit, parse
 from service_runtime.json_messages import fill
 from service_runtime.repeated_fields import list_field, repeated_field, top_level_fields
@@ -42,6 +43,8 @@ class RestCalls(CheckedCalls):
 
         async def rest_answer(incoming: Any, context: Any) -> Any:
             rest = RestContext(context)
+            # Each call is a task, so this is for the log lines of this call only.
+            bind_contextvars(**request_id_of(context))
             response = await answer(incoming, rest)
             await rest.send_headers()
             return response

@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from api_server.domain.job import Job, Status
-from api_server.rpc import answers, page_token, requests
+from api_server.rpc import answers, page_token, requests, rest_answers
 from api_server.rpc.admission import Admission
 from api_server.rpc.explanation_message import explanation_message
 from api_server.rpc.off_loop import decoded, encoded
@@ -54,7 +54,10 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def Create(self, request: job_service_pb2.CreateRequest, context: Any) -> job_pb2.Job:
         key = requests.idempotency_key(context.invocation_metadata(), request)
         with self._creates.admit(request.ByteSize()) as size:
-            job = await self._jobs.create(await decoded(requests.new_job, request, size), key)
+            job, is_replay = await self._jobs.create_or_replay(
+                await decoded(requests.new_job, request, size), key
+            )
+        rest_answers.note_created(context, job, is_replay=is_replay)
         message = await encoded(job)
         if job.status is Status.QUEUED and (warnings := await self._live_types.warnings((job.type,))):
             message.warnings.extend(warnings)
@@ -71,6 +74,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
         async with self._jobs.reading(requests.job_id(request.id)) as job:
+            if rest_answers.is_known(context, job):
+                return job_pb2.Job()
             return await encoded(job)
 
     async def BatchGet(
@@ -102,6 +107,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         key = requests.key_value(context.invocation_metadata())
         with self._updates.admit(request.ByteSize()) as size:
             job = await self._jobs.update(await decoded(requests.update, request, size), key)
+        rest_answers.note_job(context, job)
         return await encoded(job)
 
     async def BatchUpdateStatus(
@@ -114,11 +120,15 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         )
 
     async def Cancel(self, request: job_service_pb2.CancelRequest, context: Any) -> job_pb2.Job:
-        return await encoded(await self._jobs.cancel(requests.job_id(request.id), request.reason))
+        job = await self._jobs.cancel(requests.job_id(request.id), request.reason)
+        rest_answers.note_job(context, job)
+        return await encoded(job)
 
     async def Retry(self, request: job_service_pb2.RetryRequest, context: Any) -> job_pb2.Job:
         expire_time = requests.new_expire_time(request)
-        return await encoded(await self._jobs.retry(requests.job_id(request.id), expire_time))
+        job = await self._jobs.retry(requests.job_id(request.id), expire_time)
+        rest_answers.note_job(context, job)
+        return await encoded(job)
 
     async def Delete(
         self, request: job_service_pb2.DeleteRequest, context: Any

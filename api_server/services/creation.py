@@ -46,24 +46,29 @@ class JobCreation:
         self._dispatcher = dispatcher
         self._job_types = job_types
 
-    async def create(self, wanted: NewJob, key: IdempotencyKey | None) -> Job:
-        """Store a job. Returns the older job if the same request was stored before, see JobStore.insert_all.
+    async def create(self, wanted: NewJob, key: IdempotencyKey | None) -> tuple[Job, bool]:
+        """Store a job. Returns the older job if the same request was stored before, see JobStore.insert_all,
+        and whether an earlier call has used the key.
 
         Raises InvalidArgument, IdempotencyKeyReused, JobIdTaken and StoreUnavailable.
         """
         await self._job_types.look_up((wanted.type,))
         now = self._clock.now()
         job = self._new_job(wanted, now)
+        is_replay = False
         if key is not None:
             job_id, known_hash = await self._keys.remember(
                 key.value, job.id, key.request_hash, now, now + KEY_LIFETIME
             )
             if known_hash != key.request_hash:
                 raise IdempotencyKeyReused(key.value)
+            is_replay = job_id != job.id
             job = replace(job, id=job_id)
         stored = await self._groups.insert(job, first_due_time(job, self._dispatcher.grace))
+        # With an id chosen by the client, the time tells.
+        is_replay |= key is not None and stored.create_time < job.create_time
         log.debug("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
-        return stored
+        return stored, is_replay
 
     async def create_all(self, wanted: Sequence[NewJob | InvalidArgument]) -> list[Job | ServiceError]:
         """Store each job that can be stored. Returns outcomes in order; an error among the items stays.

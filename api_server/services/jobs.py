@@ -66,12 +66,17 @@ class JobService:
         self._updates = StatusUpdates(store, self._groups, clock, dispatcher, rules.leases, stopped, chance)
 
     async def create(self, wanted: NewJob, key: IdempotencyKey | None = None) -> Job:
+        """The job of create_or_replay."""
+        job, _ = await self.create_or_replay(wanted, key)
+        return job
+
+    async def create_or_replay(self, wanted: NewJob, key: IdempotencyKey | None) -> tuple[Job, bool]:
         """See JobCreation.create."""
-        stored = await self._creation.create(wanted, key)
+        stored, is_replay = await self._creation.create(wanted, key)
         if stored.revision > 1:
             # The job was created by an earlier call and has changed since. It was read without its result.
-            return await self.get(stored.id)
-        return self._shown(stored)
+            return await self.get(stored.id), is_replay
+        return self._shown(stored), is_replay
 
     async def create_batch(self, wanted: Sequence[NewJob | InvalidArgument]) -> list[Job | ServiceError]:
         """See JobCreation.create_all."""

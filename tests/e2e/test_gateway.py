@@ -79,18 +79,18 @@ def test_a_broken_rule_is_400_and_names_the_field(jobs: httpx.Client) -> None:
 
 def test_a_taken_id_is_409(jobs: httpx.Client) -> None:
     job_id = str(uuid_utils.uuid7())
-    assert jobs.post("/jobs", json=COMPUTE | {"id": job_id}).status_code == 200
+    assert jobs.post("/jobs", json=COMPUTE | {"id": job_id}).status_code == 201
 
     error_of(
         jobs.post("/jobs", json={"id": job_id, "type": "compute", "payload": {"input": "other"}}), 409, 6
     )
 
 
-def test_an_update_that_is_not_allowed_is_400(jobs: httpx.Client) -> None:
+def test_an_update_that_is_not_allowed_is_409(jobs: httpx.Client) -> None:
     job_id = jobs.post("/jobs", json=COMPUTE).json()["id"]
 
     # It is not allowed from queued, nor while a worker holds the job, nor after its end.
-    error_of(jobs.patch(f"/jobs/{job_id}", json={"status": "failed"}), 400, 9)
+    error_of(jobs.patch(f"/jobs/{job_id}", json={"status": "failed"}), 409, 9)
 
 
 # Errors of the gateway itself.
@@ -133,12 +133,12 @@ def test_fleet_service_is_not_offered_as_rest(jobs: httpx.Client, workers: httpx
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", "/jobs", "GET, POST"),
-        ("PUT", "/jobs", "GET, POST"),
-        ("PUT", "/jobs/0", "DELETE, GET, PATCH"),
-        ("POST", "/jobs/0", "DELETE, GET, PATCH"),
-        ("OPTIONS", "/jobs", "GET, POST"),
-        ("OPTIONS", "/jobs/0", "DELETE, GET, PATCH"),
+        ("DELETE", "/jobs", "GET, HEAD, POST"),
+        ("PUT", "/jobs", "GET, HEAD, POST"),
+        ("PUT", "/jobs/0", "DELETE, GET, HEAD, PATCH"),
+        ("POST", "/jobs/0", "DELETE, GET, HEAD, PATCH"),
+        ("OPTIONS", "/jobs", "GET, HEAD, POST"),
+        ("OPTIONS", "/jobs/0", "DELETE, GET, HEAD, PATCH"),
     ],
 )
 def test_a_wrong_method_on_jobs_is_405(jobs: httpx.Client, method: str, path: str, allowed: str) -> None:
@@ -154,7 +154,7 @@ def test_a_wrong_method_on_jobs_is_405(jobs: httpx.Client, method: str, path: st
         ("GET", "/start", "POST"),
         ("DELETE", "/stop", "POST"),
         ("OPTIONS", "/stop", "POST"),
-        ("POST", "/state", "GET"),
+        ("POST", "/state", "GET, HEAD"),
     ],
 )
 def test_a_wrong_method_on_workers_is_405(
@@ -280,7 +280,8 @@ def test_the_idempotency_key_header_reaches_the_server(jobs: httpx.Client) -> No
     first = jobs.post("/jobs", json=COMPUTE, headers=key)
     again = jobs.post("/jobs", json=COMPUTE, headers=key)
 
-    assert first.status_code == again.status_code == 200
+    assert first.status_code == again.status_code == 201
+    assert again.headers["idempotent-replayed"] == "true"
     assert first.json()["id"] == again.json()["id"]
     error_of(jobs.post("/jobs", json={"type": "compute", "payload": {}}, headers=key), 409, 6)
 

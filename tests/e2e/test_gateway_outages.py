@@ -12,6 +12,7 @@ import pytest
 from jobs.v1 import job_service_pb2, job_service_pb2_grpc
 from local_stack.stack import Stack
 from tests.e2e.rest import COMPUTE, PATIENCE, error_of
+from tests.waiting import wait_for
 
 OUT_OF_REACH = "No server can be reached for this call; try again"
 TOO_LATE = "The server did not answer in time: whether the call took effect is unknown"
@@ -57,19 +58,25 @@ def test_without_an_api_server_a_call_is_503_and_unavailable(stack: Stack) -> No
 
 
 def test_the_gateway_finds_an_api_server_that_is_back_by_itself(stack: Stack) -> None:
+    ready = f"{stack.endpoints.jobs_url}/readyz"
     with stopped(stack, "api_server"):
         error_of(httpx.get(f"{stack.endpoints.jobs_url}/jobs"), 503, 14)
+        wait_for(lambda: httpx.get(ready).status_code == 503, "the port is not ready")
+        assert httpx.get(f"{stack.endpoints.jobs_url}/healthz").status_code == 200
 
     answer = httpx.get(f"{stack.endpoints.jobs_url}/jobs")
     deadline = time.monotonic() + PATIENCE
     while answer.status_code == 503 and time.monotonic() < deadline:
         answer = httpx.get(f"{stack.endpoints.jobs_url}/jobs")
     assert answer.status_code == 200
+    wait_for(lambda: httpx.get(ready).status_code == 200, "the port is ready")
 
 
 def test_without_a_worker_the_control_port_is_503(stack: Stack) -> None:
     with stopped(stack, "worker"):
         answer = httpx.post(f"{stack.endpoints.workers_url}/stop")
+        ready = f"{stack.endpoints.workers_url}/readyz"
+        wait_for(lambda: httpx.get(ready).status_code == 503, "the port is not ready")
 
     assert error_of(answer, 503, 14)["message"] == OUT_OF_REACH
 

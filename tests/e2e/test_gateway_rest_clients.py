@@ -32,7 +32,7 @@ def answer_to(url: str, request: bytes) -> bytes:
 def test_http_1_0_is_served_on_both_ports(stack: Stack, host: bytes) -> None:
     post = b"POST /jobs HTTP/1.0\r\n%sContent-Length: %d\r\n\r\n%s" % (host, len(BODY), BODY)
     head, _, body = answer_to(stack.endpoints.jobs_url, post).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.0 200 ")
+    assert head.startswith(b"HTTP/1.0 201 ")
     assert json.loads(body)["status"] == "queued"
 
     state = answer_to(stack.endpoints.workers_url, b"GET /state HTTP/1.0\r\n%s\r\n" % host)
@@ -59,7 +59,7 @@ def test_a_compressed_body_is_415_and_the_header_is_named(
 
 
 def test_a_body_with_content_encoding_identity_is_accepted(jobs: httpx.Client) -> None:
-    assert jobs.post("/jobs", content=BODY, headers={"content-encoding": "identity"}).status_code == 200
+    assert jobs.post("/jobs", content=BODY, headers={"content-encoding": "identity"}).status_code == 201
 
 
 def test_a_byte_order_mark_is_400_and_the_message_names_it(jobs: httpx.Client) -> None:

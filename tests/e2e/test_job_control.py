@@ -57,7 +57,7 @@ def call(client: httpx.Client, job: dict[str, Any], verb: str, **body: Any) -> h
 
 
 def reason_of(answer: httpx.Response) -> str:
-    reason: str = error_of(answer, 400, 9)["details"][0]["reason"]
+    reason: str = error_of(answer, 409, 9)["details"][0]["reason"]
     return reason
 
 

@@ -113,7 +113,7 @@ def test_an_api_server_that_is_stopped_answers_the_calls_in_flight(
         results = [answer.result() for answer in answers]
     # A call in flight is answered. A later call is refused, or cancelled before the server has seen it.
     codes = {(answer.status_code, answer.json().get("code")) for answer in results}
-    assert codes <= {(200, None), (503, 14), (499, 1)}
+    assert codes <= {(201, None), (503, 14), (499, 1)}
     stored = [answer.json()["id"] for answer in results if answer.is_success]
     assert {wait_until_ended(client, job_id)["status"] for job_id in stored} == {"completed"}
 

@@ -8,7 +8,7 @@ from tests.fuzz.routes import ROUTES
 from tests.fuzz.sending import Answer
 
 GRPC, REST = "gRPC", "REST"
-ACCEPTED = ("OK", "200")
+ACCEPTED = ("OK", "200", "201")
 
 
 class Counts:

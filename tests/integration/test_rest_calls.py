@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import ANY, Mock
 from uuid import UUID
 
 import grpc
@@ -10,12 +11,14 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from structlog.contextvars import get_contextvars
 
 from api_server.domain.errors import JobNotFound
 from contract_runtime.errors import ServiceError
 from contract_runtime.rest import BODY_NUMBER
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.ports import FREE_PORTS
+from service_runtime import checked_calls
 from service_runtime.rest_calls import LARGE
 from service_runtime.rest_context import rest_of
 from service_runtime.server import GrpcServer
@@ -23,6 +26,10 @@ from tests.fuzz.wire import field
 
 JOB_ID = "0198f0a0-0000-7000-8000-000000000001"
 OTHER_ID = "0198f0a0-0000-7000-8000-000000000002"
+
+
+seen: list[dict[str, Any]] = []
+"""The fields that log lines of the calls with a bug have."""
 
 
 class Conflict(ServiceError):
@@ -43,6 +50,9 @@ class Servicer(job_service_pb2_grpc.JobServiceServicer):
     async def Cancel(self, request: job_service_pb2.CancelRequest, _context: Any) -> job_pb2.Job:  # noqa: N802 - gRPC's name
         if request.reason == "conflict":
             raise Conflict("the job has ended")
+        if request.reason == "bug":
+            seen.append(get_contextvars())
+            raise RuntimeError
         if request.reason == "absent":
             raise JobNotFound(UUID(JOB_ID))
         return job_pb2.Job(id=request.id, error=job_pb2.JobError(message=request.reason))
@@ -165,3 +175,20 @@ async def test_only_a_conflict_of_states_has_a_status_of_its_own(
         await call(channel, "Cancel", with_body({"reason": reason}, field(1, JOB_ID.encode())))
 
     assert dict(caught.value.trailing_metadata() or ()).get("x-http-status") == status
+
+
+async def test_log_lines_have_the_id_of_the_request(channel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Mock()
+    monkeypatch.setattr(checked_calls, "log", log)
+    raw = with_body({"reason": "bug"}, field(1, JOB_ID.encode()))
+    for sent in ("abc", "x" * 100, ""):
+        method = channel.unary_unary("/jobs.v1.rest.JobService/Cancel")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await method(raw, metadata=(("request-id", sent),))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await channel.unary_unary("/jobs.v1.rest.JobService/Cancel")(raw)
+
+    expected = [{"request_id": "abc"}, {"request_id": "x" * 64}, {"request_id": ""}, {}]
+    failed = {"method": "jobs.v1.rest.JobService/Cancel", "exc_info": ANY}
+    assert [each.kwargs for each in log.error.call_args_list] == [failed | each for each in expected]
+    assert seen == expected

@@ -5,6 +5,7 @@ call.
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -56,6 +57,24 @@ async def test_a_key_creates_its_job_once_if_the_server_died_between_its_two_wri
     jobs = await asyncio.gather(*(service(stores).create(WANTED, mine) for _ in range(10)))
     assert len({job.id for job in jobs}) == 1
     assert await service(stores).get(jobs[0].id) == jobs[0]
+
+
+def has_passed(stores: MongoStores, time: datetime) -> bool:
+    return stores.clock.now() > time
+
+
+async def test_a_call_with_a_key_that_was_used_before_is_a_replay(stores: MongoStores) -> None:
+    jobs = service(stores)
+    for wanted in (WANTED, NewJob("compute", {"input": "x"}, id=new_job_id(stores.clock.now()))):
+        mine = key()
+        first, is_replay = await jobs.create_or_replay(wanted, mine)
+        assert not is_replay
+        # The database's clock counts milliseconds.
+        await until(partial(has_passed, stores, first.create_time), "the clock has moved")
+        assert await jobs.create_or_replay(wanted, mine) == (first, True)
+
+    # Without a key nothing is a replay.
+    assert (await jobs.create_or_replay(wanted, None)) == (first, False)
 
 
 async def test_a_key_with_another_request_is_refused(stores: MongoStores) -> None:

@@ -1,0 +1,51 @@
+"""What REST answers have besides the job: status 201 and Location, ETag and 304, Idempotent-Replayed.
+
+Native calls have none of it. A job's entity tag is its revision. It is weak, because the gateway may compress
+an answer.
+"""
+
+from typing import Any
+
+from api_server.domain.job import Job
+from service_runtime.rest_context import rest_of
+
+CREATED, NOT_MODIFIED = 201, 304
+IF_NONE_MATCH = "if-none-match"
+
+
+def note_created(context: Any, job: Job, *, is_replay: bool) -> None:
+    """The answer of Create. `is_replay`: an earlier call has used the Idempotency-Key."""
+    if rest := rest_of(context):
+        rest.status = CREATED
+        rest.headers["location"] = f"/jobs/{job.id}"
+        rest.headers["etag"] = entity_tag(job)
+        if is_replay:
+            rest.headers["idempotent-replayed"] = "true"
+
+
+def note_job(context: Any, job: Job) -> None:
+    """The answer of a call that changes a job."""
+    if rest := rest_of(context):
+        rest.headers["etag"] = entity_tag(job)
+
+
+def is_known(context: Any, job: Job) -> bool:
+    """Whether the caller of Get has this version of the job, as If-None-Match says: the answer is 304."""
+    rest = rest_of(context)
+    if rest is None:
+        return False
+    tag = rest.headers["etag"] = entity_tag(job)
+    if not any(matches(value, tag) for value in rest.request_headers(IF_NONE_MATCH)):
+        return False
+    rest.status = NOT_MODIFIED
+    return True
+
+
+def entity_tag(job: Job) -> str:
+    return f'W/"{job.revision}"'
+
+
+def matches(condition: str, tag: str) -> bool:
+    """Whether If-None-Match names the tag. Tags are compared weakly, so `"3"` matches `W/"3"`."""
+    wanted = (each.strip().removeprefix("W/") for each in condition.split(","))
+    return condition.strip() == "*" or tag.removeprefix("W/") in wanted
