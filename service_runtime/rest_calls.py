@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc.code_pb2 import Code
 from structlog.contextvars import bind_contextvars
 
@@ -54,13 +57,13 @@ class RestCalls(CheckedCalls):
     async def _read(self, raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
         """The request: the fields from path and query, and those from the body."""
         request = self._deserialized(raw, deserialize)
-        bodies, rest = _apart(raw)
+        bodies = self._deserialized(raw, _Bodies.FromString).contents
         request.DiscardUnknownFields()
-        if repeated := repeated_field(rest, request):
+        if request.ListFields() and (repeated := repeated_field(_without_bodies(raw), request)):
             several = list_field(request.DESCRIPTOR, repeated)
             advice = f"; for several values use {several}" if several else ""
             raise invalid(repeated, "field.once", f"must occur only once in the request{advice}")
-        body = self._deserialized(bodies, HttpBody.FromString).data
+        body = self._deserialized(b"".join(bodies), HttpBody.FromString).data
         try:
             if len(body) > LARGE:
                 async with self._large_bodies:
@@ -102,19 +105,23 @@ def _fill(request: Message, body: bytes) -> None:
     request.MergeFrom(in_body)
 
 
-def _apart(raw: bytes) -> tuple[bytes, bytes]:
-    """The contents of the body's field, joined as protobuf merges them, and the other fields.
+def _without_bodies(raw: bytes) -> bytes:
+    """The fields from path and query."""
+    return b"".join(field for number, _, field in top_level_fields(raw) if number != BODY_NUMBER)
 
-    Raises InvalidArgument if there is something else.
-    """
-    bodies, rest = [], []
-    size = 0
-    for number, content, field in top_level_fields(raw):
-        size += len(field)
-        if number == BODY_NUMBER and content is not None:
-            bodies.append(content)
-        else:
-            rest.append(field)
-    if size < len(raw):
-        raise invalid("", "decode", "the request has a group, which is not a field of it")
-    return b"".join(bodies), b"".join(rest)
+
+def _bodies_class() -> Any:
+    """A message with the contents of the field for the body: one or several, which protobuf merges."""
+    file = FileDescriptorProto(name="service_runtime/bodies.proto", syntax="proto3")
+    file.message_type.add(name="Bodies").field.add(
+        name="contents",
+        number=BODY_NUMBER,
+        type=FieldDescriptorProto.TYPE_BYTES,
+        label=FieldDescriptorProto.LABEL_REPEATED,
+    )
+    pool = DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return GetMessageClass(pool.FindMessageTypeByName("Bodies"))
+
+
+_Bodies = _bodies_class()

@@ -141,9 +141,10 @@ async def test_a_contradiction_between_path_and_body_is_refused(channel: Any) ->
 
 
 async def test_a_parameter_that_occurs_twice_is_refused(channel: Any) -> None:
-    raw = field(1, JOB_ID.encode()) + field(1, JOB_ID.encode())
+    twice = field(1, JOB_ID.encode()) + field(1, JOB_ID.encode())
 
-    assert await refusal(channel, "Get", raw) == ("id", "field.once")
+    assert await refusal(channel, "Get", twice) == ("id", "field.once")
+    assert await refusal(channel, "Cancel", with_body({}, twice)) == ("id", "field.once")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ async def test_a_body_that_does_not_fit_is_an_invalid_argument(
     assert await refusal(channel, "Create", with_body(body)) == field_and_rule
 
 
-@pytest.mark.parametrize("raw", [b"\xff\xff", field(BODY_NUMBER, b"\xff"), b"\x0b\x0c" + with_body({})])
+@pytest.mark.parametrize("raw", [b"\xff\xff", field(BODY_NUMBER, b"\xff")])
 async def test_broken_bytes_are_an_invalid_argument(channel: Any, raw: bytes) -> None:
     assert await refusal(channel, "Cancel", raw) == ("", "decode")
 
