@@ -17,6 +17,9 @@ from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.status_update import Leases
+from api_server.feed.change_feed import ChangeFeed
+from api_server.feed.told_jobs import ToldJobs
+from api_server.feed.waits import Waits
 from api_server.ports import Availability, DesiredFleet, Dispatcher, JobTypes
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
@@ -26,6 +29,7 @@ from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
 from api_server.services.fleet_fence import FleetFence
 from api_server.services.job_types import KnownJobTypes
+from api_server.services.job_waits import JobWaits
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.stopped_claims import StoppedClaims
@@ -70,10 +74,13 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
 
         store_health = StoreHealth(stores, stores.clock, heartbeat_times(settings).heartbeat_interval)
         fence = FleetFence(stores.fleet)
-        parts = make_servicers(settings, stores, dispatcher, fence, types, store_health)
+        waits = Waits(settings.max_waits)
+        parts = make_servicers(settings, stores, dispatcher, fence, types, store_health, waits)
         server = make_server(settings, parts.jobs, parts.fleet)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
+        # Before the server's stop, which waits for calls.
+        opened.callback(waits.close)
 
         # Started after the server: workers' leases are ended only after heartbeats could be served.
         due_loop = DueLoop(
@@ -95,6 +102,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             parts.type_list.watch(lambda: due_loop.is_leader),
             follow_health(server, store_health),
             fence.run(),
+            ChangeFeed(stores.changes, waits).run(),
         ):
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)
@@ -142,11 +150,13 @@ def make_servicers(
     fleet_fence: DesiredFleet,
     types: JobTypes,
     availability: Availability,
+    waits: Waits,
 ) -> Servicers:
     times = heartbeat_times(settings)
     leases = Leases(worker=times.lease, unfenced=timedelta(seconds=settings.unfenced_lease))
+    store = ToldJobs(stores.jobs, waits)
     jobs = JobService(
-        stores.jobs,
+        store,
         stores.keys,
         stores.clock,
         dispatcher,
@@ -166,7 +176,10 @@ def make_servicers(
     type_list = TypeList(types, fleet, stores.waiting)
     live_types = LiveTypes(stores.workers, stores.clock, times)
     return Servicers(
-        JobServicer(jobs, explanations, type_list, live_types), FleetServicer(fleet), type_list, live_types
+        JobServicer(jobs, JobWaits(store, waits, settings.max_wait), explanations, type_list, live_types),
+        FleetServicer(fleet),
+        type_list,
+        live_types,
     )
 
 

@@ -9,6 +9,7 @@ before it gives up.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -16,7 +17,7 @@ from uuid import UUID
 
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
-from api_server.domain.job import Dispatch, Job, ProgressNote
+from api_server.domain.job import Dispatch, Job, ProgressNote, Status
 from api_server.domain.job_facts import Ahead, Inspected
 from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
 from api_server.domain.record_positions import PartitionState, RecordPosition
@@ -114,6 +115,9 @@ class JobStore(Protocol):
         InvalidArgument, field `result` or `error`: the store cannot hold what this transition reports.
         """
 
+    async def statuses(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Status]:
+        """Each job's status, as a majority of the database has it. Jobs that do not exist are left out."""
+
     async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
         """Each job's failures and retry policy. Jobs that do not exist are left out."""
 
@@ -176,6 +180,30 @@ class KeyStore(Protocol):
         self, key: str, job_id: UUID, request_hash: bytes, now: datetime, expire_time: datetime
     ) -> tuple[UUID, bytes]:
         """Store the key, unless it exists and has not expired. Returns the stored job id and hash."""
+
+
+# --- Changes, for calls that wait ---
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has changed since the changes before. `ended`: jobs that have ended."""
+
+    ended: Sequence[UUID]
+
+
+class OpenChangeStream(Protocol):
+    """Delivers the changes of all processes, in their order, from the moment on at which it was opened."""
+
+    async def next(self) -> Changes:
+        """The next changes, as soon as there are any; none after about a second without a change."""
+
+
+class ChangeStream(Protocol):
+    """Where changes come from. An open stream keeps one connection busy."""
+
+    def open(self) -> AbstractAsyncContextManager[OpenChangeStream]:
+        """A stream that ends with the block. Opening and reading it raise StoreUnavailable."""
 
 
 # --- The fleet, for its service ---

@@ -6,6 +6,7 @@ from pydantic import Field, PlainValidator, StringConstraints, model_validator
 from pydantic_settings import NoDecode
 
 from api_server.domain.retention import KEEP_ALL, Retention, parse_retention
+from contract_runtime.limits import JOB_SERVICE, longest_wait
 from service_runtime.settings import (
     ANY_TYPE,
     Addresses,
@@ -16,6 +17,7 @@ from service_runtime.settings import (
     check_ports,
 )
 
+LONGEST_WAIT = longest_wait(JOB_SERVICE.methods_by_name["Get"], JOB_SERVICE)
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -48,6 +50,9 @@ class ApiServerSettings(ServiceSettings):
     job_retention: JobRetention = KEEP_ALL
     # SetFleet waits 5 s for the workers, so its deadline must be longer.
     request_deadline: Annotated[float, Field(ge=6, le=86_400)] = 10.0
+    # The gateway's time-out of a call that waits allows for this, see the contract.
+    max_wait: Annotated[float, Field(gt=0, le=LONGEST_WAIT)] = LONGEST_WAIT
+    max_waits: Annotated[int, Field(ge=1, le=100_000)] = 5000
     # The gateway checks health every second, so it notices within this time.
     shutdown_delay: Annotated[float, Field(ge=0, le=3600)] = 3.0
     shutdown_grace: Seconds = 10.0

@@ -41,6 +41,31 @@ def timeout_of(method: MethodDescriptor, service: ServiceDescriptor) -> float:
     return seconds(limits_of(service).timeout)
 
 
+def waits_of(method: MethodDescriptor) -> options_pb2.Waits | None:
+    """How the call waits. None: it never does.
+
+    Raises ValueError if the request has no field `wait`, or the option lacks one of its values.
+    """
+    waits = method.GetOptions().Extensions[options_pb2.waits]
+    if not waits.ListFields():
+        return None
+    is_complete = len(waits.ListFields()) == len(waits.DESCRIPTOR.fields)
+    if not is_complete or "wait" not in method.input_type.fields_by_name:
+        raise ValueError(f"{method.full_name}: a call that waits has a field `wait`, and all values of Waits")
+    return waits
+
+
+def longest_wait(method: MethodDescriptor, service: ServiceDescriptor) -> float:
+    """Seconds that a call of the method may wait at most, so that the gateway still gets its response.
+
+    Raises ValueError if the call never waits.
+    """
+    waits = waits_of(method)
+    if waits is None:
+        raise ValueError(f"{method.full_name} does not wait")
+    return seconds(waits.timeout) - timeout_of(method, service)
+
+
 def attempt_seconds(method: MethodDescriptor) -> float:
     """Seconds without an answer after which the call is sent to another server.
 

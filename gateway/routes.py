@@ -9,6 +9,7 @@ transcoder names. `make proto` runs this; gateway.validate fails if the file dif
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from textwrap import indent
 
 from google.api import annotations_pb2
@@ -17,7 +18,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from contract_runtime import limits, rest
 from gateway import yaml_text
 from gateway.configure import BASE_FILE, TRANSCODER, http_filter
-from jobs.v1.options_pb2 import Repeats
+from jobs.v1.options_pb2 import Repeats, Waits
 
 CLUSTERS = {limits.JOB_SERVICE.full_name: "api_server", limits.WORKER_SERVICE.full_name: "worker_service"}
 SERVICES = {service.full_name: service for service in (limits.JOB_SERVICE, limits.WORKER_SERVICE)}
@@ -33,6 +34,8 @@ MARKED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 INDENT = " " * 24
+WITH_WAIT = r"[^?]*\?(.*&)?wait=.*"
+"""The path of a REST request with the query parameter `wait`."""
 PARAMETER = re.compile(r"\{\w+\}")
 
 
@@ -84,19 +87,63 @@ def disagreements(text: str) -> list[str]:
 def calls(service: ServiceDescriptor) -> Iterator[str]:
     """Routes of gRPC calls. The transcoder turns a REST request into a call of the service's twin."""
     usual = limits.seconds(limits.limits_of(service).timeout)
-    for (timeout, raw), methods in _alike(service).items():
-        repeats = Repeats.FromString(raw)
-        if raw:
-            yield _call(service, methods, timeout, repeats)
-        # Without the header such a call is not repeated.
-        if timeout != usual and (repeats.idempotency_header or not raw):
-            yield _call(service, methods, timeout, Repeats())
+    for methods in _alike(service):
+        for route in _routes(methods[0], service):
+            if not route.is_plain(usual):
+                yield _text(service, methods, route)
     yield f"""\
 - name: other_calls
   match: {{safe_regex: {{regex: '{_either(service)}/.*'}}, grpc: {{}}}}
   route: {{cluster: {CLUSTERS[service.full_name]}, timeout: {usual:g}s}}
   typed_per_filter_config: {{envoy.filters.http.buffer: *disabled}}
 """
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route of a call. `headers`: matchers that its requests meet."""
+
+    timeout: float
+    repeats: Repeats
+    headers: tuple[str, ...] = ()
+    waits: Waits | None = None
+    is_waiting: bool = False
+
+    def is_plain(self, usual: float) -> bool:
+        """Whether the route of all other calls serves these too."""
+        return self.timeout == usual and not self.repeats.ListFields() and self.waits is None
+
+    @property
+    def attempt_timeout(self) -> float | None:
+        """Seconds after which the call is sent again. A response that a call waits for is never late."""
+        if self.is_waiting or not self.repeats.HasField("attempt_timeout"):
+            return None
+        return limits.seconds(self.repeats.attempt_timeout)
+
+
+def _routes(method: MethodDescriptor, service: ServiceDescriptor) -> Iterator[Route]:
+    """The routes of a call, those with the most matchers first."""
+    waits = limits.waits_of(method)
+    if waits is not None:
+        by_query = f"{{name: x-envoy-original-path, string_match: {{safe_regex: {{regex: '{WITH_WAIT}'}}}}}}"
+        for matcher in (by_query, _present(waits.header)):
+            for route in _repeated_or_not(method, limits.seconds(waits.timeout)):
+                yield replace(route, headers=(matcher, *route.headers), waits=waits, is_waiting=True)
+    for route in _repeated_or_not(method, limits.timeout_of(method, service)):
+        yield replace(route, waits=waits)
+
+
+def _repeated_or_not(method: MethodDescriptor, timeout: float) -> Iterator[Route]:
+    """A call that needs a header to be safe to repeat has a second route, for calls without the header."""
+    repeats = limits.repeats_of(method)
+    if repeats is not None and repeats.idempotency_header:
+        yield Route(timeout, repeats, (_present(repeats.idempotency_header),))
+        repeats = None
+    yield Route(timeout, repeats or Repeats())
+
+
+def _present(header: str) -> str:
+    return f"{{name: {header}, present_match: true}}"
 
 
 def wrong_methods(service: ServiceDescriptor) -> Iterator[str]:
@@ -127,31 +174,39 @@ def _block(kind: str, service: str) -> str:
     return indent("".join(ROUTES[kind](SERVICES[service])), INDENT)
 
 
-def _call(
-    service: ServiceDescriptor, methods: Sequence[MethodDescriptor], timeout: float, repeats: Repeats
-) -> str:
+def _text(service: ServiceDescriptor, methods: Sequence[MethodDescriptor], route: Route) -> str:
     """The route of calls that have the same options."""
     lines = [f"- name: {'_'.join(method.name for method in methods)}", "  match:"]
     lines += [f"    {_path(service, methods)}", "    grpc: {}"]
-    if repeats.idempotency_header:
-        lines += [f"    headers: [{{name: {repeats.idempotency_header}, present_match: true}}]"]
-    lines += ["  route:", f"    cluster: {CLUSTERS[service.full_name]}", f"    timeout: {timeout:g}s"]
-    if repeats.HasField("attempt_timeout"):
+    if route.headers:
+        lines += [f"    headers: [{', '.join(route.headers)}]"]
+    lines += ["  route:", f"    cluster: {CLUSTERS[service.full_name]}", f"    timeout: {route.timeout:g}s"]
+    if route.repeats.ListFields():
+        lines += ["    retry_policy:", f"      retry_on: {RETRY_ON}", "      num_retries: 4"]
+        if route.attempt_timeout is not None:
+            lines += [f"      per_try_timeout: {route.attempt_timeout:g}s"]
         lines += [
-            "    retry_policy:",
-            f"      retry_on: {RETRY_ON}",
-            "      num_retries: 4",
-            f"      per_try_timeout: {limits.seconds(repeats.attempt_timeout):g}s",
             "      host_selection_retry_max_attempts: *until_it_is_another",
             "      retry_host_predicate: *another_host",
             "      retry_back_off: *soon",
         ]
-    if repeats.hedged:
+    if route.repeats.hedged and route.attempt_timeout is not None:
         lines += ["    hedge_policy: {hedge_on_per_try_timeout: true}"]
-    if repeats.max_bytes:
-        lines += [f"  request_body_buffer_limit: {repeats.max_bytes}"]
+    if route.repeats.max_bytes:
+        lines += [f"  request_body_buffer_limit: {route.repeats.max_bytes}"]
+    if route.waits is not None:
+        lines += [f"  {_limit_header(route, route.waits.limit_header)}"]
     lines += ["  typed_per_filter_config: {envoy.filters.http.buffer: *disabled}"]
     return "\n".join(lines) + "\n"
+
+
+def _limit_header(route: Route, name: str) -> str:
+    """How the route makes the server end a wait that the gateway has not recognized."""
+    if route.is_waiting:
+        return f"request_headers_to_remove: [{name}]"
+    limit = route.attempt_timeout or route.timeout
+    header = f'{{header: {{key: {name}, value: "{limit:g}"}}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}}'
+    return f"request_headers_to_add: [{header}]"
 
 
 def _path(service: ServiceDescriptor, methods: Sequence[MethodDescriptor]) -> str:
@@ -165,18 +220,14 @@ def _either(service: ServiceDescriptor) -> str:
     return rf"/{package}(rest\.)?{service.name}"
 
 
-def _alike(service: ServiceDescriptor) -> dict[tuple[float, bytes], list[MethodDescriptor]]:
-    """The service's methods in groups that share a route.
-
-    The key is the time-out in seconds and Repeats as bytes, which are empty for calls that are not repeated.
-    """
-    groups: dict[tuple[float, bytes], list[MethodDescriptor]] = {}
+def _alike(service: ServiceDescriptor) -> list[list[MethodDescriptor]]:
+    """The service's methods in groups that share their routes."""
+    groups: dict[object, list[MethodDescriptor]] = {}
     for method in service.methods:
-        repeats = limits.repeats_of(method) or Repeats()
-        groups.setdefault((limits.timeout_of(method, service), repeats.SerializeToString()), []).append(
-            method
-        )
-    return groups
+        options = (limits.repeats_of(method), limits.waits_of(method))
+        raw = tuple(option and option.SerializeToString() for option in options)
+        groups.setdefault((limits.timeout_of(method, service), *raw), []).append(method)
+    return list(groups.values())
 
 
 def _methods_of_paths(service: ServiceDescriptor) -> dict[str, list[str]]:

@@ -6,6 +6,12 @@ A timer for each call, as asyncio.timeout sets it, costs more than decoding and 
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_timed_by: ContextVar["Deadlines | None"] = ContextVar("timed_by", default=None)
+"""What times the present call."""
 
 
 class Deadlines:
@@ -21,10 +27,15 @@ class Deadlines:
 
     def begin(self, task: asyncio.Task[object]) -> None:
         """The task's time starts."""
+        _timed_by.set(self)
         loop = task.get_loop()
         self._running[task] = loop.time() + self.seconds
         if self._timer is None:
             self._timer = loop.call_later(self.seconds, self._cancel_overdue)
+
+    def times(self, task: asyncio.Task[object]) -> bool:
+        """Whether the task's time runs: it has begun, and has neither ended nor run out."""
+        return task in self._running
 
     def end(self, task: asyncio.Task[object]) -> bool:
         """Stop timing the task. True if its deadline cancelled it, and nothing else did.
@@ -48,3 +59,20 @@ class Deadlines:
             del self._running[task]
             self._cancelled.add(task)
             task.cancel()
+
+
+@contextmanager
+def untimed() -> Iterator[None]:
+    """A call may take as long as it wants inside the block. After the block its whole time starts again.
+
+    For a call that waits because its caller wants that. The block limits its time itself.
+    """
+    task, deadlines = asyncio.current_task(), _timed_by.get()
+    if task is None or deadlines is None or not deadlines.times(task):
+        yield
+        return
+    deadlines.end(task)
+    try:
+        yield
+    finally:
+        deadlines.begin(task)

@@ -33,6 +33,8 @@ API_SERVER = {
     # Short, so that tests of recovery take seconds.
     "JOB_LEASE": "3",
     "HEARTBEAT_INTERVAL": "0.5",
+    # No test waits long for a job that does not end.
+    "MAX_WAIT": "20",
     # Fifteen topics with the usual 12 partitions each would cost Kafka and the workers CPU time all the time.
     "KAFKA_PARTITIONS": "4",
 }

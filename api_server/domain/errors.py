@@ -10,6 +10,7 @@ ServiceError
 ├── WorkerNameTaken                       another process has the name and may be alive
 ├── FleetTooLarge, AnswerTooLarge
 ├── Overloaded                            too many requests wait to be stored
+├── TooManyWaits                          too many calls wait for the end of a job
 ├── StoreUnavailable                      the database cannot be reached
 └── InvalidArgument                       (contract_runtime.errors)
 """
@@ -159,6 +160,19 @@ class Overloaded(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("too many requests wait to be stored; try again", retry_delay=RETRY_DELAY)
+
+
+class TooManyWaits(ServiceError):
+    """Too many calls of one API server process wait for the end of a job. The refused call had no effect."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_WAITS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} calls wait for the end of a job already; try again, or call without `wait`",
+            retry_delay=RETRY_DELAY,
+        )
 
 
 class AnswerTooLarge(ServiceError):

@@ -5,18 +5,25 @@ Methods raise ServiceError; service_runtime/checked_calls.py turns it into a gRP
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
+from google.protobuf.duration_pb2 import Duration
+
+from api_server.domain.errors import JobNotFound, StoreUnavailable
 from api_server.domain.job import Job, Status
 from api_server.rpc import answers, page_token, requests, rest_answers
 from api_server.rpc.admission import Admission
 from api_server.rpc.explanation_message import explanation_message
 from api_server.rpc.off_loop import decoded, encoded
 from api_server.rpc.types_message import types_message
+from api_server.rpc.wait_time import wait_seconds
 from api_server.services.explanations import Explanations
+from api_server.services.job_waits import JobWaits
 from api_server.services.jobs import JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.type_list import TypeList
 from jobs.v1 import explain_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc, job_types_pb2
+from service_runtime.deadlines import untimed
 
 BATCHES_AT_A_TIME = 2
 ANSWERS_AT_A_TIME = 4
@@ -31,9 +38,15 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """Each method is documented in proto/jobs/v1/job_service.proto."""
 
     def __init__(
-        self, jobs: JobService, explanations: Explanations, types: TypeList, live_types: LiveTypes
+        self,
+        jobs: JobService,
+        waits: JobWaits,
+        explanations: Explanations,
+        types: TypeList,
+        live_types: LiveTypes,
     ) -> None:
         self._jobs = jobs
+        self._waits = waits
         self._explanations = explanations
         self._types = types
         self._live_types = live_types
@@ -52,12 +65,31 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         )
 
     async def Create(self, request: job_service_pb2.CreateRequest, context: Any) -> job_pb2.Job:
+        if not request.HasField("wait"):
+            return await self._stored(await self._create(request, context))
+        # Before the job is stored: a refused call has no effect.
+        with self._waits.place():
+            job = await self._create(request, context)
+            try:
+                await self._until_ended(job.id, request.wait, context)
+                async with self._jobs.reading(job.id) as present:
+                    rest_answers.note_job(context, present)
+                    return await encoded(present)
+            except (StoreUnavailable, JobNotFound):
+                # The job is stored, and an error would leave that open. (JOB_RETENTION may delete it soon.)
+                return await self._stored(job)
+
+    async def _create(self, request: job_service_pb2.CreateRequest, context: Any) -> Job:
         key = requests.idempotency_key(context.invocation_metadata(), request)
         with self._creates.admit(request.ByteSize()) as size:
             job, is_replay = await self._jobs.create_or_replay(
                 await decoded(requests.new_job, request, size), key
             )
         rest_answers.note_created(context, job, is_replay=is_replay)
+        return job
+
+    async def _stored(self, job: Job) -> job_pb2.Job:
+        """The answer with a job as it was stored."""
         message = await encoded(job)
         if job.status is Status.QUEUED and (warnings := await self._live_types.warnings((job.type,))):
             message.warnings.extend(warnings)
@@ -73,7 +105,20 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return answers.created_message(outcomes, await self._live_types.warnings(waiting))
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
-        async with self._jobs.reading(requests.job_id(request.id)) as job:
+        job_id = requests.job_id(request.id)
+        if not request.HasField("wait"):
+            return await self._read(job_id, context)
+        with self._waits.place():
+            await self._until_ended(job_id, request.wait, context)
+            return await self._read(job_id, context)
+
+    async def _until_ended(self, job_id: UUID, wait: Duration, context: Any) -> None:
+        """Wait until the job has ended, or the time is over."""
+        with untimed():
+            await self._waits.until_ended(job_id, wait_seconds(wait, context))
+
+    async def _read(self, job_id: UUID, context: Any) -> job_pb2.Job:
+        async with self._jobs.reading(job_id) as job:
             if rest_answers.is_known(context, job):
                 return job_pb2.Job()
             return await encoded(job)

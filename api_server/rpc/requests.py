@@ -62,7 +62,13 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
 
 def new_jobs(request: job_service_pb2.BatchCreateRequest) -> list[NewJob | InvalidArgument]:
     """For each item, its job or its error."""
-    return [_or_error(new_job, item) for item in request.requests]
+    return [_or_error(_new_job_of_batch, item) for item in request.requests]
+
+
+def _new_job_of_batch(request: job_service_pb2.CreateRequest) -> NewJob:
+    if request.HasField("wait"):
+        raise invalid("wait", "wait.single", "must not be set in a batch, which does not wait")
+    return new_job(request)
 
 
 def new_expire_time(request: job_service_pb2.RetryRequest) -> datetime | None:
@@ -75,6 +81,12 @@ def idempotency_key(metadata: Metadata, request: job_service_pb2.CreateRequest) 
     value = key_value(metadata)
     if value is None:
         return None
+    if request.HasField("wait"):
+        # The same job is asked for, whatever the wait.
+        wanted = job_service_pb2.CreateRequest()
+        wanted.CopyFrom(request)
+        wanted.ClearField("wait")
+        request = wanted
     return IdempotencyKey(value, hashlib.sha256(request.SerializeToString(deterministic=True)).digest())
 
 

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import strategies as st
 
 from tests.fuzz.examples import EXAMPLES
-from tests.fuzz.scalars import durations, rules_of, scalars, times
+from tests.fuzz.scalars import WAITS, durations, rules_of, scalars, times
 from tests.fuzz.structs import structs
 from tests.fuzz.texts import pick
 
@@ -81,7 +81,7 @@ def values(field: Field, rules: Any) -> st.SearchStrategy[Any]:
         case Timestamp.DESCRIPTOR.full_name:
             return times()
         case Duration.DESCRIPTOR.full_name:
-            return durations(rules)
+            return pick(WAITS) if field.name == "wait" else durations(rules)
         case _:
             return messages(field.message_type, CHANGES_INSIDE)
 

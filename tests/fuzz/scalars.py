@@ -79,6 +79,11 @@ DURATIONS = (
     Duration(seconds=2**63 - 1, nanos=2**31 - 1),
     Duration(seconds=-(2**63), nanos=-(2**31)),
 )
+WAITS = tuple(
+    Duration(seconds=seconds, nanos=nanos)
+    for seconds, nanos in ((0, 0), (0, 1), (0, 50_000_000), (0, -1), (3600, 1), (2**63 - 1, 0))
+)
+"""Waits that are short, or out of range. A long one would only take time."""
 
 
 def rules_of(field: Field) -> Any:

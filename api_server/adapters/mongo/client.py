@@ -43,6 +43,8 @@ from motor.motor_asyncio import AsyncIOMotorClient  # noqa: E402 - motor reads t
 
 OPERATION_SECONDS = 2.0
 """The driver's limit for one operation. It includes waiting for a server and for a connection."""
+SOCKET_SECONDS = 5.0
+"""How long an operation of the client for streams may leave its connection without an answer."""
 READ_SECONDS = 2.5
 """The limit for one read: the driver's limit, and some time to wait in motor's thread pool."""
 
@@ -112,6 +114,26 @@ async def open_client(uri: str) -> AsyncIterator[Client]:
         uuidRepresentation="standard",
         tz_aware=True,
         tzinfo=UTC,
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@asynccontextmanager
+async def open_stream_client(uri: str) -> AsyncIterator[Client]:
+    """A client whose operations may wait in mongod for something to happen, not connected yet.
+
+    The other client limits each operation to OPERATION_SECONDS, and tells mongod to stop it then.
+    """
+    client: Client = AsyncIOMotorClient(
+        uri,
+        timeoutMS=None,
+        serverSelectionTimeoutMS=int(OPERATION_SECONDS * 1000),
+        connectTimeoutMS=int(OPERATION_SECONDS * 1000),
+        socketTimeoutMS=int(SOCKET_SECONDS * 1000),
+        readPreference="primary",
     )
     try:
         yield client

@@ -89,6 +89,13 @@ class MongoJobStore:
         outcomes |= await self._writes.run(partial(self._apply_all, encoded))
         return [outcomes[transition.job_id] for transition in transitions]
 
+    async def statuses(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Status]:
+        async def read() -> dict[UUID, Status]:
+            cursor = self._jobs.find({"_id": {"$in": list(job_ids)}}, {"status": 1})
+            return {document["_id"]: Status(document["status"]) async for document in cursor}
+
+        return await self._reads.run(read)
+
     async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
         wanted = {"failures": 1, "retry_policy": 1}
         async with within(READ_SECONDS):

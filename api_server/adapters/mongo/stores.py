@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from api_server.adapters.mongo.client import Client, open_client
+from api_server.adapters.mongo.change_stream import MongoChangeStream
+from api_server.adapters.mongo.client import Client, open_client, open_stream_client
 from api_server.adapters.mongo.clock import MongoClock
 from api_server.adapters.mongo.collections import (
     ELECTIONS,
@@ -47,6 +48,7 @@ class MongoStores:
     inspection: MongoJobInspection
     job_types: MongoJobTypeStore
     waiting: MongoWaitingJobs
+    changes: MongoChangeStream
     due: MongoDueStore
     due_lease: MongoLeaderLease
     keys: MongoKeyStore
@@ -70,7 +72,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
 
     On exit, waits at most 8 s for writes that are under way, then closes the connections.
     """
-    async with open_client(uri) as client:
+    async with open_client(uri) as client, open_stream_client(uri) as stream_client:
         primary = Primary(client)
         writes = Writes(lambda: primary.lag)
         clock = MongoClock(primary.read_time)
@@ -90,6 +92,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 inspection=MongoJobInspection(jobs, reads),
                 job_types=MongoJobTypeStore(collections[JOB_TYPES], reads, writes),
                 waiting=MongoWaitingJobs(jobs),
+                changes=MongoChangeStream(stream_client, database),
                 due=MongoDueStore(jobs, writes),
                 due_lease=MongoLeaderLease(collections[LEADER_LEASES], DUE_LEASE, writes),
                 keys=MongoKeyStore(collections[IDEMPOTENCY_KEYS], writes),

@@ -34,7 +34,7 @@ from jobs.v1 import job_types_pb2 as jobs_dot_v1_dot_job__types__pb2
 from jobs.v1 import options_pb2 as jobs_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jobs/v1/job_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x15jobs/v1/explain.proto\x1a\x11jobs/v1/job.proto\x1a\x17jobs/v1/job_types.proto\x1a\x15jobs/v1/options.proto\"\x8e\x05\n\rCreateRequest\x12\xa2\x01\n\x02id\x18\x01 \x01(\tB\x95\x01\xbaH\x91\x01\xba\x01\x8a\x01\n\x0estring.uuid_v7\x12\x10must be a UUIDv7\x1a\x66this.matches(\'^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\')\xd8\x01\x01\x12*\n\x04type\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18?2\x11^[a-z][a-z0-9-]*$\x12\x30\n\x07payload\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12z\n\x06labels\x18\x04 \x03(\x0b\x32\".jobs.v1.CreateRequest.LabelsEntryBF\xbaHC\x9a\x01@\x10 \" r\x1e\x32\x1c^[a-z0-9][a-z0-9._/-]{0,62}$*\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12*\n\x0cretry_policy\x18\x05 \x01(\x0b\x32\x14.jobs.v1.RetryPolicy\x12\x31\n\rschedule_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\x08\x80\xf5$2\x05\x10\x80\xad\xe2\x04\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x12\x42\x61tchCreateRequest\x12\x35\n\x08requests\x18\x01 \x03(\x0b\x32\x16.jobs.v1.CreateRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"Q\n\x13\x42\x61tchCreateResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.CreateOutcome\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\\\n\rCreateOutcome\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0c.jobs.v1.JobH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"]\n\x0f\x42\x61tchGetRequest\x12\x1f\n\x03ids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\xe8\x07\"\x05r\x03\xb0\x01\x01\x12)\n\x04view\x18\x02 \x01(\x0e\x32\x11.jobs.v1.Job.ViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\"C\n\x10\x42\x61tchGetResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\"\"\n\nGetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x8d\x06\n\x0bListRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x15\n\x04type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12O\n\x06labels\x18\x05 \x03(\tB?\xbaH<\x92\x01\x39\x10\x08\"5r3\x18\xc0\x01\x32.^[a-z0-9][a-z0-9._/-]{0,62}=[^\\x00-\\x1f\\x7f]*$\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x08statuses\x18\x08 \x03(\x0e\x32\x13.jobs.v1.Job.StatusB\x11\xbaH\x0e\x92\x01\x0b\x10\x05\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1f\n\x05types\x18\t \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \"\x06r\x04\x10\x01\x18?\x12>\n\nlabel_keys\x18\n \x03(\tB*\xbaH\'\x92\x01$\x10\x08\" r\x1e\x32\x1c^[a-z0-9][a-z0-9._/-]{0,62}$\x12\x38\n\rerror_reasons\x18\x0b \x03(\tB!\xbaH\x1e\x92\x01\x1b\x10\x08\"\x17r\x15\x18?2\x11^[A-Z][A-Z0-9_]*$\x12%\n\nworker_ids\x18\x0c \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x08\"\x07r\x05\x10\x01\x18\xc8\x01\x12\x31\n\rend_time_from\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65nd_time_before\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coldest_first\x18\x0f \x01(\x08\x12)\n\x04view\x18\x10 \x01(\x0e\x32\x11.jobs.v1.Job.ViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\x12include_total_size\x18\x11 \x01(\x08\"\xa1\x01\n\x0cListResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x17\n\ntotal_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1e\n\x11total_size_capped\x18\x04 \x01(\x08H\x01\x88\x01\x01\x42\r\n\x0b_total_sizeB\x14\n\x12_total_size_capped\"\x9a\x03\n\x13UpdateStatusRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\xa2\x01\n\x06status\x18\x02 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB}\xbaHz\xba\x01w\n\x0fstatus.settable\x12Nmust be queued, processing, completed or failed (to cancel a job, call Cancel)\x1a\x14this in [1, 2, 3, 4]\x12/\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12 \n\x05\x65rror\x18\x04 \x01(\x0b\x32\x11.jobs.v1.JobError\x12\x1f\n\x05\x63laim\x18\x05 \x01(\x0b\x32\x0e.jobs.v1.ClaimH\x00\x12\x1f\n\x05token\x18\x06 \x01(\x0b\x32\x0e.jobs.v1.TokenH\x00\x12*\n\x0c\x66\x61ilure_hint\x18\x07 \x01(\x0b\x32\x14.jobs.v1.FailureHintB\x07\n\x05guard\"`\n\x0b\x46\x61ilureHint\x12\x11\n\tpermanent\x18\x01 \x01(\x08\x12>\n\x0bretry_after\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xf5$2\x00\"?\n\rCancelRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"U\n\x0cRetryRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\x05\x43laim\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x10\x65xpected_attempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1e\n\rexpected_type\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\r\n\x05\x61lone\x18\x04 \x01(\x08\"@\n\x05Token\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\"W\n\x18\x42\x61tchUpdateStatusRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.jobs.v1.UpdateStatusRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"E\n\x19\x42\x61tchUpdateStatusResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.UpdateOutcome\"l\n\rUpdateOutcome\x12+\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x17.jobs.v1.UpdateAcceptedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"F\n\x0eUpdateAccepted\x12#\n\x06status\x18\x01 \x01(\x0e\x32\x13.jobs.v1.Job.Status\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"%\n\rDeleteRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x10\n\x0e\x44\x65leteResponse2\xef\x08\n\nJobService\x12`\n\x06\x43reate\x12\x16.jobs.v1.CreateRequest\x1a\x0c.jobs.v1.Job\"0\x8a\xb5\x18\x1c\n\x02\x08\x01\x10\x01\x1a\x0fidempotency-key \x80\x80\x80\x01\x82\xd3\xe4\x93\x02\n\"\x05/jobs:\x01*\x12\x66\n\x0b\x42\x61tchCreate\x12\x1b.jobs.v1.BatchCreateRequest\x1a\x1c.jobs.v1.BatchCreateResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/jobs:batchCreate:\x01*\x12I\n\x03Get\x12\x13.jobs.v1.GetRequest\x1a\x0c.jobs.v1.Job\"\x1f\x90\x02\x01\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/jobs/{id}\x12w\n\x08\x42\x61tchGet\x12\x18.jobs.v1.BatchGetRequest\x1a\x19.jobs.v1.BatchGetResponse\"6\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02%\x12\x0e/jobs:batchGetZ\x13\"\x0e/jobs:batchGet:\x01*\x12M\n\x04List\x12\x14.jobs.v1.ListRequest\x1a\x15.jobs.v1.ListResponse\"\x18\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12Q\n\x0cUpdateStatus\x12\x1c.jobs.v1.UpdateStatusRequest\x1a\x0c.jobs.v1.Job\"\x15\x82\xd3\xe4\x93\x02\x0f\x32\n/jobs/{id}:\x01*\x12Z\n\x11\x42\x61tchUpdateStatus\x12!.jobs.v1.BatchUpdateStatusRequest\x1a\".jobs.v1.BatchUpdateStatusResponse\x12L\n\x06\x43\x61ncel\x12\x16.jobs.v1.CancelRequest\x1a\x0c.jobs.v1.Job\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/jobs/{id}:cancel:\x01*\x12I\n\x05Retry\x12\x15.jobs.v1.RetryRequest\x1a\x0c.jobs.v1.Job\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/jobs/{id}:retry:\x01*\x12Z\n\x06\x44\x65lete\x12\x16.jobs.v1.DeleteRequest\x1a\x17.jobs.v1.DeleteResponse\"\x1f\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x82\xd3\xe4\x93\x02\x0c*\n/jobs/{id}\x12\x63\n\x07\x45xplain\x12\x17.jobs.v1.ExplainRequest\x1a\x18.jobs.v1.ExplainResponse\"%\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02\x14\x12\x12/jobs/{id}:explain\x12]\n\tListTypes\x12\x19.jobs.v1.ListTypesRequest\x1a\x1a.jobs.v1.ListTypesResponse\"\x19\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02\x08\x12\x06/types\x1a\x1c\x8a\xb5\x18\x18\n\x02\x08\x0f\x10\x80\x80\x80\x04\x18\x80\x80\x80\x08 \x80\x80\x80\x02(\x80\x80\x80\x10\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jobs/v1/job_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x15jobs/v1/explain.proto\x1a\x11jobs/v1/job.proto\x1a\x17jobs/v1/job_types.proto\x1a\x15jobs/v1/options.proto\"\xc6\x05\n\rCreateRequest\x12\xa2\x01\n\x02id\x18\x01 \x01(\tB\x95\x01\xbaH\x91\x01\xba\x01\x8a\x01\n\x0estring.uuid_v7\x12\x10must be a UUIDv7\x1a\x66this.matches(\'^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\')\xd8\x01\x01\x12*\n\x04type\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01\x18?2\x11^[a-z][a-z0-9-]*$\x12\x30\n\x07payload\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12z\n\x06labels\x18\x04 \x03(\x0b\x32\".jobs.v1.CreateRequest.LabelsEntryBF\xbaHC\x9a\x01@\x10 \" r\x1e\x32\x1c^[a-z0-9][a-z0-9._/-]{0,62}$*\x1ar\x18\x18\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12*\n\x0cretry_policy\x18\x05 \x01(\x0b\x32\x14.jobs.v1.RetryPolicy\x12\x31\n\rschedule_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x07timeout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\x08\x80\xf5$2\x05\x10\x80\xad\xe2\x04\x12\x36\n\x04wait\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\x90\x1c\x32\x00\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x12\x42\x61tchCreateRequest\x12\x35\n\x08requests\x18\x01 \x03(\x0b\x32\x16.jobs.v1.CreateRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"Q\n\x13\x42\x61tchCreateResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.CreateOutcome\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\\\n\rCreateOutcome\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0c.jobs.v1.JobH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"]\n\x0f\x42\x61tchGetRequest\x12\x1f\n\x03ids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\xe8\x07\"\x05r\x03\xb0\x01\x01\x12)\n\x04view\x18\x02 \x01(\x0e\x32\x11.jobs.v1.Job.ViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\"C\n\x10\x42\x61tchGetResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\"Z\n\nGetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x36\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\x90\x1c\x32\x00\"\x8d\x06\n\x0bListRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x15\n\x04type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12O\n\x06labels\x18\x05 \x03(\tB?\xbaH<\x92\x01\x39\x10\x08\"5r3\x18\xc0\x01\x32.^[a-z0-9][a-z0-9._/-]{0,62}=[^\\x00-\\x1f\\x7f]*$\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x08statuses\x18\x08 \x03(\x0e\x32\x13.jobs.v1.Job.StatusB\x11\xbaH\x0e\x92\x01\x0b\x10\x05\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1f\n\x05types\x18\t \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \"\x06r\x04\x10\x01\x18?\x12>\n\nlabel_keys\x18\n \x03(\tB*\xbaH\'\x92\x01$\x10\x08\" r\x1e\x32\x1c^[a-z0-9][a-z0-9._/-]{0,62}$\x12\x38\n\rerror_reasons\x18\x0b \x03(\tB!\xbaH\x1e\x92\x01\x1b\x10\x08\"\x17r\x15\x18?2\x11^[A-Z][A-Z0-9_]*$\x12%\n\nworker_ids\x18\x0c \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x08\"\x07r\x05\x10\x01\x18\xc8\x01\x12\x31\n\rend_time_from\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x65nd_time_before\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coldest_first\x18\x0f \x01(\x08\x12)\n\x04view\x18\x10 \x01(\x0e\x32\x11.jobs.v1.Job.ViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\x12include_total_size\x18\x11 \x01(\x08\"\xa1\x01\n\x0cListResponse\x12\x1a\n\x04jobs\x18\x01 \x03(\x0b\x32\x0c.jobs.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x17\n\ntotal_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1e\n\x11total_size_capped\x18\x04 \x01(\x08H\x01\x88\x01\x01\x42\r\n\x0b_total_sizeB\x14\n\x12_total_size_capped\"\x9a\x03\n\x13UpdateStatusRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\xa2\x01\n\x06status\x18\x02 \x01(\x0e\x32\x13.jobs.v1.Job.StatusB}\xbaHz\xba\x01w\n\x0fstatus.settable\x12Nmust be queued, processing, completed or failed (to cancel a job, call Cancel)\x1a\x14this in [1, 2, 3, 4]\x12/\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12 \n\x05\x65rror\x18\x04 \x01(\x0b\x32\x11.jobs.v1.JobError\x12\x1f\n\x05\x63laim\x18\x05 \x01(\x0b\x32\x0e.jobs.v1.ClaimH\x00\x12\x1f\n\x05token\x18\x06 \x01(\x0b\x32\x0e.jobs.v1.TokenH\x00\x12*\n\x0c\x66\x61ilure_hint\x18\x07 \x01(\x0b\x32\x14.jobs.v1.FailureHintB\x07\n\x05guard\"`\n\x0b\x46\x61ilureHint\x12\x11\n\tpermanent\x18\x01 \x01(\x08\x12>\n\x0bretry_after\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xf5$2\x00\"?\n\rCancelRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"U\n\x0cRetryRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\x05\x43laim\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x10\x65xpected_attempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1e\n\rexpected_type\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\r\n\x05\x61lone\x18\x04 \x01(\x08\"@\n\x05Token\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\"W\n\x18\x42\x61tchUpdateStatusRequest\x12;\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.jobs.v1.UpdateStatusRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"E\n\x19\x42\x61tchUpdateStatusResponse\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.jobs.v1.UpdateOutcome\"l\n\rUpdateOutcome\x12+\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x17.jobs.v1.UpdateAcceptedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"F\n\x0eUpdateAccepted\x12#\n\x06status\x18\x01 \x01(\x0e\x32\x13.jobs.v1.Job.Status\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"%\n\rDeleteRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x10\n\x0e\x44\x65leteResponse2\xb8\t\n\nJobService\x12\x84\x01\n\x06\x43reate\x12\x16.jobs.v1.CreateRequest\x1a\x0c.jobs.v1.Job\"T\x8a\xb5\x18\x1c\n\x02\x08\x01\x10\x01\x1a\x0fidempotency-key \x80\x80\x80\x01\x9a\xb5\x18 \n\x02\x08K\x12\tjobs-wait\x1a\x0fjobs-wait-limit\x82\xd3\xe4\x93\x02\n\"\x05/jobs:\x01*\x12\x66\n\x0b\x42\x61tchCreate\x12\x1b.jobs.v1.BatchCreateRequest\x1a\x1c.jobs.v1.BatchCreateResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/jobs:batchCreate:\x01*\x12m\n\x03Get\x12\x13.jobs.v1.GetRequest\x1a\x0c.jobs.v1.Job\"C\x90\x02\x01\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x9a\xb5\x18 \n\x02\x08K\x12\tjobs-wait\x1a\x0fjobs-wait-limit\x82\xd3\xe4\x93\x02\x0c\x12\n/jobs/{id}\x12w\n\x08\x42\x61tchGet\x12\x18.jobs.v1.BatchGetRequest\x1a\x19.jobs.v1.BatchGetResponse\"6\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02%\x12\x0e/jobs:batchGetZ\x13\"\x0e/jobs:batchGet:\x01*\x12M\n\x04List\x12\x14.jobs.v1.ListRequest\x1a\x15.jobs.v1.ListResponse\"\x18\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02\x07\x12\x05/jobs\x12Q\n\x0cUpdateStatus\x12\x1c.jobs.v1.UpdateStatusRequest\x1a\x0c.jobs.v1.Job\"\x15\x82\xd3\xe4\x93\x02\x0f\x32\n/jobs/{id}:\x01*\x12Z\n\x11\x42\x61tchUpdateStatus\x12!.jobs.v1.BatchUpdateStatusRequest\x1a\".jobs.v1.BatchUpdateStatusResponse\x12L\n\x06\x43\x61ncel\x12\x16.jobs.v1.CancelRequest\x1a\x0c.jobs.v1.Job\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/jobs/{id}:cancel:\x01*\x12I\n\x05Retry\x12\x15.jobs.v1.RetryRequest\x1a\x0c.jobs.v1.Job\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/jobs/{id}:retry:\x01*\x12Z\n\x06\x44\x65lete\x12\x16.jobs.v1.DeleteRequest\x1a\x17.jobs.v1.DeleteResponse\"\x1f\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x82\xd3\xe4\x93\x02\x0c*\n/jobs/{id}\x12\x63\n\x07\x45xplain\x12\x17.jobs.v1.ExplainRequest\x1a\x18.jobs.v1.ExplainResponse\"%\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02\x14\x12\x12/jobs/{id}:explain\x12]\n\tListTypes\x12\x19.jobs.v1.ListTypesRequest\x1a\x1a.jobs.v1.ListTypesResponse\"\x19\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x08\x05\x82\xd3\xe4\x93\x02\x08\x12\x06/types\x1a\x1c\x8a\xb5\x18\x18\n\x02\x08\x0f\x10\x80\x80\x80\x04\x18\x80\x80\x80\x08 \x80\x80\x80\x02(\x80\x80\x80\x10\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEREQUEST'].fields_by_name['labels']._serialized_options = b'\272HC\232\001@\020 \" r\0362\034^[a-z0-9][a-z0-9._/-]{0,62}$*\032r\030\030\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_CREATEREQUEST'].fields_by_name['timeout']._loaded_options = None
   _globals['_CREATEREQUEST'].fields_by_name['timeout']._serialized_options = b'\272H\020\252\001\r\"\004\010\200\365$2\005\020\200\255\342\004'
+  _globals['_CREATEREQUEST'].fields_by_name['wait']._loaded_options = None
+  _globals['_CREATEREQUEST'].fields_by_name['wait']._serialized_options = b'\272H\n\252\001\007\"\003\010\220\0342\000'
   _globals['_BATCHCREATEREQUEST'].fields_by_name['requests']._loaded_options = None
   _globals['_BATCHCREATEREQUEST'].fields_by_name['requests']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_BATCHGETREQUEST'].fields_by_name['ids']._loaded_options = None
@@ -61,6 +63,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETREQUEST'].fields_by_name['view']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_GETREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETREQUEST'].fields_by_name['id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETREQUEST'].fields_by_name['wait']._loaded_options = None
+  _globals['_GETREQUEST'].fields_by_name['wait']._serialized_options = b'\272H\n\252\001\007\"\003\010\220\0342\000'
   _globals['_LISTREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -114,11 +118,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSERVICE']._loaded_options = None
   _globals['_JOBSERVICE']._serialized_options = b'\212\265\030\030\n\002\010\017\020\200\200\200\004\030\200\200\200\010 \200\200\200\002(\200\200\200\020'
   _globals['_JOBSERVICE'].methods_by_name['Create']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['Create']._serialized_options = b'\212\265\030\034\n\002\010\001\020\001\032\017idempotency-key \200\200\200\001\202\323\344\223\002\n\"\005/jobs:\001*'
+  _globals['_JOBSERVICE'].methods_by_name['Create']._serialized_options = b'\212\265\030\034\n\002\010\001\020\001\032\017idempotency-key \200\200\200\001\232\265\030 \n\002\010K\022\tjobs-wait\032\017jobs-wait-limit\202\323\344\223\002\n\"\005/jobs:\001*'
   _globals['_JOBSERVICE'].methods_by_name['BatchCreate']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['BatchCreate']._serialized_options = b'\202\323\344\223\002\026\"\021/jobs:batchCreate:\001*'
   _globals['_JOBSERVICE'].methods_by_name['Get']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['Get']._serialized_options = b'\220\002\001\212\265\030\006\n\002\010\001\020\001\202\323\344\223\002\014\022\n/jobs/{id}'
+  _globals['_JOBSERVICE'].methods_by_name['Get']._serialized_options = b'\220\002\001\212\265\030\006\n\002\010\001\020\001\232\265\030 \n\002\010K\022\tjobs-wait\032\017jobs-wait-limit\202\323\344\223\002\014\022\n/jobs/{id}'
   _globals['_JOBSERVICE'].methods_by_name['BatchGet']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['BatchGet']._serialized_options = b'\220\002\001\212\265\030\004\n\002\010\005\202\323\344\223\002%\022\016/jobs:batchGetZ\023\"\016/jobs:batchGet:\001*'
   _globals['_JOBSERVICE'].methods_by_name['List']._loaded_options = None
@@ -136,49 +140,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSERVICE'].methods_by_name['ListTypes']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['ListTypes']._serialized_options = b'\220\002\001\212\265\030\004\n\002\010\005\202\323\344\223\002\010\022\006/types'
   _globals['_CREATEREQUEST']._serialized_start=308
-  _globals['_CREATEREQUEST']._serialized_end=962
-  _globals['_CREATEREQUEST_LABELSENTRY']._serialized_start=917
-  _globals['_CREATEREQUEST_LABELSENTRY']._serialized_end=962
-  _globals['_BATCHCREATEREQUEST']._serialized_start=964
-  _globals['_BATCHCREATEREQUEST']._serialized_end=1039
-  _globals['_BATCHCREATERESPONSE']._serialized_start=1041
-  _globals['_BATCHCREATERESPONSE']._serialized_end=1122
-  _globals['_CREATEOUTCOME']._serialized_start=1124
-  _globals['_CREATEOUTCOME']._serialized_end=1216
-  _globals['_BATCHGETREQUEST']._serialized_start=1218
-  _globals['_BATCHGETREQUEST']._serialized_end=1311
-  _globals['_BATCHGETRESPONSE']._serialized_start=1313
-  _globals['_BATCHGETRESPONSE']._serialized_end=1380
-  _globals['_GETREQUEST']._serialized_start=1382
-  _globals['_GETREQUEST']._serialized_end=1416
-  _globals['_LISTREQUEST']._serialized_start=1419
-  _globals['_LISTREQUEST']._serialized_end=2200
-  _globals['_LISTRESPONSE']._serialized_start=2203
-  _globals['_LISTRESPONSE']._serialized_end=2364
-  _globals['_UPDATESTATUSREQUEST']._serialized_start=2367
-  _globals['_UPDATESTATUSREQUEST']._serialized_end=2777
-  _globals['_FAILUREHINT']._serialized_start=2779
-  _globals['_FAILUREHINT']._serialized_end=2875
-  _globals['_CANCELREQUEST']._serialized_start=2877
-  _globals['_CANCELREQUEST']._serialized_end=2940
-  _globals['_RETRYREQUEST']._serialized_start=2942
-  _globals['_RETRYREQUEST']._serialized_end=3027
-  _globals['_CLAIM']._serialized_start=3029
-  _globals['_CLAIM']._serialized_end=3149
-  _globals['_TOKEN']._serialized_start=3151
-  _globals['_TOKEN']._serialized_end=3215
-  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_start=3217
-  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_end=3304
-  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_start=3306
-  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_end=3375
-  _globals['_UPDATEOUTCOME']._serialized_start=3377
-  _globals['_UPDATEOUTCOME']._serialized_end=3485
-  _globals['_UPDATEACCEPTED']._serialized_start=3487
-  _globals['_UPDATEACCEPTED']._serialized_end=3557
-  _globals['_DELETEREQUEST']._serialized_start=3559
-  _globals['_DELETEREQUEST']._serialized_end=3596
-  _globals['_DELETERESPONSE']._serialized_start=3598
-  _globals['_DELETERESPONSE']._serialized_end=3614
-  _globals['_JOBSERVICE']._serialized_start=3617
-  _globals['_JOBSERVICE']._serialized_end=4752
+  _globals['_CREATEREQUEST']._serialized_end=1018
+  _globals['_CREATEREQUEST_LABELSENTRY']._serialized_start=973
+  _globals['_CREATEREQUEST_LABELSENTRY']._serialized_end=1018
+  _globals['_BATCHCREATEREQUEST']._serialized_start=1020
+  _globals['_BATCHCREATEREQUEST']._serialized_end=1095
+  _globals['_BATCHCREATERESPONSE']._serialized_start=1097
+  _globals['_BATCHCREATERESPONSE']._serialized_end=1178
+  _globals['_CREATEOUTCOME']._serialized_start=1180
+  _globals['_CREATEOUTCOME']._serialized_end=1272
+  _globals['_BATCHGETREQUEST']._serialized_start=1274
+  _globals['_BATCHGETREQUEST']._serialized_end=1367
+  _globals['_BATCHGETRESPONSE']._serialized_start=1369
+  _globals['_BATCHGETRESPONSE']._serialized_end=1436
+  _globals['_GETREQUEST']._serialized_start=1438
+  _globals['_GETREQUEST']._serialized_end=1528
+  _globals['_LISTREQUEST']._serialized_start=1531
+  _globals['_LISTREQUEST']._serialized_end=2312
+  _globals['_LISTRESPONSE']._serialized_start=2315
+  _globals['_LISTRESPONSE']._serialized_end=2476
+  _globals['_UPDATESTATUSREQUEST']._serialized_start=2479
+  _globals['_UPDATESTATUSREQUEST']._serialized_end=2889
+  _globals['_FAILUREHINT']._serialized_start=2891
+  _globals['_FAILUREHINT']._serialized_end=2987
+  _globals['_CANCELREQUEST']._serialized_start=2989
+  _globals['_CANCELREQUEST']._serialized_end=3052
+  _globals['_RETRYREQUEST']._serialized_start=3054
+  _globals['_RETRYREQUEST']._serialized_end=3139
+  _globals['_CLAIM']._serialized_start=3141
+  _globals['_CLAIM']._serialized_end=3261
+  _globals['_TOKEN']._serialized_start=3263
+  _globals['_TOKEN']._serialized_end=3327
+  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_start=3329
+  _globals['_BATCHUPDATESTATUSREQUEST']._serialized_end=3416
+  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_start=3418
+  _globals['_BATCHUPDATESTATUSRESPONSE']._serialized_end=3487
+  _globals['_UPDATEOUTCOME']._serialized_start=3489
+  _globals['_UPDATEOUTCOME']._serialized_end=3597
+  _globals['_UPDATEACCEPTED']._serialized_start=3599
+  _globals['_UPDATEACCEPTED']._serialized_end=3669
+  _globals['_DELETEREQUEST']._serialized_start=3671
+  _globals['_DELETEREQUEST']._serialized_end=3708
+  _globals['_DELETERESPONSE']._serialized_start=3710
+  _globals['_DELETERESPONSE']._serialized_end=3726
+  _globals['_JOBSERVICE']._serialized_start=3729
+  _globals['_JOBSERVICE']._serialized_end=4937
 # @@protoc_insertion_point(module_scope)

@@ -57,6 +57,7 @@ class CreateRequest(_message.Message):
     SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Optional. The job's id, chosen by the client so that the call is safe to repeat. A UUIDv7 whose time is
     at most 24 hours ago and at most 5 minutes ahead.
@@ -99,6 +100,12 @@ class CreateRequest(_message.Message):
         reason TIMEOUT. Absent: no limit.
         """
 
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """How long to wait for the job's end before the response, 0 s to 1 h. Absent: the response is sent as soon as
+        the job is stored. See GetRequest.wait. Not in BatchCreate. REST: the query parameter `wait`.
+        """
+
     def __init__(
         self,
         *,
@@ -110,10 +117,11 @@ class CreateRequest(_message.Message):
         schedule_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
+        wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "labels", b"labels", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "labels", b"labels", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout", "type", b"type", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -274,16 +282,27 @@ class GetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The job's id, a UUID."""
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """How long to wait for the job's end before the response, 0 s to 1 h. The response comes when the job has
+        ended, or with its present status when the time is over. A server cuts a longer wait to its limit (setting
+        MAX_WAIT, 60 s), and ends it before the caller's deadline. Absent: no wait. Through the gateway a gRPC call
+        that waits also sends the header (metadata) `jobs-wait` with any value; without it the gateway expects the
+        response as early as usual, and the server ends the wait before.
+        """
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -52,7 +52,8 @@ class JobServiceStub:
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     Create: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CreateRequest, _job_pb2.Job]
     """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
-    live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so.
+    live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so. With
+    `wait`, the response comes when the job has ended, or with its present status when the time is over.
 
     The response is sent only when a majority of the database has the job. There are two ways to make it safe
     to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -62,7 +63,9 @@ class JobServiceStub:
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
     was created with a different request. For an id, expire_time is not compared, because Retry can change
-    it.
+    it. `wait` is never compared.
+    RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
+    job was not stored.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -77,10 +80,12 @@ class JobServiceStub:
     """
     Get: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetRequest, _job_pb2.Job]
     """Returns one job. The read sees only what a majority of the database has, so what it shows cannot be
-    rolled back.
+    rolled back. With `wait`, the response comes when the job has ended, or with its present status when the
+    time is over.
 
-    INVALID_ARGUMENT: `id` is not a UUID.
+    INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
     NOT_FOUND: there is no such job.
+    RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -206,7 +211,8 @@ class JobServiceAsyncStub(JobServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Create: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CreateRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
-    live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so.
+    live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so. With
+    `wait`, the response comes when the job has ended, or with its present status when the time is over.
 
     The response is sent only when a majority of the database has the job. There are two ways to make it safe
     to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -216,7 +222,9 @@ class JobServiceAsyncStub(JobServiceStub):
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
     was created with a different request. For an id, expire_time is not compared, because Retry can change
-    it.
+    it. `wait` is never compared.
+    RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
+    job was not stored.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -231,10 +239,12 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     Get: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Returns one job. The read sees only what a majority of the database has, so what it shows cannot be
-    rolled back.
+    rolled back. With `wait`, the response comes when the job has ended, or with its present status when the
+    time is over.
 
-    INVALID_ARGUMENT: `id` is not a UUID.
+    INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
     NOT_FOUND: there is no such job.
+    RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -363,7 +373,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
         """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
-        live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so.
+        live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so. With
+        `wait`, the response comes when the job has ended, or with its present status when the time is over.
 
         The response is sent only when a majority of the database has the job. There are two ways to make it safe
         to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -373,7 +384,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: a field breaks its rule.
         ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
         was created with a different request. For an id, expire_time is not compared, because Retry can change
-        it.
+        it. `wait` is never compared.
+        RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
+        job was not stored.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -400,10 +413,12 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
         """Returns one job. The read sees only what a majority of the database has, so what it shows cannot be
-        rolled back.
+        rolled back. With `wait`, the response comes when the job has ended, or with its present status when the
+        time is over.
 
-        INVALID_ARGUMENT: `id` is not a UUID.
+        INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
         NOT_FOUND: there is no such job.
+        RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """

@@ -104,12 +104,53 @@ class Repeats(_message.Message):
 
 Global___Repeats: _TypeAlias = Repeats  # noqa: Y015
 
+@_typing.final
+class Waits(_message.Message):
+    """How a call waits. Only calls whose request has a field `wait` have it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    HEADER_FIELD_NUMBER: _builtins.int
+    LIMIT_HEADER_FIELD_NUMBER: _builtins.int
+    header: _builtins.str
+    """The gateway recognizes such a call by the query parameter `wait`, or by this request header, whatever its
+    value. It expects the response of any other call after the usual time, also if its body has a `wait`.
+    """
+    limit_header: _builtins.str
+    """The request header by which the gateway says how many seconds it waits for the response of a call in which
+    it has not recognized a wait. The server ends its wait before.
+    """
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long the gateway waits for the response of a call that waits: the longest wait, and the usual time-out
+        besides. Such a call is not sent again because the response has not come yet.
+        """
+
+    def __init__(
+        self,
+        *,
+        timeout: _duration_pb2.Duration | None = ...,
+        header: _builtins.str = ...,
+        limit_header: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "limit_header", b"limit_header", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Waits: _TypeAlias = Waits  # noqa: Y015
+
 LIMITS_FIELD_NUMBER: _builtins.int
 REPEATS_FIELD_NUMBER: _builtins.int
 TIMEOUT_FIELD_NUMBER: _builtins.int
+WAITS_FIELD_NUMBER: _builtins.int
 limits: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.ServiceOptions, Global___ServiceLimits]
 """The limits of the service."""
 repeats: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Repeats]
 """How the call is repeated."""
 timeout: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _duration_pb2.Duration]
 """How long the gateway waits for the response, in place of ServiceLimits.timeout."""
+waits: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Waits]
+"""How the call waits."""

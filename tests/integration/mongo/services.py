@@ -11,10 +11,12 @@ from api_server.domain.fleet import Fleet
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import Dispatch
 from api_server.domain.status_update import Leases
+from api_server.feed.waits import Waits
 from api_server.rpc.job_servicer import JobServicer
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
 from api_server.services.job_types import KnownJobTypes
+from api_server.services.job_waits import JobWaits
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.stopped_claims import StoppedClaims
@@ -58,6 +60,11 @@ class AlwaysConsuming:
         return Fleet()
 
 
+def job_waits(store: Any, limit: int = 100) -> JobWaits:
+    """Waits that are told of nothing: they look at the database once, at their begin."""
+    return JobWaits(store, Waits(limit), longest=60.0)
+
+
 def service(stores: MongoStores, store: Any = None, offered: Offered | None = None) -> JobService:
     """The waits of its jobs have no jitter."""
     store = store or stores.jobs
@@ -88,11 +95,12 @@ def fleet_service(stores: MongoStores) -> FleetService:
     )
 
 
-def servicer(stores: MongoStores) -> JobServicer:
+def servicer(stores: MongoStores, store: Any = None, waits: JobWaits | None = None) -> JobServicer:
     """Of the same server."""
     fleet = fleet_service(stores)
     return JobServicer(
-        service(stores),
+        service(stores, store),
+        waits or job_waits(stores.jobs),
         Explanations(stores.inspection, fleet, stores.clock),
         TypeList(fleet.job_types, fleet, stores.waiting),
         LiveTypes(stores.workers, stores.clock, TIMES),

@@ -34,3 +34,11 @@ def test_a_create_with_the_largest_payload_is_kept_for_repeating() -> None:
 
 def test_fleet_service_has_no_time_out_for_the_gateway() -> None:
     assert not limits.limits_of(limits.FLEET_SERVICE).HasField("timeout")
+
+
+@pytest.mark.parametrize("name", ["Create", "Get"])
+def test_the_gateway_has_its_usual_time_left_after_the_longest_wait(name: str) -> None:
+    method = limits.JOB_SERVICE.methods_by_name[name]
+    max_wait = ApiServerSettings.model_fields["max_wait"].default
+
+    assert limits.longest_wait(method, limits.JOB_SERVICE) == max_wait == 60

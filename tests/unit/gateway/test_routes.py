@@ -1,6 +1,7 @@
 """The routes of envoy.yaml, compared with the contract that they are written from."""
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
 from contract_runtime import limits, rest
 from gateway import routes, validate, yaml_text
 from gateway.configure import BASE_FILE
-from jobs.v1.options_pb2 import Repeats, ServiceLimits
+from jobs.v1.options_pb2 import Repeats, ServiceLimits, Waits
 from jobs.v1.options_pb2 import limits as limits_option
 from jobs.v1.options_pb2 import repeats as repeats_option
 from jobs.v1.options_pb2 import timeout as timeout_option
+from jobs.v1.options_pb2 import waits as waits_option
 
 TEXT = BASE_FILE.read_text(encoding="utf-8")
 CALLS = [method for service in routes.SERVICES.values() for method in service.methods]
@@ -24,6 +26,7 @@ EACH_CALL = pytest.mark.parametrize("method", CALLS, ids=lambda method: method.n
 ATTEMPT = Duration(seconds=1)
 
 
+@cache
 def virtual_host(service: str) -> dict[str, Any]:
     """The virtual host of the listener that serves the service."""
     listeners = yaml_text.load(TEXT)["static_resources"]["listeners"]
@@ -40,10 +43,15 @@ def virtual_host(service: str) -> dict[str, Any]:
     return host
 
 
-def route_of(method: MethodDescriptor, headers: set[str]) -> dict[str, Any]:
-    """The route of a gRPC call of the method with these headers. It is also that of the twin, for REST."""
+def route_of(method: MethodDescriptor, headers: set[str], rest_path: str = "") -> dict[str, Any]:
+    """The route of a call of the method with these headers: a gRPC call, or one of its twin for REST.
+
+    `rest_path`: of the REST request from which the transcoder made the call.
+    """
     assert method.containing_service
     service = method.containing_service.full_name
+    if rest_path:
+        return first_route(method, f"/{rest.twin_of(service)}/{method.name}", headers, rest_path)
     native, by_rest = (
         first_route(method, f"/{name}/{method.name}", headers) for name in (service, rest.twin_of(service))
     )
@@ -51,13 +59,17 @@ def route_of(method: MethodDescriptor, headers: set[str]) -> dict[str, Any]:
     return native
 
 
-def first_route(method: MethodDescriptor, path: str, headers: set[str]) -> dict[str, Any]:
+def first_route(
+    method: MethodDescriptor, path: str, headers: set[str], rest_path: str = ""
+) -> dict[str, Any]:
     """The first route that matches, as Envoy chooses it."""
     assert method.containing_service
     for route in virtual_host(method.containing_service.full_name)["routes"]:
         match = route["match"]
-        wanted = {each["name"] for each in match.get("headers", ()) if each.get("present_match")}
-        if "grpc" in match and wanted <= headers and matches(match, path):
+        conditions = {each["name"]: each for each in match.get("headers", ())}
+        wanted = conditions.pop("x-envoy-original-path", None)
+        has_path = wanted is None or re.fullmatch(wanted["string_match"]["safe_regex"]["regex"], rest_path)
+        if "grpc" in match and conditions.keys() <= headers and has_path and matches(match, path):
             found: dict[str, Any] = route
             return found
     raise AssertionError(f"no route for {path}")
@@ -92,6 +104,53 @@ def test_each_call_has_the_time_outs_of_the_contract(method: MethodDescriptor) -
     if repeats.HasField("attempt_timeout"):
         assert route["retry_policy"]["per_try_timeout"] == f"{repeats.attempt_timeout.seconds}s"
         assert ("hedge_policy" in route) == repeats.hedged
+
+
+WAITING = [method for method in CALLS if limits.waits_of(method)]
+EACH_WAITING_CALL = pytest.mark.parametrize("method", WAITING, ids=lambda method: method.name)
+EACH_KEY = pytest.mark.parametrize("key", [set(), {"idempotency-key"}], ids=["", "with a key"])
+
+
+@EACH_WAITING_CALL
+@EACH_KEY
+@pytest.mark.parametrize(
+    ("headers", "rest_path"),
+    [
+        ({"jobs-wait"}, ""),
+        (set(), "/jobs?wait=1s"),
+        (set(), "/jobs/x?wait="),
+        (set(), "/jobs?a=b&wait=1s&c=d"),
+    ],
+)
+def test_a_call_that_waits_is_neither_cut_nor_sent_again_early(
+    method: MethodDescriptor, key: set[str], headers: set[str], rest_path: str
+) -> None:
+    route = route_of(method, headers | key, rest_path)
+
+    assert route["route"]["timeout"] == "75s"
+    assert "hedge_policy" not in route["route"]
+    assert "per_try_timeout" not in route["route"].get("retry_policy", {})
+    assert route["request_headers_to_remove"] == ["jobs-wait-limit"]
+    # It is sent again when its server is lost, if that is safe.
+    repeats = limits.repeats_of(method)
+    assert repeats is not None
+    is_safe = not repeats.idempotency_header or bool(key)
+    assert ("retry_policy" in route["route"]) == is_safe
+
+
+@EACH_WAITING_CALL
+@EACH_KEY
+@pytest.mark.parametrize("rest_path", ["", "/jobs", "/jobs/wait=1s", "/jobs?await=1s", "/jobs?x=wait=1s"])
+def test_the_server_learns_when_a_call_must_be_answered_that_does_not_announce_its_wait(
+    method: MethodDescriptor, key: set[str], rest_path: str
+) -> None:
+    route = route_of(method, key, rest_path)
+
+    per_try = route["route"].get("retry_policy", {}).get("per_try_timeout")
+    [added] = route["request_headers_to_add"]
+    assert added["header"]["key"] == "jobs-wait-limit"
+    assert added["header"]["value"] + "s" == (per_try or route["route"]["timeout"])
+    assert added["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"
 
 
 def test_no_route_and_no_transcoder_names_fleet_service() -> None:
@@ -218,3 +277,20 @@ def test_only_calls_that_are_safe_to_repeat_are_sent_to_a_second_server() -> Non
     assert limits.attempt_seconds(set_fleet) == 3.0
     with pytest.raises(ValueError, match="UpdateStatus is not safe to repeat"):
         limits.attempt_seconds(update)
+
+
+@pytest.mark.parametrize(
+    "incomplete", [Waits(header="a"), Waits(header="a", limit_header="b", timeout=Duration(seconds=1))]
+)
+def test_a_call_that_waits_has_a_field_for_it_and_all_options(incomplete: Waits) -> None:
+    waiting = MethodOptions()
+    waiting.Extensions[waits_option].CopyFrom(incomplete)
+    [method] = made_up(Call=waiting).methods
+
+    with pytest.raises(ValueError, match=r"made\.UpService\.Call: a call that waits has a field `wait`"):
+        limits.waits_of(method)
+
+
+def test_only_calls_with_the_option_wait() -> None:
+    with pytest.raises(ValueError, match="List does not wait"):
+        limits.longest_wait(limits.JOB_SERVICE.methods_by_name["List"], limits.JOB_SERVICE)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service_runtime.deadlines import Deadlines
+from service_runtime.deadlines import Deadlines, untimed
 
 LONG = 60.0
 
@@ -66,3 +66,54 @@ async def test_calls_that_have_ended_leave_nothing_behind() -> None:
     assert list(ended) == ["answered", "its time was up"]
     assert not deadlines._running
     assert not deadlines._cancelled
+
+
+async def waits(deadlines: Deadlines, *, seconds: float, before: float = 0.0, after: float = 0.0) -> str:
+    """A call that waits for `seconds` because its caller wants that, and works before and after."""
+    task = asyncio.current_task()
+    assert task is not None
+    deadlines.begin(task)
+    try:
+        await asyncio.sleep(before)
+        with untimed():
+            await asyncio.sleep(seconds)
+        await asyncio.sleep(after)
+    except asyncio.CancelledError:
+        if deadlines.end(task):
+            return "its time was up"
+        raise
+    finally:
+        deadlines.end(task)
+    return "answered"
+
+
+async def test_a_wait_takes_no_time() -> None:
+    assert await waits(Deadlines(0.05), seconds=0.15) == "answered"
+
+
+async def test_a_call_has_its_whole_time_before_and_after_its_wait() -> None:
+    assert await waits(Deadlines(0.1), before=0.06, seconds=0.15, after=0.06) == "answered"
+    assert await waits(Deadlines(0.05), seconds=0.0, after=LONG) == "its time was up"
+    assert await waits(Deadlines(0.05), before=LONG, seconds=0.0) == "its time was up"
+
+
+async def test_a_call_without_a_deadline_may_wait_too() -> None:
+    with untimed():
+        await asyncio.sleep(0)
+
+
+async def test_a_task_within_a_call_has_no_time_of_its_own() -> None:
+    deadlines = Deadlines(0.05)
+    task = asyncio.current_task()
+    assert task is not None
+    deadlines.begin(task)
+
+    async def inner() -> None:
+        with untimed():
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
+
+    part = asyncio.create_task(inner())
+    deadlines.end(task)
+
+    await part

@@ -537,3 +537,36 @@ def test_only_failures_that_may_be_retried_depend_on_earlier_ones() -> None:
 
 def test_a_failure_without_a_worker_is_final() -> None:
     assert to_transition(StatusUpdate(ID, Status.FAILED), CONTEXT).change.status is Status.FAILED
+
+
+def key_of(**fields: Any) -> Any:
+    return requests.idempotency_key((("idempotency-key", "k"),), create(**fields))
+
+
+def test_the_same_request_with_another_wait_is_the_same_request() -> None:
+    request = create(wait=seconds(5))
+
+    assert (
+        key_of() == key_of(wait=seconds(0)) == requests.idempotency_key((("idempotency-key", "k"),), request)
+    )
+    assert key_of(wait=seconds(5), timeout=seconds(9)) != key_of(wait=seconds(5))
+    assert request.wait.seconds == 5
+
+
+@pytest.mark.parametrize("message", [create(), job_service_pb2.GetRequest(id=str(ID))], ids=["Create", "Get"])
+def test_a_wait_is_from_0_seconds_to_1_hour(message: Any) -> None:
+    for number in (0, 0.001, 3600):
+        message.wait.CopyFrom(seconds(number))
+        validator.check(message)
+    for number in (-0.001, 3600.001):
+        message.wait.CopyFrom(seconds(number))
+        assert set(violations_of(message)) == {"wait"}
+
+
+def test_a_batch_does_not_wait() -> None:
+    batch = job_service_pb2.BatchCreateRequest(requests=[create(wait=seconds(0)), create()])
+    refused, accepted = requests.new_jobs(batch)
+
+    assert isinstance(refused, InvalidArgument)
+    assert refused.message == "wait: must not be set in a batch, which does not wait"
+    assert isinstance(accepted, NewJob)

@@ -1,0 +1,1 @@
+"""Tells the calls that wait what has happened to their jobs."""

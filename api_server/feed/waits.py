@@ -1,0 +1,107 @@
+"""The calls that wait for the end of a job, and what tells them to go on."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from uuid import UUID
+
+from api_server.domain.errors import TooManyWaits
+
+
+class Notice(Enum):
+    """What a wait is told."""
+
+    ENDED = "the job has ended"
+    LOOK = "the job may have ended"
+    OVER = "the time is over, or the server stops"
+
+
+class Wait:
+    """One call's wait. It must be read by one task."""
+
+    def __init__(self, until: float) -> None:
+        """`until`: the event loop's time."""
+        self._loop = asyncio.get_running_loop()
+        self._until = until
+        self._notice: asyncio.Future[Notice] = self._loop.create_future()
+        self._timer = self._loop.call_at(until, self.give, Notice.OVER)
+
+    def give(self, notice: Notice) -> None:
+        """Tell the wait. What it has not read yet stays: after any notice it looks, or goes on."""
+        if not self._notice.done():
+            self._notice.set_result(notice)
+
+    async def notice(self) -> Notice:
+        """The next notice. After ENDED or OVER there is none."""
+        notice = await self._notice
+        if notice is Notice.LOOK:
+            if self._loop.time() >= self._until:
+                return Notice.OVER
+            self._notice = self._loop.create_future()
+        return notice
+
+    def close(self) -> None:
+        self._timer.cancel()
+
+
+class Waits:
+    """The waits of one process, at most `limit`. Whoever learns of a job's end calls `ended`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._places = 0
+        self._waits: dict[UUID, set[Wait]] = {}
+        self._is_closed = False
+        self.needed = asyncio.Event()
+        """Set while there is a wait."""
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Have a place for one wait inside the block. Raises TooManyWaits."""
+        if self._places >= self._limit:
+            raise TooManyWaits(self._limit)
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
+
+    @contextmanager
+    def on(self, job_id: UUID, until: float) -> Iterator[Wait]:
+        """A wait that is told from now on what happens to the job, until the event loop's time `until`."""
+        wait = Wait(until)
+        self._waits.setdefault(job_id, set()).add(wait)
+        if self._is_closed:
+            wait.give(Notice.OVER)
+        self.needed.set()
+        try:
+            yield wait
+        finally:
+            wait.close()
+            waits = self._waits[job_id]
+            waits.remove(wait)
+            if not waits:
+                del self._waits[job_id]
+            if not self._waits:
+                self.needed.clear()
+
+    def ended(self, job_ids: Iterable[UUID]) -> None:
+        """These jobs have ended, and a majority of the database has that."""
+        for job_id in job_ids:
+            for wait in self._waits.get(job_id, ()):
+                wait.give(Notice.ENDED)
+
+    def look(self) -> None:
+        """Any job may have ended without a call of `ended`."""
+        self._give_all(Notice.LOOK)
+
+    def close(self) -> None:
+        """The server stops: all waits are over, later ones too."""
+        self._is_closed = True
+        self._give_all(Notice.OVER)
+
+    def _give_all(self, notice: Notice) -> None:
+        for waits in self._waits.values():
+            for wait in waits:
+                wait.give(notice)

@@ -1,0 +1,54 @@
+"""Waits for the end of a job."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from api_server.domain.errors import JobNotFound
+from api_server.domain.job import Status
+from api_server.feed.waits import Notice, Waits
+from api_server.ports import JobStore
+from service_runtime.group_commit import GroupCommit, Item
+
+ID_BYTES = 16
+
+
+class JobWaits:
+    """A wait costs the database one look at its beginning, which it shares with others, and nothing while
+    nothing happens.
+    """
+
+    def __init__(self, store: JobStore, waits: Waits, longest: float) -> None:
+        """`longest`: seconds; longer waits are cut."""
+        self._store = store
+        self._waits = waits
+        self._looks: GroupCommit[UUID, Status | None] = GroupCommit(self._statuses)
+        self.longest = longest
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Have a place for one wait inside the block. Raises TooManyWaits."""
+        with self._waits.place():
+            yield
+
+    async def until_ended(self, job_id: UUID, seconds: float) -> None:
+        """Return when the job has ended, when the time is over, or when the server stops.
+
+        To be called inside `place`. Raises JobNotFound, StoreUnavailable.
+        """
+        until = asyncio.get_running_loop().time() + min(seconds, self.longest)
+        with self._waits.on(job_id, until) as wait:
+            notice = Notice.LOOK
+            while notice is Notice.LOOK and not await self._has_ended(job_id):
+                notice = await wait.notice()
+
+    async def _has_ended(self, job_id: UUID) -> bool:
+        status = await self._looks.do(Item(job_id, ID_BYTES))
+        if status is None:
+            raise JobNotFound(job_id)
+        return status.is_terminal
+
+    async def _statuses(self, job_ids: Sequence[UUID]) -> list[Status | None]:
+        found = await self._store.statuses(job_ids)
+        return [found.get(job_id) for job_id in job_ids]

@@ -1,0 +1,133 @@
+"""A wait returns when its job has ended, and looks at the database as rarely as possible."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from api_server.domain.errors import JobNotFound, StoreUnavailable
+from api_server.domain.job import TERMINAL, Status
+from api_server.feed.waits import Waits
+from api_server.services.job_waits import JobWaits
+
+JOB = UUID(int=1)
+LONG = 60.0
+
+
+class Statuses:
+    """A store that knows only statuses, and counts how often it is asked."""
+
+    def __init__(self, status: Status | None = Status.QUEUED) -> None:
+        self.status = status
+        self.looks = 0
+        self.fails = False
+
+    async def statuses(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Status]:
+        self.looks += 1
+        if self.fails:
+            raise StoreUnavailable
+        return {} if self.status is None else dict.fromkeys(job_ids, self.status)
+
+
+def make(store: Statuses, longest: float = LONG) -> tuple[JobWaits, Waits]:
+    waits = Waits(9)
+    return JobWaits(cast("Any", store), waits, longest), waits
+
+
+@pytest.mark.parametrize("status", TERMINAL)
+async def test_a_job_that_has_ended_is_not_waited_for(status: Status) -> None:
+    store = Statuses(status)
+    job_waits, _ = make(store)
+
+    await job_waits.until_ended(JOB, LONG)
+
+    assert store.looks == 1
+
+
+@pytest.mark.parametrize("status", set(Status) - TERMINAL)
+async def test_it_looks_once_and_then_waits_to_be_told(status: Status) -> None:
+    store = Statuses(status)
+    job_waits, waits = make(store)
+    waiting = asyncio.create_task(job_waits.until_ended(JOB, LONG))
+    await asyncio.wait([waiting], timeout=0.05)
+    assert not waiting.done()
+
+    waits.ended([JOB])
+    await waiting
+
+    assert store.looks == 1
+
+
+async def test_an_end_between_the_look_and_the_wait_is_not_missed() -> None:
+    class EndsMeanwhile(Statuses):
+        async def statuses(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Status]:
+            found = await super().statuses(job_ids)
+            waits.ended(job_ids)
+            return found
+
+    job_waits, waits = make(EndsMeanwhile())
+
+    await job_waits.until_ended(JOB, LONG)
+
+
+async def test_it_looks_again_when_the_end_may_have_been_missed() -> None:
+    store = Statuses()
+    job_waits, waits = make(store)
+    waiting = asyncio.create_task(job_waits.until_ended(JOB, LONG))
+    await asyncio.wait([waiting], timeout=0.02)
+    waits.look()
+    await asyncio.wait([waiting], timeout=0.02)
+    assert (waiting.done(), store.looks) == (False, 2)
+
+    store.status = Status.FAILED
+    waits.look()
+    await waiting
+
+    assert store.looks == 3
+
+
+@pytest.mark.parametrize(("seconds", "longest"), [(0.0, LONG), (0.02, LONG), (LONG, 0.02)])
+async def test_it_returns_when_the_time_is_over(seconds: float, longest: float) -> None:
+    job_waits, _ = make(Statuses(), longest)
+
+    async with asyncio.timeout(LONG / 2):
+        await job_waits.until_ended(JOB, seconds)
+
+
+async def test_it_returns_when_the_server_stops() -> None:
+    job_waits, waits = make(Statuses())
+    waits.close()
+
+    await job_waits.until_ended(JOB, LONG)
+
+
+async def test_a_job_that_does_not_exist_is_an_error() -> None:
+    job_waits, _ = make(Statuses(None))
+
+    with pytest.raises(JobNotFound):
+        await job_waits.until_ended(JOB, LONG)
+
+
+async def test_waits_that_begin_together_share_a_look() -> None:
+    store = Statuses(Status.COMPLETED)
+    job_waits, _ = make(store)
+
+    await asyncio.gather(*(job_waits.until_ended(UUID(int=number), LONG) for number in range(100)))
+
+    assert store.looks <= 3
+
+
+async def test_a_wait_that_fails_or_is_cancelled_leaves_nothing_behind() -> None:
+    store = Statuses()
+    job_waits, waits = make(store)
+    waiting = asyncio.create_task(job_waits.until_ended(JOB, LONG))
+    await asyncio.wait([waiting], timeout=0.02)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    store.fails = True
+    with pytest.raises(StoreUnavailable):
+        await job_waits.until_ended(JOB, LONG)
+
+    assert not waits.needed.is_set()
