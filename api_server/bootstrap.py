@@ -1,10 +1,8 @@
-"""Wires the API server. Only this module names concrete adapters. Parts are closed in the opposite order."""
+"""Wires the API server: the adapters, the loops and the services. Parts are closed in the opposite order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -15,25 +13,15 @@ from api_server.adapters.kafka.topics import KafkaTopics
 from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.errors import StoreUnavailable
-from api_server.domain.heartbeat_times import HeartbeatTimes
-from api_server.domain.status_update import Leases
 from api_server.feed.change_feed import ChangeFeed
 from api_server.feed.told_jobs import ToldJobs
 from api_server.feed.waits import Waits
-from api_server.ports import Availability, DesiredFleet, Dispatcher, JobTypes
+from api_server.operations.operation_loop import OperationLoop
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
-from api_server.rpc.fleet_servicer import FleetServicer
-from api_server.rpc.job_servicer import JobServicer
-from api_server.services.explanations import Explanations
-from api_server.services.fleet import FleetService
+from api_server.servicers import Parts, Servicers, heartbeat_times, make_servicers
 from api_server.services.fleet_fence import FleetFence
 from api_server.services.job_types import KnownJobTypes
-from api_server.services.job_waits import JobWaits
-from api_server.services.jobs import JobRules, JobService
-from api_server.services.live_types import LiveTypes
-from api_server.services.stopped_claims import StoppedClaims
-from api_server.services.type_list import TypeList
 from api_server.settings import ApiServerSettings
 from jobs.v1 import fleet_service_pb2, job_service_pb2
 from jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
@@ -75,14 +63,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         store_health = StoreHealth(stores, stores.clock, heartbeat_times(settings).heartbeat_interval)
         fence = FleetFence(stores.fleet)
         waits = Waits(settings.max_waits)
-        parts = make_servicers(settings, stores, dispatcher, fence, types, store_health, waits)
-        server = make_server(settings, parts.jobs, parts.fleet)
-        await server.start()
-        opened.push_async_callback(server.stop, settings.shutdown_grace)
-        # Before the server's stop, which waits for calls.
-        opened.callback(waits.close)
-
-        # Started after the server: workers' leases are ended only after heartbeats could be served.
+        jobs = ToldJobs(stores.jobs, waits)
         due_loop = DueLoop(
             stores.due,
             stores.due_lease,
@@ -92,17 +73,41 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             types,
             heartbeat_times(settings),
         )
+        operation_loop = OperationLoop(
+            stores.operations, jobs, dispatcher, stores.clock, lambda: due_loop.is_leader
+        )
+        servicers = make_servicers(
+            Parts(
+                settings,
+                stores,
+                jobs,
+                waits,
+                dispatcher,
+                types,
+                fence,
+                store_health,
+                operation_loop.wake,
+            )
+        )
+        server = make_server(settings, servicers)
+        await server.start()
+        opened.push_async_callback(server.stop, settings.shutdown_grace)
+        # Before the server's stop, which waits for calls.
+        opened.callback(waits.close)
+
+        # Started after the server: workers' leases are ended only after heartbeats could be served.
         await due_loop.start()
         opened.push_async_callback(due_loop.stop)
 
         for background in (
             types.run(),
             topics.create_as_needed(),
-            parts.live_types.run(),
-            parts.type_list.watch(lambda: due_loop.is_leader),
+            servicers.live_types.run(),
+            servicers.type_list.watch(lambda: due_loop.is_leader),
             follow_health(server, store_health),
             fence.run(),
             ChangeFeed(stores.changes, waits).run(),
+            operation_loop.run(),
         ):
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)
@@ -133,78 +138,22 @@ async def stores_when_reachable(
         yield stores
 
 
-@dataclass(frozen=True, slots=True)
-class Servicers:
-    """The two services of the contract, and the parts of them that run beside the server."""
-
-    jobs: JobServicer
-    fleet: FleetServicer
-    type_list: TypeList
-    live_types: LiveTypes
-
-
-def make_servicers(
-    settings: ApiServerSettings,
-    stores: MongoStores,
-    dispatcher: Dispatcher,
-    fleet_fence: DesiredFleet,
-    types: JobTypes,
-    availability: Availability,
-    waits: Waits,
-) -> Servicers:
-    times = heartbeat_times(settings)
-    leases = Leases(worker=times.lease, unfenced=timedelta(seconds=settings.unfenced_lease))
-    store = ToldJobs(stores.jobs, waits)
-    jobs = JobService(
-        store,
-        stores.keys,
-        stores.clock,
-        dispatcher,
-        StoppedClaims(fleet_fence, stores.jobs),
-        JobRules(types, leases),
-    )
-    fleet = FleetService(
-        stores.workers,
-        stores.fleet,
-        stores.jobs,
-        stores.clock,
-        times,
-        types,
-        availability,
-    )
-    explanations = Explanations(stores.inspection, fleet, stores.clock)
-    type_list = TypeList(types, fleet, stores.waiting)
-    live_types = LiveTypes(stores.workers, stores.clock, times)
-    return Servicers(
-        JobServicer(jobs, JobWaits(store, waits, settings.max_wait), explanations, type_list, live_types),
-        FleetServicer(fleet),
-        type_list,
-        live_types,
-    )
-
-
 def known_job_types(settings: ApiServerSettings, stores: MongoStores) -> KnownJobTypes:
     named = [each for each in settings.job_types if each != ANY_TYPE]
     return KnownJobTypes(named, stores.job_types if ANY_TYPE in settings.job_types else None)
 
 
-def heartbeat_times(settings: ApiServerSettings) -> HeartbeatTimes:
-    return HeartbeatTimes(
-        timedelta(seconds=settings.job_lease), timedelta(seconds=settings.heartbeat_interval)
-    )
-
-
-def make_server(settings: ApiServerSettings, jobs: JobServicer, fleet: FleetServicer) -> GrpcServer:
+def make_server(settings: ApiServerSettings, servicers: Servicers) -> GrpcServer:
     server = GrpcServer(
         settings.api_server_host, settings.api_server_port, deadline=settings.request_deadline
     )
     server.add(
         job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
-        partial(add_JobServiceServicer_to_server, jobs),
+        partial(add_JobServiceServicer_to_server, servicers.jobs),
     )
     server.add(
         fleet_service_pb2.DESCRIPTOR.services_by_name["FleetService"],
-        partial(add_FleetServiceServicer_to_server, fleet),
+        partial(add_FleetServiceServicer_to_server, servicers.fleet),
     )
     return server
 

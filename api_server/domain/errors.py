@@ -8,6 +8,7 @@ ServiceError
 ├── ClaimStopped                          the fleet, the worker or the job type is stopped
 ├── WorkerNotRegistered, WorkerNotFound
 ├── WorkerNameTaken                       another process has the name and may be alive
+├── OperationNotFound, TooManyOperations
 ├── FleetTooLarge, AnswerTooLarge
 ├── Overloaded                            too many requests wait to be stored
 ├── TooManyWaits                          too many calls wait for the end of a job
@@ -140,6 +141,26 @@ class WorkerNameTaken(ServiceError):
                 "last_heartbeat_time": last_heartbeat,
             },
         )
+
+
+class OperationNotFound(ServiceError):
+    """There is no operation with this id."""
+
+    code = Code.NOT_FOUND
+    reason = "OPERATION_NOT_FOUND"
+
+    def __init__(self, operation_id: UUID) -> None:
+        super().__init__(f"there is no operation {operation_id}", {"id": str(operation_id)})
+
+
+class TooManyOperations(ServiceError):
+    """Too many operations have not ended yet. No operation was begun."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_OPERATIONS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} operations have not ended; wait, or cancel one", retry_delay=RETRY_DELAY)
 
 
 class FleetTooLarge(ServiceError):

@@ -69,7 +69,7 @@ def _fill_small(message: job_pb2.Job, job: Job) -> None:
             setattr(message, name, value)
     for name, time in zip(TIMES, _times(job), strict=True):
         if time is not None:
-            _fill_time(getattr(message, name), time)
+            fill_time(getattr(message, name), time)
     for name in DURATIONS:
         if (duration := getattr(job, name)) is not None:
             getattr(message, name).FromTimedelta(duration)
@@ -234,11 +234,11 @@ def timestamp(time: datetime | None) -> Timestamp | None:
     if time is None:
         return None
     stamp = Timestamp()
-    _fill_time(stamp, time)
+    fill_time(stamp, time)
     return stamp
 
 
-def _fill_time(stamp: Timestamp, time: datetime) -> None:
+def fill_time(stamp: Timestamp, time: datetime) -> None:
     """Does what Timestamp.FromDatetime does, in a third of the time."""
     since = time - EPOCH
     stamp.seconds = since.days * 86_400 + since.seconds

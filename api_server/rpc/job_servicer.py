@@ -15,12 +15,14 @@ from api_server.rpc import answers, page_token, requests, rest_answers
 from api_server.rpc.admission import Admission
 from api_server.rpc.explanation_message import explanation_message
 from api_server.rpc.off_loop import decoded, encoded
+from api_server.rpc.operation_servicer import OperationServicer
 from api_server.rpc.types_message import types_message
 from api_server.rpc.wait_time import wait_seconds
 from api_server.services.explanations import Explanations
 from api_server.services.job_waits import JobWaits
 from api_server.services.jobs import JobService
 from api_server.services.live_types import LiveTypes
+from api_server.services.operations import OperationService
 from api_server.services.type_list import TypeList
 from jobs.v1 import explain_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc, job_types_pb2
 from service_runtime.deadlines import untimed
@@ -34,7 +36,7 @@ async def _nothing() -> None:
     """Stands for a read that was not asked for."""
 
 
-class JobServicer(job_service_pb2_grpc.JobServiceServicer):
+class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
     """Each method is documented in proto/jobs/v1/job_service.proto."""
 
     def __init__(
@@ -44,7 +46,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         explanations: Explanations,
         types: TypeList,
         live_types: LiveTypes,
+        operations: OperationService,
     ) -> None:
+        super().__init__(operations)
         self._jobs = jobs
         self._waits = waits
         self._explanations = explanations

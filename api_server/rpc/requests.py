@@ -104,11 +104,15 @@ def key_value(metadata: Metadata) -> str | None:
     return value
 
 
-def job_filter(request: job_service_pb2.ListRequest) -> JobFilter:
-    """Raises InvalidArgument if a time is out of range."""
+def job_filter(request: job_service_pb2.ListRequest | job_service_pb2.JobFilter) -> JobFilter:
+    """Raises InvalidArgument if a time is out of range, or a label has two values."""
+    statuses, types = list(request.statuses), list(request.types)
+    if isinstance(request, job_service_pb2.ListRequest):
+        statuses.append(request.status)
+        types.append(request.type)
     return JobFilter(
-        statuses=frozenset(STATUSES[each] for each in (request.status, *request.statuses) if each),
-        types=frozenset(each for each in (request.type, *request.types) if each),
+        statuses=frozenset(STATUSES[each] for each in statuses if each),
+        types=frozenset(each for each in types if each),
         labels=_labels(request.labels),
         label_keys=frozenset(request.label_keys),
         error_reasons=frozenset(request.error_reasons),

@@ -13,6 +13,7 @@ from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import (
     BatchUpdateStatusRequest,
+    BulkCancelRequest,
     CancelRequest,
     Claim,
     CreateRequest,
@@ -23,8 +24,8 @@ from jobs.v1.job_service_pb2 import (
 )
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from tests.conftest import UNWORKED
-from tests.fuzz.examples import IDENTITY, IN_AN_HOUR
-from tests.fuzz.roles import NEW_IDS, PAGE_TOKEN, WORKER_ID, JobRole
+from tests.fuzz.examples import IDENTITY, IN_AN_HOUR, NO_JOBS
+from tests.fuzz.roles import NEW_IDS, OPERATION, PAGE_TOKEN, WORKER_ID, JobRole
 
 CLAIM = Claim(worker_id=WORKER_ID)
 TOKEN = Token(worker_id=WORKER_ID, attempt=1)
@@ -51,6 +52,9 @@ class Casting:
         actual = {text: str(uuid7()) for text in NEW_IDS if text.encode() in raw}
         for role, job_id in jobs.items():
             actual |= {role.stand_in: job_id, role.upper_case: job_id.upper()}
+        if OPERATION.encode() in raw:
+            operation = await self._stub.BulkCancel(BulkCancelRequest(filter=NO_JOBS))
+            actual[OPERATION] = operation.id
         if PAGE_TOKEN.encode() in raw:
             actual[PAGE_TOKEN] = await self._page_token()
         return actual

@@ -14,6 +14,7 @@ from tests.conftest import UNWORKED
 from tests.fuzz.roles import (
     ABSENT_JOB,
     NEW_IDS,
+    OPERATION,
     PAGE_TOKEN,
     WORKER_ID,
     WORKER_NAME,
@@ -100,6 +101,9 @@ IDENTITY = worker_pb2.WorkerIdentity(
     worker_id=WORKER_ID, name=WORKER_NAME, host="h", pid=1, types=["compute"]
 )
 
+NO_JOBS = job_service_pb2.JobFilter(labels=["fuzz=nothing-has-this"])
+CANCELLED_JOBS = job_service_pb2.JobFilter(statuses=[STATUS.cancelled], label_keys=["team"])
+
 EXAMPLES: dict[type[Message], list[Message]] = {}
 for example in (
     *CREATIONS,
@@ -129,6 +133,18 @@ for example in (
     *(job_service_pb2.CancelRequest(id=job_id, reason="no need") for job_id in ID.values()),
     *(job_service_pb2.RetryRequest(id=job_id) for job_id in ID.values()),
     job_service_pb2.RetryRequest(id=ID[JobRole.FAILED], expire_time=IN_AN_HOUR),
+    NO_JOBS,
+    CANCELLED_JOBS,
+    *(
+        request(filter=wanted, dry_run=is_dry_run)
+        for request in (job_service_pb2.BulkCancelRequest, job_service_pb2.BulkRetryRequest)
+        for wanted in (NO_JOBS, CANCELLED_JOBS)
+        for is_dry_run in (False, True)
+    ),
+    job_service_pb2.BulkCancelRequest(filter=job_service_pb2.JobFilter(types=[UNWORKED]), reason="no need"),
+    job_service_pb2.GetOperationRequest(id=OPERATION),
+    job_service_pb2.CancelOperationRequest(id=OPERATION),
+    job_service_pb2.ListOperationsRequest(page_size=2),
     *(job_service_pb2.DeleteRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
     fleet_service_pb2.RegisterWorkerRequest(worker=IDENTITY),
     fleet_service_pb2.HeartbeatRequest(

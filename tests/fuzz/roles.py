@@ -40,6 +40,8 @@ class JobRole(Enum):
 
 NEW_IDS = tuple(f"00000000-0000-7000-8000-0000000000B{number}" for number in range(4))
 """Stand-ins for ids that clients may choose for new jobs."""
+OPERATION = "00000000-0000-7000-8000-0000000000C0"
+"""The stand-in for the id of an operation that changes no job."""
 PAGE_TOKEN = "page-token-of-a-list-of-all-jobs"  # noqa: S105 - not a secret
 """The stand-in for the next_page_token of a List without filters."""
 

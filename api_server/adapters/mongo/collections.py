@@ -30,6 +30,7 @@ WORKERS = "workers"
 LEADER_LEASES = "leader_leases"
 FLEET = "fleet"
 ELECTIONS = "elections"
+OPERATIONS = "operations"
 
 FORMER_NAMES = {"keys": IDEMPOTENCY_KEYS, "worker_names": WORKERS, "leases": LEADER_LEASES}
 """Each former name, and the name that replaces it."""

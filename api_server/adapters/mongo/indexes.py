@@ -12,9 +12,10 @@ import structlog
 from pymongo import IndexModel
 
 from api_server.adapters.mongo.client import within
-from api_server.adapters.mongo.collections import IDEMPOTENCY_KEYS, JOBS, WORKERS
+from api_server.adapters.mongo.collections import IDEMPOTENCY_KEYS, JOBS, OPERATIONS, WORKERS
 
 BY_DUE_TIME = [("status", 1), ("type", 1), ("due_time", 1)]
+BY_UNFINISHED = [("is_unfinished", 1), ("_id", 1)]
 BUILD_SECONDS = 600
 """How long it may take to build the indexes of existing jobs."""
 WORKER_SECONDS = 3600
@@ -33,6 +34,11 @@ INDEXES = {
         IndexModel([("labels", 1), ("_id", 1)], partialFilterExpression={"labels": {"$exists": True}}),
     ],
     IDEMPOTENCY_KEYS: [IndexModel([("expire_time", 1)], expireAfterSeconds=0)],
+    OPERATIONS: [
+        # The next operation to run. Operations that have ended are not in it.
+        IndexModel(BY_UNFINISHED, partialFilterExpression={"is_unfinished": True}),
+        IndexModel([("expire_time", 1)], expireAfterSeconds=0),
+    ],
     WORKERS: [
         IndexModel([("last_heartbeat_time", 1)], expireAfterSeconds=WORKER_SECONDS),
         # Heartbeats find the worker by its id.

@@ -15,6 +15,7 @@ from api_server.adapters.mongo.collections import (
     JOB_TYPES,
     JOBS,
     LEADER_LEASES,
+    OPERATIONS,
     WORKERS,
     rename_collections,
 )
@@ -26,6 +27,7 @@ from api_server.adapters.mongo.inspection import MongoJobInspection
 from api_server.adapters.mongo.job_types import MongoJobTypeStore
 from api_server.adapters.mongo.jobs import MongoJobStore
 from api_server.adapters.mongo.member_clocks import MemberClocks
+from api_server.adapters.mongo.operations import MongoOperationStore
 from api_server.adapters.mongo.primary import Primary
 from api_server.adapters.mongo.reads import Reads
 from api_server.adapters.mongo.retention import set_retention
@@ -54,6 +56,7 @@ class MongoStores:
     keys: MongoKeyStore
     fleet: MongoFleetStore
     workers: MongoWorkerStore
+    operations: MongoOperationStore
 
     async def ping(self) -> None:
         """Raises StoreUnavailable unless the primary answers.
@@ -98,6 +101,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 keys=MongoKeyStore(collections[IDEMPOTENCY_KEYS], writes),
                 fleet=MongoFleetStore(collections[FLEET], reads, writes),
                 workers=MongoWorkerStore(collections[WORKERS], reads, writes, clock),
+                operations=MongoOperationStore(collections[OPERATIONS], reads, writes),
             )
         finally:
             await writes.drain()

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from jobs.v1 import job_pb2 as _job_pb2
 import builtins as _builtins
@@ -818,3 +819,465 @@ class DeleteResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteResponse: _TypeAlias = DeleteResponse  # noqa: Y015
+
+@_typing.final
+class JobFilter(_message.Message):
+    """Selects jobs, by the same rules as the fields of the same names in ListRequest. At least one must be set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUSES_FIELD_NUMBER: _builtins.int
+    TYPES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    LABEL_KEYS_FIELD_NUMBER: _builtins.int
+    ERROR_REASONS_FIELD_NUMBER: _builtins.int
+    WORKER_IDS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FROM_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_BEFORE_FIELD_NUMBER: _builtins.int
+    END_TIME_FROM_FIELD_NUMBER: _builtins.int
+    END_TIME_BEFORE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.Job.Status.ValueType]:
+        """Only jobs in one of these statuses. At most 5."""
+
+    @_builtins.property
+    def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs of one of these types. At most 32."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs with all of these labels, each written as `key=value`. At most 8."""
+
+    @_builtins.property
+    def label_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs that have a label with each of these keys, whatever its value. At most 8."""
+
+    @_builtins.property
+    def error_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only failed and cancelled jobs whose error.reason is one of these. At most 8."""
+
+    @_builtins.property
+    def worker_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs whose worker_id is one of these: the worker holds the job, or held it when it ended. At most 8."""
+
+    @_builtins.property
+    def create_time_from(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs created at this time or later."""
+
+    @_builtins.property
+    def create_time_before(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs created before this time."""
+
+    @_builtins.property
+    def end_time_from(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs that ended at this time or later."""
+
+    @_builtins.property
+    def end_time_before(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs that ended before this time."""
+
+    def __init__(
+        self,
+        *,
+        statuses: _abc.Iterable[_job_pb2.Job.Status.ValueType] | None = ...,
+        types: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        label_keys: _abc.Iterable[_builtins.str] | None = ...,
+        error_reasons: _abc.Iterable[_builtins.str] | None = ...,
+        worker_ids: _abc.Iterable[_builtins.str] | None = ...,
+        create_time_from: _timestamp_pb2.Timestamp | None = ...,
+        create_time_before: _timestamp_pb2.Timestamp | None = ...,
+        end_time_from: _timestamp_pb2.Timestamp | None = ...,
+        end_time_before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "end_time_before", b"end_time_before", "end_time_from", b"end_time_from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "end_time_before", b"end_time_before", "end_time_from", b"end_time_from", "error_reasons", b"error_reasons", "label_keys", b"label_keys", "labels", b"labels", "statuses", b"statuses", "types", b"types", "worker_ids", b"worker_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobFilter: _TypeAlias = JobFilter  # noqa: Y015
+
+@_typing.final
+class BulkCancelRequest(_message.Message):
+    """Selects jobs to cancel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The reason, for people. It becomes the error.message of each job. At most 512 characters."""
+    dry_run: _builtins.bool
+    """True: change nothing. The operation that is returned has no id, and `matched` is what would be tried."""
+    @_builtins.property
+    def filter(self) -> Global___JobFilter:
+        """Which jobs. To cancel all jobs, name the statuses queued and processing."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___JobFilter | None = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "filter", b"filter", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkCancelRequest: _TypeAlias = BulkCancelRequest  # noqa: Y015
+
+@_typing.final
+class BulkRetryRequest(_message.Message):
+    """Selects jobs to queue again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    """True: change nothing. The operation that is returned has no id, and `matched` is what would be tried."""
+    @_builtins.property
+    def filter(self) -> Global___JobFilter:
+        """Which jobs. To retry all jobs, name the statuses failed and cancelled."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___JobFilter | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkRetryRequest: _TypeAlias = BulkRetryRequest  # noqa: Y015
+
+@_typing.final
+class Operation(_message.Message):
+    """A change of many jobs, which goes on after the call that began it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Operation._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        no_kind: Operation._Kind.ValueType  # 0
+        """Not set.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - the same
+        """
+        bulk_cancel: Operation._Kind.ValueType  # 1
+        """BulkCancel.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        bulk_retry: Operation._Kind.ValueType  # 2
+        """BulkRetry.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What is done to the jobs."""
+
+    no_kind: Operation.Kind.ValueType  # 0
+    """Not set.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - the same
+    """
+    bulk_cancel: Operation.Kind.ValueType  # 1
+    """BulkCancel.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    bulk_retry: Operation.Kind.ValueType  # 2
+    """BulkRetry.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Operation._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        no_state: Operation._State.ValueType  # 0
+        """Not set: the operation was a dry run.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - the same
+        """
+        waiting: Operation._State.ValueType  # 1
+        """It waits for its turn.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        running: Operation._State.ValueType  # 2
+        """It has begun.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        finished: Operation._State.ValueType  # 3
+        """It has tried all jobs. Final.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        cancelled: Operation._State.ValueType  # 4
+        """CancelOperation ended it. Final.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+        failed: Operation._State.ValueType  # 5
+        """The server gave it up after errors of its own, which its log shows. Final.
+        buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+        buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+        """
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """How far an operation is."""
+
+    no_state: Operation.State.ValueType  # 0
+    """Not set: the operation was a dry run.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX - the same
+    """
+    waiting: Operation.State.ValueType  # 1
+    """It waits for its turn.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    running: Operation.State.ValueType  # 2
+    """It has begun.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    finished: Operation.State.ValueType  # 3
+    """It has tried all jobs. Final.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    cancelled: Operation.State.ValueType  # 4
+    """CancelOperation ended it. Final.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+    failed: Operation.State.ValueType  # 5
+    """The server gave it up after errors of its own, which its log shows. Final.
+    buf:lint:ignore ENUM_VALUE_PREFIX - lower-case words in JSON, as in Job.Status
+    buf:lint:ignore ENUM_VALUE_UPPER_SNAKE_CASE - the same
+    """
+
+    ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    MATCHED_FIELD_NUMBER: _builtins.int
+    MATCHED_CAPPED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The operation's id, a UUID. Empty after a dry run."""
+    kind: Global___Operation.Kind.ValueType
+    """What is done to the jobs."""
+    state: Global___Operation.State.ValueType
+    """How far it is."""
+    reason: _builtins.str
+    """The reason, as in the request."""
+    matched: _builtins.int
+    """The number of jobs to change, counted when the call came. The server examined at most 10,000 jobs for it."""
+    matched_capped: _builtins.bool
+    """True: there were jobs that were not examined, so there may be more than `matched`."""
+    changed: _builtins.int
+    """The number of jobs that were cancelled or queued again."""
+    refused: _builtins.int
+    """The number of jobs that could not be changed."""
+    @_builtins.property
+    def filter(self) -> Global___JobFilter:
+        """Which jobs, as in the request."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the call came. By the database's clock, like the other times."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When its progress was last recorded."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended. Unset until then."""
+
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refusal]:
+        """Why, for the first 100 of them."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        kind: Global___Operation.Kind.ValueType = ...,
+        state: Global___Operation.State.ValueType = ...,
+        filter: Global___JobFilter | None = ...,
+        reason: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        matched: _builtins.int = ...,
+        matched_capped: _builtins.bool = ...,
+        changed: _builtins.int = ...,
+        refused: _builtins.int = ...,
+        refusals: _abc.Iterable[Global___Refusal] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "filter", b"filter", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "create_time", b"create_time", "end_time", b"end_time", "filter", b"filter", "id", b"id", "kind", b"kind", "matched", b"matched", "matched_capped", b"matched_capped", "reason", b"reason", "refusals", b"refusals", "refused", b"refused", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Operation: _TypeAlias = Operation  # noqa: Y015
+
+@_typing.final
+class Refusal(_message.Message):
+    """Why an operation could not change a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job's id."""
+    reason: _builtins.str
+    """The reason with which Cancel or Retry would have failed, such as JOB_TERMINAL."""
+    message: _builtins.str
+    """What is wrong, for people."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+
+@_typing.final
+class GetOperationRequest(_message.Message):
+    """Selects an operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The operation's id, a UUID."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOperationRequest: _TypeAlias = GetOperationRequest  # noqa: Y015
+
+@_typing.final
+class ListOperationsRequest(_message.Message):
+    """Selects operations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The largest number of operations on a page. 0 or absent: 20. More than 100 counts as 100."""
+    page_token: _builtins.str
+    """next_page_token of the previous page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperationsRequest: _TypeAlias = ListOperationsRequest  # noqa: Y015
+
+@_typing.final
+class ListOperationsResponse(_message.Message):
+    """One page of operations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The page_token for the next page. Empty on the last page."""
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Operation]:
+        """The operations, newest first, without their refusals."""
+
+    def __init__(
+        self,
+        *,
+        operations: _abc.Iterable[Global___Operation] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "operations", b"operations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperationsResponse: _TypeAlias = ListOperationsResponse  # noqa: Y015
+
+@_typing.final
+class CancelOperationRequest(_message.Message):
+    """Selects an operation to end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The operation's id, a UUID."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOperationRequest: _TypeAlias = CancelOperationRequest  # noqa: Y015

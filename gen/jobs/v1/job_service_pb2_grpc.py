@@ -111,6 +111,31 @@ class JobServiceStub:
                 request_serializer=jobs_dot_v1_dot_job__types__pb2.ListTypesRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__types__pb2.ListTypesResponse.FromString,
                 _registered_method=True)
+        self.BulkCancel = channel.unary_unary(
+                '/jobs.v1.JobService/BulkCancel',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.BulkCancelRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
+                _registered_method=True)
+        self.BulkRetry = channel.unary_unary(
+                '/jobs.v1.JobService/BulkRetry',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.BulkRetryRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
+                _registered_method=True)
+        self.GetOperation = channel.unary_unary(
+                '/jobs.v1.JobService/GetOperation',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.GetOperationRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ListOperations = channel.unary_unary(
+                '/jobs.v1.JobService/ListOperations',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.ListOperationsRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.ListOperationsResponse.FromString,
+                _registered_method=True)
+        self.CancelOperation = channel.unary_unary(
+                '/jobs.v1.JobService/CancelOperation',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.CancelOperationRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -317,6 +342,73 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BulkCancel(self, request, context):
+        """Cancels all jobs that match a filter and are queued or processing, batch by batch, after this call has
+        returned. GetOperation shows the progress. Jobs that are created after the call are left alone.
+
+        One operation runs at a time, in the order of the calls. It takes few jobs at a time, with pauses, so
+        that other calls go on. It survives the end of any server. A job that cannot be cancelled, because it has
+        ended meanwhile, for example, is counted and listed, and does not stop the operation.
+
+        If the call is sent again, a second operation cancels what the first one has left.
+
+        INVALID_ARGUMENT: a field breaks its rule, or the filter has no condition.
+        RESOURCE_EXHAUSTED: 100 operations have not ended yet (reason TOO_MANY_OPERATIONS).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BulkRetry(self, request, context):
+        """Queues all jobs that match a filter and are failed or cancelled again, each as Retry does. In all else
+        like BulkCancel. Each job is retried once, also if it fails again during the operation.
+
+        INVALID_ARGUMENT: a field breaks its rule, or the filter has no condition.
+        RESOURCE_EXHAUSTED: 100 operations have not ended yet (reason TOO_MANY_OPERATIONS).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOperation(self, request, context):
+        """Returns an operation with its progress. An operation is kept for 7 days after its end.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        NOT_FOUND: there is no such operation.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperations(self, request, context):
+        """Returns operations page by page, newest first.
+
+        INVALID_ARGUMENT: a field breaks its rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOperation(self, request, context):
+        """Ends an operation early and returns it. Jobs that it has changed stay as they are. A batch that is being
+        changed just then is still changed and counted. An operation that has ended stays as it is. Safe to send
+        again.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        NOT_FOUND: there is no such operation.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -379,6 +471,31 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ListTypes,
                     request_deserializer=jobs_dot_v1_dot_job__types__pb2.ListTypesRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__types__pb2.ListTypesResponse.SerializeToString,
+            ),
+            'BulkCancel': grpc.unary_unary_rpc_method_handler(
+                    servicer.BulkCancel,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.BulkCancelRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.Operation.SerializeToString,
+            ),
+            'BulkRetry': grpc.unary_unary_rpc_method_handler(
+                    servicer.BulkRetry,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.BulkRetryRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.Operation.SerializeToString,
+            ),
+            'GetOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOperation,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.GetOperationRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.Operation.SerializeToString,
+            ),
+            'ListOperations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperations,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.ListOperationsRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.ListOperationsResponse.SerializeToString,
+            ),
+            'CancelOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOperation,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.CancelOperationRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -719,6 +836,141 @@ class JobService:
             '/jobs.v1.JobService/ListTypes',
             jobs_dot_v1_dot_job__types__pb2.ListTypesRequest.SerializeToString,
             jobs_dot_v1_dot_job__types__pb2.ListTypesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BulkCancel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/BulkCancel',
+            jobs_dot_v1_dot_job__service__pb2.BulkCancelRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BulkRetry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/BulkRetry',
+            jobs_dot_v1_dot_job__service__pb2.BulkRetryRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/GetOperation',
+            jobs_dot_v1_dot_job__service__pb2.GetOperationRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/ListOperations',
+            jobs_dot_v1_dot_job__service__pb2.ListOperationsRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.ListOperationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/CancelOperation',
+            jobs_dot_v1_dot_job__service__pb2.CancelOperationRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

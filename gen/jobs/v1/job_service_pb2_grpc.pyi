@@ -189,6 +189,53 @@ class JobServiceStub:
     """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
     worker can be created: its jobs wait until a worker starts.
     """
+    BulkCancel: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BulkCancelRequest, _job_service_pb2.Operation]
+    """Cancels all jobs that match a filter and are queued or processing, batch by batch, after this call has
+    returned. GetOperation shows the progress. Jobs that are created after the call are left alone.
+
+    One operation runs at a time, in the order of the calls. It takes few jobs at a time, with pauses, so
+    that other calls go on. It survives the end of any server. A job that cannot be cancelled, because it has
+    ended meanwhile, for example, is counted and listed, and does not stop the operation.
+
+    If the call is sent again, a second operation cancels what the first one has left.
+
+    INVALID_ARGUMENT: a field breaks its rule, or the filter has no condition.
+    RESOURCE_EXHAUSTED: 100 operations have not ended yet (reason TOO_MANY_OPERATIONS).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    BulkRetry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BulkRetryRequest, _job_service_pb2.Operation]
+    """Queues all jobs that match a filter and are failed or cancelled again, each as Retry does. In all else
+    like BulkCancel. Each job is retried once, also if it fails again during the operation.
+
+    INVALID_ARGUMENT: a field breaks its rule, or the filter has no condition.
+    RESOURCE_EXHAUSTED: 100 operations have not ended yet (reason TOO_MANY_OPERATIONS).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    GetOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetOperationRequest, _job_service_pb2.Operation]
+    """Returns an operation with its progress. An operation is kept for 7 days after its end.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    NOT_FOUND: there is no such operation.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    ListOperations: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListOperationsRequest, _job_service_pb2.ListOperationsResponse]
+    """Returns operations page by page, newest first.
+
+    INVALID_ARGUMENT: a field breaks its rule.
+    """
+    CancelOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelOperationRequest, _job_service_pb2.Operation]
+    """Ends an operation early and returns it. Jobs that it has changed stay as they are. A batch that is being
+    changed just then is still changed and counted. An operation that has ended stays as it is. Safe to send
+    again.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    NOT_FOUND: there is no such operation.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -347,6 +394,53 @@ class JobServiceAsyncStub(JobServiceStub):
     ListTypes: _aio.UnaryUnaryMultiCallable[_job_types_pb2.ListTypesRequest, _job_types_pb2.ListTypesResponse]  # type: ignore[assignment]
     """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
     worker can be created: its jobs wait until a worker starts.
+    """
+    BulkCancel: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BulkCancelRequest, _job_service_pb2.Operation]  # type: ignore[assignment]
+    """Cancels all jobs that match a filter and are queued or processing, batch by batch, after this call has
+    returned. GetOperation shows the progress. Jobs that are created after the call are left alone.
+
+    One operation runs at a time, in the order of the calls. It takes few jobs at a time, with pauses, so
+    that other calls go on. It survives the end of any server. A job that cannot be cancelled, because it has
+    ended meanwhile, for example, is counted and listed, and does not stop the operation.
+
+    If the call is sent again, a second operation cancels what the first one has left.
+
+    INVALID_ARGUMENT: a field breaks its rule, or the filter has no condition.
+    RESOURCE_EXHAUSTED: 100 operations have not ended yet (reason TOO_MANY_OPERATIONS).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    BulkRetry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BulkRetryRequest, _job_service_pb2.Operation]  # type: ignore[assignment]
+    """Queues all jobs that match a filter and are failed or cancelled again, each as Retry does. In all else
+    like BulkCancel. Each job is retried once, also if it fails again during the operation.
+
+    INVALID_ARGUMENT: a field breaks its rule, or the filter has no condition.
+    RESOURCE_EXHAUSTED: 100 operations have not ended yet (reason TOO_MANY_OPERATIONS).
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    GetOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetOperationRequest, _job_service_pb2.Operation]  # type: ignore[assignment]
+    """Returns an operation with its progress. An operation is kept for 7 days after its end.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    NOT_FOUND: there is no such operation.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    ListOperations: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListOperationsRequest, _job_service_pb2.ListOperationsResponse]  # type: ignore[assignment]
+    """Returns operations page by page, newest first.
+
+    INVALID_ARGUMENT: a field breaks its rule.
+    """
+    CancelOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelOperationRequest, _job_service_pb2.Operation]  # type: ignore[assignment]
+    """Ends an operation early and returns it. Jobs that it has changed stay as they are. A batch that is being
+    changed just then is still changed and counted. An operation that has ended stays as it is. Safe to send
+    again.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    NOT_FOUND: there is no such operation.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -575,6 +669,83 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_job_types_pb2.ListTypesResponse, _abc.Awaitable[_job_types_pb2.ListTypesResponse]]:
         """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
         worker can be created: its jobs wait until a worker starts.
+        """
+
+    @_abc_1.abstractmethod
+    def BulkCancel(
+        self,
+        request: _job_service_pb2.BulkCancelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.Operation, _abc.Awaitable[_job_service_pb2.Operation]]:
+        """Cancels all jobs that match a filter and are queued or processing, batch by batch, after this call has
+        returned. GetOperation shows the progress. Jobs that are created after the call are left alone.
+
+        One operation runs at a time, in the order of the calls. It takes few jobs at a time, with pauses, so
+        that other calls go on. It survives the end of any server. A job that cannot be cancelled, because it has
+        ended meanwhile, for example, is counted and listed, and does not stop the operation.
+
+        If the call is sent again, a second operation cancels what the first one has left.
+
+        INVALID_ARGUMENT: a field breaks its rule, or the filter has no condition.
+        RESOURCE_EXHAUSTED: 100 operations have not ended yet (reason TOO_MANY_OPERATIONS).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+
+    @_abc_1.abstractmethod
+    def BulkRetry(
+        self,
+        request: _job_service_pb2.BulkRetryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.Operation, _abc.Awaitable[_job_service_pb2.Operation]]:
+        """Queues all jobs that match a filter and are failed or cancelled again, each as Retry does. In all else
+        like BulkCancel. Each job is retried once, also if it fails again during the operation.
+
+        INVALID_ARGUMENT: a field breaks its rule, or the filter has no condition.
+        RESOURCE_EXHAUSTED: 100 operations have not ended yet (reason TOO_MANY_OPERATIONS).
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+
+    @_abc_1.abstractmethod
+    def GetOperation(
+        self,
+        request: _job_service_pb2.GetOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.Operation, _abc.Awaitable[_job_service_pb2.Operation]]:
+        """Returns an operation with its progress. An operation is kept for 7 days after its end.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        NOT_FOUND: there is no such operation.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+
+    @_abc_1.abstractmethod
+    def ListOperations(
+        self,
+        request: _job_service_pb2.ListOperationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.ListOperationsResponse, _abc.Awaitable[_job_service_pb2.ListOperationsResponse]]:
+        """Returns operations page by page, newest first.
+
+        INVALID_ARGUMENT: a field breaks its rule.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelOperation(
+        self,
+        request: _job_service_pb2.CancelOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.Operation, _abc.Awaitable[_job_service_pb2.Operation]]:
+        """Ends an operation early and returns it. Jobs that it has changed stay as they are. A batch that is being
+        changed just then is still changed and counted. An operation that has ended stays as it is. Safe to send
+        again.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        NOT_FOUND: there is no such operation.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

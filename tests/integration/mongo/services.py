@@ -19,6 +19,7 @@ from api_server.services.job_types import KnownJobTypes
 from api_server.services.job_waits import JobWaits
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
+from api_server.services.operations import OperationService
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.services.type_list import TypeList
 
@@ -104,4 +105,5 @@ def servicer(stores: MongoStores, store: Any = None, waits: JobWaits | None = No
         Explanations(stores.inspection, fleet, stores.clock),
         TypeList(fleet.job_types, fleet, stores.waiting),
         LiveTypes(stores.workers, stores.clock, TIMES),
+        OperationService(stores.operations, stores.jobs, stores.clock, lambda: None),
     )

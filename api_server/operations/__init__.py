@@ -1,0 +1,1 @@
+"""Runs operations on many jobs, batch by batch."""

@@ -1,0 +1,88 @@
+"""Makes the services of the contract from the parts of one server."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from api_server.adapters.mongo.stores import MongoStores
+from api_server.domain.heartbeat_times import HeartbeatTimes
+from api_server.domain.status_update import Leases
+from api_server.feed.waits import Waits
+from api_server.ports import Availability, DesiredFleet, Dispatcher, JobStore
+from api_server.rpc.fleet_servicer import FleetServicer
+from api_server.rpc.job_servicer import JobServicer
+from api_server.services.explanations import Explanations
+from api_server.services.fleet import FleetService
+from api_server.services.job_types import KnownJobTypes
+from api_server.services.job_waits import JobWaits
+from api_server.services.jobs import JobRules, JobService
+from api_server.services.live_types import LiveTypes
+from api_server.services.operations import OperationService
+from api_server.services.stopped_claims import StoppedClaims
+from api_server.services.type_list import TypeList
+from api_server.settings import ApiServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the services of one server share. `jobs`: the store of jobs, which tells `waits` its changes."""
+
+    settings: ApiServerSettings
+    stores: MongoStores
+    jobs: JobStore
+    waits: Waits
+    dispatcher: Dispatcher
+    types: KnownJobTypes
+    fence: DesiredFleet
+    availability: Availability
+    wake_operations: Callable[[], None]
+
+    @property
+    def times(self) -> HeartbeatTimes:
+        return heartbeat_times(self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Servicers:
+    """The two services of the contract, and the parts of them that run beside the server."""
+
+    jobs: JobServicer
+    fleet: FleetServicer
+    type_list: TypeList
+    live_types: LiveTypes
+
+
+def make_servicers(parts: Parts) -> Servicers:
+    stores, clock = parts.stores, parts.stores.clock
+    fleet = FleetService(
+        stores.workers, stores.fleet, stores.jobs, clock, parts.times, parts.types, parts.availability
+    )
+    type_list = TypeList(parts.types, fleet, stores.waiting)
+    live_types = LiveTypes(stores.workers, clock, parts.times)
+    jobs = JobServicer(
+        job_service(parts),
+        JobWaits(parts.jobs, parts.waits, parts.settings.max_wait),
+        Explanations(stores.inspection, fleet, clock),
+        type_list,
+        live_types,
+        OperationService(stores.operations, parts.jobs, clock, parts.wake_operations),
+    )
+    return Servicers(jobs, FleetServicer(fleet), type_list, live_types)
+
+
+def job_service(parts: Parts) -> JobService:
+    unfenced = timedelta(seconds=parts.settings.unfenced_lease)
+    return JobService(
+        parts.jobs,
+        parts.stores.keys,
+        parts.stores.clock,
+        parts.dispatcher,
+        StoppedClaims(parts.fence, parts.stores.jobs),
+        JobRules(parts.types, Leases(worker=parts.times.lease, unfenced=unfenced)),
+    )
+
+
+def heartbeat_times(settings: ApiServerSettings) -> HeartbeatTimes:
+    return HeartbeatTimes(
+        timedelta(seconds=settings.job_lease), timedelta(seconds=settings.heartbeat_interval)
+    )
