@@ -20,6 +20,7 @@ from api_server.operations.operation_loop import OperationLoop
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
 from api_server.servicers import Parts, Servicers, heartbeat_times, make_servicers
+from api_server.services.activity import ActivityRecorder
 from api_server.services.fleet_fence import FleetFence
 from api_server.services.job_types import KnownJobTypes
 from api_server.settings import ApiServerSettings
@@ -64,6 +65,8 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         fence = FleetFence(stores.fleet)
         waits = Waits(settings.max_waits)
         jobs = ToldJobs(stores.jobs, waits)
+        activity = ActivityRecorder(stores.activity, stores.clock, types)
+        opened.push_async_callback(activity.store)
         due_loop = DueLoop(
             stores.due,
             stores.due_lease,
@@ -84,6 +87,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
                 waits,
                 dispatcher,
                 types,
+                activity,
                 fence,
                 store_health,
                 operation_loop.wake,
@@ -104,6 +108,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             topics.create_as_needed(),
             servicers.live_types.run(),
             servicers.type_list.watch(lambda: due_loop.is_leader),
+            activity.run(),
             follow_health(server, store_health),
             fence.run(),
             ChangeFeed(stores.changes, waits).run(),

@@ -18,7 +18,6 @@ from uuid import UUID
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.job import Dispatch, Job, ProgressNote, Status
-from api_server.domain.job_facts import Ahead, Inspected
 from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
 from api_server.domain.operation import Batch, Operation, OperationPage, Refusal, State
 from api_server.domain.record_positions import PartitionState, RecordPosition
@@ -56,33 +55,6 @@ class Database(Protocol):
 
     async def ping(self) -> None:
         """Return when the database answers."""
-
-
-# --- Job types ---
-
-
-class JobTypes(Collection[str], Protocol):
-    """The job types that this server takes, from memory. Their number only grows."""
-
-    @property
-    def workers_add(self) -> bool:
-        """Whether types that workers register are taken, too."""
-
-    async def look_up(self, job_types: Collection[str]) -> None:
-        """Read the registered types if one of `job_types` is not known. Raises StoreUnavailable."""
-
-    async def register(self, job_types: Collection[str]) -> None:
-        """A worker runs jobs of these types. Raises StoreUnavailable."""
-
-
-class JobTypeStore(Protocol):
-    """The job types that workers have registered."""
-
-    async def names(self) -> Sequence[str]:
-        """All of them, in the order of their registration."""
-
-    async def add(self, job_types: Sequence[str]) -> None:
-        """Add those that are missing, on a majority of the database, until there are 256."""
 
 
 # --- Jobs, for the services ---
@@ -148,30 +120,6 @@ class LeaseStore(Protocol):
 
     async def release_all(self, worker_id: str, now: datetime) -> int:
         """End the leases of all jobs that `worker_id` holds, as if they had run out. Returns how many."""
-
-
-class JobInspection(Protocol):
-    """Looks at one job closely, to explain why it does not run."""
-
-    async def inspect(self, job_id: UUID) -> Inspected | None:
-        """The job as a majority of the database has it, without payload, result and labels; None: no such
-        job.
-        """
-
-    async def ahead(self, job: Job) -> Ahead | None:
-        """The waiting jobs of the type of a queued job that could start before it could; None: they could not
-        be examined in time. Examines at most 1000 jobs.
-        """
-
-
-class WaitingJobs(Protocol):
-    """Counts queued jobs, by the index alone."""
-
-    async def types(self, limit: int) -> Sequence[str]:
-        """Up to `limit` types that have queued jobs, in ascending order. Costs one look for each."""
-
-    async def count(self, job_type: str, limit: int) -> int:
-        """The number of queued jobs of a type, at most `limit`."""
 
 
 class OperationStore(Protocol):

@@ -18,9 +18,11 @@ from api_server.services.job_waits import JobWaits
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.operations import OperationService
+from api_server.services.stats import Stats
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.services.type_list import TypeList
 from api_server.settings import ApiServerSettings
+from api_server.stats_ports import ActivityLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Parts:
     waits: Waits
     dispatcher: Dispatcher
     types: KnownJobTypes
+    activity: ActivityLog
     fence: DesiredFleet
     availability: Availability
     wake_operations: Callable[[], None]
@@ -57,7 +60,7 @@ def make_servicers(parts: Parts) -> Servicers:
     fleet = FleetService(
         stores.workers, stores.fleet, stores.jobs, clock, parts.times, parts.types, parts.availability
     )
-    type_list = TypeList(parts.types, fleet, stores.waiting)
+    type_list = TypeList(parts.types, fleet, stores.counts)
     live_types = LiveTypes(stores.workers, clock, parts.times)
     jobs = JobServicer(
         job_service(parts),
@@ -66,6 +69,7 @@ def make_servicers(parts: Parts) -> Servicers:
         type_list,
         live_types,
         OperationService(stores.operations, parts.jobs, clock, parts.wake_operations),
+        Stats(stores.activity, stores.counts, parts.types, live_types, clock),
     )
     return Servicers(jobs, FleetServicer(fleet), type_list, live_types)
 
@@ -79,6 +83,7 @@ def job_service(parts: Parts) -> JobService:
         parts.dispatcher,
         StoppedClaims(parts.fence, parts.stores.jobs),
         JobRules(parts.types, Leases(worker=parts.times.lease, unfenced=unfenced)),
+        parts.activity,
     )
 
 

@@ -27,10 +27,14 @@ class Claim:
 
 @value
 class Token:
-    """The fencing token: proves that the worker holds this attempt of the job."""
+    """The fencing token: proves that the worker holds this attempt of the job.
+
+    `type`: of the job, for statistics; "" if it is not known.
+    """
 
     worker_id: str
     attempt: int
+    type: str = ""
 
 
 @value
@@ -50,6 +54,22 @@ class StatusUpdate:
     def claim(self) -> Claim | None:
         """The claim, if the update is a worker's claim."""
         return self.guard if isinstance(self.guard, Claim) else None
+
+    @property
+    def job_type(self) -> str:
+        """The type of the job, as its caller says; "" if it does not."""
+        match self.guard:
+            case Claim(expected_type=expected):
+                return expected or ""
+            case Token(type=job_type):
+                return job_type
+            case _:
+                return ""
+
+    @property
+    def is_start(self) -> bool:
+        """Whether the update claims the job."""
+        return self.status is Status.PROCESSING and not isinstance(self.guard, Token)
 
     @property
     def is_unfenced_claim(self) -> bool:

@@ -90,8 +90,8 @@ FILL = {View.FULL: _fill_job, View.BASIC: _fill_small}
 def _policy_message(policy: RetryPolicy) -> job_pb2.RetryPolicy:
     return job_pb2.RetryPolicy(
         max_attempts=policy.max_attempts,
-        initial_backoff=_duration(policy.initial_backoff),
-        max_backoff=_duration(policy.max_backoff),
+        initial_backoff=duration_message(policy.initial_backoff),
+        max_backoff=duration_message(policy.max_backoff),
         multiplier=policy.multiplier,
         jitter=policy.jitter,
     )
@@ -245,7 +245,7 @@ def fill_time(stamp: Timestamp, time: datetime) -> None:
     stamp.nanos = since.microseconds * 1000
 
 
-def _duration(time: timedelta | None) -> Duration | None:
+def duration_message(time: timedelta | None) -> Duration | None:
     if time is None:
         return None
     duration = Duration()

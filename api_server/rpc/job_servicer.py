@@ -4,6 +4,7 @@ Methods raise ServiceError; service_runtime/checked_calls.py turns it into a gRP
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from api_server.rpc.admission import Admission
 from api_server.rpc.explanation_message import explanation_message
 from api_server.rpc.off_loop import decoded, encoded
 from api_server.rpc.operation_servicer import OperationServicer
+from api_server.rpc.recent_answer import RecentAnswer
+from api_server.rpc.stats_message import stats_message
 from api_server.rpc.types_message import types_message
 from api_server.rpc.wait_time import wait_seconds
 from api_server.services.explanations import Explanations
@@ -23,8 +26,16 @@ from api_server.services.job_waits import JobWaits
 from api_server.services.jobs import JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.operations import OperationService
+from api_server.services.stats import Stats
 from api_server.services.type_list import TypeList
-from jobs.v1 import explain_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc, job_types_pb2
+from jobs.v1 import (
+    explain_pb2,
+    job_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    job_types_pb2,
+    stats_pb2,
+)
 from service_runtime.deadlines import untimed
 
 BATCHES_AT_A_TIME = 2
@@ -47,18 +58,17 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
         types: TypeList,
         live_types: LiveTypes,
         operations: OperationService,
+        stats: Stats,
     ) -> None:
         super().__init__(operations)
         self._jobs = jobs
         self._waits = waits
         self._explanations = explanations
-        self._types = types
         self._live_types = live_types
-        # Each may examine many jobs.
-        self._explains, self._type_lists = (
-            asyncio.Semaphore(ANSWERS_AT_A_TIME),
-            asyncio.Semaphore(ANSWERS_AT_A_TIME),
-        )
+        # Each examines many jobs.
+        self._explains = asyncio.Semaphore(ANSWERS_AT_A_TIME)
+        self._type_list = RecentAnswer(partial(_type_list, types))
+        self._stats = RecentAnswer(partial(_stats, stats))
         # Two limits, so that new jobs never keep workers from reporting.
         self._creates, self._updates = Admission(), Admission()
         # One is prepared while another is written; more would only delay small calls.
@@ -193,5 +203,15 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
     async def ListTypes(
         self, request: job_types_pb2.ListTypesRequest, context: Any
     ) -> job_types_pb2.ListTypesResponse:
-        async with self._type_lists:
-            return types_message(await self._types.states())
+        return await self._type_list.get()
+
+    async def Stats(self, request: stats_pb2.StatsRequest, context: Any) -> stats_pb2.StatsResponse:
+        return await self._stats.get()
+
+
+async def _type_list(types: TypeList) -> job_types_pb2.ListTypesResponse:
+    return types_message(await types.states())
+
+
+async def _stats(stats: Stats) -> stats_pb2.StatsResponse:
+    return await asyncio.to_thread(stats_message, await stats.read())

@@ -141,7 +141,7 @@ def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:
             request.claim.alone,
         )
     elif request.HasField("token"):
-        guard = Token(request.token.worker_id, request.token.attempt)
+        guard = Token(request.token.worker_id, request.token.attempt, request.token.type)
     result, result_size = _object(request.result, "result") if request.HasField("result") else (None, None)
     return StatusUpdate(
         job_id=job_id(request.id),

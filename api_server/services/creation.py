@@ -9,10 +9,11 @@ import structlog
 from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
 from api_server.domain.errors import IdempotencyKeyReused
 from api_server.domain.job import Job
-from api_server.ports import Clock, Dispatcher, JobTypes, KeyStore
+from api_server.ports import Clock, Dispatcher, KeyStore
 from api_server.services.batch_ids import check_each_once
 from api_server.services.job_groups import JobGroups
 from api_server.services.unknown_type import unknown_type
+from api_server.stats_ports import ActivityLog, JobTypes
 from contract_runtime.errors import InvalidArgument, ServiceError
 
 log = structlog.get_logger()
@@ -39,12 +40,14 @@ class JobCreation:
         clock: Clock,
         dispatcher: Dispatcher,
         job_types: JobTypes,
+        activity: ActivityLog,
     ) -> None:
         self._groups = groups
         self._keys = keys
         self._clock = clock
         self._dispatcher = dispatcher
         self._job_types = job_types
+        self._activity = activity
 
     async def create(self, wanted: NewJob, key: IdempotencyKey | None) -> tuple[Job, bool]:
         """Store a job. Returns the older job if the same request was stored before, see JobStore.insert_all,
@@ -67,6 +70,7 @@ class JobCreation:
         stored = await self._groups.insert(job, first_due_time(job, self._dispatcher.grace))
         # With an id chosen by the client, the time tells.
         is_replay |= key is not None and stored.create_time < job.create_time
+        self._count(job, stored)
         log.debug("job_created", job_id=str(stored.id), type=stored.type, attempt=stored.attempt)
         return stored, is_replay
 
@@ -89,8 +93,15 @@ class JobCreation:
         if jobs:
             stored = await self._groups.insert_all(list(jobs.values()))
             outcomes |= dict(zip(jobs, stored, strict=True))
+            for (job, _), outcome in zip(jobs.values(), stored, strict=True):
+                self._count(job, outcome)
         log.debug("jobs_created", count=sum(isinstance(outcome, Job) for outcome in outcomes.values()))
         return [outcomes[index] for index in range(len(wanted))]
+
+    def _count(self, wanted: Job, stored: Job | ServiceError) -> None:
+        """Count the job, unless it was stored before by the same request."""
+        if isinstance(stored, Job) and stored.create_time == wanted.create_time:
+            self._activity.created(stored.type)
 
     def _new_job(self, wanted: NewJob | InvalidArgument, now: datetime) -> Job:
         """Raises InvalidArgument if the type is unknown, or a time or the id's time is out of range."""

@@ -7,8 +7,9 @@ from api_server.domain.errors import JobNotFound
 from api_server.domain.explanation import Explanation, explain
 from api_server.domain.job import Job, Status
 from api_server.domain.job_facts import Ahead, Facts
-from api_server.ports import Clock, JobInspection
+from api_server.ports import Clock
 from api_server.services.fleet import FleetService
+from api_server.stats_ports import JobInspection
 
 
 class Explanations:

@@ -11,9 +11,10 @@ from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotR
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import ProgressNote
-from api_server.ports import Availability, Clock, FleetStore, JobTypes, LeaseStore, WorkerStore
+from api_server.ports import Availability, Clock, FleetStore, LeaseStore, WorkerStore
 from api_server.services.fleet_fence import FENCE_SECONDS
 from api_server.services.unknown_type import unknown_type
+from api_server.stats_ports import JobTypes
 
 log = structlog.get_logger()
 

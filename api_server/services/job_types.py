@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 import structlog
 
 from api_server.domain.errors import StoreUnavailable
-from api_server.ports import JobTypes, JobTypeStore
+from api_server.stats_ports import JobTypes, JobTypeStore
 
 log = structlog.get_logger()
 
@@ -17,7 +17,7 @@ REFRESH_SECONDS = 1.0
 
 
 class KnownJobTypes(JobTypes):
-    """See api_server.ports.JobTypes. Types are never forgotten, so a type in memory needs no read."""
+    """See api_server.stats_ports.JobTypes. Types are never forgotten, so a type in memory needs no read."""
 
     def __init__(self, named: Sequence[str], store: JobTypeStore | None = None) -> None:
         """`named`: by the settings. `store`: of the types that workers register; None: these do not count."""

@@ -15,18 +15,19 @@ import structlog
 
 from api_server.domain.creation import DISPATCH_GRACE, NewJob
 from api_server.domain.errors import JobNotFound
-from api_server.domain.job import Job
+from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
 from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Leases, StatusUpdate
 from api_server.domain.transitions import cancel, retry
-from api_server.ports import Clock, Dispatcher, JobStore, JobTypes, KeyStore
+from api_server.ports import Clock, Dispatcher, JobStore, KeyStore
 from api_server.services.batch_ids import check_each_once
 from api_server.services.creation import IdempotencyKey, JobCreation
 from api_server.services.job_groups import JobGroups
 from api_server.services.ready_jobs import ReadyJobs
 from api_server.services.status_updates import StatusUpdates
 from api_server.services.stopped_claims import StoppedClaims
+from api_server.stats_ports import ActivityLog, JobTypes
 from contract_runtime.errors import InvalidArgument, ServiceError
 
 log = structlog.get_logger()
@@ -34,10 +35,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class JobRules:
-    """What the settings say about jobs: the types that are known, and how long claims hold."""
+    """Which types are known, and how long claims hold. `chance`: a number from 0 to 1, which spreads the next
+    tries of jobs.
+    """
 
     types: JobTypes
     leases: Leases
+    chance: Callable[[], float] = random.random
 
 
 class JobService:
@@ -54,16 +58,18 @@ class JobService:
         dispatcher: Dispatcher,
         stopped: StoppedClaims,
         rules: JobRules,
-        chance: Callable[[], float] = random.random,
+        activity: ActivityLog,
     ) -> None:
-        """`chance`: a number from 0 to 1, which spreads the next tries of jobs."""
         self._store = store
         self._clock = clock
         self._dispatcher = dispatcher
         self._ready = ReadyJobs(dispatcher, clock)
         self._groups = JobGroups(store, self._ready)
-        self._creation = JobCreation(self._groups, keys, clock, dispatcher, rules.types)
-        self._updates = StatusUpdates(store, self._groups, clock, dispatcher, rules.leases, stopped, chance)
+        self._creation = JobCreation(self._groups, keys, clock, dispatcher, rules.types, activity)
+        self._updates = StatusUpdates(
+            store, self._groups, clock, dispatcher, rules.leases, stopped, rules.chance
+        )
+        self._activity = activity
 
     async def create(self, wanted: NewJob, key: IdempotencyKey | None = None) -> Job:
         """The job of create_or_replay."""
@@ -118,20 +124,28 @@ class JobService:
         (outcome,) = await self._updates.apply_all([update], key)
         if isinstance(outcome, ServiceError):
             raise outcome
-        return await self.get(update.job_id)
+        job = await self.get(update.job_id)
+        self._count(update, outcome, job.type)
+        return job
 
     async def update_batch(
         self, updates: Sequence[StatusUpdate | InvalidArgument], key: str | None = None
     ) -> list[Applied | ServiceError]:
         """See StatusUpdates.apply_all."""
-        return await self._updates.apply_all(updates, key)
+        outcomes = await self._updates.apply_all(updates, key)
+        for update, outcome in zip(updates, outcomes, strict=True):
+            if isinstance(update, StatusUpdate) and isinstance(outcome, Applied):
+                self._count(update, outcome, update.job_type)
+        return outcomes
 
     async def cancel(self, job_id: UUID, reason: str) -> Job:
         """Cancel a job that has not ended. Returns it afterwards. Raises JobNotFound, TransitionRefused."""
         await self._groups.apply(cancel(job_id, uuid4().hex, reason, self._clock.now()))
         self._dispatcher.jobs_withdrawn([job_id])
         log.info("job_cancelled", job_id=str(job_id))
-        return await self.get(job_id)
+        job = await self.get(job_id)
+        self._activity.ended(job.type, Status.CANCELLED, job_id)
+        return job
 
     async def retry(self, job_id: UUID, expire_time: datetime | None = None) -> Job:
         """Queue a failed or cancelled job again. Returns it afterwards. Raises JobNotFound,
@@ -149,6 +163,12 @@ class JobService:
         """Delete a job that has ended, if it exists. Raises JobNotEnded."""
         if await self._store.delete(job_id):
             log.info("job_deleted", job_id=str(job_id))
+
+    def _count(self, update: StatusUpdate, outcome: Applied, job_type: str) -> None:
+        if outcome.status.is_terminal:
+            self._activity.ended(job_type, outcome.status, update.job_id)
+        elif update.is_start:
+            self._activity.started(job_type)
 
     def _shown(self, job: Job) -> Job:
         """The job as readers see it: a start time that has passed is not shown."""

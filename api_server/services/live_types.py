@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 REFRESH_SECONDS = 1.0
 FRESH_SECONDS = 0.25
-"""A warning is given from what was read in this time."""
+"""How old an answer may be."""
 
 
 class LiveTypes:
@@ -41,6 +41,11 @@ class LiveTypes:
                 log.exception("live_types_not_read")
             await asyncio.sleep(REFRESH_SECONDS)
 
+    async def present(self) -> AbstractSet[str]:
+        """The types that live workers run. Raises StoreUnavailable."""
+        await self._read(FRESH_SECONDS)
+        return self._types
+
     async def warnings(self, job_types: Collection[str]) -> list[str]:
         """One sentence for each of `job_types` that no live worker runs, in order.
 
@@ -49,10 +54,13 @@ class LiveTypes:
         if all(each in self._types for each in job_types):
             return []
         try:
-            await self._read(FRESH_SECONDS)
+            present = await self.present()
         except StoreUnavailable:
             return []
-        return [warning(each) for each in sorted(job_types) if each not in self._types]
+        except Exception:
+            log.exception("live_types_not_read")
+            return []
+        return [warning(each) for each in sorted(job_types) if each not in present]
 
     async def _read(self, fresh_seconds: float) -> None:
         """Unless the types were read within `fresh_seconds`. Callers that wait share one read."""

@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from api_server.ports import JobTypes
+from api_server.stats_ports import JobTypes
 from contract_runtime.errors import InvalidArgument, invalid
 
 SHOWN = 20

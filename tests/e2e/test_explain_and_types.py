@@ -1,6 +1,7 @@
-"""Explain, ListTypes and the warnings of Create, as a REST client sees them."""
+"""Explain, ListTypes, Stats and the warnings of Create, as a REST client sees them."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -11,6 +12,7 @@ from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import create, jobs_client, wait_for_status, wait_until_ended
 from tests.e2e.rest import COMPUTE, error_of
 from tests.gate import Gate
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -58,3 +60,20 @@ def test_types_and_the_warning_for_a_type_without_a_worker(jobs: httpx.Client) -
     assert (types[UNWORKED]["accepted"], types[UNWORKED]["liveWorkers"]) == (True, 0)
     assert types[UNWORKED]["waiting"] >= 1
     assert jobs.post("/types").status_code == 405
+
+
+def test_statistics_count_a_job_from_its_creation_to_its_end(jobs: httpx.Client) -> None:
+    def compute() -> dict[str, Any]:
+        (stats,) = [each for each in jobs.get("/stats").json()["types"] if each["type"] == "compute"]
+        return dict(stats)
+
+    before = compute()["completedTotal"]
+    wait_until_ended(jobs, create(jobs, "compute", COMPUTE["payload"])["id"])
+    wait_for(lambda: compute()["completedTotal"] > before, "the end is counted")
+    hour = compute()["lastHour"]
+    assert min(hour["created"], hour["started"], hour["completed"]) >= 1
+    assert hour["runLatency"].keys() == {"p50", "p95", "p99"}
+    answer = jobs.get("/stats").json()
+    assert len(answer["minutes"]) == 60
+    (unworked,) = [each for each in answer["types"] if each["type"] == UNWORKED]
+    assert (unworked["hasWorker"], compute()["hasWorker"]) == (False, True)

@@ -9,7 +9,15 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import explain_pb2, fleet_service_pb2, job_pb2, job_service_pb2, job_types_pb2, worker_pb2
+from jobs.v1 import (
+    explain_pb2,
+    fleet_service_pb2,
+    job_pb2,
+    job_service_pb2,
+    job_types_pb2,
+    stats_pb2,
+    worker_pb2,
+)
 from tests.conftest import UNWORKED
 from tests.fuzz.roles import (
     ABSENT_JOB,
@@ -112,6 +120,7 @@ for example in (
     job_service_pb2.BatchCreateRequest(requests=[*CREATIONS[2:5], UNKNOWN_TYPE]),
     *(job_service_pb2.GetRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
     job_types_pb2.ListTypesRequest(),
+    stats_pb2.StatsRequest(),
     *(explain_pb2.ExplainRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
     job_service_pb2.BatchGetRequest(ids=[ID[JobRole.FINISHED], ABSENT_JOB, ID[JobRole.QUEUED]]),
     job_service_pb2.BatchGetRequest(ids=[ID[JobRole.FINISHED]], view=STATUS.basic),

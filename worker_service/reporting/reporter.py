@@ -157,7 +157,7 @@ class Reporter(OutcomeSink):
         )
 
     def _report(self, claimed: Claimed, outcome: Outcome) -> Report:
-        token = Token(worker_id=self._worker_id, attempt=claimed.attempt)
+        token = Token(worker_id=self._worker_id, attempt=claimed.attempt, type=claimed.type)
         request = UpdateStatusRequest(id=claimed.id, token=token)
         match outcome:
             case Succeeded(result, size):

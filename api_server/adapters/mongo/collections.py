@@ -23,6 +23,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from api_server.adapters.mongo.client import DUPLICATE_KEY, RAW_CODEC, Collection, within
 from api_server.domain.errors import StoreUnavailable
 
+ACTIVITY = "activity"
 JOBS = "jobs"
 JOB_TYPES = "job_types"
 IDEMPOTENCY_KEYS = "idempotency_keys"

@@ -12,7 +12,13 @@ import structlog
 from pymongo import IndexModel
 
 from api_server.adapters.mongo.client import within
-from api_server.adapters.mongo.collections import IDEMPOTENCY_KEYS, JOBS, OPERATIONS, WORKERS
+from api_server.adapters.mongo.collections import (
+    ACTIVITY,
+    IDEMPOTENCY_KEYS,
+    JOBS,
+    OPERATIONS,
+    WORKERS,
+)
 
 BY_DUE_TIME = [("status", 1), ("type", 1), ("due_time", 1)]
 BY_UNFINISHED = [("is_unfinished", 1), ("_id", 1)]
@@ -20,6 +26,8 @@ BUILD_SECONDS = 600
 """How long it may take to build the indexes of existing jobs."""
 WORKER_SECONDS = 3600
 """How long a worker stays known after its last heartbeat."""
+ACTIVITY_SECONDS = 7200
+"""How long the counts of a minute are kept. Readers are shown one hour."""
 
 INDEXES = {
     JOBS: [
@@ -33,6 +41,7 @@ INDEXES = {
         # Lists by label.
         IndexModel([("labels", 1), ("_id", 1)], partialFilterExpression={"labels": {"$exists": True}}),
     ],
+    ACTIVITY: [IndexModel([("minute", 1)], expireAfterSeconds=ACTIVITY_SECONDS)],
     IDEMPOTENCY_KEYS: [IndexModel([("expire_time", 1)], expireAfterSeconds=0)],
     OPERATIONS: [
         # The next operation to run. Operations that have ended are not in it.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pymongo
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import ExecutionTimeout, NetworkTimeout
+from pymongo.errors import PyMongoError
 
 from api_server.adapters.mongo.client import RAW_CODEC, READ_SECONDS, Collection, within
 from api_server.adapters.mongo.document_parts import decode
@@ -24,7 +24,7 @@ EXAMINE_SECONDS = 0.5
 
 
 class MongoJobInspection:
-    """See api_server.ports.JobInspection."""
+    """See api_server.stats_ports.JobInspection."""
 
     def __init__(self, jobs: Collection, reads: Reads) -> None:
         self._jobs = jobs
@@ -54,13 +54,15 @@ class MongoJobInspection:
         waiting = {"status": Status.QUEUED.value, "type": job.type, "due_time": {"$exists": True}}
         fields = {"update_time": 1, "next_attempt_time": 1}
         place = _place(job.id, job.update_time, job.next_attempt_time)
-        try:
-            async with within(READ_SECONDS):
+        async with within(READ_SECONDS):
+            try:
                 with pymongo.timeout(EXAMINE_SECONDS):
                     cursor = self._jobs.find(waiting, fields).hint(BY_DUE_TIME).limit(EXAMINED + 1)
                     documents = await cursor.to_list(None)
-        except (ExecutionTimeout, NetworkTimeout):
-            return None
+            except PyMongoError as error:
+                if error.timeout:
+                    return None
+                raise
         count = sum(_place_of(document) < place for document in documents[:EXAMINED])
         return Ahead(count, is_capped=len(documents) > EXAMINED)
 

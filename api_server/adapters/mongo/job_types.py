@@ -21,7 +21,7 @@ MAX_REGISTERED = 256
 
 
 class MongoJobTypeStore:
-    """See api_server.ports.JobTypeStore."""
+    """See api_server.stats_ports.JobTypeStore."""
 
     def __init__(self, types: Collection, reads: Reads, writes: Writes) -> None:
         self._types = types

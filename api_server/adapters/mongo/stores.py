@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from api_server.adapters.mongo.activity import MongoActivityStore
 from api_server.adapters.mongo.change_stream import MongoChangeStream
 from api_server.adapters.mongo.client import Client, open_client, open_stream_client
 from api_server.adapters.mongo.clock import MongoClock
 from api_server.adapters.mongo.collections import (
+    ACTIVITY,
     ELECTIONS,
     FLEET,
     IDEMPOTENCY_KEYS,
@@ -24,6 +26,7 @@ from api_server.adapters.mongo.fleet import MongoFleetStore
 from api_server.adapters.mongo.idempotency_keys import MongoKeyStore
 from api_server.adapters.mongo.indexes import create_indexes
 from api_server.adapters.mongo.inspection import MongoJobInspection
+from api_server.adapters.mongo.job_counts import MongoJobCounts
 from api_server.adapters.mongo.job_types import MongoJobTypeStore
 from api_server.adapters.mongo.jobs import MongoJobStore
 from api_server.adapters.mongo.member_clocks import MemberClocks
@@ -31,7 +34,6 @@ from api_server.adapters.mongo.operations import MongoOperationStore
 from api_server.adapters.mongo.primary import Primary
 from api_server.adapters.mongo.reads import Reads
 from api_server.adapters.mongo.retention import set_retention
-from api_server.adapters.mongo.waiting import MongoWaitingJobs
 from api_server.adapters.mongo.workers import MongoWorkerStore
 from api_server.adapters.mongo.writes import Writes
 from api_server.domain.retention import KEEP_ALL, Retention
@@ -49,8 +51,9 @@ class MongoStores:
     jobs: MongoJobStore
     inspection: MongoJobInspection
     job_types: MongoJobTypeStore
-    waiting: MongoWaitingJobs
     changes: MongoChangeStream
+    counts: MongoJobCounts
+    activity: MongoActivityStore
     due: MongoDueStore
     due_lease: MongoLeaderLease
     keys: MongoKeyStore
@@ -94,8 +97,9 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 jobs=MongoJobStore(jobs, reads, writes),
                 inspection=MongoJobInspection(jobs, reads),
                 job_types=MongoJobTypeStore(collections[JOB_TYPES], reads, writes),
-                waiting=MongoWaitingJobs(jobs),
                 changes=MongoChangeStream(stream_client, database),
+                counts=MongoJobCounts(jobs),
+                activity=MongoActivityStore(collections[ACTIVITY], jobs, writes),
                 due=MongoDueStore(jobs, writes),
                 due_lease=MongoLeaderLease(collections[LEADER_LEASES], DUE_LEASE, writes),
                 keys=MongoKeyStore(collections[IDEMPOTENCY_KEYS], writes),

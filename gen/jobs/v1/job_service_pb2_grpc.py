@@ -7,6 +7,7 @@ from jobs.v1 import explain_pb2 as jobs_dot_v1_dot_explain__pb2
 from jobs.v1 import job_pb2 as jobs_dot_v1_dot_job__pb2
 from jobs.v1 import job_service_pb2 as jobs_dot_v1_dot_job__service__pb2
 from jobs.v1 import job_types_pb2 as jobs_dot_v1_dot_job__types__pb2
+from jobs.v1 import stats_pb2 as jobs_dot_v1_dot_stats__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -135,6 +136,11 @@ class JobServiceStub:
                 '/jobs.v1.JobService/CancelOperation',
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.CancelOperationRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
+                _registered_method=True)
+        self.Stats = channel.unary_unary(
+                '/jobs.v1.JobService/Stats',
+                request_serializer=jobs_dot_v1_dot_stats__pb2.StatsRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_stats__pb2.StatsResponse.FromString,
                 _registered_method=True)
 
 
@@ -336,7 +342,7 @@ class JobServiceServicer:
 
     def ListTypes(self, request, context):
         """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
-        worker can be created: its jobs wait until a worker starts.
+        worker can be created: its jobs wait until a worker starts. A response can be up to 1 second old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -404,6 +410,15 @@ class JobServiceServicer:
         NOT_FOUND: there is no such operation.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Stats(self, request, context):
+        """Returns the jobs in numbers: how many wait, run and have ended, by type; and what happened in each of the
+        last 60 minutes. Its cost depends on the number of types, not on the number of jobs. A response can be up
+        to 1 second old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -496,6 +511,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CancelOperation,
                     request_deserializer=jobs_dot_v1_dot_job__service__pb2.CancelOperationRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__service__pb2.Operation.SerializeToString,
+            ),
+            'Stats': grpc.unary_unary_rpc_method_handler(
+                    servicer.Stats,
+                    request_deserializer=jobs_dot_v1_dot_stats__pb2.StatsRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_stats__pb2.StatsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -971,6 +991,33 @@ class JobService:
             '/jobs.v1.JobService/CancelOperation',
             jobs_dot_v1_dot_job__service__pb2.CancelOperationRequest.SerializeToString,
             jobs_dot_v1_dot_job__service__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Stats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/Stats',
+            jobs_dot_v1_dot_stats__pb2.StatsRequest.SerializeToString,
+            jobs_dot_v1_dot_stats__pb2.StatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

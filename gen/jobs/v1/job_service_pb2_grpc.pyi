@@ -9,6 +9,7 @@ from jobs.v1 import explain_pb2 as _explain_pb2
 from jobs.v1 import job_pb2 as _job_pb2
 from jobs.v1 import job_service_pb2 as _job_service_pb2
 from jobs.v1 import job_types_pb2 as _job_types_pb2
+from jobs.v1 import stats_pb2 as _stats_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -187,7 +188,7 @@ class JobServiceStub:
     """
     ListTypes: _grpc.UnaryUnaryMultiCallable[_job_types_pb2.ListTypesRequest, _job_types_pb2.ListTypesResponse]
     """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
-    worker can be created: its jobs wait until a worker starts.
+    worker can be created: its jobs wait until a worker starts. A response can be up to 1 second old.
     """
     BulkCancel: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BulkCancelRequest, _job_service_pb2.Operation]
     """Cancels all jobs that match a filter and are queued or processing, batch by batch, after this call has
@@ -235,6 +236,11 @@ class JobServiceStub:
     NOT_FOUND: there is no such operation.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    Stats: _grpc.UnaryUnaryMultiCallable[_stats_pb2.StatsRequest, _stats_pb2.StatsResponse]
+    """Returns the jobs in numbers: how many wait, run and have ended, by type; and what happened in each of the
+    last 60 minutes. Its cost depends on the number of types, not on the number of jobs. A response can be up
+    to 1 second old.
     """
 
 @_typing.type_check_only
@@ -393,7 +399,7 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     ListTypes: _aio.UnaryUnaryMultiCallable[_job_types_pb2.ListTypesRequest, _job_types_pb2.ListTypesResponse]  # type: ignore[assignment]
     """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
-    worker can be created: its jobs wait until a worker starts.
+    worker can be created: its jobs wait until a worker starts. A response can be up to 1 second old.
     """
     BulkCancel: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BulkCancelRequest, _job_service_pb2.Operation]  # type: ignore[assignment]
     """Cancels all jobs that match a filter and are queued or processing, batch by batch, after this call has
@@ -441,6 +447,11 @@ class JobServiceAsyncStub(JobServiceStub):
     NOT_FOUND: there is no such operation.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+    """
+    Stats: _aio.UnaryUnaryMultiCallable[_stats_pb2.StatsRequest, _stats_pb2.StatsResponse]  # type: ignore[assignment]
+    """Returns the jobs in numbers: how many wait, run and have ended, by type; and what happened in each of the
+    last 60 minutes. Its cost depends on the number of types, not on the number of jobs. A response can be up
+    to 1 second old.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -668,7 +679,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_types_pb2.ListTypesResponse, _abc.Awaitable[_job_types_pb2.ListTypesResponse]]:
         """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
-        worker can be created: its jobs wait until a worker starts.
+        worker can be created: its jobs wait until a worker starts. A response can be up to 1 second old.
         """
 
     @_abc_1.abstractmethod
@@ -746,6 +757,17 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: there is no such operation.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
+        """
+
+    @_abc_1.abstractmethod
+    def Stats(
+        self,
+        request: _stats_pb2.StatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_pb2.StatsResponse, _abc.Awaitable[_stats_pb2.StatsResponse]]:
+        """Returns the jobs in numbers: how many wait, run and have ended, by type; and what happened in each of the
+        last 60 minutes. Its cost depends on the number of types, not on the number of jobs. A response can be up
+        to 1 second old.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,7 +9,7 @@ from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.fleet import Fleet
 from api_server.domain.heartbeat_times import HeartbeatTimes
-from api_server.domain.job import Dispatch
+from api_server.domain.job import Dispatch, Status
 from api_server.domain.status_update import Leases
 from api_server.feed.waits import Waits
 from api_server.rpc.job_servicer import JobServicer
@@ -20,8 +20,10 @@ from api_server.services.job_waits import JobWaits
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.operations import OperationService
+from api_server.services.stats import Stats
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.services.type_list import TypeList
+from api_server.stats_ports import ActivityLog
 
 LEASES = Leases(worker=timedelta(seconds=15), unfenced=timedelta(hours=1))
 
@@ -66,7 +68,22 @@ def job_waits(store: Any, limit: int = 100) -> JobWaits:
     return JobWaits(store, Waits(limit), longest=60.0)
 
 
-def service(stores: MongoStores, store: Any = None, offered: Offered | None = None) -> JobService:
+class Uncounted(ActivityLog):
+    """Counts nothing."""
+
+    def created(self, job_type: str) -> None: ...
+
+    def started(self, job_type: str) -> None: ...
+
+    def ended(self, job_type: str, status: Status, job_id: UUID) -> None: ...
+
+
+def service(
+    stores: MongoStores,
+    store: Any = None,
+    offered: Offered | None = None,
+    activity: ActivityLog | None = None,
+) -> JobService:
     """The waits of its jobs have no jitter."""
     store = store or stores.jobs
     return JobService(
@@ -75,8 +92,8 @@ def service(stores: MongoStores, store: Any = None, offered: Offered | None = No
         stores.clock,
         offered or Offered(),
         StoppedClaims(AlwaysConsuming(), store),
-        JobRules(KnownJobTypes(("compute",)), LEASES),
-        chance=lambda: 0.5,
+        JobRules(KnownJobTypes(("compute",)), LEASES, chance=lambda: 0.5),
+        activity or Uncounted(),
     )
 
 
@@ -96,14 +113,21 @@ def fleet_service(stores: MongoStores) -> FleetService:
     )
 
 
-def servicer(stores: MongoStores, store: Any = None, waits: JobWaits | None = None) -> JobServicer:
+def servicer(
+    stores: MongoStores,
+    store: Any = None,
+    waits: JobWaits | None = None,
+    activity: ActivityLog | None = None,
+) -> JobServicer:
     """Of the same server."""
     fleet = fleet_service(stores)
+    live_types = LiveTypes(stores.workers, stores.clock, TIMES)
     return JobServicer(
-        service(stores, store),
+        service(stores, store, activity=activity),
         waits or job_waits(stores.jobs),
         Explanations(stores.inspection, fleet, stores.clock),
-        TypeList(fleet.job_types, fleet, stores.waiting),
-        LiveTypes(stores.workers, stores.clock, TIMES),
+        TypeList(fleet.job_types, fleet, stores.counts),
+        live_types,
         OperationService(stores.operations, stores.jobs, stores.clock, lambda: None),
+        Stats(stores.activity, stores.counts, fleet.job_types, live_types, stores.clock),
     )

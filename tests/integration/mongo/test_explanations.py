@@ -112,3 +112,11 @@ async def test_the_number_of_examined_jobs_is_bounded(
     # Those with the earliest due_time are examined.
     await set_fields(empty_stores, jobs[0].id, {"$set": {"due_time": now() + 60 * SECOND}})
     assert await empty_stores.inspection.ahead(jobs[3]) == Ahead(2, is_capped=True)
+
+
+async def test_jobs_that_cannot_be_examined_in_time_are_not_counted(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await stored(empty_stores)
+    monkeypatch.setattr(inspection, "EXAMINE_SECONDS", 1e-9)
+    assert await empty_stores.inspection.ahead(job) is None

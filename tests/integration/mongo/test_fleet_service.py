@@ -32,7 +32,7 @@ MILLISECOND = timedelta(milliseconds=1)
 class Server:
     """The FleetService of one server. The test sets its time, and the time since the last outage."""
 
-    def __init__(self, stores: MongoStores, jobs: Any = None) -> None:
+    def __init__(self, stores: MongoStores, jobs: Any = None, types: KnownJobTypes | None = None) -> None:
         self.time = stores.clock.now()
         self.unbroken: float | None = 3600.0
         self.service = FleetService(
@@ -41,7 +41,7 @@ class Server:
             jobs or stores.jobs,
             self,
             HeartbeatTimes(LEASE, INTERVAL),
-            KnownJobTypes(("compute", "data")),
+            types or KnownJobTypes(("compute", "data")),
             self,
         )
 
@@ -318,6 +318,22 @@ async def test_an_unknown_type_is_refused(empty_stores: MongoStores, consuming: 
         await Server(empty_stores).service.set_consuming(consuming, OneType("video"))
     assert [violation.field for violation in caught.value.violations] == ["part.type"]
     assert await empty_stores.fleet.fleet() == Fleet()
+
+
+async def test_workers_register_types_if_the_setting_allows_it(empty_stores: MongoStores) -> None:
+    opened = Server(empty_stores, types=KnownJobTypes(("compute",), empty_stores.job_types))
+    other = Server(empty_stores, types=KnownJobTypes(("compute",), empty_stores.job_types))
+    closed = Server(empty_stores, types=KnownJobTypes(("compute",)))
+    await closed.service.register(identity("a"))
+    assert await empty_stores.job_types.names() == ()
+    await opened.service.register(identity("b"))
+    assert await empty_stores.job_types.names() == ("data",)
+    assert [("data" in server.service.job_types) for server in (opened, closed)] == [True, False]
+    # Another server does not know the type yet, and reads it.
+    fleet, _ = await other.service.set_consuming(True, OneType("data"))
+    assert fleet == Fleet()
+    with pytest.raises(InvalidArgument):
+        await closed.service.set_consuming(True, OneType("data"))
 
 
 async def test_an_unknown_worker_cannot_be_stopped(empty_stores: MongoStores) -> None:

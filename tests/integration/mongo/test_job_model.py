@@ -42,7 +42,7 @@ from local_stack.mongodb import uri
 from local_stack.stack import Stack
 from tests.integration.mongo import job_model
 from tests.integration.mongo.job_model import ModelJob
-from tests.integration.mongo.services import AlwaysConsuming, Offered
+from tests.integration.mongo.services import AlwaysConsuming, Offered, Uncounted
 
 EXAMPLES, CHANGES = 30, 40
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -112,8 +112,12 @@ class JobLife(RuleBasedStateMachine):
             self.clock,
             Offered(),
             StoppedClaims(AlwaysConsuming(), world.stores.jobs),
-            JobRules(KnownJobTypes(("compute",)), Leases(job_model.LEASE, job_model.UNFENCED_LEASE)),
-            chance=lambda: 0.5,
+            JobRules(
+                KnownJobTypes(("compute",)),
+                Leases(job_model.LEASE, job_model.UNFENCED_LEASE),
+                chance=lambda: 0.5,
+            ),
+            Uncounted(),
         )
         self.jobs: list[Kept] = []
 

@@ -11,7 +11,7 @@ from api_server.domain.fleet import Fleet, OneType, OneWorker, Worker, WorkerIde
 from tests.integration.mongo.jobs import now
 
 SECOND = timedelta(seconds=1)
-REPORT = WorkerReport("consuming", {"jobs.compute": (0, 3)}, 2, 10, 1, 4)
+REPORT = WorkerReport("consuming", {"jobs.compute": (0, 3)}, 2, 10, 1, 4, ("compute",))
 
 
 def identity(name: str, incarnation: int = 1) -> WorkerIdentity:

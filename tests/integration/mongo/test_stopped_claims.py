@@ -15,7 +15,7 @@ from api_server.services.jobs import JobRules, JobService
 from api_server.services.stopped_claims import StoppedClaims
 from contract_runtime.errors import ServiceError
 from tests.integration.mongo.jobs import read, stored
-from tests.integration.mongo.services import LEASES, Offered
+from tests.integration.mongo.services import LEASES, Offered, Uncounted
 from tests.integration.mongo.test_fleet_service import Server
 from tests.integration.mongo.test_mongo_fleet import identity
 
@@ -31,6 +31,7 @@ def another_server(stores: MongoStores) -> JobService:
         Offered(),
         StoppedClaims(fence, stores.jobs),
         JobRules(KnownJobTypes(("compute", "data")), LEASES),
+        Uncounted(),
     )
 
 

@@ -70,9 +70,10 @@ async def test_many_jobs_without_a_worker_share_a_read() -> None:
     assert len(workers.since) == 1
 
 
-async def test_an_outage_gives_no_warning() -> None:
+@pytest.mark.parametrize("fault", [StoreUnavailable(), ValueError("a fault")])
+async def test_a_failed_read_gives_no_warning(fault: Exception) -> None:
     workers = Workers()
-    workers.faults = [StoreUnavailable()]
+    workers.faults = [fault]
     assert await live(workers).warnings(["a"]) == []
 
 

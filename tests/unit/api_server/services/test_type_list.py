@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.fleet import Fleet, Worker
+from api_server.domain.job import Status
 from api_server.domain.job_type import MAX_COUNTED, Waiting
 from api_server.services import type_list
 from api_server.services.job_types import KnownJobTypes
@@ -27,13 +28,13 @@ class Store:
     async def fleet(self) -> tuple[Fleet, list[Worker]]:
         return Fleet(), []
 
-    async def types(self, limit: int) -> Sequence[str]:
+    async def types(self, _status: Status, limit: int) -> Sequence[str]:
         self.looks += 1
         if self.faults:
             raise self.faults.pop()
         return sorted(self.waiting)[:limit]
 
-    async def count(self, job_type: str, limit: int) -> int:
+    async def count(self, _status: Status, job_type: str, limit: int) -> int:
         return min(self.waiting[job_type], limit)
 
 

@@ -3,34 +3,41 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from google.protobuf.json_format import ParseDict
 
+from api_server.adapters.mongo import job_counts
 from api_server.adapters.mongo.indexes import BY_DUE_TIME
+from api_server.adapters.mongo.job_counts import EVER
 from api_server.adapters.mongo.stores import MongoStores
-from api_server.adapters.mongo.waiting import EVER
 from api_server.domain.fleet import WorkerIdentity, WorkerReport
+from api_server.domain.job import Status
 from api_server.services.live_types import warning
+from api_server.stats_ports import Oldest
 from jobs.v1 import job_service_pb2
 from jobs.v1.job_types_pb2 import JobType, ListTypesRequest
-from tests.integration.mongo.jobs import new_job, now, stored
+from tests.integration.mongo.jobs import insert, new_job, now, stored
 from tests.integration.mongo.services import servicer
 from tests.integration.mongo.test_job_servicer import NoMetadata
 
 CONTEXT: Any = NoMetadata()
+QUEUED = Status.QUEUED
 
 
 async def test_only_queued_jobs_of_the_type_are_counted(empty_stores: MongoStores) -> None:
-    waiting = empty_stores.waiting
-    assert (await waiting.types(10), await waiting.count("compute", 10)) == ([], 0)
+    counts = empty_stores.counts
+    assert (await counts.types(QUEUED, 10), await counts.count(QUEUED, "compute", 10)) == ([], 0)
     for status in ("queued", "processing", "completed", "failed", "cancelled"):
         await stored(empty_stores, status)
     await stored(empty_stores, next_attempt_time=now() + timedelta(hours=1))
     await stored(empty_stores, job_type="data")
     await stored(empty_stores, "completed", job_type="file")
-    assert await waiting.types(10) == ["compute", "data"]
-    assert await waiting.types(1) == ["compute"]
-    assert [await waiting.count("compute", limit) for limit in (1, 2, 3)] == [1, 2, 2]
-    assert await waiting.count("file", 10) == 0
+    assert await counts.types(QUEUED, 10) == ["compute", "data"]
+    assert await counts.types(QUEUED, 1) == ["compute"]
+    assert await counts.types(Status.PROCESSING, 10) == ["compute"]
+    assert [await counts.count(QUEUED, "compute", limit) for limit in (1, 2, 3)] == [1, 2, 2]
+    assert await counts.count(QUEUED, "file", 10) == 0
+    assert await counts.count(Status.PROCESSING, "compute", 10) == 1
 
 
 async def test_a_count_reads_no_document(empty_stores: MongoStores) -> None:
@@ -46,6 +53,39 @@ async def test_a_count_reads_no_document(empty_stores: MongoStores) -> None:
     plan = await jobs.database.command("explain", command, verbosity="executionStats")
     stats = plan.get("executionStats") or plan["stages"][0]["$cursor"]["executionStats"]
     assert (stats["totalDocsExamined"], stats["totalKeysExamined"] <= 8) == (0, True)
+
+
+async def test_the_oldest_job_that_may_start(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, time = empty_stores.counts, now()
+    assert await counts.oldest("compute", time) == Oldest(None)
+
+    async def put(waits: float, due: float, **fields: Any) -> None:
+        job = new_job(create_time=time - timedelta(seconds=waits), **fields)
+        await insert(empty_stores, job, time + timedelta(seconds=due))
+
+    await put(99, 5, job_type="data")
+    await put(99, 60, next_attempt_time=time + timedelta(seconds=60))
+    assert await counts.oldest("compute", time) == Oldest(None)
+    await put(20, 40)
+    await put(99, 41, next_attempt_time=time - timedelta(seconds=10))
+    assert await counts.oldest("compute", time) == Oldest(time - timedelta(seconds=20))
+
+    monkeypatch.setattr(job_counts, "EXAMINED", 4)
+    assert not (await counts.oldest("compute", time)).is_capped
+    await put(1, 6)
+    await put(1, 7)
+    # The oldest one is in the middle of the index.
+    assert await counts.oldest("compute", time) == Oldest(time - timedelta(seconds=10), is_capped=True)
+
+
+async def test_jobs_that_cannot_be_examined_in_time_have_no_oldest(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stored(empty_stores)
+    monkeypatch.setattr(job_counts, "EXAMINE_SECONDS", 1e-9)
+    assert await empty_stores.counts.oldest("compute", now()) == Oldest(None, is_capped=True)
 
 
 async def test_all_types_are_listed(empty_stores: MongoStores) -> None:
