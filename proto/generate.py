@@ -1,6 +1,7 @@
 """Generates the stubs, and the contract as one image for buf.
 
     python proto/generate.py stubs OUT_DIR    write the stubs of every proto file
+    python proto/generate.py image FILE       write the contract, with all imports, as one descriptor set
     python proto/generate.py release          store the contract as that of a release, in proto/released.binpb
 
 buf/validate/validate.proto is not kept here. Its descriptor comes from the installed protovalidate package,
@@ -78,6 +79,8 @@ def main(arguments: list[str]) -> None:
         match arguments:
             case ["stubs", out_dir]:
                 write_stubs(Path(out_dir), Path(scratch))
+            case ["image", file]:
+                write_image(PROTO_DIR, Path(file), Path(scratch), "--include_source_info")
             case ["release"]:
                 write_image(PROTO_DIR, RELEASED, Path(scratch))
             case _:

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jobs/v1/job_types.proto\x12\x07jobs.v1\"\x12\n\x10ListTypesRequest\"4\n\x11ListTypesResponse\x12\x1f\n\x05types\x18\x01 \x03(\x0b\x32\x10.jobs.v1.JobType\"\x8f\x01\n\x07JobType\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x14\n\x0clive_workers\x18\x03 \x01(\x05\x12\x14\n\x0cworker_names\x18\x04 \x03(\t\x12\x0f\n\x07stopped\x18\x05 \x01(\x08\x12\x0f\n\x07waiting\x18\x06 \x01(\x05\x12\x16\n\x0ewaiting_capped\x18\x07 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jobs/v1/job_types.proto\x12\x07jobs.v1\"\x12\n\x10ListTypesRequest\"4\n\x11ListTypesResponse\x12\x1f\n\x05types\x18\x01 \x03(\x0b\x32\x10.jobs.v1.JobType\"\x8f\x01\n\x07JobType\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x14\n\x0clive_workers\x18\x03 \x01(\x05\x12\x14\n\x0cworker_names\x18\x04 \x03(\t\x12\x0f\n\x07stopped\x18\x05 \x01(\x08\x12\x0f\n\x07waiting\x18\x06 \x01(\x05\x12\x16\n\x0ewaiting_capped\x18\x07 \x01(\x08\x42\x33Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobs.v1.job_types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z1example.com/distributed-processing/jobs/v1;jobsv1'
   _globals['_LISTTYPESREQUEST']._serialized_start=36
   _globals['_LISTTYPESREQUEST']._serialized_end=54
   _globals['_LISTTYPESRESPONSE']._serialized_start=56

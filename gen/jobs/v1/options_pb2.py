@@ -26,13 +26,14 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15jobs/v1/options.proto\x12\x07jobs.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb3\x01\n\rServiceLimits\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11max_request_bytes\x18\x02 \x01(\x05\x12\x1a\n\x12max_response_bytes\x18\x03 \x01(\x05\x12\x1e\n\x16max_json_request_bytes\x18\x04 \x01(\x05\x12\x1f\n\x17max_json_response_bytes\x18\x05 \x01(\x05\"|\n\x07Repeats\x12\x32\n\x0f\x61ttempt_timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06hedged\x18\x02 \x01(\x08\x12\x1a\n\x12idempotency_header\x18\x03 \x01(\t\x12\x11\n\tmax_bytes\x18\x04 \x01(\x05\"Y\n\x05Waits\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06header\x18\x02 \x01(\t\x12\x14\n\x0climit_header\x18\x03 \x01(\t:I\n\x06limits\x12\x1f.google.protobuf.ServiceOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x16.jobs.v1.ServiceLimits:C\n\x07repeats\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x10.jobs.v1.Repeats:L\n\x07timeout\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x19.google.protobuf.Duration:?\n\x05waits\x12\x1e.google.protobuf.MethodOptions\x18\xd3\x86\x03 \x01(\x0b\x32\x0e.jobs.v1.Waitsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15jobs/v1/options.proto\x12\x07jobs.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb3\x01\n\rServiceLimits\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11max_request_bytes\x18\x02 \x01(\x05\x12\x1a\n\x12max_response_bytes\x18\x03 \x01(\x05\x12\x1e\n\x16max_json_request_bytes\x18\x04 \x01(\x05\x12\x1f\n\x17max_json_response_bytes\x18\x05 \x01(\x05\"|\n\x07Repeats\x12\x32\n\x0f\x61ttempt_timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06hedged\x18\x02 \x01(\x08\x12\x1a\n\x12idempotency_header\x18\x03 \x01(\t\x12\x11\n\tmax_bytes\x18\x04 \x01(\x05\"Y\n\x05Waits\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06header\x18\x02 \x01(\t\x12\x14\n\x0climit_header\x18\x03 \x01(\t:I\n\x06limits\x12\x1f.google.protobuf.ServiceOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x16.jobs.v1.ServiceLimits:C\n\x07repeats\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x10.jobs.v1.Repeats:L\n\x07timeout\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x19.google.protobuf.Duration:?\n\x05waits\x12\x1e.google.protobuf.MethodOptions\x18\xd3\x86\x03 \x01(\x0b\x32\x0e.jobs.v1.WaitsB3Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobs.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z1example.com/distributed-processing/jobs/v1;jobsv1'
   _globals['_SERVICELIMITS']._serialized_start=101
   _globals['_SERVICELIMITS']._serialized_end=280
   _globals['_REPEATS']._serialized_start=282
