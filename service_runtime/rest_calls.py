@@ -43,13 +43,15 @@ class RestCalls(CheckedCalls):
 
     def _answer(self, handler: Any) -> Callable[[Any, Any], Awaitable[Any]]:
         answer = super()._answer(handler)
+        has_response_stream = handler.response_streaming
 
         async def rest_answer(incoming: Any, context: Any) -> Any:
             rest = RestContext(context)
             # Each call is a task, so this is for the log lines of this call only.
             bind_contextvars(**request_id_of(context))
             response = await answer(incoming, rest)
-            await rest.send_headers()
+            if not has_response_stream:
+                await rest.send_headers()
             return response
 
         return rest_answer

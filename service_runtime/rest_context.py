@@ -6,7 +6,10 @@ from contract_runtime.rest import STATUS_HEADER
 
 
 class RestContext:
-    """gRPC's context of a REST call, with the status and the headers of the answer."""
+    """gRPC's context of a REST call, with the status and the headers of the answer.
+
+    They are for calls with one response. A stream sends its headers with `send_initial_metadata`.
+    """
 
     def __init__(self, context: Any) -> None:
         self._context = context
