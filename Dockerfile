@@ -32,6 +32,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /
 WORKDIR /app
 ENV PYTHONPATH=/app:/app/gen
 COPY gen gen
+COPY contract_runtime contract_runtime
 COPY gateway gateway
 # Which web pages may call the API: origins separated by commas, or *; none by default.
 ARG GATEWAY_CORS_ORIGINS=

@@ -13,13 +13,11 @@ from api_server.adapters.kafka.topics import KafkaTopics
 from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.errors import StoreUnavailable
-from api_server.feed.change_feed import ChangeFeed
 from api_server.feed.told_jobs import ToldJobs
-from api_server.feed.waits import Waits
 from api_server.operations.operation_loop import OperationLoop
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
-from api_server.servicers import Parts, Servicers, heartbeat_times, make_servicers
+from api_server.servicers import Feed, Parts, Servicers, heartbeat_times, make_servicers
 from api_server.services.activity import ActivityRecorder
 from api_server.services.fleet_fence import FleetFence
 from api_server.services.job_types import KnownJobTypes
@@ -63,8 +61,8 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
 
         store_health = StoreHealth(stores, stores.clock, heartbeat_times(settings).heartbeat_interval)
         fence = FleetFence(stores.fleet)
-        waits = Waits(settings.max_waits)
-        jobs = ToldJobs(stores.jobs, waits)
+        feed = Feed(settings, stores)
+        jobs = ToldJobs(stores.jobs, feed.waits)
         activity = ActivityRecorder(stores.activity, stores.clock, types)
         opened.push_async_callback(activity.store)
         due_loop = DueLoop(
@@ -84,7 +82,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
                 settings,
                 stores,
                 jobs,
-                waits,
+                feed,
                 dispatcher,
                 types,
                 activity,
@@ -97,7 +95,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
         # Before the server's stop, which waits for calls.
-        opened.callback(waits.close)
+        opened.callback(feed.close)
 
         # Started after the server: workers' leases are ended only after heartbeats could be served.
         await due_loop.start()
@@ -111,7 +109,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             activity.run(),
             follow_health(server, store_health),
             fence.run(),
-            ChangeFeed(stores.changes, waits).run(),
+            feed.changes.run(),
             operation_loop.run(),
         ):
             await opened.enter_async_context(running(background))

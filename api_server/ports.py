@@ -9,7 +9,6 @@ before it gives up.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -17,9 +16,8 @@ from uuid import UUID
 
 from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
-from api_server.domain.job import Dispatch, Job, ProgressNote, Status
+from api_server.domain.job import Dispatch, Job, ProgressNote
 from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
-from api_server.domain.operation import Batch, Operation, OperationPage, Refusal, State
 from api_server.domain.record_positions import PartitionState, RecordPosition
 from api_server.domain.resolution import Applied
 from api_server.domain.retry import Tries
@@ -88,8 +86,8 @@ class JobStore(Protocol):
         InvalidArgument, field `result` or `error`: the store cannot hold what this transition reports.
         """
 
-    async def statuses(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Status]:
-        """Each job's status, as a majority of the database has it. Jobs that do not exist are left out."""
+    async def summaries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
+        """The jobs as a majority has them, without payload, result and history. Missing ones are left out."""
 
     async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
         """Each job's failures and retry policy. Jobs that do not exist are left out."""
@@ -122,39 +120,6 @@ class LeaseStore(Protocol):
         """End the leases of all jobs that `worker_id` holds, as if they had run out. Returns how many."""
 
 
-class OperationStore(Protocol):
-    """Operations on many jobs, and their progress. An operation is kept for 7 days after its end."""
-
-    async def insert(self, operation: Operation) -> None:
-        """Store a new operation."""
-
-    async def get(self, operation_id: UUID) -> Operation | None:
-        """The operation; None: no such operation."""
-
-    async def page(self, after: UUID | None, size: int) -> OperationPage:
-        """Up to `size` operations with ids below `after`, newest first, without their refusals."""
-
-    async def count_unfinished(self, limit: int) -> int:
-        """How many operations have not ended, at most `limit`."""
-
-    async def next_unfinished(self) -> Operation | None:
-        """The oldest operation that has not ended; None: there is none."""
-
-    async def begin_batch(self, operation: Operation, batch: Batch, now: datetime) -> bool:
-        """Record the jobs that are changed next.
-
-        False: nothing was recorded now, because the operation is not as it was read any more.
-        """
-
-    async def end_batch(
-        self, operation: Operation, batch: Batch, refusals: Sequence[Refusal], now: datetime
-    ) -> None:
-        """Count the recorded batch, unless it was counted before. `refusals`: why jobs were not changed."""
-
-    async def end(self, operation_id: UUID, state: State, now: datetime) -> None:
-        """End the operation, unless it has ended before or does not exist."""
-
-
 class KeyStore(Protocol):
     """Idempotency keys."""
 
@@ -162,30 +127,6 @@ class KeyStore(Protocol):
         self, key: str, job_id: UUID, request_hash: bytes, now: datetime, expire_time: datetime
     ) -> tuple[UUID, bytes]:
         """Store the key, unless it exists and has not expired. Returns the stored job id and hash."""
-
-
-# --- Changes, for calls that wait ---
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What has changed since the changes before. `ended`: jobs that have ended."""
-
-    ended: Sequence[UUID]
-
-
-class OpenChangeStream(Protocol):
-    """Delivers the changes of all processes, in their order, from the moment on at which it was opened."""
-
-    async def next(self) -> Changes:
-        """The next changes, as soon as there are any; none after about a second without a change."""
-
-
-class ChangeStream(Protocol):
-    """Where changes come from. An open stream keeps one connection busy."""
-
-    def open(self) -> AbstractAsyncContextManager[OpenChangeStream]:
-        """A stream that ends with the block. Opening and reading it raise StoreUnavailable."""
 
 
 # --- The fleet, for its service ---

@@ -7,14 +7,19 @@ from datetime import timedelta
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.status_update import Leases
+from api_server.feed.change_feed import ChangeFeed
+from api_server.feed.demand import Demand
 from api_server.feed.waits import Waits
+from api_server.feed.watches import Watches
 from api_server.ports import Availability, DesiredFleet, Dispatcher, JobStore
 from api_server.rpc.fleet_servicer import FleetServicer
 from api_server.rpc.job_servicer import JobServicer
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
+from api_server.services.insight import Insight
 from api_server.services.job_types import KnownJobTypes
 from api_server.services.job_waits import JobWaits
+from api_server.services.job_watches import JobWatches
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.operations import OperationService
@@ -25,14 +30,29 @@ from api_server.settings import ApiServerSettings
 from api_server.stats_ports import ActivityLog
 
 
+class Feed:
+    """The parts that tell waiting calls what has happened."""
+
+    def __init__(self, settings: ApiServerSettings, stores: MongoStores) -> None:
+        demand = Demand()
+        self.waits = Waits(settings.max_waits, demand)
+        self.watches = Watches(settings.max_watches, demand)
+        self.changes = ChangeFeed(stores.changes, stores.jobs, demand, self.waits, self.watches)
+
+    def close(self) -> None:
+        """End all calls that wait."""
+        self.waits.close()
+        self.watches.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the services of one server share. `jobs`: the store of jobs, which tells `waits` its changes."""
+    """What the services of one server share. `jobs`: the store of jobs, which tells `feed` its changes."""
 
     settings: ApiServerSettings
     stores: MongoStores
     jobs: JobStore
-    waits: Waits
+    feed: Feed
     dispatcher: Dispatcher
     types: KnownJobTypes
     activity: ActivityLog
@@ -56,7 +76,7 @@ class Servicers:
 
 
 def make_servicers(parts: Parts) -> Servicers:
-    stores, clock = parts.stores, parts.stores.clock
+    settings, stores, feed, clock = parts.settings, parts.stores, parts.feed, parts.stores.clock
     fleet = FleetService(
         stores.workers, stores.fleet, stores.jobs, clock, parts.times, parts.types, parts.availability
     )
@@ -64,12 +84,15 @@ def make_servicers(parts: Parts) -> Servicers:
     live_types = LiveTypes(stores.workers, clock, parts.times)
     jobs = JobServicer(
         job_service(parts),
-        JobWaits(parts.jobs, parts.waits, parts.settings.max_wait),
-        Explanations(stores.inspection, fleet, clock),
-        type_list,
+        JobWaits(parts.jobs, feed.waits, settings.max_wait),
+        JobWatches(parts.jobs, stores.changes, feed.changes, feed.watches, settings.watch_heartbeat),
         live_types,
         OperationService(stores.operations, parts.jobs, clock, parts.wake_operations),
-        Stats(stores.activity, stores.counts, parts.types, live_types, clock),
+        Insight(
+            Explanations(stores.inspection, fleet, clock),
+            type_list,
+            Stats(stores.activity, stores.counts, parts.types, live_types, clock),
+        ),
     )
     return Servicers(jobs, FleetServicer(fleet), type_list, live_types)
 

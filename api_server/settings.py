@@ -53,6 +53,9 @@ class ApiServerSettings(ServiceSettings):
     # The gateway's time-out of a call that waits allows for this, see the contract.
     max_wait: Annotated[float, Field(gt=0, le=LONGEST_WAIT)] = LONGEST_WAIT
     max_waits: Annotated[int, Field(ge=1, le=100_000)] = 5000
+    max_watches: Annotated[int, Field(ge=1, le=100_000)] = 2000
+    # The gateway ends a stream that is silent for 300 s.
+    watch_heartbeat: Annotated[float, Field(ge=0.1, le=120)] = 15.0
     # The gateway checks health every second, so it notices within this time.
     shutdown_delay: Annotated[float, Field(ge=0, le=3600)] = 3.0
     shutdown_grace: Seconds = 10.0

@@ -34,7 +34,7 @@ def repeats_of(method: MethodDescriptor) -> options_pb2.Repeats | None:
 
 
 def timeout_of(method: MethodDescriptor, service: ServiceDescriptor) -> float:
-    """Seconds that the gateway waits for the response of a method of the service."""
+    """Seconds that the gateway waits for the response of a method of the service; 0: without a limit."""
     options = method.GetOptions()
     if options.HasExtension(options_pb2.timeout):
         return seconds(options.Extensions[options_pb2.timeout])

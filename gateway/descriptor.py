@@ -2,8 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
-from google.api import annotations_pb2, httpbody_pb2
+from google.api import annotations_pb2, http_pb2, httpbody_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
@@ -61,15 +62,31 @@ def _add_twin(
     for method in filter(has_rest, service.methods):
         copy = twin.method.add()
         method.CopyToProto(copy)
-        rule = copy.options.Extensions[annotations_pb2.http]
-        with_body = [each for each in (rule, *rule.additional_bindings) if each.body]
-        for each in with_body:
-            if each.body != "*":
-                raise ValueError(f"{method.full_name}: a body must be the whole request (`*`)")
-            each.body = BODY_FIELD
-        if with_body:
+        rules = _rules(method)
+        main = copy.options.Extensions[annotations_pb2.http]
+        main.CopyFrom(rules[0])
+        main.additional_bindings.extend(rules[1:])
+        if main.body:
             requests[method.input_type.name] = _request_with_body(method)
             copy.input_type = f".{twin_of(method.input_type.full_name)}"
+
+
+def _rules(method: MethodDescriptor) -> list[Any]:
+    """The method's REST paths, those with a body first, and with the body's field in place of `*`.
+
+    Envoy passes bodies on as they are only if the first path of the method has one.
+    """
+    first = method.GetOptions().Extensions[annotations_pb2.http]
+    rules = []
+    for each in (first, *first.additional_bindings):
+        rule = http_pb2.HttpRule()
+        rule.CopyFrom(each)
+        rule.ClearField("additional_bindings")
+        if rule.body not in ("", "*"):
+            raise ValueError(f"{method.full_name}: a body must be the whole request (`*`)")
+        rule.body = BODY_FIELD if rule.body else ""
+        rules.append(rule)
+    return sorted(rules, key=lambda rule: not rule.body)
 
 
 def _request_with_body(method: MethodDescriptor) -> DescriptorProto:

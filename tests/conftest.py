@@ -35,6 +35,7 @@ API_SERVER = {
     "HEARTBEAT_INTERVAL": "0.5",
     # No test waits long for a job that does not end.
     "MAX_WAIT": "20",
+    "WATCH_HEARTBEAT": "0.5",
     # Fifteen topics with the usual 12 partitions each would cost Kafka and the workers CPU time all the time.
     "KAFKA_PARTITIONS": "4",
 }

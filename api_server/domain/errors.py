@@ -11,7 +11,8 @@ ServiceError
 ├── OperationNotFound, TooManyOperations
 ├── FleetTooLarge, AnswerTooLarge
 ├── Overloaded                            too many requests wait to be stored
-├── TooManyWaits                          too many calls wait for the end of a job
+├── TooManyWaits, TooManyWatches          too many calls wait for jobs
+├── ResumeTokenExpired, SlowReader        a watch cannot go on
 ├── StoreUnavailable                      the database cannot be reached
 └── InvalidArgument                       (contract_runtime.errors)
 """
@@ -194,6 +195,36 @@ class TooManyWaits(ServiceError):
             f"{limit} calls wait for the end of a job already; try again, or call without `wait`",
             retry_delay=RETRY_DELAY,
         )
+
+
+class TooManyWatches(ServiceError):
+    """Too many calls of one API server process watch jobs."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_WATCHES"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} calls watch jobs already; try again", retry_delay=RETRY_DELAY)
+
+
+class ResumeTokenExpired(ServiceError):
+    """The changes since the resume_token are not kept any more."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "RESUME_TOKEN_EXPIRED"
+
+    def __init__(self) -> None:
+        super().__init__("resume_token: the changes since then are not kept any more; watch again without it")
+
+
+class SlowReader(ServiceError):
+    """The caller of a watch has read nothing for too long."""
+
+    code = Code.ABORTED
+    reason = "SLOW_READER"
+
+    def __init__(self) -> None:
+        super().__init__("the caller reads too slowly; watch again with the latest resume_token")
 
 
 class AnswerTooLarge(ServiceError):

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from api_server.domain.errors import JobIdTaken
-from api_server.domain.job import Job, Status
+from api_server.domain.job import Job
 from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
 from api_server.domain.resolution import Applied
 from api_server.domain.retry import Tries
@@ -42,8 +42,8 @@ class ToldJobs:
     async def sizes(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
         return await self._store.sizes(job_ids)
 
-    async def statuses(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Status]:
-        return await self._store.statuses(job_ids)
+    async def summaries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
+        return await self._store.summaries(job_ids)
 
     async def tries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Tries]:
         return await self._store.tries(job_ids)

@@ -7,6 +7,7 @@ from enum import Enum
 from uuid import UUID
 
 from api_server.domain.errors import TooManyWaits
+from api_server.feed.demand import Demand
 
 
 class Notice(Enum):
@@ -48,13 +49,12 @@ class Wait:
 class Waits:
     """The waits of one process, at most `limit`. Whoever learns of a job's end calls `ended`."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, demand: Demand) -> None:
         self._limit = limit
+        self._demand = demand
         self._places = 0
         self._waits: dict[UUID, set[Wait]] = {}
         self._is_closed = False
-        self.needed = asyncio.Event()
-        """Set while there is a wait."""
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -74,17 +74,15 @@ class Waits:
         self._waits.setdefault(job_id, set()).add(wait)
         if self._is_closed:
             wait.give(Notice.OVER)
-        self.needed.set()
         try:
-            yield wait
+            with self._demand.ends():
+                yield wait
         finally:
             wait.close()
             waits = self._waits[job_id]
             waits.remove(wait)
             if not waits:
                 del self._waits[job_id]
-            if not self._waits:
-                self.needed.clear()
 
     def ended(self, job_ids: Iterable[UUID]) -> None:
         """These jobs have ended, and a majority of the database has that."""

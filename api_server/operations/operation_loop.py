@@ -15,7 +15,8 @@ from api_server.domain.errors import StoreUnavailable
 from api_server.domain.listing import PageRequest, View
 from api_server.domain.operation import Batch, Kind, Operation, Refusal, State, jobs_to_change
 from api_server.domain.resolution import Applied
-from api_server.ports import Clock, Dispatcher, JobStore, OperationStore
+from api_server.operations.ports import OperationStore
+from api_server.ports import Clock, Dispatcher, JobStore
 
 log = structlog.get_logger()
 

@@ -48,6 +48,13 @@ def job_message(job: Job) -> job_pb2.Job:
     return message
 
 
+def summary_message(job: Job) -> job_pb2.Job:
+    """The job without payload, result and history."""
+    message = job_pb2.Job()
+    _fill_small(message, job)
+    return message
+
+
 def _fill_job(message: job_pb2.Job, job: Job) -> None:
     _fill_small(message, job)
     for name in OBJECTS:

@@ -21,8 +21,10 @@ from api_server.rpc.recent_answer import RecentAnswer
 from api_server.rpc.stats_message import stats_message
 from api_server.rpc.types_message import types_message
 from api_server.rpc.wait_time import wait_seconds
-from api_server.services.explanations import Explanations
+from api_server.rpc.watching import Watching
+from api_server.services.insight import Insight
 from api_server.services.job_waits import JobWaits
+from api_server.services.job_watches import JobWatches
 from api_server.services.jobs import JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.operations import OperationService
@@ -47,6 +49,14 @@ async def _nothing() -> None:
     """Stands for a read that was not asked for."""
 
 
+async def _type_list(types: TypeList) -> job_types_pb2.ListTypesResponse:
+    return types_message(await types.states())
+
+
+async def _stats(stats: Stats) -> stats_pb2.StatsResponse:
+    return await asyncio.to_thread(stats_message, await stats.read())
+
+
 class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
     """Each method is documented in proto/jobs/v1/job_service.proto."""
 
@@ -54,21 +64,21 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
         self,
         jobs: JobService,
         waits: JobWaits,
-        explanations: Explanations,
-        types: TypeList,
+        watches: JobWatches,
         live_types: LiveTypes,
         operations: OperationService,
-        stats: Stats,
+        insight: Insight,
     ) -> None:
         super().__init__(operations)
         self._jobs = jobs
         self._waits = waits
-        self._explanations = explanations
+        self._watching = Watching(watches, jobs)
+        self._explanations = insight.explanations
         self._live_types = live_types
         # Each examines many jobs.
         self._explains = asyncio.Semaphore(ANSWERS_AT_A_TIME)
-        self._type_list = RecentAnswer(partial(_type_list, types))
-        self._stats = RecentAnswer(partial(_stats, stats))
+        self._type_list = RecentAnswer(partial(_type_list, insight.types))
+        self._stats = RecentAnswer(partial(_stats, insight.stats))
         # Two limits, so that new jobs never keep workers from reporting.
         self._creates, self._updates = Admission(), Admission()
         # One is prepared while another is written; more would only delay small calls.
@@ -208,10 +218,7 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
     async def Stats(self, request: stats_pb2.StatsRequest, context: Any) -> stats_pb2.StatsResponse:
         return await self._stats.get()
 
-
-async def _type_list(types: TypeList) -> job_types_pb2.ListTypesResponse:
-    return types_message(await types.states())
-
-
-async def _stats(stats: Stats) -> stats_pb2.StatsResponse:
-    return await asyncio.to_thread(stats_message, await stats.read())
+    async def Watch(  # type: ignore[override]  # it writes its responses itself, to notice slow readers
+        self, request: job_service_pb2.WatchRequest, context: Any
+    ) -> None:
+        await self._watching.run(request, context)

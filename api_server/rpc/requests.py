@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from api_server.domain.attempt import Failure
+from api_server.domain.changes import WatchFilter
 from api_server.domain.creation import NewJob
 from api_server.domain.fleet import OneType, OneWorker, Part, WorkerIdentity, WorkerReport
 from api_server.domain.job import ProgressNote, Status
@@ -121,6 +122,15 @@ def job_filter(request: job_service_pb2.ListRequest | job_service_pb2.JobFilter)
         created_before=_time(request, "create_time_before"),
         ended_from=_time(request, "end_time_from"),
         ended_before=_time(request, "end_time_before"),
+    )
+
+
+def watch_filter(request: job_service_pb2.WatchRequest) -> WatchFilter:
+    """Raises InvalidArgument if two labels contradict each other."""
+    return WatchFilter(
+        frozenset(STATUSES[status] for status in request.status),
+        frozenset(request.type),
+        _labels(request.labels),
     )
 
 

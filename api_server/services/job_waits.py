@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from api_server.domain.errors import JobNotFound
-from api_server.domain.job import Status
+from api_server.domain.job import Job
 from api_server.feed.waits import Notice, Waits
 from api_server.ports import JobStore
 from service_runtime.group_commit import GroupCommit, Item
@@ -23,7 +23,7 @@ class JobWaits:
         """`longest`: seconds; longer waits are cut."""
         self._store = store
         self._waits = waits
-        self._looks: GroupCommit[UUID, Status | None] = GroupCommit(self._statuses)
+        self._looks: GroupCommit[UUID, Job | None] = GroupCommit(self._summaries)
         self.longest = longest
 
     @contextmanager
@@ -44,11 +44,11 @@ class JobWaits:
                 notice = await wait.notice()
 
     async def _has_ended(self, job_id: UUID) -> bool:
-        status = await self._looks.do(Item(job_id, ID_BYTES))
-        if status is None:
+        job = await self._looks.do(Item(job_id, ID_BYTES))
+        if job is None:
             raise JobNotFound(job_id)
-        return status.is_terminal
+        return job.status.is_terminal
 
-    async def _statuses(self, job_ids: Sequence[UUID]) -> list[Status | None]:
-        found = await self._store.statuses(job_ids)
+    async def _summaries(self, job_ids: Sequence[UUID]) -> list[Job | None]:
+        found = await self._store.summaries(job_ids)
         return [found.get(job_id) for job_id in job_ids]

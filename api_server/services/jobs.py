@@ -82,12 +82,12 @@ class JobService:
         if stored.revision > 1:
             # The job was created by an earlier call and has changed since. It was read without its result.
             return await self.get(stored.id), is_replay
-        return self._shown(stored), is_replay
+        return self.shown(stored), is_replay
 
     async def create_batch(self, wanted: Sequence[NewJob | InvalidArgument]) -> list[Job | ServiceError]:
         """See JobCreation.create_all."""
         outcomes = await self._creation.create_all(wanted)
-        return [self._shown(each) if isinstance(each, Job) else each for each in outcomes]
+        return [self.shown(each) if isinstance(each, Job) else each for each in outcomes]
 
     @asynccontextmanager
     async def reading(self, job_id: UUID) -> AsyncIterator[Job]:
@@ -95,7 +95,7 @@ class JobService:
         async with self._groups.reading(job_id) as job:
             if job is None:
                 raise JobNotFound(job_id)
-            yield self._shown(job)
+            yield self.shown(job)
 
     async def get(self, job_id: UUID) -> Job:
         """Raises JobNotFound."""
@@ -108,12 +108,12 @@ class JobService:
         Raises InvalidArgument if an id is there twice, and AnswerTooLarge.
         """
         check_each_once(job_ids, "ids[{}]")
-        return [job and self._shown(job) for job in await self._store.get_all(job_ids, view)]
+        return [job and self.shown(job) for job in await self._store.get_all(job_ids, view)]
 
     async def page(self, wanted: JobFilter, page: PageRequest) -> JobPage:
         """See JobStore.page."""
         found = await self._store.page(wanted, page)
-        return replace(found, jobs=[self._shown(job) for job in found.jobs])
+        return replace(found, jobs=[self.shown(job) for job in found.jobs])
 
     async def count(self, wanted: JobFilter) -> JobCount:
         """See JobStore.count."""
@@ -170,7 +170,7 @@ class JobService:
         elif update.is_start:
             self._activity.started(job_type)
 
-    def _shown(self, job: Job) -> Job:
+    def shown(self, job: Job) -> Job:
         """The job as readers see it: a start time that has passed is not shown."""
         if job.next_attempt_time is None or job.is_waiting(self._clock.now()):
             return job

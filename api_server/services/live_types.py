@@ -67,7 +67,8 @@ class LiveTypes:
         async with self._reading:
             begin = time.monotonic()
             if begin - self._as_of > fresh_seconds:
-                self._types = await self._workers.live_types(self._clock.now() - self._times.max_silence)
+                # Longer than a worker may be silent: a late heartbeat must not lead to a wrong warning.
+                self._types = await self._workers.live_types(self._clock.now() - self._times.lease)
                 self._as_of = begin
 
 

@@ -9,7 +9,8 @@ from api_server.domain.creation import new_job_id
 from api_server.domain.errors import OperationNotFound, TooManyOperations
 from api_server.domain.listing import JobCount, JobFilter
 from api_server.domain.operation import Kind, Operation, OperationPage, State, jobs_to_change
-from api_server.ports import Clock, JobStore, OperationStore
+from api_server.operations.ports import OperationStore
+from api_server.ports import Clock, JobStore
 
 log = structlog.get_logger()
 

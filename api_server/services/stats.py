@@ -72,6 +72,8 @@ class Stats:
         """Raises StoreUnavailable."""
         now = self._clock.now()
         starts = last_minutes(now)
+        # Read first, because they are stored last: a job in the totals is in a minute, too.
+        totals = await self._activity.totals()
         stored = await self._activity.minutes(starts[0])
         minutes = [(start, merged(part for minute, part in stored if minute == start)) for start in starts]
         queued = frozenset(await self._counts.types(Status.QUEUED, MAX_TYPES))
@@ -81,7 +83,7 @@ class Stats:
             queued,
             processing,
             await self._live_types.present(),
-            await self._activity.totals(),
+            totals,
             merged(by_type for _, by_type in minutes),
         )
         known = {*self._types, *queued, *processing, *facts.live, *facts.totals, *facts.last_hour}

@@ -49,16 +49,17 @@ def test_a_wrong_id_and_an_absent_job(jobs: httpx.Client) -> None:
 
 
 def test_types_and_the_warning_for_a_type_without_a_worker(jobs: httpx.Client) -> None:
-    assert "warnings" not in create(jobs, "compute", COMPUTE["payload"])
+    # A worker on a busy machine may be late with its heartbeats.
+    wait_for(lambda: create(jobs, "compute", COMPUTE["payload"])["warnings"] == [], "there is no warning")
     warnings = create(jobs, UNWORKED, {})["warnings"]
     assert warnings == [f"No live worker takes jobs of the type {UNWORKED}. Its jobs wait until one starts."]
 
-    answer = jobs.get("/types")
-    types = {each["type"]: each for each in answer.json()["types"]}
-    assert types["compute"]["workerNames"] == ["worker-1"]
-    assert (types["compute"]["accepted"], types["compute"]["liveWorkers"]) == (True, 1)
-    assert (types[UNWORKED]["accepted"], types[UNWORKED]["liveWorkers"]) == (True, 0)
-    assert types[UNWORKED]["waiting"] >= 1
+    def types() -> dict[str, Any]:
+        return {each["type"]: each for each in jobs.get("/types").json()["types"]}
+
+    wait_for(lambda: types()["compute"]["workerNames"] == ["worker-1"], "the worker is listed")
+    found = wait_for(lambda: (each := types()[UNWORKED])["waiting"] and each, "the job is counted")
+    assert (found["accepted"], found["liveWorkers"], found["stopped"]) == (True, 0, False)
     assert jobs.post("/types").status_code == 405
 
 
@@ -76,4 +77,5 @@ def test_statistics_count_a_job_from_its_creation_to_its_end(jobs: httpx.Client)
     answer = jobs.get("/stats").json()
     assert len(answer["minutes"]) == 60
     (unworked,) = [each for each in answer["types"] if each["type"] == UNWORKED]
-    assert (unworked["hasWorker"], compute()["hasWorker"]) == (False, True)
+    assert not unworked["hasWorker"]
+    wait_for(lambda: compute()["hasWorker"], "the worker counts")

@@ -7,23 +7,25 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from local_stack.stack import Stack
 from tests.conftest import UNWORKED
-from tests.e2e.jobs_api import create, get, wait_for_status
+from tests.e2e.jobs_api import create, get, jobs_client, wait_for_status
 from tests.e2e.rest import error_of
 
 LARGE_FIELDS = {"payload", "result", "history"}
 
 
-@pytest.fixture
-def three(client: httpx.Client) -> tuple[str, list[dict[str, Any]]]:
+@pytest.fixture(scope="module")
+def three(stack: Stack) -> tuple[str, list[dict[str, Any]]]:
     """A label that only these jobs have, and the jobs, oldest first: failed, cancelled, queued."""
     run = uuid4().hex
-    failed = create(client, "compute", {}, labels={"run": run, run: "x"})
-    cancelled = create(client, UNWORKED, {"input": "b"}, labels={"run": run})
-    queued = create(client, UNWORKED, {"input": "c"}, labels={"run": run})
-    client.post(f"/jobs/{cancelled['id']}:cancel", json={})
-    wait_for_status(client, failed["id"], "failed")
-    return run, [get(client, job["id"]) for job in (failed, cancelled, queued)]
+    with jobs_client(stack) as client:
+        failed = create(client, "compute", {}, labels={"run": run, run: "x"})
+        cancelled = create(client, UNWORKED, {"input": "b"}, labels={"run": run})
+        queued = create(client, UNWORKED, {"input": "c"}, labels={"run": run})
+        client.post(f"/jobs/{cancelled['id']}:cancel", json={})
+        wait_for_status(client, failed["id"], "failed")
+        return run, [get(client, job["id"]) for job in (failed, cancelled, queued)]
 
 
 def listed(client: httpx.Client, run: str, *query: tuple[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from local_stack.part import StackError
 from local_stack.stack import Stack
 from service_runtime.health_probe import is_serving
+from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import (
     create,
     get,
@@ -97,6 +99,30 @@ def test_a_job_survives_when_its_api_server_is_killed_right_after_the_answer(
     stack.kill("api_server", 1)
     stack.up()
     assert {wait_until_ended(client, job_id)["status"] for job_id in ids} == {"completed"}
+
+
+def test_an_operation_goes_on_when_its_api_server_is_killed(stack: Stack, client: httpx.Client) -> None:
+    """Each job is cancelled once and counted once. There is one API server, so it runs the operation."""
+    label = f"run={uuid4().hex}"
+    job = {"type": UNWORKED, "payload": {}, "labels": {"run": label.partition("=")[2]}}
+    for _ in range(2):
+        assert client.post("/jobs:batchCreate", json={"requests": [job] * 1000}).is_success
+    operation = client.post("/jobs:bulkCancel", json={"filter": {"labels": [label]}}).json()
+
+    def progress() -> dict[str, Any]:
+        answer = client.get(f"/operations/{operation['id']}")
+        return answer.json() if answer.is_success else {"state": "unknown", "changed": 0}
+
+    wait_for(lambda: progress()["changed"], "some jobs are cancelled")
+    stack.kill("api_server", 1)
+    stack.start("api_server", 1)
+    wait_for(lambda: progress()["state"] == "finished", "the operation has ended")
+    assert (progress()["changed"], progress()["refused"]) == (2000, 0)
+    query = {"labels": label, "view": "basic", "includeTotalSize": "true", "statuses": "cancelled"}
+    listed = client.get("/jobs", params=query).json()
+    assert listed["totalSize"] == 2000
+    # Stored, and cancelled once.
+    assert {job["revision"] for job in listed["jobs"]} == {2}
 
 
 def test_an_api_server_that_is_stopped_answers_the_calls_in_flight(

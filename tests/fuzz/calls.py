@@ -16,7 +16,10 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     for file in (job_service_pb2.DESCRIPTOR, fleet_service_pb2.DESCRIPTOR, worker_service_pb2.DESCRIPTOR)
     for service in file.services_by_name.values()
 )
-METHODS: tuple[MethodDescriptor, ...] = tuple(method for service in SERVICES for method in service.methods)
+METHODS: tuple[MethodDescriptor, ...] = tuple(
+    method for service in SERVICES for method in service.methods if not method.server_streaming
+)
+"""Without streams, which do not end by themselves."""
 FLEET_CHANGES = ("SetFleet", "Start", "Stop")
 """Calls that wait up to 5 s until the workers follow. They have their own tests."""
 SHOWN = 2000

@@ -14,8 +14,6 @@ from jobs.v1 import (
     fleet_service_pb2,
     job_pb2,
     job_service_pb2,
-    job_types_pb2,
-    stats_pb2,
     worker_pb2,
 )
 from tests.conftest import UNWORKED
@@ -119,8 +117,6 @@ for example in (
     # One of these is refused because of its id and one because of its type.
     job_service_pb2.BatchCreateRequest(requests=[*CREATIONS[2:5], UNKNOWN_TYPE]),
     *(job_service_pb2.GetRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
-    job_types_pb2.ListTypesRequest(),
-    stats_pb2.StatsRequest(),
     *(explain_pb2.ExplainRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
     job_service_pb2.BatchGetRequest(ids=[ID[JobRole.FINISHED], ABSENT_JOB, ID[JobRole.QUEUED]]),
     job_service_pb2.BatchGetRequest(ids=[ID[JobRole.FINISHED]], view=STATUS.basic),

@@ -31,7 +31,7 @@ dispatches        records published since the status last changed; absent: 0
 record            {partition, offset, time}: position of the latest of them; absent if `dispatches` is
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from datetime import datetime, timedelta
 from functools import partial
@@ -75,6 +75,9 @@ The history in the domain and in the contract includes the present attempt, the 
 """
 ALWAYS_STORED = frozenset({"attempt", "revision"})
 """Stored even if they have their defaults: guards compare the attempt, and changes add to both."""
+
+LARGE = ("payload", "result", "history")
+"""Fields that may be large."""
 
 Convert = Callable[[Any], Any] | None
 """None: the value is stored as it is."""
@@ -133,6 +136,7 @@ _always, _optional = attrgetter(*_ALWAYS), attrgetter(*(name for name, _, _ in _
 _READERS = {
     STORED_NAMES.get(name, name): (ATTRIBUTES.get(name, name), READERS[kind]) for name, kind in STORED.items()
 }
+_SMALL_READERS = {name: reader for name, reader in _READERS.items() if name not in LARGE}
 
 
 def to_document(job: Job, due_time: datetime) -> Document:
@@ -161,6 +165,21 @@ def to_job(document: Mapping[str, Any], stored_size: int = 0) -> Job:
             attribute, read = reader
             values[attribute] = value if read is None else read(value)
     return Job(**values)
+
+
+def to_values(updated: Mapping[str, Any], removed: Iterable[str]) -> dict[str, Any] | None:
+    """The attributes of a job that an update has set, but for large ones; None: it has set a part of one."""
+    values: dict[str, Any] = {}
+    for name, value in updated.items():
+        if (reader := _SMALL_READERS.get(name)) is not None:
+            attribute, read = reader
+            values[attribute] = value if read is None else read(value)
+        elif name.partition(".")[0] in _SMALL_READERS:
+            return None
+    for name in removed:
+        if (reader := _SMALL_READERS.get(name)) is not None:
+            values[reader[0]] = _DEFAULTS[reader[0]]
+    return values
 
 
 def decode_job(raw: RawBSONDocument) -> Job:

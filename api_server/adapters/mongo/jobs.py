@@ -21,7 +21,7 @@ from api_server.adapters.mongo.client import (
 )
 from api_server.adapters.mongo.deletion import delete_ended
 from api_server.adapters.mongo.document_parts import to_tries
-from api_server.adapters.mongo.documents import decode_job, to_document
+from api_server.adapters.mongo.documents import LARGE, decode_job, to_document
 from api_server.adapters.mongo.expiry import release_all
 from api_server.adapters.mongo.listing import count_jobs, read_by_ids, read_page
 from api_server.adapters.mongo.plan import EncodedTransition, Statement, encode, plan
@@ -89,10 +89,10 @@ class MongoJobStore:
         outcomes |= await self._writes.run(partial(self._apply_all, encoded))
         return [outcomes[transition.job_id] for transition in transitions]
 
-    async def statuses(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Status]:
-        async def read() -> dict[UUID, Status]:
-            cursor = self._jobs.find({"_id": {"$in": list(job_ids)}}, {"status": 1})
-            return {document["_id"]: Status(document["status"]) async for document in cursor}
+    async def summaries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
+        async def read() -> dict[UUID, Job]:
+            cursor = self._undecoded.find({"_id": {"$in": list(job_ids)}}, dict.fromkeys(LARGE, 0))
+            return {job.id: job for job in [decode_job(document) async for document in cursor]}
 
         return await self._reads.run(read)
 

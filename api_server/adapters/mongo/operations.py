@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class MongoOperationStore:
-    """See api_server.ports.OperationStore."""
+    """See api_server.operations.ports.OperationStore."""
 
     def __init__(self, operations: Collection, reads: Reads, writes: Writes) -> None:
         self._operations = operations

@@ -436,7 +436,7 @@ class ListResponse(_message.Message):
     include_total_size. The server examines at most 10,000 jobs, for at most about one second.
     """
     total_size_capped: _builtins.bool
-    """True: there are jobs that were not examined, so there may be more than total_size. Set if total_size is."""
+    """True: the count ended at a limit, so there may be more jobs than total_size. Set if total_size is."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
         """The jobs, in the order of the request."""
@@ -1108,7 +1108,7 @@ class Operation(_message.Message):
     matched: _builtins.int
     """The number of jobs to change, counted when the call came. The server examined at most 10,000 jobs for it."""
     matched_capped: _builtins.bool
-    """True: there were jobs that were not examined, so there may be more than `matched`."""
+    """True: the count ended at a limit, so there may be more jobs than `matched`."""
     changed: _builtins.int
     """The number of jobs that were cancelled or queued again."""
     refused: _builtins.int
@@ -1285,3 +1285,162 @@ class CancelOperationRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelOperationRequest: _TypeAlias = CancelOperationRequest  # noqa: Y015
+
+@_typing.final
+class WatchRequest(_message.Message):
+    """Selects a job, or all jobs that match a filter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The job's id, a UUID. Empty: all jobs that match the other fields."""
+    resume_token: _builtins.str
+    """The latest resume_token of an earlier watch of the same jobs. Empty: the watch begins with the present."""
+    @_builtins.property
+    def status(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.Job.Status.ValueType]:
+        """Only jobs in one of these statuses. Empty: in any."""
+
+    @_builtins.property
+    def type(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs of one of these types. Empty: of any. At most 32."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only jobs with all of these labels, each written as `key=value`. At most 8."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        status: _abc.Iterable[_job_pb2.Job.Status.ValueType] | None = ...,
+        type: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "labels", b"labels", "resume_token", b"resume_token", "status", b"status", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class WatchResponse(_message.Message):
+    """What has happened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """A watch with this token goes on after this response. Empty: the watch has to begin anew."""
+    @_builtins.property
+    def job(self) -> _job_pb2.Job:
+        """The job after a change, or at the begin of the watch."""
+
+    @_builtins.property
+    def started(self) -> Global___WatchStarted:
+        """The begin is over: what follows is new."""
+
+    @_builtins.property
+    def heartbeat(self) -> Global___WatchHeartbeat:
+        """Nothing has happened for a while."""
+
+    @_builtins.property
+    def ended(self) -> Global___WatchEnded:
+        """The watch ends. This is the last response."""
+
+    def __init__(
+        self,
+        *,
+        job: _job_pb2.Job | None = ...,
+        started: Global___WatchStarted | None = ...,
+        heartbeat: Global___WatchHeartbeat | None = ...,
+        ended: Global___WatchEnded | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "job", b"job", "started", b"started"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "job", b"job", "resume_token", b"resume_token", "started", b"started"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["job", "started", "heartbeat", "ended"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class WatchStarted(_message.Message):
+    """The begin of a watch is over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    truncated: _builtins.bool
+    """True: more jobs match than the present states that were sent."""
+    def __init__(
+        self,
+        *,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchStarted: _TypeAlias = WatchStarted  # noqa: Y015
+
+@_typing.final
+class WatchHeartbeat(_message.Message):
+    """Nothing has happened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchHeartbeat: _TypeAlias = WatchHeartbeat  # noqa: Y015
+
+@_typing.final
+class WatchEnded(_message.Message):
+    """The end of a watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """A stable reason for programs: JOB_ENDED, SERVER_STOPPING, SLOW_READER or HISTORY_LOST, or the reason of an
+    error, such as DATABASE_UNAVAILABLE. After all but the first, watch again with the latest resume_token.
+    """
+    message: _builtins.str
+    """The reason, for people."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchEnded: _TypeAlias = WatchEnded  # noqa: Y015

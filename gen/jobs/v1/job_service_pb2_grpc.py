@@ -142,6 +142,11 @@ class JobServiceStub:
                 request_serializer=jobs_dot_v1_dot_stats__pb2.StatsRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_stats__pb2.StatsResponse.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/jobs.v1.JobService/Watch',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.WatchRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.WatchResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -424,6 +429,34 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Watch(self, request, context):
+        """Tells what happens to a job, or to all jobs that match a filter, as long as the caller listens.
+
+        First come the present states, then `started`, and then the state after each change, in order: the revision
+        of a job never goes back. Progress is included. A state has no payload, result and history. A watch of one
+        job ends after its final status, whose state is complete. After 15 s without news (setting
+        WATCH_HEARTBEAT) comes a `heartbeat`. The last response is `ended`, with the reason. Only a broken
+        connection, or a caller that reads nothing for a minute, ends a watch without it.
+
+        Each response has a resume_token. A new watch with the latest token, on any server, goes on without a gap:
+        it begins with the states after the changes since then. Changes that have followed each other there may
+        come as one state, the latest.
+
+        With a filter, at most 1000 present states come, of the newest jobs. Then List has the others, if
+        `started.truncated` says so. A state comes when the job matches after the change. So with `status` a job
+        that has left the status is not told of.
+
+        INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
+        NOT_FOUND: there is no such job.
+        FAILED_PRECONDITION: resume_token is more than an hour old, or older than what the database keeps (reason
+        RESUME_TOKEN_EXPIRED). Watch again without it.
+        RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
+        ABORTED: the caller has read nothing for a minute (reason SLOW_READER). Watch again with the latest token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -516,6 +549,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.Stats,
                     request_deserializer=jobs_dot_v1_dot_stats__pb2.StatsRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_stats__pb2.StatsResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.WatchRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1018,6 +1056,33 @@ class JobService:
             '/jobs.v1.JobService/Stats',
             jobs_dot_v1_dot_stats__pb2.StatsRequest.SerializeToString,
             jobs_dot_v1_dot_stats__pb2.StatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/jobs.v1.JobService/Watch',
+            jobs_dot_v1_dot_job__service__pb2.WatchRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

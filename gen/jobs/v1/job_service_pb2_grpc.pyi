@@ -242,6 +242,30 @@ class JobServiceStub:
     last 60 minutes. Its cost depends on the number of types, not on the number of jobs. A response can be up
     to 1 second old.
     """
+    Watch: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchRequest, _job_service_pb2.WatchResponse]
+    """Tells what happens to a job, or to all jobs that match a filter, as long as the caller listens.
+
+    First come the present states, then `started`, and then the state after each change, in order: the revision
+    of a job never goes back. Progress is included. A state has no payload, result and history. A watch of one
+    job ends after its final status, whose state is complete. After 15 s without news (setting
+    WATCH_HEARTBEAT) comes a `heartbeat`. The last response is `ended`, with the reason. Only a broken
+    connection, or a caller that reads nothing for a minute, ends a watch without it.
+
+    Each response has a resume_token. A new watch with the latest token, on any server, goes on without a gap:
+    it begins with the states after the changes since then. Changes that have followed each other there may
+    come as one state, the latest.
+
+    With a filter, at most 1000 present states come, of the newest jobs. Then List has the others, if
+    `started.truncated` says so. A state comes when the job matches after the change. So with `status` a job
+    that has left the status is not told of.
+
+    INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
+    NOT_FOUND: there is no such job.
+    FAILED_PRECONDITION: resume_token is more than an hour old, or older than what the database keeps (reason
+    RESUME_TOKEN_EXPIRED). Watch again without it.
+    RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
+    ABORTED: the caller has read nothing for a minute (reason SLOW_READER). Watch again with the latest token.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -452,6 +476,30 @@ class JobServiceAsyncStub(JobServiceStub):
     """Returns the jobs in numbers: how many wait, run and have ended, by type; and what happened in each of the
     last 60 minutes. Its cost depends on the number of types, not on the number of jobs. A response can be up
     to 1 second old.
+    """
+    Watch: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchRequest, _job_service_pb2.WatchResponse]  # type: ignore[assignment]
+    """Tells what happens to a job, or to all jobs that match a filter, as long as the caller listens.
+
+    First come the present states, then `started`, and then the state after each change, in order: the revision
+    of a job never goes back. Progress is included. A state has no payload, result and history. A watch of one
+    job ends after its final status, whose state is complete. After 15 s without news (setting
+    WATCH_HEARTBEAT) comes a `heartbeat`. The last response is `ended`, with the reason. Only a broken
+    connection, or a caller that reads nothing for a minute, ends a watch without it.
+
+    Each response has a resume_token. A new watch with the latest token, on any server, goes on without a gap:
+    it begins with the states after the changes since then. Changes that have followed each other there may
+    come as one state, the latest.
+
+    With a filter, at most 1000 present states come, of the newest jobs. Then List has the others, if
+    `started.truncated` says so. A state comes when the job matches after the change. So with `status` a job
+    that has left the status is not told of.
+
+    INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
+    NOT_FOUND: there is no such job.
+    FAILED_PRECONDITION: resume_token is more than an hour old, or older than what the database keeps (reason
+    RESUME_TOKEN_EXPIRED). Watch again without it.
+    RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
+    ABORTED: the caller has read nothing for a minute (reason SLOW_READER). Watch again with the latest token.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -768,6 +816,36 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns the jobs in numbers: how many wait, run and have ended, by type; and what happened in each of the
         last 60 minutes. Its cost depends on the number of types, not on the number of jobs. A response can be up
         to 1 second old.
+        """
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _job_service_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchResponse], _abc.AsyncIterator[_job_service_pb2.WatchResponse]]:
+        """Tells what happens to a job, or to all jobs that match a filter, as long as the caller listens.
+
+        First come the present states, then `started`, and then the state after each change, in order: the revision
+        of a job never goes back. Progress is included. A state has no payload, result and history. A watch of one
+        job ends after its final status, whose state is complete. After 15 s without news (setting
+        WATCH_HEARTBEAT) comes a `heartbeat`. The last response is `ended`, with the reason. Only a broken
+        connection, or a caller that reads nothing for a minute, ends a watch without it.
+
+        Each response has a resume_token. A new watch with the latest token, on any server, goes on without a gap:
+        it begins with the states after the changes since then. Changes that have followed each other there may
+        come as one state, the latest.
+
+        With a filter, at most 1000 present states come, of the newest jobs. Then List has the others, if
+        `started.truncated` says so. A state comes when the job matches after the change. So with `status` a job
+        that has left the status is not told of.
+
+        INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
+        NOT_FOUND: there is no such job.
+        FAILED_PRECONDITION: resume_token is more than an hour old, or older than what the database keeps (reason
+        RESUME_TOKEN_EXPIRED). Watch again without it.
+        RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
+        ABORTED: the caller has read nothing for a minute (reason SLOW_READER). Watch again with the latest token.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

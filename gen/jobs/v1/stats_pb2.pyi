@@ -113,7 +113,7 @@ class TypeStats(_message.Message):
     cancelled_total: _builtins.float
     """How often jobs were cancelled."""
     has_worker: _builtins.bool
-    """Whether a live worker takes jobs of this type."""
+    """Whether a worker takes jobs of this type. A worker counts for one lease after its last heartbeat."""
     @_builtins.property
     def oldest_waiting(self) -> _duration_pb2.Duration:
         """For how long the oldest waiting job could have started. Unset: no job waits that may start now."""

@@ -11,12 +11,17 @@ from api_server.domain.fleet import Fleet
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import Dispatch, Status
 from api_server.domain.status_update import Leases
+from api_server.feed.change_feed import ChangeFeed
+from api_server.feed.demand import Demand
 from api_server.feed.waits import Waits
+from api_server.feed.watches import Watches
 from api_server.rpc.job_servicer import JobServicer
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
+from api_server.services.insight import Insight
 from api_server.services.job_types import KnownJobTypes
 from api_server.services.job_waits import JobWaits
+from api_server.services.job_watches import JobWatches
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.operations import OperationService
@@ -65,7 +70,15 @@ class AlwaysConsuming:
 
 def job_waits(store: Any, limit: int = 100) -> JobWaits:
     """Waits that are told of nothing: they look at the database once, at their begin."""
-    return JobWaits(store, Waits(limit), longest=60.0)
+    return JobWaits(store, Waits(limit, Demand()), longest=60.0)
+
+
+def job_watches(stores: MongoStores) -> JobWatches:
+    """Watches without a feed: none can begin."""
+    demand = Demand()
+    waits, watches = Waits(1, demand), Watches(1, demand)
+    feed = ChangeFeed(stores.changes, stores.jobs, demand, waits, watches)
+    return JobWatches(stores.jobs, stores.changes, feed, watches, heartbeat=15.0)
 
 
 class Uncounted(ActivityLog):
@@ -117,6 +130,7 @@ def servicer(
     stores: MongoStores,
     store: Any = None,
     waits: JobWaits | None = None,
+    watches: JobWatches | None = None,
     activity: ActivityLog | None = None,
 ) -> JobServicer:
     """Of the same server."""
@@ -125,9 +139,12 @@ def servicer(
     return JobServicer(
         service(stores, store, activity=activity),
         waits or job_waits(stores.jobs),
-        Explanations(stores.inspection, fleet, stores.clock),
-        TypeList(fleet.job_types, fleet, stores.counts),
+        watches or job_watches(stores),
         live_types,
         OperationService(stores.operations, stores.jobs, stores.clock, lambda: None),
-        Stats(stores.activity, stores.counts, fleet.job_types, live_types, stores.clock),
+        Insight(
+            Explanations(stores.inspection, fleet, stores.clock),
+            TypeList(fleet.job_types, fleet, stores.counts),
+            Stats(stores.activity, stores.counts, fleet.job_types, live_types, stores.clock),
+        ),
     )

@@ -153,7 +153,7 @@ def test_the_command_writes_the_file_for_containers_with_the_origins_of_the_sett
         policy = host.pop("typed_per_filter_config")[CORS]
         assert {"etag", "location", "request-id"} <= set(policy["expose_headers"].split(", "))
         assert {"if-none-match", "request-id", "x-grpc-web"} <= set(policy["allow_headers"].split(", "))
-        assert policy["allow_methods"] == "GET, HEAD, POST, PATCH"
+        assert policy["allow_methods"] == "GET, HEAD, POST, PATCH, DELETE"
         assert [each["exact"] for each in policy["allow_origin_string_match"]] == [
             "https://a.example",
             "https://b.example",

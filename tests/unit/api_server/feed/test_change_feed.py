@@ -1,136 +1,221 @@
-"""The change stream is open while somebody waits, and what it delivers reaches the waits."""
+"""The change stream is open while somebody needs it, and what it delivers reaches waits and watches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
-from uuid import UUID
+from typing import Any, cast
 
 import pytest
 
-from api_server.domain.errors import StoreUnavailable
+from api_server.domain.changes import WatchFilter
+from api_server.domain.errors import ResumeTokenExpired, StoreUnavailable
+from api_server.domain.job import Status
 from api_server.feed import change_feed
 from api_server.feed.change_feed import LINGER_SECONDS, ChangeFeed
+from api_server.feed.demand import Demand
 from api_server.feed.waits import Notice, Waits
-from api_server.ports import Changes
+from api_server.feed.watches import End, Told, Watch, Watches
+from tests.unit.api_server.feed.feed_fakes import Database, job, position
 from tests.waiting import until
 
-JOB = UUID(int=1)
 LONG = 1e9
-
-
-class FakeStream:
-    """Delivers what a test puts into `arrived`: changes, or an error."""
-
-    def __init__(self) -> None:
-        self.arrived: asyncio.Queue[Changes | Exception] = asyncio.Queue()
-        self.opened = 0
-        self.is_open = False
-        self.refuses: Exception | None = None
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["FakeStream"]:
-        self.opened += 1
-        if self.refuses is not None:
-            raise self.refuses
-        self.is_open = True
-        try:
-            yield self
-        finally:
-            self.is_open = False
-
-    async def next(self) -> Changes:
-        arrived = await self.arrived.get()
-        if isinstance(arrived, Exception):
-            raise arrived
-        return arrived
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@asynccontextmanager
-async def running(
-    stream: FakeStream, waits: Waits, clock: Callable[[], float] = lambda: 0.0
-) -> AsyncIterator[None]:
-    task = asyncio.create_task(ChangeFeed(stream, waits, clock).run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-@pytest.fixture
-def stream() -> FakeStream:
-    return FakeStream()
-
-
-@pytest.fixture
-def waits() -> Waits:
-    return Waits(9)
-
-
-async def test_the_stream_is_closed_while_nobody_waits(stream: FakeStream, waits: Waits) -> None:
-    async with running(stream, waits):
-        for _ in range(10):
-            await asyncio.sleep(0)
-
-    assert stream.opened == 0
-
-
-async def test_a_wait_looks_again_when_the_stream_is_open_and_then_hears_of_the_end(
-    stream: FakeStream, waits: Waits
-) -> None:
-    async with running(stream, waits):
-        with waits.on(JOB, LONG) as wait:
-            assert await wait.notice() is Notice.LOOK
-            stream.arrived.put_nowait(Changes([UUID(int=2)]))
-            stream.arrived.put_nowait(Changes([JOB]))
-            assert await wait.notice() is Notice.ENDED
-
-
-async def test_the_stream_is_closed_some_time_after_the_last_wait(stream: FakeStream, waits: Waits) -> None:
-    clock = Clock()
-    async with running(stream, waits, clock):
-        with waits.on(JOB, LONG) as wait:
-            await wait.notice()
-        clock.now = LINGER_SECONDS - 0.1
-        stream.arrived.put_nowait(Changes([]))
-        await until(stream.arrived.empty)
-        with waits.on(JOB, LONG):
-            stream.arrived.put_nowait(Changes([]))
-            await until(stream.arrived.empty)
-        clock.now = 2 * LINGER_SECONDS - 0.2
-        stream.arrived.put_nowait(Changes([]))
-        await until(stream.arrived.empty)
-        assert (stream.opened, stream.is_open) == (1, True)
-
-        clock.now = 2 * LINGER_SECONDS
-        stream.arrived.put_nowait(Changes([]))
-        await until(lambda: not stream.is_open)
-
-
-@pytest.mark.parametrize("error", [StoreUnavailable(), RuntimeError("a fault")], ids=["outage", "fault"])
-async def test_after_a_failure_it_is_opened_again_and_waits_look_again(
-    stream: FakeStream, waits: Waits, error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(change_feed, "PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(change_feed, "log", Quiet())
-    async with running(stream, waits):
-        with waits.on(JOB, LONG) as wait:
-            assert await wait.notice() is Notice.LOOK
-            stream.refuses = error
-            stream.arrived.put_nowait(error)
-            await until(lambda: stream.opened > 2)
-            stream.refuses = None
-            assert await wait.notice() is Notice.LOOK
+ALL = WatchFilter()
 
 
 class Quiet:
+    """A log without lines."""
+
     def exception(self, *_: Any) -> None:
         pass
+
+    warning = exception
+
+
+class Parts:
+    """A feed with all that it needs, and a clock that stands still."""
+
+    def __init__(self, database: Database) -> None:
+        self.now = 0.0
+        self.demand = Demand()
+        self.waits = Waits(99, self.demand)
+        self.watches = Watches(99, self.demand)
+        store = cast("Any", database)
+        self.feed = ChangeFeed(store, store, self.demand, self.waits, self.watches, lambda: self.now)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Parts"]:
+        task = asyncio.create_task(self.feed.run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Database:
+    monkeypatch.setattr(change_feed, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(change_feed, "log", Quiet())
+    return Database()
+
+
+async def states(watch: Watch, count: int) -> list[tuple[int, int, Status]]:
+    """The next states: job, revision and status."""
+    told = [await watch.next(30) for _ in range(count)]
+    return [(each.job.id.int, each.job.revision, each.job.status) for each in told if isinstance(each, Told)]
+
+
+async def test_the_stream_is_closed_while_nobody_waits(database: Database) -> None:
+    async with Parts(database).running():
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    assert database.opened == []
+
+
+async def test_a_wait_looks_again_when_the_stream_is_open_and_then_hears_of_the_end(
+    database: Database,
+) -> None:
+    first, second = database.create(job(1)), database.create(job(2))
+    async with Parts(database).running() as parts:
+        with parts.waits.on(first.id, LONG) as wait:
+            assert await wait.notice() is Notice.LOOK
+            database.change(second.id, status=Status.COMPLETED)
+            database.change(first.id, status=Status.PROCESSING)
+            database.change(first.id, status=Status.COMPLETED)
+            assert await wait.notice() is Notice.ENDED
+
+    assert database.opened == [(None, True)]
+    assert database.reads == []
+
+
+async def test_a_watch_is_told_each_change_after_its_position_in_order(database: Database) -> None:
+    async with Parts(database).running() as parts:
+        with parts.watches.place():
+            since = await parts.feed.position()
+            with parts.watches.on(ALL, since) as watch:
+                database.create(job(1))
+                database.change(job(1).id, status=Status.PROCESSING)
+                database.create(job(2))
+                database.change(job(1).id, status=Status.COMPLETED)
+
+                assert await states(watch, 4) == [
+                    (1, 1, Status.QUEUED),
+                    (1, 2, Status.PROCESSING),
+                    (2, 1, Status.QUEUED),
+                    (1, 3, Status.COMPLETED),
+                ]
+                await until(lambda: parts.feed.told_to == position(4))
+    assert database.reads == []
+
+
+async def test_a_job_that_was_there_before_is_read_once(database: Database) -> None:
+    database.create(job(1))
+    database.create(job(2))
+    async with Parts(database).running() as parts:
+        with parts.watches.place():
+            since = await parts.feed.position()
+            with parts.watches.on(job(1).id, since) as watch:
+                for status in (Status.PROCESSING, Status.QUEUED, Status.PROCESSING):
+                    database.change(job(1).id, status=status)
+                    database.change(job(2).id, status=status)
+                    [(_, revision, shown)] = await states(watch, 1)
+                    assert (revision, shown) == (database.jobs[job(1).id].revision, status)
+    assert database.reads == [[job(1).id]]
+
+
+async def test_waits_need_only_ends_and_watches_all_changes_from_where_the_stream_is(
+    database: Database,
+) -> None:
+    database.create(job(1))
+    async with Parts(database).running() as parts:
+        with parts.waits.on(job(1).id, LONG):
+            await until(lambda: database.opened)
+            with parts.watches.place():
+                await parts.feed.position()
+            assert database.opened == [(None, True), (position(1), False)]
+            # Some time after the last watch, ends are enough again.
+            parts.now = LINGER_SECONDS - 0.1
+            await until(parts.feed._has_all.is_set)
+            parts.now = LINGER_SECONDS + 0.1
+            await until(lambda: len(database.opened) == 3)
+    assert database.opened[2:] == [(position(1), True)]
+
+
+async def test_the_stream_is_closed_some_time_after_it_was_needed_last(database: Database) -> None:
+    async with Parts(database).running() as parts:
+        with parts.waits.on(job(1).id, LONG):
+            await until(lambda: database.open_streams == 1)
+        parts.now = LINGER_SECONDS - 0.1
+        database.create(job(1))
+        await until(lambda: parts.feed.told_to == position(1))
+        assert database.open_streams == 1
+
+        parts.now = LINGER_SECONDS + 0.1
+        await until(lambda: database.open_streams == 0)
+        with parts.waits.on(job(1).id, LONG) as wait:
+            assert await wait.notice() is Notice.LOOK
+    assert database.opened == [(None, True), (None, True)]
+
+
+async def test_after_an_outage_nothing_is_missed(database: Database) -> None:
+    database.create(job(1))
+    async with Parts(database).running() as parts:
+        with parts.watches.place(), parts.waits.on(job(1).id, LONG) as wait:
+            since = await parts.feed.position()
+            with parts.watches.on(ALL, since) as watch:
+                assert await wait.notice() is Notice.LOOK
+                database.fail(StoreUnavailable())
+                await until(lambda: len(database.opened) > 2)
+                database.change(job(1).id, status=Status.CANCELLED)
+                database.fail(None)
+
+                assert await states(watch, 1) == [(1, 2, Status.CANCELLED)]
+                assert await wait.notice() is Notice.ENDED
+
+
+@pytest.mark.parametrize(
+    "error", [ResumeTokenExpired(), RuntimeError("a fault")], ids=["history lost", "fault"]
+)
+async def test_when_changes_were_missed_watches_end_and_waits_look_again(
+    database: Database, error: Exception
+) -> None:
+    async with Parts(database).running() as parts:
+        with parts.watches.place(), parts.waits.on(job(1).id, LONG) as wait:
+            since = await parts.feed.position()
+            with parts.watches.on(ALL, since) as watch:
+                assert await wait.notice() is Notice.LOOK
+                database.fail(error)
+                assert await watch.next(30) is End.HISTORY_LOST
+                database.fail(None)
+                assert await wait.notice() is Notice.LOOK
+    assert database.opened[-1] == (None, False)
+
+
+async def test_a_read_that_fails_loses_no_change(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    database.create(job(1))
+    summaries, fails = database.summaries, [StoreUnavailable()]
+
+    async def sometimes(job_ids: Any) -> Any:
+        if fails:
+            raise fails.pop()
+        return await summaries(job_ids)
+
+    monkeypatch.setattr(database, "summaries", sometimes)
+    async with Parts(database).running() as parts:
+        with parts.watches.place():
+            since = await parts.feed.position()
+            with parts.watches.on(ALL, since) as watch:
+                database.change(job(1).id, status=Status.PROCESSING)
+
+                assert await states(watch, 1) == [(1, 2, Status.PROCESSING)]
+
+
+async def test_a_watch_cannot_begin_while_the_stream_cannot_be_opened(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change_feed, "OPEN_SECONDS", 0.02)
+    database.fail(StoreUnavailable())
+    async with Parts(database).running() as parts:
+        with parts.watches.place(), pytest.raises(StoreUnavailable):
+            await parts.feed.position()

@@ -2,41 +2,46 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
 from api_server.domain.errors import JobNotFound, StoreUnavailable
-from api_server.domain.job import TERMINAL, Status
+from api_server.domain.job import TERMINAL, Job, Status
+from api_server.feed.demand import Demand
 from api_server.feed.waits import Waits
 from api_server.services.job_waits import JobWaits
 
 JOB = UUID(int=1)
 LONG = 60.0
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Statuses:
-    """A store that knows only statuses, and counts how often it is asked."""
+    """A store whose jobs have a status, and which counts how often it is asked."""
 
     def __init__(self, status: Status | None = Status.QUEUED) -> None:
         self.status = status
         self.looks = 0
         self.fails = False
 
-    async def statuses(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Status]:
+    async def summaries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
         self.looks += 1
         if self.fails:
             raise StoreUnavailable
-        return {} if self.status is None else dict.fromkeys(job_ids, self.status)
+        if self.status is None:
+            return {}
+        return {each: Job(each, "compute", self.status, {}, NOW, NOW) for each in job_ids}
 
 
 def make(store: Statuses, longest: float = LONG) -> tuple[JobWaits, Waits]:
-    waits = Waits(9)
+    waits = Waits(9, Demand())
     return JobWaits(cast("Any", store), waits, longest), waits
 
 
-@pytest.mark.parametrize("status", TERMINAL)
+@pytest.mark.parametrize("status", sorted(TERMINAL))
 async def test_a_job_that_has_ended_is_not_waited_for(status: Status) -> None:
     store = Statuses(status)
     job_waits, _ = make(store)
@@ -46,7 +51,7 @@ async def test_a_job_that_has_ended_is_not_waited_for(status: Status) -> None:
     assert store.looks == 1
 
 
-@pytest.mark.parametrize("status", set(Status) - TERMINAL)
+@pytest.mark.parametrize("status", sorted(set(Status) - TERMINAL))
 async def test_it_looks_once_and_then_waits_to_be_told(status: Status) -> None:
     store = Statuses(status)
     job_waits, waits = make(store)
@@ -62,8 +67,8 @@ async def test_it_looks_once_and_then_waits_to_be_told(status: Status) -> None:
 
 async def test_an_end_between_the_look_and_the_wait_is_not_missed() -> None:
     class EndsMeanwhile(Statuses):
-        async def statuses(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Status]:
-            found = await super().statuses(job_ids)
+        async def summaries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
+            found = await super().summaries(job_ids)
             waits.ended(job_ids)
             return found
 
@@ -130,4 +135,4 @@ async def test_a_wait_that_fails_or_is_cancelled_leaves_nothing_behind() -> None
     with pytest.raises(StoreUnavailable):
         await job_waits.until_ended(JOB, LONG)
 
-    assert not waits.needed.is_set()
+    assert not waits._waits

@@ -42,7 +42,7 @@ async def test_types_without_a_live_worker_have_a_warning() -> None:
     workers = Workers("a", "b")
     types = live(workers)
     assert await types.warnings(["a"]) == []
-    assert workers.since == [NOW - 3 * SECOND]
+    assert workers.since == [NOW - 15 * SECOND]
     assert await types.warnings({"d", "a", "c"}) == [warning("c"), warning("d")]
 
 

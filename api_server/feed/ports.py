@@ -1,0 +1,43 @@
+"""Where the feed's changes come from. An adapter implements it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from api_server.domain.changes import JobChange
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has changed since the changes before. `ended`: jobs that have ended. `changes`: all changes that a
+    reader can see; empty if only ends were asked for.
+    """
+
+    ended: Sequence[UUID]
+    changes: Sequence[JobChange] = ()
+
+
+class OpenChangeStream(Protocol):
+    """Delivers the changes of all processes in their order."""
+
+    @property
+    def position(self) -> str:
+        """After the changes that were delivered. Positions are ordered as strings, on all servers."""
+
+    async def next(self) -> Changes:
+        """The next changes, as soon as there are any; none after a moment without a change."""
+
+
+class ChangeStream(Protocol):
+    """Where changes come from. An open stream keeps one connection busy while it is read."""
+
+    def open(
+        self, after: str | None = None, *, only_ends: bool = False
+    ) -> AbstractAsyncContextManager[OpenChangeStream]:
+        """A stream of the changes after a position; None: from now on. It ends with the block.
+
+        Opening and reading it raise StoreUnavailable, and ResumeTokenExpired if `after` is too long ago.
+        Raises InvalidArgument, field `resume_token`, if `after` is no position.
+        """

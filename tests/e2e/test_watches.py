@@ -1,0 +1,145 @@
+"""Watches through the real gateway: server-sent events for REST, a stream for gRPC."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from local_stack.stack import Stack
+from tests.conftest import UNWORKED
+from tests.e2e.jobs_api import create, jobs_client
+from tests.e2e.rest import error_of
+from tests.gate import Gate
+
+BEYOND_ALL_TIME_OUTS = 3.0
+"""Seconds. The heartbeat of the stack's API servers comes more often."""
+UNKNOWN = "0198f0a0-0000-7000-8000-000000000001"
+
+
+@pytest.fixture
+def stub(stack: Stack) -> Any:
+    with grpc.insecure_channel(stack.endpoints.jobs_address) as channel:
+        yield job_service_pb2_grpc.JobServiceStub(channel)
+
+
+class Events:
+    """The server-sent events of a watch."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer = answer
+        self._lines = answer.iter_lines()
+        self.token = ""
+
+    def next(self) -> dict[str, Any]:
+        """The next response but heartbeats."""
+        while "heartbeat" in (event := self._next()):
+            pass
+        return event
+
+    def _next(self) -> dict[str, Any]:
+        for line in self._lines:
+            if line:
+                assert line.startswith("data: "), line
+                event: dict[str, Any] = json.loads(line.removeprefix("data: "))
+                self.token = event["resumeToken"]
+                return event
+        raise AssertionError("the stream has ended")
+
+    def until_heartbeat(self) -> None:
+        while "heartbeat" not in self._next():
+            pass
+
+    def begin(self) -> list[dict[str, Any]]:
+        """The present jobs."""
+        found = []
+        while "started" not in (event := self.next()):
+            found.append(event["job"])
+        return found
+
+
+@contextmanager
+def watching(client: httpx.Client, path: str, **parameters: Any) -> Iterator[Events]:
+    with client.stream("GET", path, params=parameters) as answer:
+        if not answer.is_success:
+            answer.read()
+        yield Events(answer)
+
+
+def test_a_watch_of_a_job_tells_its_life_and_ends(stack: Stack, client: httpx.Client, gate: Gate) -> None:
+    job = create(client, "gated", {**gate.payload, "progress": [50, "half"]})
+    with jobs_client(stack) as other, watching(other, f"/jobs/{job['id']}:watch") as events:
+        assert events.answer.headers["content-type"].startswith("text/event-stream")
+        states = events.begin()
+        while not states or "progress" not in states[-1]:
+            states.append(events.next()["job"])
+        gate.open()
+        while states[-1]["status"] != "completed":
+            states.append(events.next()["job"])
+        end = events.next()
+
+    revisions = [state["revision"] for state in states]
+    assert revisions == list(range(revisions[0], revisions[0] + len(states)))
+    assert end["ended"]["reason"] == "JOB_ENDED"
+    assert states[-1]["result"] == {"attempt": 1}
+
+
+def test_a_watch_with_a_filter_is_resumed_without_a_gap(stack: Stack, client: httpx.Client) -> None:
+    label = f"watch={time.time_ns()}"
+    labels = dict([label.split("=")])
+    wanted = {"labels": label, "type": [UNWORKED, "compute"], "status": ["queued", "cancelled"]}
+    first = create(client, UNWORKED, {}, labels=labels)
+    with jobs_client(stack) as other, watching(other, "/jobs:watch", **wanted) as events:
+        assert [each["id"] for each in events.begin()] == [first["id"]]
+        second = create(client, UNWORKED, {}, labels=labels)
+        assert events.next()["job"]["id"] == second["id"]
+        token = events.token
+    client.post(f"/jobs/{first['id']}:cancel", json={})
+    third = create(client, UNWORKED, {}, labels=labels)
+
+    with jobs_client(stack) as other, watching(other, "/jobs:watch", resumeToken=token, **wanted) as events:
+        missed = [(each["id"], each["status"]) for each in events.begin()]
+
+    assert missed == [(first["id"], "cancelled"), (third["id"], "queued")]
+
+
+def test_a_watch_lasts_longer_than_any_call(stack: Stack, client: httpx.Client) -> None:
+    job = create(client, UNWORKED, {})
+    with jobs_client(stack) as other, watching(other, f"/jobs/{job['id']}:watch") as events:
+        events.begin()
+        until = time.monotonic() + BEYOND_ALL_TIME_OUTS
+        while time.monotonic() < until:
+            events.until_heartbeat()
+        client.post(f"/jobs/{job['id']}:cancel", json={})
+        assert events.next()["job"]["status"] == "cancelled"
+
+
+def test_a_grpc_client_watches_too(stub: Any, client: httpx.Client) -> None:
+    job = create(client, "compute", {"input": "watched"})
+    responses = list(stub.Watch(job_service_pb2.WatchRequest(id=job["id"]), timeout=20))
+
+    assert responses[-1].ended.reason == "JOB_ENDED"
+    assert responses[-2 if responses[-2].HasField("job") else -3].job.status == job_pb2.Job.completed
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "code"),
+    [
+        (f"/jobs/{UNKNOWN}:watch", {}, 404, 5),
+        ("/jobs/abc:watch", {}, 400, 3),
+        (f"/jobs/{UNKNOWN}:watch", {"type": "compute"}, 400, 3),
+        ("/jobs:watch", {"resumeToken": "abc"}, 400, 3),
+        ("/jobs:watch", {"status": "unspecified"}, 400, 3),
+        ("/jobs:watch", {"nope": "1"}, 400, 3),
+    ],
+)
+def test_a_watch_that_cannot_begin_is_an_error(
+    client: httpx.Client, path: str, query: dict[str, str], status: int, code: int
+) -> None:
+    with watching(client, path, **query) as events:
+        error_of(events.answer, status, code)

@@ -1,0 +1,85 @@
+"""Resume tokens: they return what was put in, and only for the same jobs."""
+
+import base64
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_server.domain.changes import WatchFilter
+from api_server.domain.job import Status
+from api_server.rpc.watch_token import decode_position, decode_revision, encode
+from contract_runtime.errors import InvalidArgument
+
+JOB = UUID(int=1)
+FILTER = WatchFilter(frozenset({Status.QUEUED}), frozenset({"data"}), {"a": "b"})
+POSITION = "826B0B82D2000000142B0229296E04"
+
+revisions = st.integers(0, 2**31 - 1)
+positions = st.binary(min_size=9, max_size=200).map(lambda raw: f"82{raw.hex().upper()}")
+
+
+@given(revisions)
+def test_a_revision_comes_back(revision: int) -> None:
+    assert decode_revision(encode(revision, JOB), JOB) == revision
+
+
+@given(positions)
+def test_a_position_comes_back(position: str) -> None:
+    assert decode_position(encode(position, FILTER), FILTER) == position
+
+
+def test_no_token_is_the_begin() -> None:
+    assert encode(None, FILTER) == ""
+    assert decode_position("", FILTER) is None
+    assert decode_revision("", JOB) == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        WatchFilter(),
+        WatchFilter(frozenset({Status.FAILED}), frozenset({"data"}), {"a": "b"}),
+        WatchFilter(frozenset({Status.QUEUED}), frozenset({"file"}), {"a": "b"}),
+        WatchFilter(frozenset({Status.QUEUED}), frozenset({"data"}), {"a": "c"}),
+    ],
+)
+def test_a_token_belongs_to_its_filter(other: WatchFilter) -> None:
+    with pytest.raises(InvalidArgument, match="resume_token: belongs to a watch of other jobs"):
+        decode_position(encode(POSITION, FILTER), other)
+
+
+def test_a_token_belongs_to_its_job() -> None:
+    with pytest.raises(InvalidArgument, match="other jobs"):
+        decode_revision(encode(1, JOB), UUID(int=2))
+
+
+def test_the_order_of_a_filter_does_not_matter() -> None:
+    both = WatchFilter(frozenset({Status.QUEUED, Status.FAILED}), frozenset({"a", "b"}), {"x": "1", "y": "2"})
+    same = WatchFilter(frozenset({Status.FAILED, Status.QUEUED}), frozenset({"b", "a"}), {"y": "2", "x": "1"})
+
+    assert decode_position(encode(POSITION, both), same) == POSITION
+
+
+def forged(token: str, end: bytes) -> str:
+    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    return base64.urlsafe_b64encode(raw[:8] + end).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "end", [b"", b"f", b"f\x82", b"x" + bytes(20), b"j" + bytes(4), b"f\x81" + bytes(20)]
+)
+def test_what_is_no_position_is_refused(end: bytes) -> None:
+    with pytest.raises(InvalidArgument, match="must be the resume_token of an earlier response"):
+        decode_position(forged(encode(POSITION, FILTER), end), FILTER)
+
+
+@given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
+def test_any_other_text_is_refused(token: str) -> None:
+    wanted: Any
+    for decode, wanted in ((decode_position, FILTER), (decode_revision, JOB)):
+        if token:
+            with pytest.raises(InvalidArgument, match="resume_token: "):
+                decode(token, wanted)
