@@ -98,7 +98,7 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
                 await self._until_ended(job.id, request.wait, context)
                 async with self._jobs.reading(job.id) as present:
                     rest_answers.note_job(context, present)
-                    return await encoded(present)
+                    return await self._stored(present)
             except (StoreUnavailable, JobNotFound):
                 # The job is stored, and an error would leave that open. (JOB_RETENTION may delete it soon.)
                 return await self._stored(job)
@@ -113,7 +113,7 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
         return job
 
     async def _stored(self, job: Job) -> job_pb2.Job:
-        """The answer with a job as it was stored."""
+        """The answer of Create, with a warning if nobody takes the job."""
         message = await encoded(job)
         if job.status is Status.QUEUED and (warnings := await self._live_types.warnings((job.type,))):
             message.warnings.extend(warnings)

@@ -208,4 +208,4 @@ def test_a_part_that_is_none_is_refused(control: httpx.Client, part: dict[str, s
 
 def test_a_part_that_is_two_is_refused_in_plain_words(control: httpx.Client) -> None:
     body = error_of(control.post("/stop", json={"worker": "worker-1", "type": "compute"}), 400, 3)
-    assert body["message"] == "name a worker or a type, not both"
+    assert body["message"] == "set only one of worker, type and all"

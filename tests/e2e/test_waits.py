@@ -2,7 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import httpx
@@ -31,7 +31,7 @@ def test_create_with_wait_answers_with_the_result(client: httpx.Client) -> None:
     answer = client.post("/jobs?wait=15s", json=COMPUTE)
 
     job = answer.json()
-    assert answer.status_code == 200, job
+    assert answer.status_code == 201, job
     assert (job["status"], job["revision"], list(job["result"])) == ("completed", 3, ["hash"])
 
 
@@ -53,13 +53,21 @@ def test_a_wait_that_is_over_answers_with_the_present_state(client: httpx.Client
 
     answer = client.get(f"/jobs/{job['id']}?wait={BEYOND_AN_ATTEMPT}s")
 
-    assert (answer.status_code, answer.json()) == (200, job)
+    assert (answer.status_code, answer.json()) == (200, {**job, "warnings": []})
     assert BEYOND_AN_ATTEMPT <= time.monotonic() - begin < 15
 
 
-def test_a_grpc_call_that_announces_its_wait_waits(stub: Any) -> None:
-    request = job_service_pb2.CreateRequest(type=UNWORKED, payload=dict_to_struct({}), wait=Duration(nanos=1))
+def created(stub: Any, **fields: Any) -> job_pb2.Job:
+    """A job that nobody takes, as Get shows it: without warnings."""
+    request = job_service_pb2.CreateRequest(type=UNWORKED, payload=dict_to_struct({}), **fields)
     job = stub.Create(request, metadata=(("jobs-wait", "yes"),))
+    assert len(job.warnings) == 1
+    job.ClearField("warnings")
+    return cast("job_pb2.Job", job)
+
+
+def test_a_grpc_call_that_announces_its_wait_waits(stub: Any) -> None:
+    job = created(stub, wait=Duration(nanos=1))
     wait = Duration(seconds=2, nanos=500_000_000)
     begin = time.monotonic()
 
@@ -70,7 +78,7 @@ def test_a_grpc_call_that_announces_its_wait_waits(stub: Any) -> None:
 
 
 def test_a_wait_that_the_gateway_does_not_know_of_ends_before_it_repeats_the_call(stub: Any) -> None:
-    job = stub.Create(job_service_pb2.CreateRequest(type=UNWORKED, payload=dict_to_struct({})))
+    job = created(stub)
     begin = time.monotonic()
 
     answer = stub.Get(job_service_pb2.GetRequest(id=job.id, wait=Duration(seconds=15)))
@@ -80,7 +88,7 @@ def test_a_wait_that_the_gateway_does_not_know_of_ends_before_it_repeats_the_cal
 
 
 def test_a_wait_ends_before_the_callers_deadline(stub: Any) -> None:
-    job = stub.Create(job_service_pb2.CreateRequest(type=UNWORKED, payload=dict_to_struct({})))
+    job = created(stub)
     request = job_service_pb2.GetRequest(id=job.id, wait=Duration(seconds=15))
 
     assert stub.Get(request, timeout=1.5, metadata=(("jobs-wait", "yes"),)) == job

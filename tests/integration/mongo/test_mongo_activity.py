@@ -59,7 +59,7 @@ async def test_the_times_of_jobs_that_have_started_and_ended(empty_stores: Mongo
 
 async def test_statistics_show_what_waits_runs_and_happened(empty_stores: MongoStores) -> None:
     recorder = ActivityRecorder(empty_stores.activity, empty_stores.clock, KnownJobTypes(("compute",)))
-    calls = servicer(empty_stores, recorder)
+    calls = servicer(empty_stores, activity=recorder)
     create: Any = ParseDict({"type": "compute", "payload": {}}, job_service_pb2.CreateRequest())
     jobs = [await calls.Create(create, CONTEXT) for _ in range(5)]
 
