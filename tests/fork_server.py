@@ -13,13 +13,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import psutil
 
@@ -27,6 +26,7 @@ from local_stack import process
 from local_stack.process import ProcessId
 from local_stack.services import PYTHON_PATH
 from local_stack.settings import ROOT
+from tests.waiting import wait_for
 from worker_service.execution.shared_loop import SharedLoop
 
 SERVICES = ("api_server", "worker_service")
@@ -35,8 +35,6 @@ FIRST_OF_ALL = frozenset({"FAULTS_CLOCK_SHIFT"})
 """Variables that have an effect only before the services are imported."""
 MAX_ORDER = 1024 * 1024
 """Bytes of a message to the fork server."""
-GROUP_DEADLINE = 30.0
-POLL = 0.005
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,9 @@ class ForkedProcess:
         return self._server.exit_status(self.pid)
 
     def wait(self, timeout: float) -> int:
-        """Raises TimeoutExpired."""
-        deadline = time.monotonic() + timeout
-        while (status := self.poll()) is None:
-            if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(str(self.pid), timeout)
-            time.sleep(process.POLL)
-        return status
+        """The exit status. Raises AssertionError after `timeout` seconds."""
+        wait_for(lambda: self.poll() is not None, f"process {self.pid} has ended", timeout)
+        return cast("int", self.poll())
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -130,10 +124,8 @@ class ForkServer:
     def _fork(self, command: Sequence[str], environment: dict[str, str], directory: Path, output: int) -> int:
         order = Order(command[2], list(command[3:]), environment, str(directory))
         pid = int(self._ask(asdict(order), output))
-        deadline = time.monotonic() + GROUP_DEADLINE
         # A signal to the group must not come before the group exists.
-        while os.getpgid(pid) != pid and time.monotonic() < deadline:
-            time.sleep(POLL)
+        wait_for(lambda: os.getpgid(pid) == pid, "the service has a process group")
         return pid
 
     def exit_status(self, pid: int) -> int | None:

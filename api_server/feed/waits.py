@@ -8,6 +8,7 @@ from uuid import UUID
 
 from api_server.domain.errors import TooManyWaits
 from api_server.feed.demand import Demand
+from api_server.feed.places import Places
 
 
 class Notice(Enum):
@@ -50,22 +51,16 @@ class Waits:
     """The waits of one process, at most `limit`. Whoever learns of a job's end calls `ended`."""
 
     def __init__(self, limit: int, demand: Demand) -> None:
-        self._limit = limit
+        self._places = Places(limit, TooManyWaits)
         self._demand = demand
-        self._places = 0
         self._waits: dict[UUID, set[Wait]] = {}
         self._is_closed = False
 
     @contextmanager
     def place(self) -> Iterator[None]:
         """Have a place for one wait inside the block. Raises TooManyWaits."""
-        if self._places >= self._limit:
-            raise TooManyWaits(self._limit)
-        self._places += 1
-        try:
+        with self._places.one():
             yield
-        finally:
-            self._places -= 1
 
     @contextmanager
     def on(self, job_id: UUID, until: float) -> Iterator[Wait]:

@@ -11,6 +11,7 @@ from api_server.domain.changes import WatchFilter
 from api_server.domain.errors import TooManyWatches
 from api_server.domain.job import Job
 from api_server.feed.demand import Demand
+from api_server.feed.places import Places
 from contract_runtime.value import value
 
 QUEUED_STATES = 4096
@@ -83,9 +84,8 @@ class Watches:
     """The watches of one process, at most `limit`."""
 
     def __init__(self, limit: int, demand: Demand) -> None:
-        self._limit = limit
+        self._places = Places(limit, TooManyWatches)
         self._demand = demand
-        self._places = 0
         self._of_jobs: dict[UUID, set[Watch]] = {}
         self._of_filters: set[Watch] = set()
         self._is_closed = False
@@ -93,14 +93,8 @@ class Watches:
     @contextmanager
     def place(self) -> Iterator[None]:
         """Have a place for one watch inside the block, and demand the changes. Raises TooManyWatches."""
-        if self._places >= self._limit:
-            raise TooManyWatches(self._limit)
-        self._places += 1
-        try:
-            with self._demand.all_changes():
-                yield
-        finally:
-            self._places -= 1
+        with self._places.one(), self._demand.all_changes():
+            yield
 
     @contextmanager
     def on(self, wanted: UUID | WatchFilter, since: str = "") -> Iterator[Watch]:

@@ -218,7 +218,7 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
     async def Stats(self, request: stats_pb2.StatsRequest, context: Any) -> stats_pb2.StatsResponse:
         return await self._stats.get()
 
-    async def Watch(  # type: ignore[override]  # it writes its responses itself, to notice slow readers
+    async def Watch(  # type: ignore[override]  # - it writes its responses itself, to notice slow readers
         self, request: job_service_pb2.WatchRequest, context: Any
     ) -> None:
         await self._watching.run(request, context)

@@ -1,7 +1,7 @@
 """Calls that wait for a job's end, through the real gateway: they are neither cut nor sent twice."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, cast
 
 import grpc
@@ -39,8 +39,7 @@ def test_get_with_wait_answers_when_the_job_has_ended(stack: Stack, client: http
     job = create(client, "gated", gate.payload)
     with ThreadPoolExecutor() as threads, jobs_client(stack) as other:
         call = threads.submit(other.get, f"/jobs/{job['id']}?wait=15s")
-        time.sleep(BEYOND_AN_ATTEMPT)
-        assert not call.done()
+        assert not wait([call], BEYOND_AN_ATTEMPT).done
         gate.open()
         ended = call.result()
 

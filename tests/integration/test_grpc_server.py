@@ -23,6 +23,7 @@ from service_runtime import checked_calls
 from service_runtime.health_probe import is_serving
 from service_runtime.server import GrpcServer, PortTaken
 from service_runtime.validation import ContractValidator
+from tests.integration.grpc_service import adding, serving
 from tests.waiting import until, wait_for
 
 JOB_ID = "0198f0a0-0000-7000-8000-000000000001"
@@ -52,16 +53,9 @@ class Servicer(job_service_pb2_grpc.JobServiceServicer):
 
 @pytest.fixture
 async def server() -> AsyncIterator[GrpcServer]:
-    server = GrpcServer("127.0.0.1", FREE_PORTS.take(), deadline=0.2)
     servicer: Any = Servicer  # the other methods are missing on purpose
-    servicer = servicer()
-    server.add(
-        job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
-        lambda target: job_service_pb2_grpc.add_JobServiceServicer_to_server(servicer, target),
-    )
-    await server.start()
-    yield server
-    await server.stop(0)
+    async with serving(adding(servicer()), deadline=0.2) as server:
+        yield server
 
 
 @pytest.fixture
@@ -224,8 +218,8 @@ async def test_the_health_is_not_serving_until_it_is_set(
 ) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
     for name in ("", "jobs.v1.JobService"):
-        for serving, expected in ((False, 2), (True, 1)):
-            await server.set_serving(serving)
+        for is_serving_now, expected in ((False, 2), (True, 1)):
+            await server.set_serving(is_serving_now)
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == expected
 

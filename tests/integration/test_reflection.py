@@ -8,23 +8,19 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2
 
-from jobs.v1 import job_service_pb2
-from local_stack.ports import FREE_PORTS
-from service_runtime.server import GrpcServer
+from tests.integration.grpc_service import SERVICE, serving
 
 VERSIONS = ("v1", "v1alpha")
-SERVICE = job_service_pb2.DESCRIPTOR.services_by_name["JobService"]
 
 
 @pytest.fixture
 async def channel() -> AsyncIterator[Any]:
-    server = GrpcServer("127.0.0.1", FREE_PORTS.take(), deadline=1)
     # Reflection needs no servicer.
-    server.add(SERVICE, lambda _target: None)
-    await server.start()
-    async with grpc.aio.insecure_channel(server.address) as channel:
+    async with (
+        serving(lambda _target: None, deadline=1) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
         yield channel
-    await server.stop(0)
 
 
 async def reflected(channel: Any, version: str, **question: Any) -> Any:

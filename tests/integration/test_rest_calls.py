@@ -17,12 +17,11 @@ from api_server.domain.errors import JobNotFound
 from contract_runtime.errors import ServiceError
 from contract_runtime.rest import BODY_NUMBER
 from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
-from local_stack.ports import FREE_PORTS
 from service_runtime import checked_calls
 from service_runtime.rest_calls import LARGE
 from service_runtime.rest_context import rest_of
-from service_runtime.server import GrpcServer
 from tests.fuzz.wire import field
+from tests.integration.grpc_service import adding, serving
 
 JOB_ID = "0198f0a0-0000-7000-8000-000000000001"
 OTHER_ID = "0198f0a0-0000-7000-8000-000000000002"
@@ -63,17 +62,12 @@ class Servicer(job_service_pb2_grpc.JobServiceServicer):
 
 @pytest.fixture
 async def channel() -> AsyncIterator[Any]:
-    server = GrpcServer("127.0.0.1", FREE_PORTS.take(), deadline=5)
     servicer: Any = Servicer  # the other methods are missing on purpose
-    servicer = servicer()
-    server.add(
-        job_service_pb2.DESCRIPTOR.services_by_name["JobService"],
-        lambda target: job_service_pb2_grpc.add_JobServiceServicer_to_server(servicer, target),
-    )
-    await server.start()
-    async with grpc.aio.insecure_channel(server.address) as channel:
+    async with (
+        serving(adding(servicer()), deadline=5) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
         yield channel
-    await server.stop(0)
 
 
 def with_body(body: Any, *parts: bytes) -> bytes:

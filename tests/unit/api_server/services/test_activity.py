@@ -35,6 +35,7 @@ class Store:
         self.kept_totals: list[Mapping[str, Totals]] = []
         self.measured: list[Sequence[UUID]] = []
         self.is_away = False
+        self.refusals = 0
         self.recorder = ActivityRecorder(self, self, KnownJobTypes(("a", "b")), choose=lambda _: SAMPLE - 1)
 
     def now(self) -> datetime:
@@ -62,6 +63,7 @@ class Store:
 
     def _check(self) -> None:
         if self.is_away:
+            self.refusals += 1
             raise StoreUnavailable
 
 
@@ -153,11 +155,17 @@ async def test_counts_are_stored_again_and_again_whatever_fails(monkeypatch: pyt
     store.is_away = True
     store.recorder.created("a")
     storing = asyncio.create_task(store.recorder.run())
-    await asyncio.sleep(0.01)
-    monkeypatch.setattr(store, "put", None)
-    store.is_away = False
-    await asyncio.sleep(0.01)
-    monkeypatch.undo()
+    await until(lambda: store.refusals)
+    faults: list[datetime] = []
+
+    async def fail(_process: str, minute: datetime, _counts: Mapping[str, Activity]) -> None:
+        faults.append(minute)
+        raise ValueError("a fault")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "put", fail)
+        store.is_away = False
+        await until(lambda: faults)
     await until(lambda: store.puts)
     storing.cancel()
     await asyncio.wait([storing])

@@ -56,11 +56,17 @@ async def test_the_leader_logs_types_whose_jobs_wait_without_a_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(type_list, "LOOK_EVERY", 0.001)
-    store, leads = Store(b=7), False
+    store, leads, questions = Store(b=7), False, 0
+
+    def is_leader() -> bool:
+        nonlocal questions
+        questions += 1
+        return leads
+
     store.faults = [StoreUnavailable(), ValueError("a fault")]
     with capture_logs() as lines:
-        watching = asyncio.create_task(types_of(store).watch(lambda: leads))
-        await asyncio.sleep(0.02)
+        watching = asyncio.create_task(types_of(store).watch(is_leader))
+        await until(lambda: questions >= 3)
         assert store.looks == 0
         leads = True
         await until(lambda: any(line["event"] == "no_worker_for_type" for line in lines))
