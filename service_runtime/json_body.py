@@ -19,7 +19,7 @@ class Misfit(ValueError):
 
     def inside(self, step: str | int) -> "Misfit":
         """The same problem, seen from the object (`step`: a key) or the list (an index) around it."""
-        first = f"[{step}]" if isinstance(step, int) else shown(step)
+        first = f"[{step}]" if isinstance(step, int) else path_of(step)
         separator = "." if self.path and not self.path.startswith("[") else ""
         return Misfit(self.problem, self.rule, f"{first}{separator}{self.path}")
 
@@ -30,7 +30,7 @@ class Twice(dict[str, Any]):
     key: str = ""
 
     def misfit(self) -> Misfit:
-        return Misfit("must occur only once", "field.once", shown(self.key))
+        return Misfit("must occur only once", "field.once", path_of(self.key))
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -66,6 +66,11 @@ def shown(key: str) -> str:
     """A key in the form in which an error can show it."""
     cut = key if len(key) <= MAX_SHOWN_KEY else f"{key[:MAX_SHOWN_KEY]}…"
     return _UNPRINTABLE.sub("?", cut)
+
+
+def path_of(key: str) -> str:
+    """The path of a key in its object. An empty key has quotes, because an empty path is the body."""
+    return shown(key) or '""'
 
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from service_runtime.json_body import Misfit, Twice, shown
+from service_runtime.json_body import Misfit, Twice, path_of, shown
 from service_runtime.json_structs import struct_bytes
 
 MAX_SHOWN_FIELDS = 20
@@ -46,7 +46,9 @@ def fill(message: Message, data: Mapping[str, Any]) -> None:
         field = fields.get(key)
         if field is None:
             raise Misfit(
-                f"unknown field; the fields here are {_names(message.DESCRIPTOR)}", "field.known", shown(key)
+                f"unknown field; the fields here are {_names(message.DESCRIPTOR)}",
+                "field.known",
+                path_of(key),
             )
         try:
             _put(message, field, item, seen)

@@ -88,11 +88,22 @@ async def waits(deadlines: Deadlines, *, seconds: float, before: float = 0.0, af
 
 
 async def test_a_wait_takes_no_time() -> None:
-    assert await waits(Deadlines(0.05), seconds=0.15) == "answered"
+    assert await waits(Deadlines(0.3), seconds=0.6) == "answered"
 
 
 async def test_a_call_has_its_whole_time_before_and_after_its_wait() -> None:
-    assert await waits(Deadlines(0.1), before=0.06, seconds=0.15, after=0.06) == "answered"
+    deadlines, task = Deadlines(LONG), asyncio.current_task()
+    assert task is not None
+    deadlines.begin(task)
+    before = deadlines._running[task]
+    await asyncio.sleep(0.01)
+    with untimed():
+        assert not deadlines.times(task)
+        await asyncio.sleep(0.01)
+    assert deadlines._running[task] >= before + 0.02
+    deadlines.end(task)
+
+    assert await waits(Deadlines(LONG), before=0.01, seconds=0.01, after=0.01) == "answered"
     assert await waits(Deadlines(0.05), seconds=0.0, after=LONG) == "its time was up"
     assert await waits(Deadlines(0.05), before=LONG, seconds=0.0) == "its time was up"
 

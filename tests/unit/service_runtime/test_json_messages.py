@@ -82,7 +82,8 @@ def test_every_request_of_the_contract_can_come_as_json(kind: type[Message]) -> 
     ("kind", "body", "path", "rule"),
     [
         (StopRequest, '{"workr": "x"}', "workr", "field.known"),
-        (StopRequest, '{"": 1}', "", "field.known"),
+        (StopRequest, '{"": 1}', '""', "field.known"),
+        (CreateRequest, '{"retryPolicy": {"": 1, "": 2}}', 'retry_policy.""', "field.once"),
         (CreateRequest, '{"retryPolicy": {"maxAttemps": 1}}', "retry_policy.maxAttemps", "field.known"),
         (BatchCreateRequest, '{"requests": [{}, {"typ": 1}]}', "requests[1].typ", "field.known"),
         (CreateRequest, '{"type": "a", "type": "b"}', "type", "field.once"),
