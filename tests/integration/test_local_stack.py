@@ -15,6 +15,8 @@ import pytest
 from pymongo import MongoClient, WriteConcern
 
 from local_stack import mongodb, services
+from local_stack.java import Java
+from local_stack.kafka_jars import fetch_jars, jars_folder
 from local_stack.part import StackError
 from local_stack.settings import ROOT, StackSettings
 from local_stack.stack import Stack
@@ -214,3 +216,21 @@ def test_ctrl_c_while_starting_ends_what_was_started_and_shows_no_trace(settings
     output, _ = run.communicate(timeout=DEADLINE)
     assert "Traceback" not in output
     assert Stack(settings).status() == []
+
+
+def test_java_ignores_stored_classes_that_do_not_fit(tmp_path: Path) -> None:
+    cache = StackSettings().cache_dir
+    fetch_jars(cache)
+    jars = tmp_path / "jars"
+    jars.symlink_to(jars_folder(cache))
+    java = Java(jars)
+    [output] = [each for each in java.storing_command("P") if each.startswith("-XX:AOTCacheOutput=")]
+    Path(output.partition("=")[2]).write_text("no classes")
+    java.keep_stored()
+
+    done = subprocess.run(
+        java.command("kafka.tools.StorageTool", "random-uuid"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert len(done.stdout.strip()) == len("bG9jYWwtc3RhY2stMDAwMQ")
+    assert "[aot]" not in done.stderr
