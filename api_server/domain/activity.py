@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 from api_server.domain.histogram import Histogram, add_to, bucket_of
-from api_server.domain.job import Status
 
 MINUTE = timedelta(minutes=1)
 MINUTES = 60
@@ -64,13 +63,9 @@ class Totals:
     failed: int = 0
     cancelled: int = 0
 
-    def plus(self, status: Status) -> "Totals":
-        """One more job has ended in this status."""
-        return Totals(
-            self.completed + (status is Status.COMPLETED),
-            self.failed + (status is Status.FAILED),
-            self.cancelled + (status is Status.CANCELLED),
-        )
+    @classmethod
+    def of(cls, activity: Activity) -> "Totals":
+        return cls(activity.completed, activity.failed, activity.cancelled)
 
 
 def minute_of(time: datetime) -> datetime:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from api_server.domain.activity import MINUTES, NO_TYPE, Activity, ByType, Totals, minute_of
+from api_server.domain.activity import MINUTES, NO_TYPE, Activity, ByType, Totals, merged, minute_of
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Status
 from api_server.ports import Clock
@@ -42,12 +42,13 @@ class ActivityRecorder(ActivityLog):
         self._types = types
         self._choose = choose
         self._process = uuid4().hex
+        self._new: ByType = {}
+        """The counts since the last store."""
         self._minute = minute_of(clock.now())
         self._minutes: dict[datetime, ByType] = {self._minute: {}}
         self._changed: set[datetime] = set()
         """Minutes whose counts are not stored."""
-        self._totals: dict[str, Totals] = {}
-        """Increments that are not stored."""
+        self._not_in_totals: ByType = {}
         self._sample: list[UUID] = []
         self._ended = 0
         """How many jobs ended since the last store."""
@@ -67,8 +68,6 @@ class ActivityRecorder(ActivityLog):
                 activity.failed += 1
             case _:
                 activity.cancelled += 1
-        known = self._known(job_type)
-        self._totals[known] = self._totals.get(known, Totals()).plus(status)
         if status is not Status.CANCELLED:
             self._add_to_sample(job_id)
 
@@ -82,11 +81,13 @@ class ActivityRecorder(ActivityLog):
         """Store what was counted since the last store. Never raises."""
         try:
             await self._measure()
+            self._close_counts()
             self._begin_minute()
             for minute in sorted(self._changed):
                 await self._store_minute(minute)
-            totals, self._totals = self._totals, {}
-            if totals:
+            counted, self._not_in_totals = self._not_in_totals, {}
+            totals = {job_type: Totals.of(activity) for job_type, activity in counted.items()}
+            if any(each != Totals() for each in totals.values()):
                 # Not repeated: if its outcome is unknown, it may have been stored.
                 await self._store.add_totals(totals)
         except StoreUnavailable:
@@ -94,13 +95,21 @@ class ActivityRecorder(ActivityLog):
         except Exception:
             log.exception("activity_not_stored")
 
-    def _known(self, job_type: str) -> str:
-        """Bounds the number of types: a caller may name any."""
-        return job_type if job_type in self._types else NO_TYPE
-
     def _of(self, job_type: str) -> Activity:
-        self._changed.add(self._minute)
-        return self._minutes[self._minute].setdefault(self._known(job_type), Activity())
+        activity = self._new.get(job_type)
+        if activity is None:
+            # The number of types is bounded, because a caller may name any.
+            known = job_type if job_type in self._types else NO_TYPE
+            activity = self._new.setdefault(known, Activity())
+        return activity
+
+    def _close_counts(self) -> None:
+        """Add the counts since the last store to their minute, and to what the totals lack."""
+        counted, self._new = self._new, {}
+        if counted:
+            self._changed.add(self._minute)
+            self._minutes[self._minute] = merged((self._minutes[self._minute], counted))
+            self._not_in_totals = merged((self._not_in_totals, counted))
 
     def _add_to_sample(self, job_id: UUID) -> None:
         """Each job has the same chance to stay in the sample (reservoir sampling)."""

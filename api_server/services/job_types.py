@@ -53,7 +53,7 @@ class KnownJobTypes(JobTypes):
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def look_up(self, job_types: Collection[str]) -> None:
-        if self._store is not None and not all(each in self._types for each in job_types):
+        if self._store is not None and not all(map(self._types.__contains__, job_types)):
             await self._read(self._store, time.monotonic())
 
     async def register(self, job_types: Collection[str]) -> None:

@@ -51,7 +51,7 @@ class LiveTypes:
 
         Never raises: the jobs have been stored.
         """
-        if all(each in self._types for each in job_types):
+        if all(map(self._types.__contains__, job_types)):
             return []
         try:
             present = await self.present()

@@ -170,3 +170,14 @@ async def test_counts_are_stored_again_and_again_whatever_fails(monkeypatch: pyt
     storing.cancel()
     await asyncio.wait([storing])
     assert store.kept[FIRST]["a"].created == 1
+
+
+async def test_the_totals_of_an_outage_are_stored_after_it() -> None:
+    store = Store()
+    store.recorder.ended("a", Status.FAILED, JOB)
+    store.is_away = True
+    await store.recorder.store()
+    store.is_away = False
+    store.recorder.ended("a", Status.COMPLETED, JOB)
+    await store.recorder.store()
+    assert store.kept_totals == [{"a": Totals(1, 1, 0)}]
