@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run demo up down status test test-fast test-faults test-compose bench bench-scaling bench-profile check fix proto release-contract verify lock clean
+.PHONY: help run demo up down status test test-fast test-faults test-stubs test-compose bench bench-scaling bench-profile check fix proto release-contract verify lock clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ test-faults: $(DEV) ## Kill and freeze every part under load, then random faults
 		FAULTS_COMPARED_WITHIN=10 FAULTS_READ_PAUSE=0.02 FAULTS_LIST_PAUSE=0.25 FAULTS_MINUTES=$(or $(MINUTES),5) \
 		FAULTS_SEED=$(SEED) FUZZ_INPUTS=10000 FUZZ_SEED=$(SEED) \
 		exec pytest tests/faults tests/fuzz
+
+test-stubs: $(DEV) ## Run what the how-to says about Node and Go, which must be installed; the first time takes minutes
+	@STUBS_GO=true exec pytest tests/stubs
 
 test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
 	@exec deploy/compose_demo.sh

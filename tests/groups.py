@@ -24,6 +24,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "running": (
         "tests/e2e/",
         "tests/fuzz/test_",
+        "tests/stubs/",
         "tests/integration/test_worker.py",
         "tests/integration/test_worker_calls.py",
         "tests/integration/test_worker_names.py",
