@@ -14,6 +14,8 @@ BODY_NUMBER = 50_000
 """The field with the body, a google.api.HttpBody, in the requests of the twin."""
 REQUEST_ID_HEADER = "request-id"
 """The gateway adds it to each call that has none, and to the answer."""
+HEAD_HEADER = "x-http-head"
+"""Request metadata: the client has sent HEAD, so the gateway drops the body of the answer."""
 STATUS_HEADER = "x-http-status"
 """Response metadata: the HTTP status that the gateway sends in place of the usual one."""
 

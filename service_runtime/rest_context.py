@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contract_runtime.rest import STATUS_HEADER
+from contract_runtime.rest import HEAD_HEADER, STATUS_HEADER
 
 
 class RestContext:
@@ -19,6 +19,11 @@ class RestContext:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+    @property
+    def is_head(self) -> bool:
+        """Whether only the headers of the answer reach the client."""
+        return bool(self.request_headers(HEAD_HEADER))
 
     def request_headers(self, name: str) -> list[str]:
         """The values of a request header."""

@@ -19,6 +19,7 @@ from api_server.services.watch_events import Heartbeat, Started, WatchEvent
 from contract_runtime.errors import ServiceError
 from jobs.v1 import job_pb2
 from jobs.v1.job_service_pb2 import WatchEnded, WatchHeartbeat, WatchRequest, WatchResponse, WatchStarted
+from service_runtime.rest_context import rest_of
 
 WRITE_SECONDS = 60.0
 """A caller that takes no response for so long is dropped."""
@@ -35,7 +36,10 @@ class Watching:
         """Write responses until the watch ends. Before the first one it raises ServiceError.
 
         Later a caller of the REST API could not see an error: then the last response tells why it ends.
+        For HEAD the watch ends with the first response, because the caller waits only for the headers.
         """
+        rest = rest_of(context)
+        is_head = rest is not None and rest.is_head
         has_begun = False
         wanted = requests.job_id(request.id) if request.id else requests.watch_filter(request)
         with self._watches.place():
@@ -45,6 +49,8 @@ class Watching:
                         response = await self._response(event, wanted)
                         has_begun = True
                         await _write(context, response)
+                        if is_head:
+                            return
             except SlowReader:
                 raise
             except ServiceError as error:

@@ -127,6 +127,26 @@ def test_a_grpc_client_watches_too(stub: Any, client: httpx.Client) -> None:
     assert responses[-2 if responses[-2].HasField("job") else -3].job.status == job_pb2.Job.completed
 
 
+def test_head_of_a_watch_is_answered_at_once_with_the_headers(client: httpx.Client) -> None:
+    job = create(client, UNWORKED, {})
+    for path in (f"/jobs/{job['id']}:watch", f"/jobs/{job['id']}%3Awatch", "/jobs:watch"):
+        # The client sends each request on the same connection, so each answer must have ended.
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+    assert client.head(f"/jobs/{UNKNOWN}:watch").status_code == 404
+    assert client.get(f"/jobs/{job['id']}").json()["status"] == "queued"
+
+
+def test_only_the_gateway_can_say_that_a_request_is_head(stack: Stack, client: httpx.Client) -> None:
+    job = create(client, UNWORKED, {})
+    with jobs_client(stack) as other:
+        other.headers["x-http-head"] = "true"
+        with watching(other, f"/jobs/{job['id']}:watch") as events:
+            events.begin()
+            events.until_heartbeat()
+
+
 @pytest.mark.parametrize(
     ("path", "query", "status", "code"),
     [
