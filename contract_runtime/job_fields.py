@@ -59,7 +59,7 @@ FIELDS: Mapping[str, Kind] = {
 
 
 OF_AN_ANSWER = frozenset({"warnings"})
-"""Fields of the contract that belong to the answer of one call, not to the job. They are not in the table."""
+"""Fields of the contract that belong to the answer of Create, not to the job. They are not in the table."""
 
 
 def names_of(*kinds: Kind) -> tuple[str, ...]:

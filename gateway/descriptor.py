@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from google.api import annotations_pb2, http_pb2, httpbody_pb2
-from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     FieldDescriptorProto,
@@ -14,6 +14,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.rpc import error_details_pb2
 
+from contract_runtime.job_fields import OF_AN_ANSWER
 from contract_runtime.limits import JOB_SERVICE, WORKER_SERVICE
 from contract_runtime.rest import BODY_FIELD, BODY_NUMBER, has_rest, twin_of
 from jobs.v1 import job_service_pb2, worker_service_pb2
@@ -28,6 +29,8 @@ ROOTS: tuple[FileDescriptor, ...] = (
 )
 TWIN_FILE = "jobs/v1/rest.proto"
 HTTP_BODY = httpbody_pb2.HttpBody.DESCRIPTOR
+CREATE = JOB_SERVICE.methods_by_name["Create"]
+JOB = CREATE.output_type
 
 
 def descriptor_set() -> bytes:
@@ -36,27 +39,31 @@ def descriptor_set() -> bytes:
     It includes all imports, google.rpc's error details, and the twins of the services, to which Envoy maps
     REST requests (contract_runtime/rest.py). Each file occurs once, after the files that it imports, as Envoy
     requires.
+
+    Envoy prints a list even if it is empty. So Job lacks the fields that only the answer of Create has, and
+    the twin of Create answers with a twin of Job, which has them.
     """
     files: dict[str, FileDescriptorProto] = {}
     for root in ROOTS:
         _add_with_imports(root, files)
     twins = _twins(list(files))
+    _remove_fields_of_an_answer(files[JOB.file.name])
     return FileDescriptorSet(file=[*files.values(), twins]).SerializeToString(deterministic=True)
 
 
 def _twins(imports: list[str]) -> FileDescriptorProto:
-    """The file with the twin services, and with the twins of requests that come in a body."""
+    """The file with the twin services, and with the twins of messages."""
     package = twin_of(JOB_SERVICE.full_name).rpartition(".")[0]
     file = FileDescriptorProto(name=TWIN_FILE, package=package, syntax="proto3", dependency=imports)
-    requests: dict[str, DescriptorProto] = {}
+    messages = {JOB.name: _twin_message(JOB)}
     for service in (JOB_SERVICE, WORKER_SERVICE):
-        _add_twin(file, service, requests)
-    file.message_type.extend(requests.values())
+        _add_twin(file, service, messages)
+    file.message_type.extend(messages.values())
     return file
 
 
 def _add_twin(
-    file: FileDescriptorProto, service: ServiceDescriptor, requests: dict[str, DescriptorProto]
+    file: FileDescriptorProto, service: ServiceDescriptor, messages: dict[str, DescriptorProto]
 ) -> None:
     twin = file.service.add(name=service.name)
     for method in filter(has_rest, service.methods):
@@ -67,8 +74,10 @@ def _add_twin(
         main.CopyFrom(rules[0])
         main.additional_bindings.extend(rules[1:])
         if main.body:
-            requests[method.input_type.name] = _request_with_body(method)
+            messages[method.input_type.name] = _request_with_body(method)
             copy.input_type = f".{twin_of(method.input_type.full_name)}"
+        if method.full_name == CREATE.full_name:
+            copy.output_type = f".{twin_of(JOB.full_name)}"
 
 
 def _rules(method: MethodDescriptor) -> list[Any]:
@@ -91,13 +100,7 @@ def _rules(method: MethodDescriptor) -> list[Any]:
 
 def _request_with_body(method: MethodDescriptor) -> DescriptorProto:
     """The request, with the fields that a path or a query may set, and with a field for the body."""
-    copy = DescriptorProto()
-    method.input_type.CopyToProto(copy)
-    own = f".{method.input_type.full_name}."
-    for field in copy.field:
-        # Inner types, such as the entries of a map, are copied too.
-        if field.type_name.startswith(own):
-            field.type_name = f".{twin_of(method.input_type.full_name)}.{field.type_name.removeprefix(own)}"
+    copy = _twin_message(method.input_type)
     copy.field.add(
         name=BODY_FIELD,
         number=BODY_NUMBER,
@@ -106,6 +109,25 @@ def _request_with_body(method: MethodDescriptor) -> DescriptorProto:
         type_name=f".{HTTP_BODY.full_name}",
     )
     return copy
+
+
+def _twin_message(message: Descriptor) -> DescriptorProto:
+    """A copy of the message, for the package of the twins."""
+    copy = DescriptorProto()
+    message.CopyToProto(copy)
+    own = f".{message.full_name}."
+    for field in copy.field:
+        # Inner types, such as the entries of a map, are copied too.
+        if field.type_name.startswith(own):
+            field.type_name = f".{twin_of(message.full_name)}.{field.type_name.removeprefix(own)}"
+    return copy
+
+
+def _remove_fields_of_an_answer(file: FileDescriptorProto) -> None:
+    [job] = [message for message in file.message_type if message.name == JOB.name]
+    kept = [field for field in job.field if field.name not in OF_AN_ANSWER]
+    del job.field[:]
+    job.field.extend(kept)
 
 
 def _add_with_imports(file: FileDescriptor, files: dict[str, FileDescriptorProto]) -> None:

@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from contract_runtime.limits import FLEET_SERVICE, JOB_SERVICE, WORKER_SERVICE
 from contract_runtime.rest import BODY_FIELD, BODY_NUMBER, has_rest, twin_of
 from gateway.descriptor import descriptor_set
+from jobs.v1.job_pb2 import Job
 
 METHODS = [method for service in (JOB_SERVICE, WORKER_SERVICE) for method in service.methods]
 
@@ -51,13 +52,24 @@ def test_the_twin_of_a_method_has_its_rest_paths_and_takes_any_body(method: Meth
         for rules in (rules_of(twin), rules_of(method))
     )
 
-    assert twin.output_type.full_name == method.output_type.full_name
+    output = method.output_type.full_name
+    assert twin.output_type.full_name == (twin_of(output) if method.name == "Create" else output)
     assert paths == {path: body and BODY_FIELD for path, body in wanted.items()}
     # Envoy looks only at the first path to see how it has to read bodies.
     assert bool(rules_of(twin)[0].body) == any(wanted.values())
     fields = {field.name: field.number for field in twin.input_type.fields}
     body = {BODY_FIELD: BODY_NUMBER} if any(wanted.values()) else {}
     assert fields == {field.name: field.number for field in method.input_type.fields} | body
+
+
+def test_only_the_answer_of_create_has_warnings() -> None:
+    twin = pool().FindMessageTypeByName(twin_of(Job.DESCRIPTOR.full_name))
+    numbers = {field.name: field.number for field in Job.DESCRIPTOR.fields}
+
+    assert {field.name: field.number for field in twin.fields} == numbers
+    numbers.pop("warnings")
+    others = pool().FindMessageTypeByName(Job.DESCRIPTOR.full_name)
+    assert {field.name: field.number for field in others.fields} == numbers
 
 
 def test_calls_without_rest_have_no_twin() -> None:
