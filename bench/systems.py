@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from bench.peers.celery_app import BROKER, RESULTS, celery_app
 from bench.peers.celery_load import CeleryLoad
 from bench.servers import Servers, servers, wait_until
 from bench.work import text
+from contract_runtime.limits import JOB_SERVICE
+from contract_runtime.rest import twin_of
 from local_stack import kafka, mongodb, services
 from local_stack.part import Part
 from local_stack.settings import HOST, StackSettings
@@ -87,7 +90,7 @@ def ours(directory: Path, api_servers: int, workers: int) -> Iterator[JobSystem]
 
 @contextmanager
 def plain(directory: Path) -> Iterator[JobSystem]:
-    """The version without batching, behind the same gateway."""
+    """The version without batching, behind the same gateway, which parses JSON for it."""
     settings = StackSettings.with_free_ports(directory)
     server_address, ready = f"{HOST}:{settings.api_server_port}", directory / "plain-worker-is-ready"
     bootstrap, python = kafka.bootstrap_servers(settings), (sys.executable, "-m")
@@ -116,8 +119,23 @@ def plain(directory: Path) -> Iterator[JobSystem]:
     with servers(directory) as running:
         running.start(mongodb.mongodb(settings), kafka.kafka(settings))
         running.start(server)
-        running.start(worker, services.gateway(settings))
+        running.start(worker, _plain_gateway(settings))
         yield JobSystem(running, settings, UNFINISHED, batches=False)
+
+
+def _plain_gateway(settings: StackSettings) -> Part:
+    """Our gateway, but it translates REST into calls of the service itself and not of its twin.
+
+    So Envoy parses the JSON, as in the usual configuration of its transcoder. Servers need no code for REST.
+    """
+    gateway = services.gateway(settings)
+    config, name = settings.data_dir / "envoy.yaml", JOB_SERVICE.full_name
+
+    def prepare() -> None:
+        gateway.prepare()
+        config.write_text(config.read_text().replace(twin_of(name), name))
+
+    return replace(gateway, prepare=prepare)
 
 
 class CelerySystem:

@@ -3,6 +3,7 @@
 --
 -- By itself, wrk runs for a fixed time and then cuts the open calls. This script sends a fixed number of calls and ends when
 -- all are answered: wrk calls `delay` before each call of a connection, when the connection's last call is answered.
+-- It ends at once, with exit status 1, when an answer has another status than 2xx, and writes that answer.
 local ffi = require("ffi")
 ffi.cdef [[ struct time { long seconds, nanoseconds; }; int clock_gettime(int clock, struct time *now); ]]
 local MONOTONIC, FOR_EVER = 1, 3600 * 1000
@@ -28,6 +29,13 @@ end
 function request()
   number = number + 1
   return string.format(template, number)
+end
+
+function response(status, _, body)
+  if status < 200 or status > 299 then
+    io.stderr:write(string.format("HTTP status %d: %s\n", status, body))
+    os.exit(1)
+  end
 end
 
 function delay()

@@ -21,11 +21,7 @@ class RestLoadFailed(BenchFailed):
 
 
 def create_over_rest(address: str, first: int, jobs: int, connections: int) -> Submitted:
-    """One call at a time on each connection. The caller must read the jobs back to check that all were
-    accepted.
-
-    Raises RestLoadFailed.
-    """
+    """One call at a time on each connection. Raises RestLoadFailed unless every job was accepted."""
     command = [
         wrk(),
         *("--threads", "1"),
@@ -38,13 +34,18 @@ def create_over_rest(address: str, first: int, jobs: int, connections: int) -> S
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    try:
-        # wrk writes this line only when all calls were answered.
-        seconds = float(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        raise RestLoadFailed(f"wrk failed:\n{done.stderr or done.stdout}") from None
+    seconds = seconds_of(done)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Submitted(jobs, seconds, cpu)
+
+
+def seconds_of(done: "subprocess.CompletedProcess[str]") -> float:
+    """The time that the script has measured. Raises RestLoadFailed."""
+    try:
+        # wrk writes this line only when all calls were answered.
+        return float(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise RestLoadFailed(f"wrk failed: {(done.stderr or done.stdout).strip()}") from None
 
 
 def wrk() -> str:
