@@ -5,16 +5,27 @@ from collections.abc import Callable
 from bench import systems, work
 from bench.batch_size import profiled
 from bench.floor import measure_floor
+from bench.load.client_load import create_by_client
 from bench.load.grpc_load import BATCH_CREATE, create_in_batches, create_one_by_one, has_method
-from bench.load.latency import grpc_latency
 from bench.load.rest_load import create_over_rest
+from bench.load.stub_load import Run, create_by_stubs, grpc_latency, polled, waited
 from bench.load.submitted import Submitted
 from bench.measure import measure
 from bench.results import Latency, Round, Sample
 from bench.servers import data_directory
 from bench.settings import BenchSettings
 from bench.systems import JobSystem
-from bench.targets import CELERY, FLOOR, OURS_BATCH, OURS_GRPC, OURS_REST, PLAIN
+from bench.targets import (
+    CELERY,
+    FLOOR,
+    OURS_BATCH,
+    OURS_CLIENT,
+    OURS_GRPC,
+    OURS_REST,
+    OURS_STUBS,
+    OURS_WAIT,
+    PLAIN,
+)
 from local_stack import kafka, mongodb
 
 DRAIN_SECONDS = 900.0
@@ -47,7 +58,8 @@ class Rounds:
             systems.ours(directory, settings.api_servers, settings.workers) as system,
         ):
             self._warm_up(system)
-            samples[OURS_GRPC] = self._row(OURS_GRPC, system, self._one_by_one(system, settings.grpc_jobs))
+            for name, submit in self._creates_one_by_one(system).items():
+                samples[name] = self._row(name, system, submit)
             if has_method(BATCH_CREATE):
                 submit = self._in_batches(system)
                 samples[OURS_BATCH] = self._row(OURS_BATCH, system, submit)
@@ -59,7 +71,8 @@ class Rounds:
             else:
                 self._show(f"  {OURS_BATCH}: the contract has no BatchCreate")
             samples[OURS_REST] = self._row(OURS_REST, system, self._over_rest(system, settings.rest_jobs))
-            latencies[OURS_GRPC] = self._latency(OURS_GRPC, system)
+            for name, run in {OURS_WAIT: waited, OURS_GRPC: polled}.items():
+                latencies[name] = self._latency(name, system, run)
         return batch
 
     def _plain(self, samples: dict[str, Sample], latencies: dict[str, Latency]) -> None:
@@ -67,7 +80,7 @@ class Rounds:
         with data_directory(settings.output) as directory, systems.plain(directory) as system:
             self._warm_up(system)
             samples[PLAIN] = self._row(PLAIN, system, self._over_rest(system, settings.plain_jobs))
-            latencies[PLAIN] = self._latency(PLAIN, system)
+            latencies[PLAIN] = self._latency(PLAIN, system, polled)
 
     def _celery(self, samples: dict[str, Sample], latencies: dict[str, Latency]) -> None:
         settings = self._settings
@@ -112,6 +125,14 @@ class Rounds:
         self._one_by_one(system, self._settings.warm_up_jobs)(self._numbers.take())
         system.wait_drained(DRAIN_SECONDS)
 
+    def _creates_one_by_one(self, system: JobSystem) -> dict[str, Submit]:
+        settings, addresses, callers = self._settings, system.grpc_addresses, self._settings.in_flight
+        return {
+            OURS_GRPC: self._one_by_one(system, settings.grpc_jobs),
+            OURS_STUBS: lambda first: create_by_stubs(addresses, first, settings.stub_jobs, callers),
+            OURS_CLIENT: lambda first: create_by_client(addresses, first, settings.client_jobs, callers),
+        }
+
     def _one_by_one(self, system: JobSystem, jobs: int) -> Submit:
         return lambda first: create_one_by_one(system.grpc_addresses, first, jobs, self._settings.in_flight)
 
@@ -124,20 +145,20 @@ class Rounds:
     def _over_rest(self, system: JobSystem, jobs: int) -> Submit:
         return lambda first: create_over_rest(system.rest_address, first, jobs, self._settings.in_flight)
 
-    def _latency(self, name: str, system: JobSystem) -> Latency:
+    def _latency(self, name: str, system: JobSystem, run: Run) -> Latency:
         settings = self._settings
         found = grpc_latency(
-            system.grpc_address, self._numbers.take(), settings.latency_jobs, settings.latency_rate
+            system.grpc_address, run, self._numbers.take(), settings.latency_jobs, settings.latency_rate
         )
         self._show_latency(name, found)
         return found
 
     def _show_rate(self, name: str, sample: Sample) -> None:
         self._show(
-            f"  {name:<18} {sample.rate:8,.0f} jobs/s, submitted at {sample.submit_rate:,.0f}/s,"
+            f"  {name:<22} {sample.rate:8,.0f} jobs/s, submitted at {sample.submit_rate:,.0f}/s,"
             f" {sample.cpu_per_1000:.2f} CPU s per 1,000 jobs,"
             f" load generator {sample.load_per_1000 * 1000:.0f} µs per job"
         )
 
     def _show_latency(self, name: str, found: Latency) -> None:
-        self._show(f"  {name:<18} p50 {found.p50:.1f} ms, p95 {found.p95:.1f} ms, p99 {found.p99:.1f} ms")
+        self._show(f"  {name:<22} p50 {found.p50:.1f} ms, p95 {found.p95:.1f} ms, p99 {found.p99:.1f} ms")

@@ -27,11 +27,13 @@ class BenchSettings(BaseSettings):
         default=2_000, description="jobs before the first clock starts, in each system"
     )
     grpc_jobs: PositiveInt = Field(default=10_000, description="created one by one")
+    stub_jobs: PositiveInt = Field(default=5_000, description="created with the generated stubs")
+    client_jobs: PositiveInt = Field(default=10_000, description="created with the Python client")
     batch_jobs: PositiveInt = Field(default=20_000, description="created by BatchCreate, and by the floor")
     celery_jobs: PositiveInt = 3_000
     rest_jobs: PositiveInt = Field(default=10_000, description="submitted through our gateway")
     plain_jobs: PositiveInt = Field(default=1_000, description="submitted to the plain version")
-    in_flight: PositiveInt = Field(default=64, description="calls in flight, for Create and REST")
+    in_flight: PositiveInt = Field(default=64, description="calls in flight, in rows without batches")
     batch_size: PositiveInt = Field(default=1_000, description="jobs in a BatchCreate")
     batches_in_flight: PositiveInt = 4
     floor_batch: PositiveInt = Field(

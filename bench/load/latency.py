@@ -1,22 +1,17 @@
-"""Measures the time from Create until the result can be read, at a steady rate below the system's limit."""
+"""Measures the time until a client has a job's result, at a steady rate below the system's limit.
+
+Each job is created when it is due, even if earlier jobs take long. Its time is measured from then.
+"""
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import grpc
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from bench.errors import BenchFailed
 from bench.results import Latency
 from bench.stats import percentile
 from bench.work import digest, text
-from jobs.v1 import job_pb2, job_service_pb2
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
-
-if TYPE_CHECKING:
-    # Exists only in the stubs for type checkers.
-    from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 POLL, POLL_SHARE = 0.002, 0.05
 """Seconds between two reads of a job, or this share of the time waited so far if that is more.
@@ -26,10 +21,15 @@ The share keeps the load of the reads small on a system that falls behind.
 DEADLINE = 120.0
 """Seconds. The latency of a system that is slower than the rate grows until the last job is created."""
 START = 0.2
+CLIENT_THREADS = 8
 
 
 class JobTookTooLong(BenchFailed):
     """A job had no result within DEADLINE."""
+
+
+class WrongResult(BenchFailed):
+    """A job had another result than the hash of its text."""
 
 
 def latency(seconds: Sequence[float]) -> Latency:
@@ -38,35 +38,38 @@ def latency(seconds: Sequence[float]) -> Latency:
 
 
 def pause(waited: float) -> float:
-    """Seconds until the next read, the same for every system."""
+    """Seconds until the next read, the same for every system that is asked again and again."""
     return max(POLL, POLL_SHARE * waited)
 
 
-def grpc_latency(address: str, first: int, jobs: int, rate: float) -> Latency:
-    """Each job is created when it is due, even if earlier jobs take long. Its time is measured from then."""
-    return latency(asyncio.run(_all(address, first, jobs, rate)))
+async def in_tasks(run: Callable[[str], Awaitable[str]], first: int, jobs: int, rate: float) -> Latency:
+    """`run` creates a job with this text and returns its hash. For clients that are asynchronous."""
+    start = time.perf_counter() + START
+
+    async def one(nth: int) -> float:
+        due = start + nth / rate
+        await asyncio.sleep(due - time.perf_counter())
+        return _taken(due, text(first + nth), await run(text(first + nth)))
+
+    return latency(await asyncio.gather(*map(one, range(jobs))))
 
 
-async def _all(address: str, first: int, jobs: int, rate: float) -> list[float]:
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub: JobServiceAsyncStub = JobServiceStub(channel)
-        await channel.channel_ready()
-        start = time.perf_counter() + START
-        one_each = (_one(stub, first + nth, start + nth / rate) for nth in range(jobs))
-        return list(await asyncio.gather(*one_each))
+def in_threads(run: Callable[[str], str], first: int, jobs: int, rate: float) -> Latency:
+    """Like in_tasks, for clients that block a thread."""
+    start = time.perf_counter() + START
+
+    def one(nth: int) -> float:
+        due = start + nth / rate
+        time.sleep(max(due - time.perf_counter(), 0))
+        return _taken(due, text(first + nth), run(text(first + nth)))
+
+    with ThreadPoolExecutor(CLIENT_THREADS) as threads:
+        return latency(list(threads.map(one, range(jobs))))
 
 
-async def _one(stub: "JobServiceAsyncStub", number: int, due: float) -> float:
-    await asyncio.sleep(due - time.perf_counter())
-    request = job_service_pb2.CreateRequest(type="compute")
-    request.payload["input"] = text(number)
-    created = await stub.Create(request)
-    get = job_service_pb2.GetRequest(id=created.id)
-    while (job := await stub.Get(get)).status != job_pb2.Job.completed:
-        if time.perf_counter() - due > DEADLINE or job.status == job_pb2.Job.failed:
-            raise JobTookTooLong(f"{created.id} is {job_pb2.Job.Status.Name(job.status)}")
-        await asyncio.sleep(pause(time.perf_counter() - due))
+def _taken(due: float, job_text: str, result: str) -> float:
+    """The seconds since `due`. Raises WrongResult."""
     taken = time.perf_counter() - due
-    if job.result["hash"] != digest(text(number)):
-        raise JobTookTooLong(f"{created.id} has a wrong result")
+    if result != digest(job_text):
+        raise WrongResult(f"{job_text} has the result {result!r}")
     return taken
