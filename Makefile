@@ -75,7 +75,7 @@ test-stubs: $(DEV) ## Run what the how-to says about Node and Go, which must be 
 test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
 	@exec deploy/compose_demo.sh
 
-bench: $(BENCH) ## Compare this system with others, and show which targets are met (8 to 12 minutes)
+bench: $(BENCH) ## Compare this system with others, and show which targets are met (12 to 18 minutes)
 	@exec python -m bench
 
 bench-scaling: $(BENCH) ## Measure how cost depends on how many jobs are stored or wait

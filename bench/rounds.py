@@ -1,6 +1,9 @@
 """One round: each system is started anew and measured once, one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
 
 from bench import systems, work
 from bench.batch_size import profiled
@@ -11,12 +14,15 @@ from bench.load.rest_load import create_over_rest
 from bench.load.stub_load import Run, create_by_stubs, grpc_latency, polled, waited
 from bench.load.submitted import Submitted
 from bench.measure import measure
+from bench.peers import systems as peers
+from bench.peers.peer import Peer
 from bench.results import Latency, Round, Sample
 from bench.servers import data_directory
 from bench.settings import BenchSettings
 from bench.systems import JobSystem
 from bench.targets import (
     CELERY,
+    DRAMATIQ,
     FLOOR,
     OURS_BATCH,
     OURS_CLIENT,
@@ -25,11 +31,13 @@ from bench.targets import (
     OURS_STUBS,
     OURS_WAIT,
     PLAIN,
+    TASKIQ,
 )
 from local_stack import kafka, mongodb
 
 DRAIN_SECONDS = 900.0
 Submit = Callable[[int], Submitted]
+StartPeer = Callable[[Path], AbstractContextManager[Peer]]
 
 
 class Rounds:
@@ -44,7 +52,8 @@ class Rounds:
         samples: dict[str, Sample] = {}
         latencies: dict[str, Latency] = {}
         batch = self._ours(samples, latencies)
-        self._celery(samples, latencies)
+        for name, jobs, start in self._peers():
+            self._peer(name, jobs, start, samples, latencies)
         self._plain(samples, latencies)
         self._floor(samples, batch)
         return Round(samples, latencies, batch)
@@ -82,24 +91,37 @@ class Rounds:
             samples[PLAIN] = self._row(PLAIN, system, self._over_rest(system, settings.plain_jobs))
             latencies[PLAIN] = self._latency(PLAIN, system, polled)
 
-    def _celery(self, samples: dict[str, Sample], latencies: dict[str, Latency]) -> None:
+    def _peers(self) -> Iterator[tuple[str, int, StartPeer]]:
+        """The name of each peer, its number of jobs, and how it is started."""
         settings = self._settings
-        jobs = settings.celery_jobs
-        with data_directory(settings.output) as directory, systems.celery(directory) as system:
-            system.load.submit(self._numbers.take(), settings.warm_up_jobs)
-            system.wait_stored(settings.warm_up_jobs, DRAIN_SECONDS)
-            first, stored = self._numbers.take(), system.stored()
-            samples[CELERY] = measure(
-                system.servers.usage(),
-                lambda: system.load.submit(first, jobs),
-                lambda: system.wait_stored(stored + jobs, DRAIN_SECONDS),
+        yield CELERY, settings.celery_jobs, peers.celery
+        yield TASKIQ, settings.taskiq_jobs, partial(peers.taskiq, callers=settings.in_flight)
+        yield DRAMATIQ, settings.dramatiq_jobs, peers.dramatiq
+
+    def _peer(
+        self,
+        name: str,
+        jobs: int,
+        start: StartPeer,
+        samples: dict[str, Sample],
+        latencies: dict[str, Latency],
+    ) -> None:
+        settings = self._settings
+        with data_directory(settings.output) as directory, start(directory) as peer:
+            peer.load.submit(self._numbers.take(), settings.warm_up_jobs)
+            peer.wait_stored(settings.warm_up_jobs, DRAIN_SECONDS)
+            first, stored = self._numbers.take(), peer.load.stored()
+            samples[name] = measure(
+                peer.servers.usage(),
+                lambda: peer.load.submit(first, jobs),
+                lambda: peer.wait_stored(stored + jobs, DRAIN_SECONDS),
             )
-            work.check(system.load.read_back(), first, jobs)
-            self._show_rate(CELERY, samples[CELERY])
-            latencies[CELERY] = system.load.latency(
+            work.check(peer.load.read_back(), first, jobs)
+            self._show_rate(name, samples[name])
+            latencies[name] = peer.load.latency(
                 self._numbers.take(), settings.latency_jobs, settings.latency_rate
             )
-            self._show_latency(CELERY, latencies[CELERY])
+            self._show_latency(name, latencies[name])
 
     def _floor(self, samples: dict[str, Sample], batch: int) -> None:
         settings = self._settings

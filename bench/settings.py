@@ -31,6 +31,8 @@ class BenchSettings(BaseSettings):
     client_jobs: PositiveInt = Field(default=10_000, description="created with the Python client")
     batch_jobs: PositiveInt = Field(default=20_000, description="created by BatchCreate, and by the floor")
     celery_jobs: PositiveInt = 3_000
+    taskiq_jobs: PositiveInt = 10_000
+    dramatiq_jobs: PositiveInt = 10_000
     rest_jobs: PositiveInt = Field(default=10_000, description="submitted through our gateway")
     plain_jobs: PositiveInt = Field(default=1_000, description="submitted to the plain version")
     in_flight: PositiveInt = Field(default=64, description="calls in flight, in rows without batches")

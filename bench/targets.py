@@ -9,8 +9,21 @@ from bench.stats import Spread, spread
 OURS_GRPC, OURS_BATCH, OURS_REST = "ours, gRPC Create", "ours, BatchCreate", "ours, REST"
 OURS_STUBS, OURS_CLIENT = "ours, generated stubs", "ours, job_client"
 OURS_WAIT = "ours, Create with wait"
-CELERY, PLAIN, FLOOR = "Celery", "plain, REST", "floor"
-ROWS = (OURS_GRPC, OURS_WAIT, OURS_STUBS, OURS_CLIENT, OURS_BATCH, OURS_REST, CELERY, PLAIN, FLOOR)
+CELERY, TASKIQ, DRAMATIQ = "Celery", "Taskiq", "Dramatiq"
+PLAIN, FLOOR = "plain, REST", "floor"
+ROWS = (
+    OURS_GRPC,
+    OURS_WAIT,
+    OURS_STUBS,
+    OURS_CLIENT,
+    OURS_BATCH,
+    OURS_REST,
+    CELERY,
+    TASKIQ,
+    DRAMATIQ,
+    PLAIN,
+    FLOOR,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Celery, configured as its documentation recommends for tasks that must not be lost."""
+"""Other job systems, configured as their documentation recommends for jobs that must not be lost."""

@@ -2,11 +2,7 @@
 
 from celery import Celery
 
-from bench.work import digest
-
-TASK = "sha256"
-BROKER, RESULTS = "BENCH_CELERY_BROKER", "BENCH_CELERY_RESULTS"
-"""The environment variables with the worker's URLs."""
+from bench.peers.task import TASK, hash_text
 
 
 def celery_app(broker: str, results: str) -> Celery:
@@ -18,7 +14,3 @@ def celery_app(broker: str, results: str) -> Celery:
     app.conf.task_acks_late = True
     app.task(name=TASK)(hash_text)
     return app
-
-
-def hash_text(text: str) -> dict[str, str]:
-    return {"hash": digest(text)}

@@ -2,6 +2,7 @@
 
 import os
 
-from bench.peers.celery_app import BROKER, RESULTS, celery_app
+from bench.peers.celery_app import celery_app
+from bench.peers.peer import BROKER, RESULTS
 
 app = celery_app(os.environ[BROKER], os.environ[RESULTS])
