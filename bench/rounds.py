@@ -13,7 +13,7 @@ from bench.load.grpc_load import BATCH_CREATE, create_in_batches, create_one_by_
 from bench.load.rest_load import create_over_rest
 from bench.load.stub_load import Run, create_by_stubs, grpc_latency, polled, waited
 from bench.load.submitted import Submitted
-from bench.measure import measure
+from bench.measure import measure, measure_row
 from bench.peers import systems as peers
 from bench.peers.peer import Peer
 from bench.results import Latency, Round, Sample
@@ -134,12 +134,7 @@ class Rounds:
         self._show_rate(FLOOR, samples[FLOOR])
 
     def _row(self, name: str, system: JobSystem, submit: Submit) -> Sample:
-        first = self._numbers.take()
-        sample = measure(
-            system.servers.usage(), lambda: submit(first), lambda: system.wait_drained(DRAIN_SECONDS)
-        )
-        ids = system.ids_of(first, work.BLOCK)
-        work.check(system.read_back(ids), first, sample.jobs)
+        sample = measure_row(system, self._numbers.take(), submit, DRAIN_SECONDS)
         self._show_rate(name, sample)
         return sample
 

@@ -47,6 +47,8 @@ class BenchSettings(BaseSettings):
     memory_jobs_more: PositiveInt = Field(default=200_000, description="jobs before memory is measured again")
     stored: Counts = Field(default=(0, 100_000, 1_000_000), description="jobs that are stored already")
     waiting: Counts = Field(default=(1_000, 10_000, 50_000), description="jobs that wait")
+    waits: NonNegativeInt = Field(default=1_000, description="calls that wait")
+    watches: NonNegativeInt = Field(default=1_000, description="calls that watch")
     api_servers: PositiveInt = Field(default=2, description="one for each core")
     workers: PositiveInt = 1
     output: Path = Field(default=ROOT / ".bench", description="folder for the results")

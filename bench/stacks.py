@@ -69,7 +69,9 @@ class Stacks:
         """How many samples have the function as the innermost frame."""
         found: Counter[str] = Counter()
         for stack, count in self.counts.items():
-            found[stack[-1]] += count
+            # A thread outside Python code has no frame.
+            if stack:
+                found[stack[-1]] += count
         return found
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from service_runtime.health_probe import is_serving
 READY = 30.0
 UNFINISHED = {"status": {"$in": ["queued", "processing"]}}
 DRAIN_POLL = 0.02
+SOON = timedelta(hours=12)
+"""Jobs that are scheduled later are no work that is left."""
 
 
 class JobSystem:
@@ -81,7 +84,8 @@ def ours(directory: Path, api_servers: int, workers: int) -> Iterator[JobSystem]
         running.start(
             *(services.worker(settings, number + 1) for number in range(workers)), services.gateway(settings)
         )
-        yield JobSystem(running, settings, {**UNFINISHED, "due_time": {"$exists": True}}, batches=True)
+        soon = {"$exists": True, "$lt": datetime.now(UTC) + SOON}
+        yield JobSystem(running, settings, {**UNFINISHED, "due_time": soon}, batches=True)
 
 
 @contextmanager

@@ -31,6 +31,14 @@ def test_a_recursive_function_counts_once_per_stack() -> None:
     assert main.by_self()["main (api_server/__main__.py:1)"] == 2
 
 
+def test_a_thread_without_frames_is_counted() -> None:
+    _, others = read_stacks([*LINES, "thread (0x9F) 4"])
+
+    assert others.total == 12
+    assert others.by_part()["other"] == 5
+    assert others.by_self().total() == 8
+
+
 def test_samples_are_scaled_to_the_cpu_time() -> None:
     main, _ = read_stacks(LINES)
 
