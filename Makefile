@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run demo up down status test test-fast test-faults test-stubs test-compose bench bench-scaling bench-waiting bench-profile check fix proto release-contract verify lock clean
+.PHONY: help run demo up down status test test-fast test-faults test-stubs test-compose bench bench-scaling bench-waiting bench-hops bench-profile check fix proto release-contract verify lock clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ bench-scaling: $(BENCH) ## Measure how cost depends on how many jobs are stored 
 
 bench-waiting: $(BENCH) ## Measure what 1,000 calls that wait and 1,000 that watch cost the others
 	@exec python -m bench waiting
+
+bench-hops: $(BENCH) ## Show when a job reaches each hand-over on its way
+	@exec python -m bench hops
 
 bench-profile: $(BENCH) ## Show where the CPU time of API server and worker goes
 	@exec python -m bench profile

@@ -3,6 +3,7 @@
     python -m bench           the comparison, and which targets are met
     python -m bench scaling   how the cost changes with the number of stored and of waiting jobs
     python -m bench waiting   what calls that wait and watch cost the others
+    python -m bench hops      when a job reaches each hand-over on its way
     python -m bench profile   where the API server and the worker spend their CPU time
 
 The numbers of jobs, rounds and so on are settings BENCH_*; see docs/reference/performance.md.
@@ -12,6 +13,7 @@ import sys
 
 from bench.compare import compare
 from bench.errors import BenchFailed
+from bench.hops.command import hops
 from bench.load.rest_load import wrk
 from bench.profile import profile
 from bench.scaling import scaling
@@ -19,7 +21,7 @@ from bench.settings import BenchSettings
 from bench.waiting import waiting
 from local_stack.part import StackError
 
-COMMANDS = {"compare": compare, "scaling": scaling, "waiting": waiting, "profile": profile}
+COMMANDS = {"compare": compare, "scaling": scaling, "waiting": waiting, "hops": hops, "profile": profile}
 
 
 def main(arguments: list[str]) -> int:

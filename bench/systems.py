@@ -1,7 +1,7 @@
 """The systems that are measured. Each has its own servers, which are started anew and stopped."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -74,15 +74,22 @@ class JobSystem:
         return read_back(self.grpc_address, ids, in_batches=self._batches)
 
 
+def unchanged(part: Part) -> Part:
+    return part
+
+
 @contextmanager
-def ours(directory: Path, api_servers: int, workers: int) -> Iterator[JobSystem]:
-    """Our system with its default settings."""
+def ours(
+    directory: Path, api_servers: int, workers: int, change: Callable[[Part], Part] = unchanged
+) -> Iterator[JobSystem]:
+    """Our system with its default settings. `change` may start the services in another way."""
     settings = StackSettings.with_free_ports(directory, api_servers, workers)
     with servers(directory) as running:
         running.start(mongodb.mongodb(settings), kafka.kafka(settings))
-        running.start(*(services.api_server(settings, number + 1) for number in range(api_servers)))
+        running.start(*(change(services.api_server(settings, number + 1)) for number in range(api_servers)))
         running.start(
-            *(services.worker(settings, number + 1) for number in range(workers)), services.gateway(settings)
+            *(change(services.worker(settings, number + 1)) for number in range(workers)),
+            services.gateway(settings),
         )
         soon = {"$exists": True, "$lt": datetime.now(UTC) + SOON}
         yield JobSystem(running, settings, {**UNFINISHED, "due_time": soon}, batches=True)

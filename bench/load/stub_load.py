@@ -74,10 +74,11 @@ async def polled(stub: "JobServiceAsyncStub", job_text: str) -> str:
         await asyncio.sleep(pause(time.perf_counter() - begin))
 
 
-async def waited(stub: "JobServiceAsyncStub", job_text: str) -> str:
-    """Create with `wait`. Most jobs need no other call."""
+async def waited(stub: "JobServiceAsyncStub", job_text: str, job_id: str = "") -> str:
+    """Create with `wait`. Most jobs need no other call. `job_id`: none if the server is to choose it."""
     begin = time.perf_counter()
     request = _request(job_text)
+    request.id = job_id
     request.wait.CopyFrom(WAIT)
     job = await stub.Create(request)
     while not _has_result(job, begin):
