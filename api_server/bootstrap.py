@@ -20,6 +20,7 @@ from api_server.recovery.store_health import StoreHealth
 from api_server.servicers import Feed, Parts, Servicers, heartbeat_times, make_servicers
 from api_server.services.activity import ActivityRecorder
 from api_server.services.fleet_fence import FleetFence
+from api_server.services.job_logs import LogSweep
 from api_server.services.job_types import KnownJobTypes
 from api_server.settings import ApiServerSettings
 from jobs.v1 import fleet_service_pb2, job_service_pb2
@@ -111,6 +112,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             fence.run(),
             feed.changes.run(),
             operation_loop.run(),
+            LogSweep(stores.job_logs, lambda: due_loop.is_leader).run(),
         ):
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)

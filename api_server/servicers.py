@@ -17,6 +17,7 @@ from api_server.rpc.job_servicer import JobServicer
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
 from api_server.services.insight import Insight
+from api_server.services.job_logs import JobLogs
 from api_server.services.job_types import KnownJobTypes
 from api_server.services.job_waits import JobWaits
 from api_server.services.job_watches import JobWatches
@@ -82,6 +83,7 @@ def make_servicers(parts: Parts) -> Servicers:
     )
     type_list = TypeList(parts.types, fleet, stores.counts)
     live_types = LiveTypes(stores.workers, clock, parts.times)
+    logs = JobLogs(stores.job_logs)
     jobs = JobServicer(
         job_service(parts),
         JobWaits(parts.jobs, feed.waits, settings.max_wait),
@@ -92,9 +94,10 @@ def make_servicers(parts: Parts) -> Servicers:
             Explanations(stores.inspection, fleet, clock),
             type_list,
             Stats(stores.activity, stores.counts, parts.types, live_types, clock),
+            logs,
         ),
     )
-    return Servicers(jobs, FleetServicer(fleet), type_list, live_types)
+    return Servicers(jobs, FleetServicer(fleet, logs), type_list, live_types)
 
 
 def job_service(parts: Parts) -> JobService:

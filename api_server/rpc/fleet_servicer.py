@@ -4,15 +4,18 @@ from typing import Any
 
 from api_server.domain.errors import FleetTooLarge
 from api_server.rpc import answers, requests
+from api_server.rpc.log_message import attempt_logs
 from api_server.services.fleet import FleetService
-from jobs.v1 import fleet_service_pb2, fleet_service_pb2_grpc
+from api_server.services.job_logs import JobLogs
+from jobs.v1 import fleet_service_pb2, fleet_service_pb2_grpc, log_pb2
 
 
 class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
     """Each method is documented in proto/jobs/v1/fleet_service.proto."""
 
-    def __init__(self, fleet: FleetService) -> None:
+    def __init__(self, fleet: FleetService, logs: JobLogs) -> None:
         self._fleet = fleet
+        self._logs = logs
 
     async def RegisterWorker(
         self, request: fleet_service_pb2.RegisterWorkerRequest, context: Any
@@ -58,3 +61,7 @@ class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
         if response.ByteSize() > answers.MAX_ANSWER_BYTES:
             raise FleetTooLarge(len(workers))
         return response
+
+    async def AppendLog(self, request: log_pb2.AppendLogRequest, context: Any) -> log_pb2.AppendLogResponse:
+        await self._logs.append(request.worker_id, attempt_logs(request))
+        return log_pb2.AppendLogResponse()

@@ -15,6 +15,7 @@ from api_server.domain.job import Job, Status
 from api_server.rpc import answers, page_token, requests, rest_answers
 from api_server.rpc.admission import Admission
 from api_server.rpc.explanation_message import explanation_message
+from api_server.rpc.log_message import log_message
 from api_server.rpc.off_loop import decoded, encoded
 from api_server.rpc.operation_servicer import OperationServicer
 from api_server.rpc.recent_answer import RecentAnswer
@@ -36,6 +37,7 @@ from jobs.v1 import (
     job_service_pb2,
     job_service_pb2_grpc,
     job_types_pb2,
+    log_pb2,
     stats_pb2,
 )
 from service_runtime.deadlines import untimed
@@ -74,6 +76,7 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
         self._waits = waits
         self._watching = Watching(watches, jobs)
         self._explanations = insight.explanations
+        self._logs = insight.logs
         self._live_types = live_types
         # Each examines many jobs.
         self._explains = asyncio.Semaphore(ANSWERS_AT_A_TIME)
@@ -202,7 +205,10 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
     async def Delete(
         self, request: job_service_pb2.DeleteRequest, context: Any
     ) -> job_service_pb2.DeleteResponse:
-        await self._jobs.delete(requests.job_id(request.id))
+        job_id = requests.job_id(request.id)
+        await self._jobs.delete(job_id)
+        # Also if the job did not exist: an earlier call may have failed here.
+        await self._logs.delete(job_id)
         return job_service_pb2.DeleteResponse()
 
     async def Explain(self, request: explain_pb2.ExplainRequest, context: Any) -> explain_pb2.ExplainResponse:
@@ -222,3 +228,6 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.WatchRequest, context: Any
     ) -> None:
         await self._watching.run(request, context)
+
+    async def GetLog(self, request: log_pb2.GetLogRequest, context: Any) -> log_pb2.GetLogResponse:
+        return log_message(await self._logs.read(requests.job_id(request.id)), request.after_number)

@@ -25,6 +25,7 @@ from api_server.domain.errors import StoreUnavailable
 
 ACTIVITY = "activity"
 JOBS = "jobs"
+JOB_LOGS = "job_logs"
 JOB_TYPES = "job_types"
 IDEMPOTENCY_KEYS = "idempotency_keys"
 WORKERS = "workers"

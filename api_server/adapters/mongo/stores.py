@@ -14,6 +14,7 @@ from api_server.adapters.mongo.collections import (
     ELECTIONS,
     FLEET,
     IDEMPOTENCY_KEYS,
+    JOB_LOGS,
     JOB_TYPES,
     JOBS,
     LEADER_LEASES,
@@ -27,6 +28,7 @@ from api_server.adapters.mongo.idempotency_keys import MongoKeyStore
 from api_server.adapters.mongo.indexes import create_indexes
 from api_server.adapters.mongo.inspection import MongoJobInspection
 from api_server.adapters.mongo.job_counts import MongoJobCounts
+from api_server.adapters.mongo.job_logs import MongoJobLogStore
 from api_server.adapters.mongo.job_types import MongoJobTypeStore
 from api_server.adapters.mongo.jobs import MongoJobStore
 from api_server.adapters.mongo.member_clocks import MemberClocks
@@ -50,6 +52,7 @@ class MongoStores:
     clock: MongoClock
     jobs: MongoJobStore
     inspection: MongoJobInspection
+    job_logs: MongoJobLogStore
     job_types: MongoJobTypeStore
     changes: MongoChangeStream
     counts: MongoJobCounts
@@ -96,6 +99,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 clock=clock,
                 jobs=MongoJobStore(jobs, reads, writes),
                 inspection=MongoJobInspection(jobs, reads),
+                job_logs=MongoJobLogStore(collections[JOB_LOGS], jobs, reads, writes),
                 job_types=MongoJobTypeStore(collections[JOB_TYPES], reads, writes),
                 changes=MongoChangeStream(stream_client, database),
                 counts=MongoJobCounts(jobs),

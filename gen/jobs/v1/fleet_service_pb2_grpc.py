@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from jobs.v1 import fleet_service_pb2 as jobs_dot_v1_dot_fleet__service__pb2
+from jobs.v1 import log_pb2 as jobs_dot_v1_dot_log__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -57,6 +58,11 @@ class FleetServiceStub:
                 '/jobs.v1.FleetService/GetFleet',
                 request_serializer=jobs_dot_v1_dot_fleet__service__pb2.GetFleetRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_fleet__service__pb2.GetFleetResponse.FromString,
+                _registered_method=True)
+        self.AppendLog = channel.unary_unary(
+                '/jobs.v1.FleetService/AppendLog',
+                request_serializer=jobs_dot_v1_dot_log__pb2.AppendLogRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_log__pb2.AppendLogResponse.FromString,
                 _registered_method=True)
 
 
@@ -113,6 +119,20 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AppendLog(self, request, context):
+        """Stores what handlers of a worker logged. A worker that has nothing to store does not call it. The call is
+        apart from Heartbeat, so that a large log delays no lease.
+
+        Entries are ignored if their job does not exist, if a later attempt has begun to log, or if another worker
+        holds the job's attempt. Entries with a number that the attempt has stored already are ignored too, so the
+        same call again is harmless.
+
+        INVALID_ARGUMENT: a field breaks its rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FleetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -135,6 +155,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.GetFleet,
                     request_deserializer=jobs_dot_v1_dot_fleet__service__pb2.GetFleetRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_fleet__service__pb2.GetFleetResponse.SerializeToString,
+            ),
+            'AppendLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppendLog,
+                    request_deserializer=jobs_dot_v1_dot_log__pb2.AppendLogRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_log__pb2.AppendLogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -249,6 +274,33 @@ class FleetService:
             '/jobs.v1.FleetService/GetFleet',
             jobs_dot_v1_dot_fleet__service__pb2.GetFleetRequest.SerializeToString,
             jobs_dot_v1_dot_fleet__service__pb2.GetFleetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.FleetService/AppendLog',
+            jobs_dot_v1_dot_log__pb2.AppendLogRequest.SerializeToString,
+            jobs_dot_v1_dot_log__pb2.AppendLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from jobs.v1 import fleet_service_pb2 as _fleet_service_pb2
+from jobs.v1 import log_pb2 as _log_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -67,6 +68,16 @@ class FleetServiceStub:
 
     RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
     """
+    AppendLog: _grpc.UnaryUnaryMultiCallable[_log_pb2.AppendLogRequest, _log_pb2.AppendLogResponse]
+    """Stores what handlers of a worker logged. A worker that has nothing to store does not call it. The call is
+    apart from Heartbeat, so that a large log delays no lease.
+
+    Entries are ignored if their job does not exist, if a later attempt has begun to log, or if another worker
+    holds the job's attempt. Entries with a number that the attempt has stored already are ignored too, so the
+    same call again is harmless.
+
+    INVALID_ARGUMENT: a field breaks its rule.
+    """
 
 @_typing.type_check_only
 class FleetServiceAsyncStub(FleetServiceStub):
@@ -106,6 +117,16 @@ class FleetServiceAsyncStub(FleetServiceStub):
     """Returns the desired state of the fleet and all known workers.
 
     RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
+    """
+    AppendLog: _aio.UnaryUnaryMultiCallable[_log_pb2.AppendLogRequest, _log_pb2.AppendLogResponse]  # type: ignore[assignment]
+    """Stores what handlers of a worker logged. A worker that has nothing to store does not call it. The call is
+    apart from Heartbeat, so that a large log delays no lease.
+
+    Entries are ignored if their job does not exist, if a later attempt has begun to log, or if another worker
+    holds the job's attempt. Entries with a number that the attempt has stored already are ignored too, so the
+    same call again is harmless.
+
+    INVALID_ARGUMENT: a field breaks its rule.
     """
 
 class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -167,6 +188,22 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns the desired state of the fleet and all known workers.
 
         RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
+        """
+
+    @_abc_1.abstractmethod
+    def AppendLog(
+        self,
+        request: _log_pb2.AppendLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_log_pb2.AppendLogResponse, _abc.Awaitable[_log_pb2.AppendLogResponse]]:
+        """Stores what handlers of a worker logged. A worker that has nothing to store does not call it. The call is
+        apart from Heartbeat, so that a large log delays no lease.
+
+        Entries are ignored if their job does not exist, if a later attempt has begun to log, or if another worker
+        holds the job's attempt. Entries with a number that the attempt has stored already are ignored too, so the
+        same call again is harmless.
+
+        INVALID_ARGUMENT: a field breaks its rule.
         """
 
 def add_FleetServiceServicer_to_server(servicer: FleetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

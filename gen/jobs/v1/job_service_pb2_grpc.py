@@ -7,6 +7,7 @@ from jobs.v1 import explain_pb2 as jobs_dot_v1_dot_explain__pb2
 from jobs.v1 import job_pb2 as jobs_dot_v1_dot_job__pb2
 from jobs.v1 import job_service_pb2 as jobs_dot_v1_dot_job__service__pb2
 from jobs.v1 import job_types_pb2 as jobs_dot_v1_dot_job__types__pb2
+from jobs.v1 import log_pb2 as jobs_dot_v1_dot_log__pb2
 from jobs.v1 import stats_pb2 as jobs_dot_v1_dot_stats__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -146,6 +147,11 @@ class JobServiceStub:
                 '/jobs.v1.JobService/Watch',
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.WatchRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__service__pb2.WatchResponse.FromString,
+                _registered_method=True)
+        self.GetLog = channel.unary_unary(
+                '/jobs.v1.JobService/GetLog',
+                request_serializer=jobs_dot_v1_dot_log__pb2.GetLogRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_log__pb2.GetLogResponse.FromString,
                 _registered_method=True)
 
 
@@ -457,6 +463,21 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLog(self, request, context):
+        """Returns what a job's handler logged and printed, and the traces of its failed attempts. Entries arrive while
+        the handler runs, within about a second. Those of an attempt arrive before its outcome is recorded, unless
+        the server cannot store them then; they follow as soon as it can.
+
+        The log has no entries of a process that was killed or has crashed, if they are of its last moments. It is
+        deleted with its job.
+
+        INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
+        NOT_FOUND: there is no such job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -554,6 +575,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=jobs_dot_v1_dot_job__service__pb2.WatchRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__service__pb2.WatchResponse.SerializeToString,
+            ),
+            'GetLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLog,
+                    request_deserializer=jobs_dot_v1_dot_log__pb2.GetLogRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_log__pb2.GetLogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1083,6 +1109,33 @@ class JobService:
             '/jobs.v1.JobService/Watch',
             jobs_dot_v1_dot_job__service__pb2.WatchRequest.SerializeToString,
             jobs_dot_v1_dot_job__service__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/GetLog',
+            jobs_dot_v1_dot_log__pb2.GetLogRequest.SerializeToString,
+            jobs_dot_v1_dot_log__pb2.GetLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,6 +9,7 @@ from jobs.v1 import explain_pb2 as _explain_pb2
 from jobs.v1 import job_pb2 as _job_pb2
 from jobs.v1 import job_service_pb2 as _job_service_pb2
 from jobs.v1 import job_types_pb2 as _job_types_pb2
+from jobs.v1 import log_pb2 as _log_pb2
 from jobs.v1 import stats_pb2 as _stats_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -266,6 +267,17 @@ class JobServiceStub:
     RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
     ABORTED: the caller has read nothing for a minute (reason SLOW_READER). Watch again with the latest token.
     """
+    GetLog: _grpc.UnaryUnaryMultiCallable[_log_pb2.GetLogRequest, _log_pb2.GetLogResponse]
+    """Returns what a job's handler logged and printed, and the traces of its failed attempts. Entries arrive while
+    the handler runs, within about a second. Those of an attempt arrive before its outcome is recorded, unless
+    the server cannot store them then; they follow as soon as it can.
+
+    The log has no entries of a process that was killed or has crashed, if they are of its last moments. It is
+    deleted with its job.
+
+    INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
+    NOT_FOUND: there is no such job.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -500,6 +512,17 @@ class JobServiceAsyncStub(JobServiceStub):
     RESUME_TOKEN_EXPIRED). Watch again without it.
     RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
     ABORTED: the caller has read nothing for a minute (reason SLOW_READER). Watch again with the latest token.
+    """
+    GetLog: _aio.UnaryUnaryMultiCallable[_log_pb2.GetLogRequest, _log_pb2.GetLogResponse]  # type: ignore[assignment]
+    """Returns what a job's handler logged and printed, and the traces of its failed attempts. Entries arrive while
+    the handler runs, within about a second. Those of an attempt arrive before its outcome is recorded, unless
+    the server cannot store them then; they follow as soon as it can.
+
+    The log has no entries of a process that was killed or has crashed, if they are of its last moments. It is
+    deleted with its job.
+
+    INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
+    NOT_FOUND: there is no such job.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -846,6 +869,23 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         RESUME_TOKEN_EXPIRED). Watch again without it.
         RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
         ABORTED: the caller has read nothing for a minute (reason SLOW_READER). Watch again with the latest token.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLog(
+        self,
+        request: _log_pb2.GetLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_log_pb2.GetLogResponse, _abc.Awaitable[_log_pb2.GetLogResponse]]:
+        """Returns what a job's handler logged and printed, and the traces of its failed attempts. Entries arrive while
+        the handler runs, within about a second. Those of an attempt arrive before its outcome is recorded, unless
+        the server cannot store them then; they follow as soon as it can.
+
+        The log has no entries of a process that was killed or has crashed, if they are of its last moments. It is
+        deleted with its job.
+
+        INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
+        NOT_FOUND: there is no such job.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

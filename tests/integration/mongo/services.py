@@ -19,6 +19,7 @@ from api_server.rpc.job_servicer import JobServicer
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
 from api_server.services.insight import Insight
+from api_server.services.job_logs import JobLogs
 from api_server.services.job_types import KnownJobTypes
 from api_server.services.job_waits import JobWaits
 from api_server.services.job_watches import JobWatches
@@ -146,5 +147,6 @@ def servicer(
             Explanations(stores.inspection, fleet, stores.clock),
             TypeList(fleet.job_types, fleet, stores.counts),
             Stats(stores.activity, stores.counts, fleet.job_types, live_types, stores.clock),
+            JobLogs(stores.job_logs),
         ),
     )
