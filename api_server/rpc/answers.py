@@ -85,7 +85,9 @@ def _fill_small(message: job_pb2.Job, job: Job) -> None:
     if job.error is not None:
         message.error.CopyFrom(_error_message(job.error))
     if job.progress is not None:
-        message.progress.percent = job.progress.percent
+        # A completed job has made all of its progress, whatever its handler said last.
+        is_done = job.status is Status.COMPLETED
+        message.progress.percent = 100.0 if is_done else job.progress.percent
         message.progress.message = job.progress.message
 
 

@@ -272,7 +272,7 @@ class Job(_message.Message):
     @_builtins.property
     def progress(self) -> Global___Progress:
         """The handler's progress at its worker's last heartbeat. Unset until the handler reports progress. Each new
-        attempt clears it.
+        attempt clears it. If a completed job has it, its percent is 100.
         """
 
     @_builtins.property

@@ -96,6 +96,19 @@ def test_a_job_shows_its_times_policy_and_progress() -> None:
     assert "secret" not in str(message)
 
 
+@pytest.mark.parametrize(
+    ("status", "percent"),
+    [(Status.PROCESSING, 12.5), (Status.COMPLETED, 100.0), (Status.FAILED, 12.5), (Status.CANCELLED, 12.5)],
+)
+def test_a_completed_job_has_made_all_of_its_progress(status: Status, percent: float) -> None:
+    job = Job(ID, "compute", status, {}, NOW, NOW, progress=Progress(12.5, "reading"))
+    assert shown(job)["progress"] == {"percent": percent, "message": "reading"}
+
+
+def test_a_completed_job_without_progress_shows_none() -> None:
+    assert "progress" not in shown(Job(ID, "compute", Status.COMPLETED, {}, NOW, NOW))
+
+
 def test_a_job_shows_its_history_and_the_present_attempt() -> None:
     assert shown(RUNNING)["history"] == [
         {
