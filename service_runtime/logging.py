@@ -5,20 +5,21 @@ log_values.py).
 """
 
 import atexit
-import inspect
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from service_runtime.log_lines import LogLines
 from service_runtime.log_output import STANDARD_ERROR, keep_standard_files_open, standard_error
 from service_runtime.log_values import bounded_event, repr_of, text_of
+from service_runtime.never_raising import never_raising
 from service_runtime.settings import ServiceSettings
 from service_runtime.traces import format_error
 
@@ -42,11 +43,34 @@ def flush_logs(seconds: float = END_SECONDS) -> None:
         _flush[-1](seconds)
 
 
+_line_fields: dict[str, Any] = {}
+"""Fields that every line of this process shows."""
+
+
+def show_in_every_line(**fields: Any) -> None:
+    """Show these fields in every line of this process from now on, whatever thread writes it."""
+    _line_fields.update(fields)
+
+
+class LogObserver(Protocol):
+    """Is shown each event of the log before it becomes a line."""
+
+    def is_interested(self) -> bool:
+        """Whether libraries shall log here and now from the service's level on. Elsewhere they log only
+        warnings and errors.
+        """
+
+    def observe(self, event: Mapping[str, Any]) -> None:
+        """An event. `exc_info`, if there is one, has not been formatted yet."""
+
+
 Render = Callable[[Mapping[str, Any]], str]
 Processors = Sequence[structlog.typing.Processor]
 
 
-def configure_logging(settings: ServiceSettings, process: int | None = None) -> None:
+def configure_logging(
+    settings: ServiceSettings, process: int | None = None, observer: LogObserver | None = None
+) -> None:
     """Send the service's log and the libraries' warnings and errors to standard error, in one format.
 
     `process`: the number of this process if the service runs in several. Each line shows it.
@@ -68,14 +92,19 @@ def configure_logging(settings: ServiceSettings, process: int | None = None) -> 
     _flush.append(lines.flush)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_line_fields,
         structlog.processors.add_log_level,
         stamp,
         structlog.processors.StackInfoRenderer(),
     ]
     if process is not None:
         shared.append(_add_process(process))
+    if observer is not None:
+        render = partial(_observe_and_render, observer, render)
     _configure_structlog(lines, shared, render, level)
     _configure_standard_library(lines, shared, render, level)
+    if observer is not None:
+        _let_libraries_log(observer, level)
 
 
 def _renderer(settings: ServiceSettings) -> Render:
@@ -88,7 +117,7 @@ def _renderer(settings: ServiceSettings) -> Render:
 def _configure_structlog(lines: LogLines, shared: Processors, render: Render, level: int) -> None:
     structlog.configure(
         processors=[*shared, _render_last(render)],
-        wrapper_class=_never_raising(structlog.make_filtering_bound_logger(level), lines.count_lost),
+        wrapper_class=never_raising(structlog.make_filtering_bound_logger(level), lines.count_lost),
         logger_factory=lambda *_names: _LineLogger(lines.write),
         cache_logger_on_first_use=True,
     )
@@ -105,6 +134,20 @@ def _configure_standard_library(lines: LogLines, shared: Processors, render: Ren
     handler.addFilter(_is_relevant)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     logging.captureWarnings(True)
+
+
+def _let_libraries_log(observer: LogObserver, level: int) -> None:
+    """Let libraries log from `level` on where the observer is interested."""
+    root = logging.getLogger()
+    root.setLevel(level)
+    for handler in root.handlers:
+        handler.addFilter(lambda record: record.levelno >= logging.WARNING or observer.is_interested())
+
+
+def _observe_and_render(observer: LogObserver, render: Render, event: Mapping[str, Any]) -> str:
+    with suppress(Exception):  # the line is written in any case
+        observer.observe(event)
+    return render(event)
 
 
 def _render_last(render: Render) -> structlog.typing.Processor:
@@ -129,13 +172,13 @@ def _with_trace(event: Mapping[str, Any]) -> Mapping[str, Any]:
     with_trace = dict(event)
     exc_info = with_trace.pop("exc_info")
     if exc_info:
-        error = _error_of(exc_info)
+        error = error_of(exc_info)
         if error is not None:
             with_trace["exception"] = format_error(error)
     return with_trace
 
 
-def _error_of(exc_info: Any) -> BaseException | None:
+def error_of(exc_info: Any) -> BaseException | None:
     """The exception in `exc_info`: itself, one of sys.exc_info()'s values, or the current one."""
     if isinstance(exc_info, BaseException):
         return exc_info
@@ -208,38 +251,6 @@ class _Argument:
         return repr_of(self._value)
 
 
-def _never_raising(wrapper: type, note_lost: Callable[[], None]) -> type:
-    """The logger class, with methods that never raise, not even while they render."""
-
-    def safe(method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return method(*args, **kwargs)
-            except Exception:  # noqa: BLE001 - the line is dropped, the caller goes on
-                note_lost()
-                return None
-
-        async def call_async(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return await method(*args, **kwargs)
-            except Exception:  # noqa: BLE001 - the line is dropped, the caller goes on
-                note_lost()
-                return None
-
-        return call_async if inspect.iscoroutinefunction(method) else call
-
-    # Methods below the level do nothing already.
-    methods = {
-        name: safe(method)
-        for name, method in vars(wrapper).items()
-        if inspect.isfunction(method) and not name.startswith("_") and method.__name__ not in NOTHING
-    }
-    return type(wrapper.__name__, (wrapper,), methods)
-
-
-NOTHING = frozenset({"_nop", "_anop", "is_enabled_for", "get_effective_level", "<lambda>"})
-
-
 def _is_relevant(record: logging.LogRecord) -> bool:
     """False for gRPC's error about a header that is not UTF-8: any caller could fill the log with it."""
     return record.name != "grpc._cython.cygrpc" or not str(record.msg).startswith("Invalid encoding on ")
@@ -251,6 +262,14 @@ def _add_process(number: int) -> structlog.typing.Processor:
         return event
 
     return add
+
+
+def _add_line_fields(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    for name, value in _line_fields.items():
+        event.setdefault(name, value)
+    return event
 
 
 def _add_logger_name(

@@ -5,6 +5,7 @@ tests/conftest.py names this module in WORKER_HANDLERS.
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -24,10 +25,13 @@ def note_run(job: Job) -> None:
 
 
 def begin(job: Job) -> None:
-    """Note this run, and report the progress that the payload gives."""
+    """Note this run, report the progress that the payload gives, and log and print what it says."""
     note_run(job)
     if "progress" in job.payload:
         progress(*job.payload["progress"])
+    if "say" in job.payload:
+        logging.getLogger("tests").info("logged %s", job.payload["say"])
+        print("printed", job.payload["say"])  # noqa: T201 - it becomes a line of the log
 
 
 def is_open(job: Job) -> bool:

@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 
@@ -14,6 +15,7 @@ from jobs.v1.dispatch_pb2 import DispatchRecord
 from jobs.v1.worker_pb2 import WorkerIdentity
 from jobs.v1.worker_service_pb2 import DESCRIPTOR
 from jobs.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
+from service_runtime.logging import show_in_every_line
 from service_runtime.server import GrpcServer
 from service_runtime.validation import ContractValidator
 from worker_service.api.backoff import Backoff
@@ -33,6 +35,7 @@ from worker_service.handlers.registry import HandlerSpec
 from worker_service.kafka.committer import Committer
 from worker_service.kafka.consumer import JobConsumer, KafkaAddress
 from worker_service.kafka.offsets import OffsetTracker
+from worker_service.reporting.log_sender import LogSender
 from worker_service.reporting.reporter import Reporter
 from worker_service.settings import WorkerSettings
 from worker_service.worker import SERVER_GRACE_SECONDS, JobPath, Worker
@@ -47,40 +50,40 @@ async def run_worker(
     settings: WorkerSettings,
     name: str,
     handlers: Mapping[str, HandlerSpec],
-    prepare_process: Callable[[], None],
+    prepare_process: Callable[[str], None],
     stop: asyncio.Event,
 ) -> None:
     """Run the worker of this `name` until `stop` is set. Raises PortTaken, NameTaken, or the failure of a
     part.
 
     `handlers`: of all types that this worker runs. `prepare_process` runs in each process that handlers run
-    in, and must be picklable.
+    in, with the worker_id, and must be picklable.
     """
     state = WorkerState(
         new_identity(name, tuple(handlers)),
         lane_limits(settings),
         lane_names={job_type: spec.lane for job_type, spec in handlers.items()},
     )
-    with structlog.contextvars.bound_contextvars(worker_id=state.identity.worker_id):
-        async with AsyncExitStack() as stack:
-            api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
-            # Heartbeats and control have their own connections, so that no large call delays them.
-            control_api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
-            server = control_server(settings, WorkerControl(control_api))
-            await server.start()
-            stack.push_async_callback(server.stop, SERVER_GRACE_SECONDS)
-            executor = Executor(
-                threads=settings.worker_threads,
-                processes=settings.worker_processes,
-                process_jobs=settings.worker_process_jobs,
-                prepare_process=prepare_process,
-            )
-            stack.push_async_callback(executor.close)
-            worker = build_worker(settings, state, handlers, executor, api, control_api, server)
-            # Also when a part has failed, so that this worker's partitions become free at once.
-            stack.push_async_callback(worker.path.consumer.close)
-            log.info("started", types=list(handlers), port=settings.worker_port)
-            await worker.run(stop)
+    show_in_every_line(worker_id=state.identity.worker_id)
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
+        # Heartbeats and control have their own connections, so that no large call delays them.
+        control_api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
+        server = control_server(settings, WorkerControl(control_api))
+        await server.start()
+        stack.push_async_callback(server.stop, SERVER_GRACE_SECONDS)
+        executor = Executor(
+            threads=settings.worker_threads,
+            processes=settings.worker_processes,
+            process_jobs=settings.worker_process_jobs,
+            prepare_process=partial(prepare_process, state.identity.worker_id),
+        )
+        stack.push_async_callback(executor.close)
+        worker = build_worker(settings, state, handlers, executor, api, control_api, server)
+        # Also when a part has failed, so that this worker's partitions become free at once.
+        stack.push_async_callback(worker.path.consumer.close)
+        log.info("started", types=list(handlers), port=settings.worker_port)
+        await worker.run(stop)
 
 
 def new_identity(name: str, job_types: Sequence[str]) -> WorkerIdentity:
@@ -153,7 +156,8 @@ def build_path(
     Each part gets the part after it, so the last one is built first.
     """
     updates = StatusUpdates(api)
-    reporter = Reporter(state, updates, Backoff())
+    logs = LogSender(state.identity.worker_id, executor.lines, api)
+    reporter = Reporter(state, updates, Backoff(), logs)
     runner = Runner(handlers, executor, Payloads(api, Backoff), board, reporter, state.in_flight)
     committer = Committer(OffsetTracker(), Backoff())
     claimer = Claimer(state, updates, runner, committer, Backoff())
@@ -168,4 +172,4 @@ def build_path(
         settings.kafka_fetch_max_wait,
     )
     consumer = JobConsumer(address, lanes, intake, committer, state.pause_wake, Backoff())
-    return JobPath(consumer, committer, claimer, runner, reporter)
+    return JobPath(consumer, committer, claimer, runner, reporter, logs)

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 import structlog
 
 from service_runtime.log_output import print_error
-from service_runtime.logging import configure_logging
 from service_runtime.run import run_service
 from service_runtime.server import PortTaken
 from service_runtime.settings import WRONG_SETTINGS_STATUS, exit_with_wrong_settings
 from worker_service.bootstrap import run_worker
 from worker_service.control.registration import NameTaken
 from worker_service.default_name import NoFreeName, take_default_name
+from worker_service.execution.handler_log import prepare_log
+from worker_service.execution.prints import log_prints
 from worker_service.execution.process_exit import run_and_exit
 from worker_service.handlers.registry import HandlerSpec, WrongHandlers, load_handlers
 from worker_service.settings import MAX_JOB_TYPES, WorkerSettings
@@ -28,7 +29,8 @@ def run(settings: WorkerSettings, number: int | None) -> int:
 
     Wrong settings, and a name that another process has, end the process with status 2.
     """
-    prepare_process = functools.partial(configure_logging, settings, number)
+    prepare_process = functools.partial(prepare_log, settings, number)
+    log_prints()
     own = settings if number is None else settings.of_process(number)
     handlers = handlers_for(own)
     name = own.worker_name or name_of_this_process()

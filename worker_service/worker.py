@@ -23,12 +23,14 @@ from worker_service.handler_api.handler import RunIn
 from worker_service.kafka.committer import Committer
 from worker_service.kafka.consumer import JobConsumer
 from worker_service.kafka.ports import HealthStatus
+from worker_service.reporting.log_sender import LogSender
 from worker_service.reporting.reporter import Reporter
 
 log = structlog.get_logger()
 
 CLAIM_SECONDS = 3.0
 REPORT_SECONDS = 5.0
+LOG_SECONDS = 3.0
 COMMIT_SECONDS = 2.0
 END_SECONDS = 6.0
 """How long a cancelled part may take to end. Longer than the consumer takes to close."""
@@ -56,6 +58,7 @@ class JobPath:
     claimer: Claimer
     runner: Runner
     reporter: Reporter
+    logs: LogSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ class Worker:
             committing,
             outcomes=start(path.runner.run(), path.reporter.run()),
             others=start(
+                path.logs.run(),
                 self.heartbeat.run(),
                 watch_lanes(self.state.lanes),
                 watch_waits(self.state.lanes),
@@ -194,6 +198,8 @@ class Worker:
     async def _flush_reports(self) -> None:
         if not await self.path.reporter.flush(REPORT_SECONDS):
             log.error("reports_not_sent", job_ids=list(self.state.in_flight.held))
+        if not await self.path.logs.flush(LOG_SECONDS):
+            log.error("job_logs_not_sent")
 
 
 def _failure(part: asyncio.Task[None]) -> BaseException:

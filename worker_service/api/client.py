@@ -25,6 +25,7 @@ from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
 from jobs.v1.job_pb2 import Job
 from jobs.v1.job_service_pb2 import BatchUpdateStatusRequest, BatchUpdateStatusResponse, GetRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse
 from worker_service.api.errors import ApiCallFailed
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ class ApiClient:
 
     async def heartbeat(self, request: HeartbeatRequest, wait: float) -> HeartbeatResponse:
         return await self._call(lambda stubs, left: stubs.fleet.Heartbeat(request, timeout=left), wait)
+
+    async def append_log(self, request: AppendLogRequest, wait: float) -> AppendLogResponse:
+        return await self._call(lambda stubs, left: stubs.fleet.AppendLog(request, timeout=left), wait)
 
     async def set_fleet(self, request: SetFleetRequest, wait: float) -> SetFleetResponse:
         return await self._call(

@@ -16,16 +16,16 @@ import weakref
 from collections.abc import Callable
 from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
 from contract_runtime.structs import MAX_BYTES
 from service_runtime.exit_codes import how_it_ended
 from worker_service.execution.child_pipe import Finished, Message, Started
 from worker_service.execution.child_process import Call, serve
+from worker_service.execution.invocation import Invocation
 from worker_service.execution.invoke import InvocationResult
+from worker_service.execution.line_buffer import Lines
 from worker_service.execution.process_group import GroupEnds, terminate_group
-from worker_service.handler_api.job import Job
-from worker_service.handler_api.progress import ProgressSink, ProgressUpdate
+from worker_service.handler_api.progress import ProgressUpdate
 
 MAX_MESSAGE_BYTES = MAX_BYTES + 64 * 1024
 """The largest message: a result, and 64 KiB for what surrounds it."""
@@ -45,7 +45,7 @@ class Child:
 
     def __init__(self, prepare: Callable[[], None], group_ends: GroupEnds) -> None:
         """`prepare` is run in the new process and must be picklable. `group_ends` ends its programs."""
-        # For each call the process sends Started, ProgressUpdates, Finished, in this order.
+        # For each call the process sends Started, then ProgressUpdates and Lines, then Finished.
         self._connection: connection.Connection[Call, Message]
         self._far_end: connection.Connection[Message, Call]
         self._connection, self._far_end = _SPAWN.Pipe()
@@ -72,27 +72,26 @@ class Child:
         """Whether it has not been killed."""
         return not self._killed
 
-    def invoke(
-        self,
-        function: Callable[[Job], Any],
-        job: Job,
-        on_started: Callable[[], None],
-        on_progress: ProgressSink,
-    ) -> InvocationResult:
+    def invoke(self, invocation: Invocation, on_started: Callable[[], None]) -> InvocationResult:
         """Call a handler in the process and block until it ends. Another thread may call `kill` meanwhile.
 
-        `on_started` and `on_progress` are called in this thread. Raises ProcessDied.
+        `on_started`, and what gets progress and lines, are called in this thread. Raises ProcessDied.
         """
         self.calls += 1
+        function, on_progress = invocation.function, invocation.listener.on_progress
         try:
             self._start()
-            self._connection.send(Call(self.calls, function.__module__, function.__qualname__, job))
+            self._connection.send(
+                Call(self.calls, function.__module__, function.__qualname__, invocation.job)
+            )
             while True:
                 match self._receive():
                     case Started():
                         on_started()
                     case ProgressUpdate() as update:
                         on_progress(update)
+                    case Lines() as lines:
+                        invocation.lines.add_all(lines)
                     case Finished(result, changed):
                         self.changed = changed
                         return result
@@ -109,7 +108,7 @@ class Child:
         if self._process.pid is not None and self._process.is_alive():
             self._end(self._process.pid)
 
-    def _receive(self) -> Started | ProgressUpdate | Finished:
+    def _receive(self) -> Started | ProgressUpdate | Lines | Finished:
         """Raises EOFError or OSError if the process has ended, ProcessDied for a message of another call."""
         # The pidfd tells of the end even if a fork of the process still holds the pipe open.
         if all(number == self._pidfd for number, _ in self._poll.poll()):

@@ -59,7 +59,8 @@ def serve(worker: "connection.Connection[Message, Call]", prepare: Callable[[], 
                 state = ProcessState()
             pipe.start(number)
 
-        result = invoke_by_name(module, qualified_name, job, on_started, pipe.open(number))
+        output = pipe.open(number)
+        result = invoke_by_name(module, qualified_name, job, on_started, output.on_progress, output)
         pipe.finish(number, Finished(result, state.restore()))
 
 

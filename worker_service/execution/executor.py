@@ -8,9 +8,11 @@ from typing import Any
 import structlog
 
 from worker_service.execution.child import ProcessDied
+from worker_service.execution.handler_log import trace_line
 from worker_service.execution.handler_loop import HandlerLoop
 from worker_service.execution.invocation import IgnoreRun, Invocation, RunListener
 from worker_service.execution.invoke import InvocationResult, invoke
+from worker_service.execution.job_lines import AttemptLines, JobLines
 from worker_service.execution.loop_watch import watch_loop
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 from worker_service.execution.processes import Processes
@@ -46,6 +48,8 @@ class Executor:
         If `process_jobs` is given, a process is renewed after this many jobs. `prepare_process` is run in
         each new process, for example to set up logging, and must be picklable.
         """
+        self.lines = JobLines()
+        """What handlers log."""
         self._threads = Threads(threads)
         self._processes = Processes(processes, prepare_process, process_jobs)
         self._handlers: HandlerLoop | None = None
@@ -77,8 +81,17 @@ class Executor:
         """
         if self._closed:
             return Interrupted()
+        lines = self.lines.open(job.id, job.attempt)
         try:
-            result = await self._run(spec, job, seconds, listener)
+            return await self._outcome(
+                spec, Invocation(_function(spec), job, listener, lines, _limit(seconds))
+            )
+        finally:
+            lines.close()
+
+    async def _outcome(self, spec: HandlerSpec, invocation: Invocation) -> Outcome:
+        try:
+            result = await self._run(spec, invocation)
         except ProcessDied as error:
             message = f"the process that ran the handler died: {error}"
             result = InvocationResult(Failed(Reason.WORKER_PROCESS_DIED, message))
@@ -97,7 +110,7 @@ class Executor:
             raise asyncio.CancelledError
         if self._closed:
             return Interrupted()
-        _log_failure(job, result.outcome, result.trace)
+        _log_failure(invocation.job, result.outcome, result.trace, invocation.lines)
         return result.outcome
 
     def run_inline(self, spec: HandlerSpec, job: Job, *, seconds: float | None = None) -> Outcome:
@@ -108,12 +121,14 @@ class Executor:
         """
         if self._closed:
             return Interrupted()
+        lines = self.lines.open(job.id, job.attempt)
         started = time.monotonic()
-        result = invoke(spec.function, job)
+        result = invoke(spec.function, job, lines=lines)
         if seconds is not None and time.monotonic() - started > seconds:
             result = InvocationResult(Failed(Reason.TIMEOUT, str(TimeUp(seconds))))
         if not isinstance(result.outcome, Succeeded):
-            _log_failure(job, result.outcome, result.trace)
+            _log_failure(job, result.outcome, result.trace, lines)
+        lines.close()
         return result.outcome
 
     async def watch(self, limit: float) -> None:
@@ -131,12 +146,10 @@ class Executor:
             await self._handlers.close()
         self._processes.close()
 
-    async def _run(
-        self, spec: HandlerSpec, job: Job, seconds: float | None, listener: RunListener
-    ) -> InvocationResult | None:
+    async def _run(self, spec: HandlerSpec, invocation: Invocation) -> InvocationResult | None:
         """None if the loop was lost. Raises TimeUp."""
-        limit = None if seconds is None else TimeLimit(seconds)
-        running = self._start(spec, job, listener, limit)
+        limit = invocation.time_limit
+        running = self._start(spec, invocation)
         # `close` cancels it.
         self._running.add(running)
         running.add_done_callback(self._running.discard)
@@ -157,18 +170,14 @@ class Executor:
             await asyncio.wait([running], timeout=STOP_SECONDS)
         finally:
             if not running.done():
-                listener.on_left_running(running)
+                invocation.listener.on_left_running(running)
         raise TimeUp(limit.seconds)
 
-    def _start(
-        self, spec: HandlerSpec, job: Job, listener: RunListener, limit: TimeLimit | None
-    ) -> asyncio.Future[InvocationResult | None]:
+    def _start(self, spec: HandlerSpec, invocation: Invocation) -> asyncio.Future[InvocationResult | None]:
         """Start the handler. To cancel the future is to stop the handler.
 
         It is a future of its own: a handler may cancel its own task, and that must not cancel this one.
         """
-        function = _as_async(spec.function) if spec.is_inline else spec.function
-        invocation = Invocation(function, job, listener, limit)
         match spec.run_in:
             case "loop":
                 return self.handlers.start(invocation)
@@ -177,6 +186,14 @@ class Executor:
             case "process":
                 run = self._processes.run(invocation)
         return asyncio.create_task(run)
+
+
+def _function(spec: HandlerSpec) -> Callable[[Job], Any]:
+    return _as_async(spec.function) if spec.is_inline else spec.function
+
+
+def _limit(seconds: float | None) -> TimeLimit | None:
+    return None if seconds is None else TimeLimit(seconds)
 
 
 def _as_async(function: Callable[[Job], Any]) -> Callable[[Job], Any]:
@@ -191,7 +208,7 @@ def _caller_is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _log_failure(job: Job, failed: Failed, trace: str) -> None:
+def _log_failure(job: Job, failed: Failed, trace: str, lines: AttemptLines) -> None:
     fields = {
         "job_id": job.id,
         "type": job.type,
@@ -200,6 +217,7 @@ def _log_failure(job: Job, failed: Failed, trace: str) -> None:
         "message": failed.message,
     }
     if trace:
+        lines.add(trace_line(trace))
         log.error("handler_failed", **fields, exception=trace)
     else:
         log.warning("job_failed", **fields)

@@ -151,7 +151,9 @@ class HandlerLoop:
             return
         invocation = run.invocation
         run.task = asyncio.Task(
-            invoke_async(invocation.function, invocation.job, invocation.listener.on_progress),
+            invoke_async(
+                invocation.function, invocation.job, invocation.listener.on_progress, invocation.lines
+            ),
             loop=self._loop,
             context=run.context,
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from contract_runtime.value import value
+from worker_service.execution.job_lines import AttemptLines
 from worker_service.execution.time_limit import TimeLimit
 from worker_service.handler_api.job import Job
 from worker_service.handler_api.progress import ProgressUpdate
@@ -32,11 +33,14 @@ class IgnoreRun:
 
 @value
 class Invocation:
-    """`function` is called with `job`. `time_limit` is None if the handler may run for any time."""
+    """`function` is called with `job`. `lines` gets what it logs. `time_limit` is None if the handler may run
+    for any time.
+    """
 
     function: Callable[[Job], Any]
     job: Job
     listener: RunListener
+    lines: AttemptLines
     time_limit: TimeLimit | None
 
     def start_time_limit(self) -> None:

@@ -23,7 +23,9 @@ from worker_service.execution.error_text import (
     with_others,
 )
 from worker_service.execution.forks import end_if_forked
+from worker_service.execution.line_buffer import LineSink, send_lines_to
 from worker_service.execution.outcome import Failed, Reason, Succeeded
+from worker_service.execution.prints import end_lines
 from worker_service.handler_api.errors import InputError, PermanentError, RetryAfter, delay_seconds
 from worker_service.handler_api.job import Job, mark_cancelled
 from worker_service.handler_api.progress import ProgressSink, ignore_progress, send_progress_to
@@ -38,37 +40,50 @@ class InvocationResult:
 
 
 def invoke(
-    function: Callable[[Job], Any], job: Job, on_progress: ProgressSink = ignore_progress
+    function: Callable[[Job], Any],
+    job: Job,
+    on_progress: ProgressSink = ignore_progress,
+    lines: LineSink | None = None,
 ) -> InvocationResult:
-    """Call a plain handler in this thread. Raises nothing, whatever the handler does."""
+    """Call a plain handler in this thread. Raises nothing, whatever the handler does.
+
+    `lines` gets what the handler logs.
+    """
     # In a context of its own: what this handler binds must not be bound for the next one.
-    return copy_context().run(_invoke, function, job, on_progress)
+    return copy_context().run(_invoke, function, job, on_progress, lines)
 
 
-def _invoke(function: Callable[[Job], Any], job: Job, on_progress: ProgressSink) -> InvocationResult:
-    _set_context(job, on_progress)
+def _invoke(
+    function: Callable[[Job], Any], job: Job, on_progress: ProgressSink, lines: LineSink | None
+) -> InvocationResult:
+    _set_context(job, on_progress, lines)
     pid = os.getpid()
     try:
         try:
             result = function(job)
         finally:
             end_if_forked(pid)
+            _end_lines(lines)
         return _succeeded(result)
     except BaseException as error:  # noqa: BLE001 - SystemExit in a handler must not end the worker
         return _failed(error)
 
 
 async def invoke_async(
-    function: Callable[[Job], Any], job: Job, on_progress: ProgressSink = ignore_progress
+    function: Callable[[Job], Any],
+    job: Job,
+    on_progress: ProgressSink = ignore_progress,
+    lines: LineSink | None = None,
 ) -> InvocationResult:
     """Call an async handler, in a task of its own. Once it runs it raises nothing, even when cancelled."""
-    _set_context(job, on_progress)
+    _set_context(job, on_progress, lines)
     pid = os.getpid()
     try:
         try:
             result = await function(job)
         finally:
             end_if_forked(pid)
+            _end_lines(lines)
         return _succeeded(result)
     except BaseException as error:  # noqa: BLE001 - the executor knows whether the cancellation was its own
         if issubclass(type(error), asyncio.CancelledError):
@@ -78,7 +93,12 @@ async def invoke_async(
 
 
 def invoke_by_name(
-    module: str, qualified_name: str, job: Job, on_started: Callable[[], None], on_progress: ProgressSink
+    module: str,
+    qualified_name: str,
+    job: Job,
+    on_started: Callable[[], None],
+    on_progress: ProgressSink,
+    lines: LineSink | None = None,
 ) -> InvocationResult:
     """Call the plain handler with this name, in a process that received only the name. Raises nothing.
 
@@ -91,12 +111,18 @@ def invoke_by_name(
         on_started()
         return function(job)
 
-    return invoke(find_and_call, job, on_progress)
+    return invoke(find_and_call, job, on_progress, lines)
 
 
-def _set_context(job: Job, on_progress: ProgressSink) -> None:
+def _set_context(job: Job, on_progress: ProgressSink, lines: LineSink | None) -> None:
     bind_contextvars(job_id=job.id, type=job.type, attempt=job.attempt)
     send_progress_to(on_progress)
+    send_lines_to(lines)
+
+
+def _end_lines(lines: LineSink | None) -> None:
+    if lines is not None and lines.printed:
+        end_lines(lines)
 
 
 def _succeeded(result: Any) -> InvocationResult:

@@ -41,7 +41,7 @@ class Processes:
                 loop.call_soon_threadsafe(invocation.start_time_limit)
 
         def invoke() -> InvocationResult:
-            result = child.invoke(invocation.function, job, on_started, invocation.listener.on_progress)
+            result = child.invoke(invocation, on_started)
             if not self._is_reusable(child, job):
                 child.kill()
             return result

@@ -32,9 +32,10 @@ class Threads:
         When this is cancelled, it stops waiting for the handler and informs the job and the listener.
         """
         await self._slots.acquire()
-        job, on_progress = invocation.job, invocation.listener.on_progress
+        function, job, lines = invocation.function, invocation.job, invocation.lines
+        on_progress = invocation.listener.on_progress
         try:
-            running = start_thread(lambda: invoke(invocation.function, job, on_progress), job.id)
+            running = start_thread(lambda: invoke(function, job, on_progress, lines), job.id)
         except RuntimeError as error:
             self._slots.release()
             message = f"no thread could be started for the handler: {error}"

@@ -25,6 +25,7 @@ from worker_service.claiming.in_flight import Claimed
 from worker_service.claiming.worker_state import WorkerState
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason, Succeeded
 from worker_service.execution.ports import OutcomeSink
+from worker_service.reporting.log_sender import LogSender
 
 log = structlog.get_logger()
 
@@ -61,7 +62,11 @@ class Reporter(OutcomeSink):
     So only few reports can wait.
     """
 
-    def __init__(self, state: WorkerState, updates: StatusUpdates, backoff: Backoff) -> None:
+    def __init__(
+        self, state: WorkerState, updates: StatusUpdates, backoff: Backoff, logs: LogSender | None = None
+    ) -> None:
+        """`logs` sends what a job has logged before its report goes."""
+        self._logs = logs
         self._worker_id = state.identity.worker_id
         self._in_flight = state.in_flight
         self._totals = state.totals
@@ -104,6 +109,8 @@ class Reporter(OutcomeSink):
         return batch
 
     async def _send(self, batch: list[Report]) -> None:
+        if self._logs is not None and self._logs.has_lines:
+            await self._logs.send_of([report.claimed for report in batch])
         outcomes = await self._updates.send([report.request for report in batch])
         for report, outcome in zip(batch, outcomes, strict=True):
             if outcome is None:

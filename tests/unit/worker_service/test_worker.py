@@ -34,7 +34,7 @@ class Parts:
         return _Part(self, name)
 
     def worker(self) -> Worker:
-        path = JobPath(*map(self.part, ("consumer", "committer", "claimer", "runner", "reporter")))
+        path = JobPath(*map(self.part, ("consumer", "committer", "claimer", "runner", "reporter", "logs")))
         heartbeat, membership, server = map(self.part, ("heartbeat", "membership", "server"))
         return Worker(self.state, path, heartbeat, membership, server, drain_timeout=0.0, loop_timeout=15.0)
 
