@@ -14,6 +14,7 @@ from jobs.v1 import (
     fleet_service_pb2,
     job_pb2,
     job_service_pb2,
+    log_pb2,
     worker_pb2,
 )
 from tests.conftest import UNWORKED
@@ -107,6 +108,11 @@ IDENTITY = worker_pb2.WorkerIdentity(
     worker_id=WORKER_ID, name=WORKER_NAME, host="h", pid=1, types=["compute"]
 )
 
+LINE = log_pb2.LogEntry(
+    number=1, time=Timestamp(seconds=NOW), kind=log_pb2.LogEntry.line, level="info", logger="a", message="b"
+)
+TRACE = log_pb2.LogEntry(number=7, time=Timestamp(seconds=NOW), kind=log_pb2.LogEntry.trace, message="c")
+
 NO_JOBS = job_service_pb2.JobFilter(labels=["fuzz=nothing-has-this"])
 CANCELLED_JOBS = job_service_pb2.JobFilter(statuses=[STATUS.cancelled], label_keys=["team"])
 
@@ -158,6 +164,17 @@ for example in (
         report=REPORT,
         progress=[PROGRESS],
     ),
+    log_pb2.AppendLogRequest(
+        worker_id=WORKER_ID,
+        logs=[
+            log_pb2.AttemptLog(job_id=ID[role], attempt=1, entries=[LINE, TRACE])
+            for role in (JobRole.HELD, JobRole.HELD, JobRole.FINISHED)
+        ],
+    ),
+    LINE,
+    TRACE,
+    *(log_pb2.GetLogRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
+    log_pb2.GetLogRequest(id=ID[JobRole.HELD], after_number=1),
     REPORT,
     IDENTITY,
     PROGRESS,

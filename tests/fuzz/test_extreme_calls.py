@@ -9,9 +9,10 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from contract_runtime.limits import MAX_REQUEST_BYTES
-from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
+from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, log_pb2, worker_pb2
 from jobs.v1.job_service_pb2 import ListRequest
 from jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.stack import Stack
@@ -120,6 +121,28 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
                     progress=job_pb2.Progress(percent=number % 100, message="\u20ac" * 512),
                 )
                 for number in range(1000)
+            ],
+        ),
+    ),
+    "the longest logs": (
+        "AppendLog",
+        lambda: log_pb2.AppendLogRequest(
+            worker_id=WORKER_ID,
+            logs=[
+                log_pb2.AttemptLog(
+                    job_id=JobRole.HELD.stand_in,
+                    attempt=1,
+                    entries=[
+                        log_pb2.LogEntry(
+                            number=2**31 - 151 + number,
+                            time=Timestamp(seconds=253402300799, nanos=999999999),
+                            kind=log_pb2.LogEntry.trace,
+                            logger="\u20ac" * 200,
+                            message="\u20ac" * 16_000,
+                        )
+                        for number in range(150)
+                    ],
+                )
             ],
         ),
     ),
