@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.code_pb2 import Code
 
 from jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse, AttemptLog, LogEntry
+from service_runtime.outage import Outage
 from service_runtime.waiting import ends_within
 from worker_service.api.errors import ApiCallFailed
 from worker_service.claiming.in_flight import Claimed
@@ -62,6 +63,7 @@ class LogSender:
         self._clock = clock
         self._sending = asyncio.Lock()
         self._quiet_until = 0.0
+        self._outage = Outage("job_logs", clock=clock)
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -112,11 +114,13 @@ class LogSender:
             try:
                 await self._api.append_log(self._request(batch), CALL_SECONDS)
             except ApiCallFailed as error:
-                is_refused = error.code in REFUSED
-                log.warning("job_log_not_sent", code=error.code_name, message=error.message, lost=is_refused)
                 self._stay_quiet()
-                if not is_refused:
+                if error.code not in REFUSED:
+                    self._outage.failed(str(error))
                     return False
+                log.warning("job_lines_refused", code=error.code_name, message=error.message)
+            else:
+                self._outage.succeeded()
             self._lines.note_sent(batch)
             return True
 
