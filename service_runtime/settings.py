@@ -16,7 +16,8 @@ LAST_PORT = 65535
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
-def _split(value: Any) -> Any:
+def split(value: Any) -> Any:
+    """The parts of a list in one variable, without spaces around them."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
@@ -38,11 +39,11 @@ def _check_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
-CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
 """A list in one variable: `a,b,c`."""
 
 JobType = Annotated[str, StringConstraints(pattern=JOB_TYPE_PATTERN)]
-JobTypes = Annotated[tuple[JobType, ...], NoDecode, BeforeValidator(_split), AfterValidator(_each_once)]
+JobTypes = Annotated[tuple[JobType, ...], NoDecode, BeforeValidator(split), AfterValidator(_each_once)]
 """At least one job type, each once, in one variable: `compute,data`."""
 
 ANY_TYPE = "*"
@@ -50,7 +51,7 @@ ANY_TYPE = "*"
 OpenJobTypes = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=rf"^\*$|{JOB_TYPE_PATTERN}")], ...],
     NoDecode,
-    BeforeValidator(_split),
+    BeforeValidator(split),
     AfterValidator(_each_once),
 ]
 """The same, and ANY_TYPE may be one of them."""

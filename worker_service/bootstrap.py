@@ -32,6 +32,7 @@ from worker_service.execution.payloads import Payloads
 from worker_service.execution.progress_board import ProgressBoard
 from worker_service.execution.runner import Runner
 from worker_service.handlers.registry import HandlerSpec
+from worker_service.handlers.webhooks.delivery import LANE as WEBHOOK_LANE
 from worker_service.kafka.committer import Committer
 from worker_service.kafka.consumer import JobConsumer, KafkaAddress
 from worker_service.kafka.offsets import OffsetTracker
@@ -42,6 +43,8 @@ from worker_service.worker import SERVER_GRACE_SECONDS, JobPath, Worker
 
 log = structlog.get_logger()
 
+WEBHOOK_SLOTS = 50
+"""How many webhooks are sent at a time."""
 INLINE_SLOTS = 100
 """How many jobs of plain handlers are claimed before their speed is known. They run one after the other."""
 
@@ -104,6 +107,7 @@ def lane_limits(settings: WorkerSettings) -> Mapping[str, int]:
         # A lane apart from that of async handlers, which take long: plain handlers are short, so many are
         # claimed ahead.
         "inline": INLINE_SLOTS,
+        WEBHOOK_LANE: WEBHOOK_SLOTS,
         "thread": settings.worker_threads,
         "process": settings.worker_processes,
     }

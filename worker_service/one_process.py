@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from contract_runtime.webhooks import WEBHOOK_TYPE
 from service_runtime.log_output import print_error
 from service_runtime.run import run_service
 from service_runtime.server import PortTaken
@@ -18,6 +19,7 @@ from worker_service.execution.handler_log import prepare_log
 from worker_service.execution.prints import log_prints
 from worker_service.execution.process_exit import run_and_exit
 from worker_service.handlers.registry import HandlerSpec, WrongHandlers, load_handlers
+from worker_service.handlers.webhooks import webhook_handler
 from worker_service.settings import MAX_JOB_TYPES, WorkerSettings
 
 log = structlog.get_logger()
@@ -65,12 +67,20 @@ def name_of_this_process() -> str:
         )
 
 
+def webhook_handlers(settings: WorkerSettings) -> tuple[HandlerSpec, ...]:
+    """The handler of webhooks, if there is a secret to sign them with."""
+    keys = settings.webhook_keys
+    return (webhook_handler(keys, settings.webhook_allowed_networks),) if keys else ()
+
+
 def handlers_for(settings: WorkerSettings) -> Mapping[str, HandlerSpec]:
     """The handlers of the types that this worker runs. Ends the process with status 2 if a handler is wrong
     or missing, or if there are too many.
     """
     try:
-        handlers = load_handlers(settings.worker_handlers, settings.worker_file_root)
+        handlers = load_handlers(
+            settings.worker_handlers, settings.worker_file_root, webhook_handlers(settings)
+        )
     except WrongHandlers as error:
         exit_with_wrong_settings(str(error))
     job_types = tuple(handlers) if settings.worker_job_types is None else settings.worker_job_types
@@ -82,7 +92,8 @@ def handlers_for(settings: WorkerSettings) -> Mapping[str, HandlerSpec]:
         if job_type not in handlers:
             exit_with_wrong_settings(
                 f"WORKER_JOB_TYPES: {job_type!r} is not allowed: no handler is known for it; there are "
-                f"{', '.join(sorted(handlers))}, and WORKER_HANDLERS can name modules with more"
+                f"{', '.join(sorted(handlers))}, WORKER_HANDLERS can name modules with more, and "
+                f"{WEBHOOK_TYPE} needs WEBHOOK_SECRET"
             )
     if unused := [each for each, spec in handlers.items() if spec.is_own and each not in job_types]:
         log.warning("handlers_not_used", types=unused, remedy="add these types to WORKER_JOB_TYPES")

@@ -1,10 +1,12 @@
 """The settings of the worker service; see docs/reference/settings.md."""
 
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
 
 from service_runtime.settings import (
     Addresses,
@@ -14,13 +16,18 @@ from service_runtime.settings import (
     ProcessCount,
     ServiceSettings,
     check_ports,
+    split,
 )
 from worker_service.default_name import MAX_NAME
+from worker_service.handlers.webhooks.signature import secret_bytes
 
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 MAX_JOB_TYPES = 256
 """The contract's limit for the types of one worker."""
 WorkerJobTypes = Annotated[JobTypes, Field(max_length=MAX_JOB_TYPES)]
+MAX_SECRETS = 4
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(split)]
 _CPUS = os.cpu_count() or 1
 
 
@@ -53,6 +60,10 @@ class WorkerSettings(ServiceSettings):
     )
     worker_host: str = Field(default="127.0.0.1", min_length=1)
     worker_port: Port = 50151
+    webhook_secret: Secrets = Field(default=(), description="signs webhooks; without one none is sent")
+    webhook_allowed_networks: Networks = Field(
+        default=(), description="networks that webhooks may be sent to although they are not public"
+    )
     worker_drain_timeout: Seconds = Field(
         default=10.0, description="seconds that jobs in flight get at shutdown"
     )
@@ -61,6 +72,11 @@ class WorkerSettings(ServiceSettings):
     kafka_bootstrap_servers: Addresses = ("127.0.0.1:9092",)
     kafka_group_id: str = Field(default="job-workers", pattern=r"^[A-Za-z0-9._-]{1,200}$")
     kafka_fetch_max_wait: Annotated[float, Field(ge=0.01, le=2)] = 0.1
+
+    @property
+    def webhook_keys(self) -> tuple[bytes, ...]:
+        """The keys of all secrets."""
+        return tuple(secret_bytes(each.get_secret_value()) for each in self.webhook_secret)
 
     @property
     def api_server_endpoints(self) -> tuple[str, ...]:
@@ -76,6 +92,18 @@ class WorkerSettings(ServiceSettings):
         """
         name = self.worker_name and f"{self.worker_name}-{number}"
         return self.model_copy(update={"worker_port": self.worker_port + number - 1, "worker_name": name})
+
+    @model_validator(mode="after")
+    def _webhooks_can_be_signed(self) -> Self:
+        # Not a rule of the field: its error would show the secret.
+        if len(self.webhook_secret) > MAX_SECRETS:
+            raise ValueError(f"WEBHOOK_SECRET: must have at most {MAX_SECRETS} secrets")
+        for each in self.webhook_secret:
+            try:
+                secret_bytes(each.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"WEBHOOK_SECRET: each secret {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _every_process_has_a_port(self) -> Self:

@@ -37,6 +37,8 @@ class HandlerSpec:
     type: str
     function: Callable[..., Any]
     run_in: RunIn
+    own_lane: str = ""
+    """The name of a lane with slots of its own; "": the handler shares the lane of its `run_in`."""
 
     @cached_property
     def is_async(self) -> bool:
@@ -50,7 +52,7 @@ class HandlerSpec:
     @property
     def lane(self) -> str:
         """The name of its lane. All jobs of a lane share the lane's slots."""
-        return "inline" if self.is_inline else self.run_in
+        return self.own_lane or ("inline" if self.is_inline else self.run_in)
 
     @property
     def is_own(self) -> bool:

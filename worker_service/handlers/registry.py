@@ -15,11 +15,13 @@ from worker_service.handlers import built_in_handlers
 __all__ = ["HandlerSpec", "WrongHandlers", "load_handlers"]
 
 
-def load_handlers(module_names: Sequence[str], file_root: Path) -> Mapping[str, HandlerSpec]:
+def load_handlers(
+    module_names: Sequence[str], file_root: Path, more: Sequence[HandlerSpec] = ()
+) -> Mapping[str, HandlerSpec]:
     """All handlers by job type. A user's handler replaces a built-in handler of the same type.
 
     `module_names` are Python modules; the current directory is searched too. `file_root` is the folder that
-    file jobs may read. Raises WrongHandlers.
+    file jobs may read. `more`: built-in handlers that settings turn on. Raises WrongHandlers.
     """
     own: dict[str, HandlerSpec] = {}
     for name in dict.fromkeys(module_names):
@@ -30,7 +32,7 @@ def load_handlers(module_names: Sequence[str], file_root: Path) -> Mapping[str, 
             if spec.run_in == "process":
                 _check_found_by_name(spec)
             own[spec.type] = spec
-    return {spec.type: spec for spec in built_in_handlers(file_root)} | own
+    return {spec.type: spec for spec in (*built_in_handlers(file_root), *more)} | own
 
 
 def _load(name: str) -> tuple[HandlerSpec, ...]:

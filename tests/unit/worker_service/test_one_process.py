@@ -46,6 +46,14 @@ def test_a_type_without_a_handler_is_refused(capsys: pytest.CaptureFixture[str])
     assert "WORKER_JOB_TYPES: 'unknown' is not allowed" in told
 
 
+def test_webhooks_are_delivered_only_with_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    handlers = handlers_for(settings(webhook_secret=f"whsec_{'MfKQ' * 8}"))
+    assert handlers.keys() == BUILT_IN | {"webhook-delivery"}
+    assert handlers["webhook-delivery"].lane == "webhook"
+    told = refused(capsys, lambda: handlers_for(settings(worker_job_types="webhook-delivery")))
+    assert "webhook-delivery needs WEBHOOK_SECRET" in told
+
+
 def test_too_many_handlers_are_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from worker_service.settings import WorkerSettings
         ("WORKER_CONCURRENCY", "0", "greater than or equal to 1"),
         ("WORKER_DRAIN_TIMEOUT", "nan", "finite"),
         ("WORKER_NAME", "a/b", "match pattern"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8,10.0.0.1/8", "'10.0.0.1/8' is not allowed"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "localhost", "not a valid IPv4 network"),
         ("WORKER_COUNT", "0", "greater than or equal to 1"),
         ("WORKER_COUNT", "65", "less than or equal to 64"),
     ],
@@ -81,3 +83,27 @@ def test_each_process_of_each_api_server_is_called(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("API_SERVER_PROCESSES", "3")
     with pytest.raises(WrongSettings, match="API_SERVER_PROCESSES"):
         read_settings(WorkerSettings)
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - a public example
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [(f"{SECRET},whsec_c2hvcnQ=", "24 to 64"), (",".join([SECRET] * 5), "at most 4 secrets")],
+)
+def test_a_wrong_secret_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str, problem: str
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", value)
+    with pytest.raises(WrongSettings, match=problem) as caught:
+        read_settings(WorkerSettings)
+    assert str(caught.value).startswith("WEBHOOK_SECRET: ")
+    assert not any(each in str(caught.value) for each in ("MfKQ9r8", "c2hvcnQ"))
+
+
+def test_settings_do_not_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", ",".join([SECRET] * 4))
+    settings = read_settings(WorkerSettings)
+    assert len(settings.webhook_keys) == 4
+    assert "MfKQ9r8" not in f"{settings} {settings!r}"
