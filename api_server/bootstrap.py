@@ -14,6 +14,7 @@ from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.errors import StoreUnavailable
 from api_server.feed.told_jobs import ToldJobs
+from api_server.notifications.notification_loop import NotificationLoop
 from api_server.operations.operation_loop import OperationLoop
 from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
@@ -23,6 +24,7 @@ from api_server.services.fleet_fence import FleetFence
 from api_server.services.job_logs import LogSweep
 from api_server.services.job_types import KnownJobTypes
 from api_server.settings import ApiServerSettings
+from contract_runtime.webhooks import WEBHOOK_TYPE
 from jobs.v1 import fleet_service_pb2, job_service_pb2
 from jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
 from jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
@@ -78,6 +80,14 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         operation_loop = OperationLoop(
             stores.operations, jobs, dispatcher, stores.clock, lambda: due_loop.is_leader
         )
+        notification_loop = NotificationLoop(
+            stores.unnotified,
+            jobs,
+            dispatcher,
+            stores.clock,
+            activity,
+            lambda: due_loop.is_leader and WEBHOOK_TYPE in types,
+        )
         servicers = make_servicers(
             Parts(
                 settings,
@@ -113,6 +123,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             feed.changes.run(),
             operation_loop.run(),
             LogSweep(stores.job_logs, lambda: due_loop.is_leader).run(),
+            notification_loop.run(),
         ):
             await opened.enter_async_context(running(background))
         log.info("api_server_started", address=server.address)
@@ -145,6 +156,8 @@ async def stores_when_reachable(
 
 def known_job_types(settings: ApiServerSettings, stores: MongoStores) -> KnownJobTypes:
     named = [each for each in settings.job_types if each != ANY_TYPE]
+    if settings.job_notify and WEBHOOK_TYPE not in named:
+        named.append(WEBHOOK_TYPE)
     return KnownJobTypes(named, stores.job_types if ANY_TYPE in settings.job_types else None)
 
 

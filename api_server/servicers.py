@@ -108,7 +108,11 @@ def job_service(parts: Parts) -> JobService:
         parts.stores.clock,
         parts.dispatcher,
         StoppedClaims(parts.fence, parts.stores.jobs),
-        JobRules(parts.types, Leases(worker=parts.times.lease, unfenced=unfenced)),
+        JobRules(
+            parts.types,
+            Leases(worker=parts.times.lease, unfenced=unfenced),
+            notify=parts.settings.job_notify,
+        ),
         parts.activity,
     )
 

@@ -5,6 +5,8 @@ from typing import Annotated, Self
 from pydantic import Field, PlainValidator, StringConstraints, model_validator
 from pydantic_settings import NoDecode
 
+from api_server.domain.notification import NOBODY, NotifyDefaults
+from api_server.domain.notify_setting import parse_notify
 from api_server.domain.retention import KEEP_ALL, Retention, parse_retention
 from contract_runtime.limits import JOB_SERVICE, longest_wait
 from service_runtime.settings import (
@@ -29,6 +31,14 @@ JobRetention = Annotated[Retention, NoDecode, PlainValidator(_retention)]
 """One time for all types, and others for some of them: `7d,compute=1d`."""
 
 
+def _notify(value: str | NotifyDefaults) -> NotifyDefaults:
+    return value if isinstance(value, NotifyDefaults) else parse_notify(value)
+
+
+JobNotify = Annotated[NotifyDefaults, NoDecode, PlainValidator(_notify)]
+"""One URL for all types, and others for some of them: `https://a.example/hook,file=never`."""
+
+
 class ApiServerSettings(ServiceSettings):
     """Durations are in seconds."""
 
@@ -48,6 +58,7 @@ class ApiServerSettings(ServiceSettings):
     heartbeat_interval: Annotated[float, Field(ge=0.1, le=86_400)] = 1.0
     unfenced_lease: Seconds = 3600.0
     job_retention: JobRetention = KEEP_ALL
+    job_notify: JobNotify = NOBODY
     # SetFleet waits 5 s for the workers, so its deadline must be longer.
     request_deadline: Annotated[float, Field(ge=6, le=86_400)] = 10.0
     # The gateway's time-out of a call that waits allows for this, see the contract.

@@ -28,6 +28,7 @@ class Kind(Enum):
     RETRY_POLICY = auto()
     HISTORY = auto()
     PROGRESS = auto()
+    NOTIFY = auto()
 
 
 FIELDS: Mapping[str, Kind] = {
@@ -54,6 +55,7 @@ FIELDS: Mapping[str, Kind] = {
     "timeout": Kind.DURATION,
     "next_attempt_time": Kind.TIME,
     "progress": Kind.PROGRESS,
+    "notify": Kind.NOTIFY,
 }
 """The kind of each field, in the order of the contract."""
 

@@ -18,6 +18,7 @@ from job_client.errors import (
 )
 from job_client.job import Attempt, Failure, Job, Progress, Status
 from job_client.new_job import NewJob
+from job_client.notify import Notify
 from job_client.retry_policy import RetryPolicy
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "JobIdTaken",
     "JobNotFound",
     "NewJob",
+    "Notify",
     "Outcome",
     "Progress",
     "RetryPolicy",

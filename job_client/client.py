@@ -22,6 +22,7 @@ from job_client.fields import id_text, seconds, type_name
 from job_client.forks import FORKS, forked
 from job_client.job import ENDED_NUMBERS, Job, to_job
 from job_client.new_job import NewJob, encode
+from job_client.notify import Notify
 from job_client.pending import PendingItem
 from job_client.retry_policy import RetryPolicy
 from jobs.v1 import job_pb2
@@ -101,6 +102,7 @@ class JobClient:
         schedule_time: datetime | None = None,
         expire_time: datetime | None = None,
         attempt_timeout: timedelta | None = None,
+        notify: Notify | None = None,
         timeout: float | None = None,
     ) -> Job:
         """Create a job. It is stored durably when this returns. NewJob describes the arguments.
@@ -118,6 +120,7 @@ class JobClient:
                 schedule_time,
                 expire_time,
                 attempt_timeout,
+                notify,
             )
         )
         return await self._calls.create(encoded, self._give_up(timeout))

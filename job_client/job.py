@@ -14,8 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from contract_runtime.job_fields import FIELDS, Kind, names_of
 from contract_runtime.structs import struct_to_dict
 from job_client.errors import CODES
+from job_client.notify import Notify
 from job_client.retry_policy import RetryPolicy
-from jobs.v1 import job_pb2
+from jobs.v1 import job_pb2, notify_pb2
 
 
 class Status(StrEnum):
@@ -102,6 +103,8 @@ class Job:
     """How long one attempt may run."""
     history: tuple[Attempt, ...]
     """The latest attempts, oldest first. Empty in the answer of a create of several jobs."""
+    notify: Notify | None
+    """Whom the server notifies of the job's end."""
 
     @property
     def has_ended(self) -> bool:
@@ -133,6 +136,10 @@ def _failure(error: job_pb2.JobError) -> Failure:
 
 def _progress(progress: job_pb2.Progress) -> Progress:
     return Progress(progress.percent, progress.message)
+
+
+def _notify(notify: notify_pb2.Notify) -> Notify:
+    return Notify(notify.url)
 
 
 def _retry_policy(policy: job_pb2.RetryPolicy) -> RetryPolicy:
@@ -185,6 +192,7 @@ _READERS: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.RETRY_POLICY: _retry_policy,
     Kind.HISTORY: _history,
     Kind.PROGRESS: _progress,
+    Kind.NOTIFY: _notify,
 }
 _PLAIN = names_of(Kind.ID, Kind.TEXT, Kind.NUMBER)
 _ALWAYS_SET = {"create_time", "update_time", *names_of(Kind.STATUS, Kind.LABELS, Kind.HISTORY)}

@@ -21,6 +21,7 @@ from job_client.fields import (
     whole,
     wrong_type,
 )
+from job_client.notify import Notify
 from job_client.retry_policy import RetryPolicy
 from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 
@@ -50,6 +51,7 @@ class NewJob:
     schedule_time: datetime | None = None
     expire_time: datetime | None = None
     attempt_timeout: timedelta | None = None
+    notify: Notify | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,15 @@ def _fill_retry_policy(request: CreateRequest, job: NewJob) -> None:
         message.jitter = real("retry_policy.jitter", policy.jitter)
 
 
+def _fill_notify(request: CreateRequest, job: NewJob) -> None:
+    notify: Any = job.notify
+    if notify is None:
+        return
+    if not isinstance(notify, Notify):
+        raise wrong_type("notify", "a Notify", notify)
+    request.notify.url = text("notify.url", notify.url)
+
+
 FIELDS: tuple[tuple[str, Callable[[CreateRequest, NewJob], None]], ...] = (
     ("id", _fill_id),
     ("payload", _fill_payload),
@@ -165,5 +176,6 @@ FIELDS: tuple[tuple[str, Callable[[CreateRequest, NewJob], None]], ...] = (
     ("expire_time", _fill_expire_time),
     ("attempt_timeout", _fill_attempt_timeout),
     ("retry_policy", _fill_retry_policy),
+    ("notify", _fill_notify),
 )
 """Each field of NewJob with the function that checks it and copies it to the message."""

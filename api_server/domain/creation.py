@@ -9,6 +9,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from api_server.domain.job import Job, Status
+from api_server.domain.notify import Notify
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
 from contract_runtime.errors import invalid
 from contract_runtime.value import value
@@ -36,6 +37,8 @@ class NewJob:
     schedule_time: datetime | None = None
     expire_time: datetime | None = None
     timeout: timedelta | None = None
+    notify: Notify | None = None
+    """None: the server's settings decide."""
     payload_size: int | None = field(default=None, compare=False)
     """See Job.payload_size."""
 
@@ -50,7 +53,7 @@ class NewJob:
         if self.expire_time is not None and self.expire_time <= self.schedule_time:
             raise invalid("expire_time", "expire_time.order", "must be after schedule_time")
 
-    def to_job(self, job_id: UUID, now: datetime) -> Job:
+    def to_job(self, job_id: UUID, now: datetime, default_notify: Notify | None = None) -> Job:
         is_waiting = self.schedule_time is not None and self.schedule_time > now
         return Job(
             job_id,
@@ -64,6 +67,7 @@ class NewJob:
             schedule_time=self.schedule_time,
             expire_time=self.expire_time,
             timeout=self.timeout,
+            notify=self.notify or default_notify,
             next_attempt_time=self.schedule_time if is_waiting else None,
             payload_size=self.payload_size,
         )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from api_server.domain.attempt import MAX_ATTEMPTS, MAX_LONE_LOSSES, Attempt, Failure, Outcome
+from api_server.domain.notify import Notify
 from api_server.domain.payload_size import MAX_TRAVELLING_BYTES, size_or_least
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
 from contract_runtime.value import value
@@ -81,6 +82,7 @@ class Job:
     timeout: timedelta | None = None
     next_attempt_time: datetime | None = None
     progress: Progress | None = None
+    notify: Notify | None = None
     claim_id: str = ""
     """Identifies an unfenced claim. Never shown to readers."""
     cancel_id: str = ""
@@ -98,10 +100,12 @@ class Job:
     def same_request(self, other: "Job") -> bool:
         """Whether both were created by equal requests.
 
-        `expire_time` is not compared: Retry may have changed it.
+        `expire_time` is not compared: Retry may have changed it. Nor is a default of `notify`: the setting
+        may have changed.
         """
         mine, others = (
-            (job.schedule_time, job.timeout, job.retry_policy, _as_json(job)) for job in (self, other)
+            (job.schedule_time, job.timeout, job.retry_policy, _requested_url(job), _as_json(job))
+            for job in (self, other)
         )
         return mine == others
 
@@ -141,6 +145,10 @@ class Job:
                 outcome = Outcome.RUNNING
         error = self.error if outcome is Outcome.ERRORED else None
         return Attempt(self.attempt, self.worker_id, self.start_time, self.end_time, outcome, error)
+
+
+def _requested_url(job: Job) -> str | None:
+    return None if job.notify is None or job.notify.is_default else job.notify.url
 
 
 def _as_json(job: Job) -> str:

@@ -84,6 +84,12 @@ def _fill_small(message: job_pb2.Job, job: Job) -> None:
         message.labels.update(job.labels)
     if job.error is not None:
         message.error.CopyFrom(_error_message(job.error))
+    if job.notify is not None:
+        message.notify.url = job.notify.url
+    _fill_progress(message, job)
+
+
+def _fill_progress(message: job_pb2.Job, job: Job) -> None:
     if job.progress is not None:
         # A completed job has made all of its progress, whatever its handler said last.
         is_done = job.status is Status.COMPLETED
@@ -159,6 +165,7 @@ def created_message(
                 outcome.job.ClearField("labels")
                 outcome.job.ClearField("error")
                 outcome.job.ClearField("progress")
+                outcome.job.ClearField("notify")
     return response
 
 

@@ -31,6 +31,7 @@ from api_server.services.live_types import LiveTypes
 from api_server.services.operations import OperationService
 from api_server.services.stats import Stats
 from api_server.services.type_list import TypeList
+from contract_runtime.webhooks import WEBHOOK_TYPE
 from jobs.v1 import (
     explain_pb2,
     job_pb2,
@@ -49,6 +50,11 @@ ANSWERS_AT_A_TIME = 4
 
 async def _nothing() -> None:
     """Stands for a read that was not asked for."""
+
+
+def types_needed(job: Job) -> tuple[str, ...]:
+    """The types for which a worker is needed: the job's own, and that of its webhook."""
+    return (job.type,) if job.notify is None else (job.type, WEBHOOK_TYPE)
 
 
 async def _type_list(types: TypeList) -> job_types_pb2.ListTypesResponse:
@@ -118,7 +124,7 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
     async def _stored(self, job: Job) -> job_pb2.Job:
         """The answer of Create, with a warning if nobody takes the job."""
         message = await encoded(job)
-        if job.status is Status.QUEUED and (warnings := await self._live_types.warnings((job.type,))):
+        if job.status is Status.QUEUED and (warnings := await self._live_types.warnings(types_needed(job))):
             message.warnings.extend(warnings)
         return message
 
@@ -128,7 +134,8 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
         with self._creates.admit(request.ByteSize()) as size:
             async with self._batches:
                 outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request, size))
-        waiting = {each.type for each in outcomes if isinstance(each, Job) and each.status is Status.QUEUED}
+        queued = (each for each in outcomes if isinstance(each, Job) and each.status is Status.QUEUED)
+        waiting = {job_type for job in queued for job_type in types_needed(job)}
         return answers.created_message(outcomes, await self._live_types.warnings(waiting))
 
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:

@@ -17,6 +17,7 @@ from api_server.domain.creation import NewJob
 from api_server.domain.fleet import OneType, OneWorker, Part, WorkerIdentity, WorkerReport
 from api_server.domain.job import ProgressNote, Status
 from api_server.domain.listing import JobFilter, PageRequest, View
+from api_server.domain.notify import Notify
 from api_server.domain.retry import DEFAULT_POLICY, FailureHint, RetryPolicy
 from api_server.domain.status_update import UNEXPLAINED, Claim, StatusUpdate, Token
 from api_server.services.creation import IdempotencyKey
@@ -58,6 +59,7 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
         schedule_time=_stored_time(request, "schedule_time", round_up=True),
         expire_time=_stored_time(request, "expire_time"),
         timeout=_duration(request, "timeout"),
+        notify=Notify(request.notify.url) if request.HasField("notify") else None,
     )
 
 

@@ -9,12 +9,14 @@ import structlog
 from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
 from api_server.domain.errors import IdempotencyKeyReused
 from api_server.domain.job import Job
+from api_server.domain.notification import NOBODY, NotifyDefaults
 from api_server.ports import Clock, Dispatcher, KeyStore
 from api_server.services.batch_ids import check_each_once
 from api_server.services.job_groups import JobGroups
 from api_server.services.unknown_type import unknown_type
 from api_server.stats_ports import ActivityLog, JobTypes
-from contract_runtime.errors import InvalidArgument, ServiceError
+from contract_runtime.errors import InvalidArgument, ServiceError, invalid
+from contract_runtime.webhooks import WEBHOOK_TYPE
 
 log = structlog.get_logger()
 
@@ -41,6 +43,7 @@ class JobCreation:
         dispatcher: Dispatcher,
         job_types: JobTypes,
         activity: ActivityLog,
+        notify_defaults: NotifyDefaults = NOBODY,
     ) -> None:
         self._groups = groups
         self._keys = keys
@@ -48,6 +51,7 @@ class JobCreation:
         self._dispatcher = dispatcher
         self._job_types = job_types
         self._activity = activity
+        self._notify_defaults = notify_defaults
 
     async def create(self, wanted: NewJob, key: IdempotencyKey | None) -> tuple[Job, bool]:
         """Store a job. Returns the older job if the same request was stored before, see JobStore.insert_all,
@@ -55,7 +59,7 @@ class JobCreation:
 
         Raises InvalidArgument, IdempotencyKeyReused, JobIdTaken and StoreUnavailable.
         """
-        await self._job_types.look_up((wanted.type,))
+        await self._job_types.look_up(_types_of(wanted))
         now = self._clock.now()
         job = self._new_job(wanted, now)
         is_replay = False
@@ -80,7 +84,8 @@ class JobCreation:
         Raises InvalidArgument if two items choose the same id, and StoreUnavailable.
         """
         check_each_once([None if isinstance(each, InvalidArgument) else each.id for each in wanted])
-        await self._job_types.look_up({each.type for each in wanted if isinstance(each, NewJob)})
+        jobs_wanted = (each for each in wanted if isinstance(each, NewJob))
+        await self._job_types.look_up({job_type for each in jobs_wanted for job_type in _types_of(each)})
         now, grace = self._clock.now(), self._dispatcher.grace
         outcomes: dict[int, Job | ServiceError] = {}
         jobs: dict[int, tuple[Job, datetime]] = {}
@@ -104,14 +109,29 @@ class JobCreation:
             self._activity.created(stored.type)
 
     def _new_job(self, wanted: NewJob | InvalidArgument, now: datetime) -> Job:
-        """Raises InvalidArgument if the type is unknown, or a time or the id's time is out of range."""
+        """Raises InvalidArgument if the type is unknown or reserved, if nobody delivers the webhook, or if a
+        time or the id's time is out of range.
+        """
         if isinstance(wanted, InvalidArgument):
             raise wanted
         self._check_type(wanted.type)
+        if wanted.notify is not None and WEBHOOK_TYPE not in self._job_types:
+            raise invalid(
+                "notify", "notify.enabled", "must not be set: no worker of this server delivers webhooks"
+            )
         wanted.check_times(now)
         job_id = new_job_id(now) if wanted.id is None else check_client_id(wanted.id, now)
-        return wanted.to_job(job_id, now)
+        return wanted.to_job(job_id, now, self._notify_defaults.for_type(wanted.type))
 
     def _check_type(self, job_type: str) -> None:
+        if job_type == WEBHOOK_TYPE:
+            # Otherwise anybody could have a worker sign what they like, and send it where they like.
+            rule = f"must not be {WEBHOOK_TYPE}: only the server itself creates jobs of this type"
+            raise invalid("type", "type.reserved", rule)
         if job_type not in self._job_types:
             raise unknown_type("type", job_type, self._job_types)
+
+
+def _types_of(wanted: NewJob) -> tuple[str, ...]:
+    """The types that must be known: also that of the webhook, if the request asks for one."""
+    return (wanted.type,) if wanted.notify is None else (wanted.type, WEBHOOK_TYPE)

@@ -17,6 +17,7 @@ from api_server.domain.creation import DISPATCH_GRACE, NewJob
 from api_server.domain.errors import JobNotFound
 from api_server.domain.job import Job, Status
 from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
+from api_server.domain.notification import NOBODY, NotifyDefaults
 from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Leases, StatusUpdate
 from api_server.domain.transitions import cancel, retry
@@ -35,13 +36,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class JobRules:
-    """Which types are known, and how long claims hold. `chance`: a number from 0 to 1, which spreads the next
-    tries of jobs.
+    """Which types are known, how long claims hold, and who is notified by default. `chance`: a number from 0
+    to 1, which spreads the next tries of jobs.
     """
 
     types: JobTypes
     leases: Leases
     chance: Callable[[], float] = random.random
+    notify: NotifyDefaults = NOBODY
 
 
 class JobService:
@@ -65,7 +67,9 @@ class JobService:
         self._dispatcher = dispatcher
         self._ready = ReadyJobs(dispatcher, clock)
         self._groups = JobGroups(store, self._ready)
-        self._creation = JobCreation(self._groups, keys, clock, dispatcher, rules.types, activity)
+        self._creation = JobCreation(
+            self._groups, keys, clock, dispatcher, rules.types, activity, rules.notify
+        )
         self._updates = StatusUpdates(
             store, self._groups, clock, dispatcher, rules.leases, stopped, rules.chance
         )

@@ -14,6 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from api_server.adapters.mongo.client import CODEC, Document
 from api_server.domain.attempt import Attempt, Failure, Outcome
 from api_server.domain.job import Progress
+from api_server.domain.notify import Notify
 from api_server.domain.record_positions import RecordPosition
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy, Tries
 from contract_runtime.errors import invalid
@@ -119,6 +120,14 @@ def to_tries(document: Mapping[str, Any]) -> Tries:
 
 def to_progress(document: Mapping[str, Any]) -> Progress:
     return Progress(document["percent"], document["message"])
+
+
+def from_notify(notify: Notify) -> Document:
+    return {"url": notify.url, "is_default": True} if notify.is_default else {"url": notify.url}
+
+
+def to_notify(document: Mapping[str, Any]) -> Notify:
+    return Notify(document["url"], document.get("is_default", False))
 
 
 def to_history(entries: Sequence[Mapping[str, Any]]) -> tuple[Attempt, ...]:

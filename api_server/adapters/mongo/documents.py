@@ -25,6 +25,8 @@ alone             true while the holder holds only this job, and if it did when 
 history           list of {attempt, worker_id, start_time, end_time, outcome, error}, of past attempts, oldest
                   first
 progress          {percent, message, time}
+notify            {url, is_default}: who is notified of the job's end; is_default absent: false
+unnotified        true until the notification of the job's end is stored; Retry sets it again
 next_attempt_time of a job that was scheduled, or waits for another try
 due_time          absent once the job has ended; never after the expire_time of a queued job
 dispatches        records published since the status last changed; absent: 0
@@ -47,11 +49,13 @@ from api_server.adapters.mongo.document_parts import (
     from_failure,
     from_id,
     from_labels,
+    from_notify,
     from_policy,
     to_duration,
     to_failure,
     to_history,
     to_labels,
+    to_notify,
     to_policy,
     to_progress,
 )
@@ -91,6 +95,7 @@ WRITERS: Mapping[Kind, Convert] = {
     Kind.LABELS: from_labels,
     Kind.ERROR: from_failure,
     Kind.RETRY_POLICY: from_policy,
+    Kind.NOTIFY: from_notify,
 }
 """How to store the fields of a new job. `_writer` encodes objects. Updates write history and progress."""
 READERS: Mapping[Kind, Convert] = {
@@ -106,6 +111,7 @@ READERS: Mapping[Kind, Convert] = {
     Kind.RETRY_POLICY: to_policy,
     Kind.HISTORY: to_history,
     Kind.PROGRESS: to_progress,
+    Kind.NOTIFY: to_notify,
 }
 
 
@@ -150,6 +156,8 @@ def to_document(job: Job, due_time: datetime) -> Document:
         for (name, default, convert), value in zip(_OPTIONAL, optional, strict=True):
             if value != default:
                 document[name] = value if convert is None else convert(value)
+        if job.notify is not None:
+            document["unnotified"] = True
     document["due_time"] = due_time
     return document
 

@@ -22,6 +22,7 @@ from api_server.adapters.mongo.collections import (
 
 BY_DUE_TIME = [("status", 1), ("type", 1), ("due_time", 1)]
 BY_UNFINISHED = [("is_unfinished", 1), ("_id", 1)]
+BY_UNNOTIFIED = [("unnotified", 1), ("status", 1)]
 BUILD_SECONDS = 600
 """How long it may take to build the indexes of existing jobs."""
 WORKER_SECONDS = 3600
@@ -38,6 +39,8 @@ INDEXES = {
             [("status", 1), ("_id", 1)],
             partialFilterExpression={"status": {"$in": ["failed", "cancelled"]}},
         ),
+        # Jobs that have ended, and whose notification is not stored yet. It has only jobs with `notify`.
+        IndexModel(BY_UNNOTIFIED, partialFilterExpression={"unnotified": {"$exists": True}}),
         # Lists by label.
         IndexModel([("labels", 1), ("_id", 1)], partialFilterExpression={"labels": {"$exists": True}}),
     ],

@@ -32,6 +32,7 @@ from api_server.adapters.mongo.job_logs import MongoJobLogStore
 from api_server.adapters.mongo.job_types import MongoJobTypeStore
 from api_server.adapters.mongo.jobs import MongoJobStore
 from api_server.adapters.mongo.member_clocks import MemberClocks
+from api_server.adapters.mongo.notifications import MongoUnnotifiedStore
 from api_server.adapters.mongo.operations import MongoOperationStore
 from api_server.adapters.mongo.primary import Primary
 from api_server.adapters.mongo.reads import Reads
@@ -63,6 +64,7 @@ class MongoStores:
     fleet: MongoFleetStore
     workers: MongoWorkerStore
     operations: MongoOperationStore
+    unnotified: MongoUnnotifiedStore
 
     async def ping(self) -> None:
         """Raises StoreUnavailable unless the primary answers.
@@ -110,6 +112,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 fleet=MongoFleetStore(collections[FLEET], reads, writes),
                 workers=MongoWorkerStore(collections[WORKERS], reads, writes, clock),
                 operations=MongoOperationStore(collections[OPERATIONS], reads, writes),
+                unnotified=MongoUnnotifiedStore(jobs, reads, writes),
             )
         finally:
             await writes.drain()

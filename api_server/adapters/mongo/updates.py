@@ -87,6 +87,10 @@ def _pipeline(change: Change, own: Mapping[str, Expression]) -> list[Document]:
         due_time = values.get("next_attempt_time", values["due_time"])
         # $min ignores a missing field.
         values["due_time"] = {"$min": [due_time, values.get("expire_time", "$expire_time")]}
+        if change.starts_over:
+            # The job will end again, which is another event.
+            is_notified = {"$ne": [{"$type": "$notify"}, "missing"]}
+            values["unnotified"] = {"$cond": [is_notified, True, "$$REMOVE"]}
     return [{"$set": values}, {"$unset": [name for name in absent if name not in values]}]
 
 

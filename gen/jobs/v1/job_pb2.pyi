@@ -14,6 +14,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import code_pb2 as _code_pb2
+from jobs.v1 import notify_pb2 as _notify_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -185,6 +186,7 @@ class Job(_message.Message):
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """A UUID in lower case with hyphens. Version 7, so that ids sort by creation time."""
     type: _builtins.str
@@ -281,6 +283,12 @@ class Job(_message.Message):
         type. Only the response of Create has it: it is not stored with the job. For people: the words can change.
         """
 
+    @_builtins.property
+    def notify(self) -> _notify_pb2.Notify:
+        """Who is notified of the job's end. Fixed at creation: by the request, or by the server's setting JOB_NOTIFY
+        for the job's type. Unset: nobody.
+        """
+
     def __init__(
         self,
         *,
@@ -308,10 +316,11 @@ class Job(_message.Message):
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         progress: Global___Progress | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        notify: _notify_pb2.Notify | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "expire_time", b"expire_time", "next_attempt_time", b"next_attempt_time", "payload", b"payload", "progress", b"progress", "result", b"result", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "start_time", b"start_time", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "expire_time", b"expire_time", "next_attempt_time", b"next_attempt_time", "notify", b"notify", "payload", b"payload", "progress", b"progress", "result", b"result", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "start_time", b"start_time", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "expire_time", b"expire_time", "failures", b"failures", "history", b"history", "id", b"id", "labels", b"labels", "losses", b"losses", "next_attempt_time", b"next_attempt_time", "payload", b"payload", "progress", b"progress", "result", b"result", "retry_policy", b"retry_policy", "revision", b"revision", "schedule_time", b"schedule_time", "start_time", b"start_time", "status", b"status", "timeout", b"timeout", "type", b"type", "update_time", b"update_time", "warnings", b"warnings", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "expire_time", b"expire_time", "failures", b"failures", "history", b"history", "id", b"id", "labels", b"labels", "losses", b"losses", "next_attempt_time", b"next_attempt_time", "notify", b"notify", "payload", b"payload", "progress", b"progress", "result", b"result", "retry_policy", b"retry_policy", "revision", b"revision", "schedule_time", b"schedule_time", "start_time", b"start_time", "status", b"status", "timeout", b"timeout", "type", b"type", "update_time", b"update_time", "warnings", b"warnings", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

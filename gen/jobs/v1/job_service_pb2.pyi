@@ -13,6 +13,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from jobs.v1 import job_pb2 as _job_pb2
+from jobs.v1 import notify_pb2 as _notify_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -59,13 +60,14 @@ class CreateRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
+    NOTIFY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Optional. The job's id, chosen by the client so that the call is safe to repeat. A UUIDv7 whose time is
     at most 24 hours ago and at most 5 minutes ahead.
     """
     type: _builtins.str
     """One of the server's job types: those that its setting JOB_TYPES names, and, if that has `*`, those that
-    workers have registered.
+    workers have registered. Not `webhook-delivery`: only the server itself creates jobs of this type.
     """
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
@@ -107,6 +109,12 @@ class CreateRequest(_message.Message):
         the job is stored. See GetRequest.wait. Not in BatchCreate. REST: the query parameter `wait`.
         """
 
+    @_builtins.property
+    def notify(self) -> _notify_pb2.Notify:
+        """Who is notified when the job has ended: completed, failed or cancelled, and again after each Retry. Refused
+        if no worker delivers webhooks. Absent: the server's setting JOB_NOTIFY decides.
+        """
+
     def __init__(
         self,
         *,
@@ -119,10 +127,11 @@ class CreateRequest(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         wait: _duration_pb2.Duration | None = ...,
+        notify: _notify_pb2.Notify | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "notify", b"notify", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "labels", b"labels", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout", "type", b"type", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "labels", b"labels", "notify", b"notify", "payload", b"payload", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "timeout", b"timeout", "type", b"type", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,7 +204,7 @@ class CreateOutcome(_message.Message):
     @_builtins.property
     def job(self) -> _job_pb2.Job:
         """The job as stored, in its current status, without payload, result and history. If the response would be
-        larger than 4 MiB, all jobs in it also lack labels, error and progress.
+        larger than 4 MiB, all jobs in it also lack labels, error, progress and notify.
         """
 
     @_builtins.property

@@ -174,8 +174,9 @@ class JobServiceServicer:
 
     def Create(self, request, context):
         """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
-        live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so. With
-        `wait`, the response comes when the job has ended, or with its present status when the time is over.
+        live worker takes jobs of its type, or delivers its webhook, the job is stored too, and `warnings` of the
+        response says so. With `wait`, the response comes when the job has ended, or with its present status when
+        the time is over.
 
         The response is sent only when a majority of the database has the job. There are two ways to make it safe
         to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -185,7 +186,7 @@ class JobServiceServicer:
         INVALID_ARGUMENT: a field breaks its rule.
         ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
         was created with a different request. For an id, expire_time is not compared, because Retry can change
-        it. `wait` is never compared.
+        it, nor is a default of `notify`. `wait` is never compared.
         RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
         job was not stored.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133

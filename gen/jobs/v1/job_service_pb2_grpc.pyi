@@ -54,8 +54,9 @@ class JobServiceStub:
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     Create: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CreateRequest, _job_pb2.Job]
     """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
-    live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so. With
-    `wait`, the response comes when the job has ended, or with its present status when the time is over.
+    live worker takes jobs of its type, or delivers its webhook, the job is stored too, and `warnings` of the
+    response says so. With `wait`, the response comes when the job has ended, or with its present status when
+    the time is over.
 
     The response is sent only when a majority of the database has the job. There are two ways to make it safe
     to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -65,7 +66,7 @@ class JobServiceStub:
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
     was created with a different request. For an id, expire_time is not compared, because Retry can change
-    it. `wait` is never compared.
+    it, nor is a default of `notify`. `wait` is never compared.
     RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
     job was not stored.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
@@ -300,8 +301,9 @@ class JobServiceAsyncStub(JobServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Create: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CreateRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
-    live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so. With
-    `wait`, the response comes when the job has ended, or with its present status when the time is over.
+    live worker takes jobs of its type, or delivers its webhook, the job is stored too, and `warnings` of the
+    response says so. With `wait`, the response comes when the job has ended, or with its present status when
+    the time is over.
 
     The response is sent only when a majority of the database has the job. There are two ways to make it safe
     to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -311,7 +313,7 @@ class JobServiceAsyncStub(JobServiceStub):
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
     was created with a different request. For an id, expire_time is not compared, because Retry can change
-    it. `wait` is never compared.
+    it, nor is a default of `notify`. `wait` is never compared.
     RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
     job was not stored.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
@@ -549,8 +551,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
         """Stores a job and returns it. The job runs soon after. No single failure of a process can lose it. If no
-        live worker takes jobs of its type, the job is stored too, and `warnings` of the response says so. With
-        `wait`, the response comes when the job has ended, or with its present status when the time is over.
+        live worker takes jobs of its type, or delivers its webhook, the job is stored too, and `warnings` of the
+        response says so. With `wait`, the response comes when the job has ended, or with its present status when
+        the time is over.
 
         The response is sent only when a majority of the database has the job. There are two ways to make it safe
         to send the same call again: an `id` chosen by the client, or the header (metadata) `idempotency-key`, 1
@@ -560,7 +563,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: a field breaks its rule.
         ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
         was created with a different request. For an id, expire_time is not compared, because Retry can change
-        it. `wait` is never compared.
+        it, nor is a default of `notify`. `wait` is never compared.
         RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
         job was not stored.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133

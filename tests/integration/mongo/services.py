@@ -10,6 +10,7 @@ from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.fleet import Fleet
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import Dispatch, Status
+from api_server.domain.notification import NOBODY, NotifyDefaults
 from api_server.domain.status_update import Leases
 from api_server.feed.change_feed import ChangeFeed
 from api_server.feed.demand import Demand
@@ -97,6 +98,8 @@ def service(
     store: Any = None,
     offered: Offered | None = None,
     activity: ActivityLog | None = None,
+    types: Sequence[str] = ("compute",),
+    notify: NotifyDefaults = NOBODY,
 ) -> JobService:
     """The waits of its jobs have no jitter."""
     store = store or stores.jobs
@@ -106,7 +109,7 @@ def service(
         stores.clock,
         offered or Offered(),
         StoppedClaims(AlwaysConsuming(), store),
-        JobRules(KnownJobTypes(("compute",)), LEASES, chance=lambda: 0.5),
+        JobRules(KnownJobTypes(types), LEASES, chance=lambda: 0.5, notify=notify),
         activity or Uncounted(),
     )
 

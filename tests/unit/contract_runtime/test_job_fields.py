@@ -18,10 +18,12 @@ from api_server.adapters.mongo.document_parts import from_failure
 from api_server.adapters.mongo.documents import HIDDEN, to_document, to_job
 from api_server.domain.attempt import Attempt, Failure, Outcome
 from api_server.domain.job import Job, Progress, Status
+from api_server.domain.notify import Notify
 from api_server.domain.retry import RetryPolicy
 from api_server.rpc.answers import created_message, job_message
 from contract_runtime.job_fields import FIELDS, OF_AN_ANSWER, Kind, names_of
 from job_client import job as job_client
+from job_client.notify import Notify as Notified
 from jobs.v1 import job_pb2
 
 NOT_STORED = {"payload_size", "stored_size"}
@@ -55,6 +57,7 @@ def value_of(name: str, number: int, kind: Kind) -> Any:
         Kind.RETRY_POLICY: RetryPolicy(7, SECOND, 9 * SECOND, 1.5, 0.5),
         Kind.HISTORY: (ATTEMPT,),
         Kind.PROGRESS: Progress(12.5, "reading"),
+        Kind.NOTIFY: Notify("https://a.example/hook", is_default=True),
     }[kind]
 
 
@@ -82,6 +85,7 @@ def kind_of(field: FieldDescriptor) -> Kind:
         "jobs.v1.RetryPolicy": Kind.RETRY_POLICY,
         "jobs.v1.Attempt": Kind.HISTORY,
         "jobs.v1.Progress": Kind.PROGRESS,
+        "jobs.v1.Notify": Kind.NOTIFY,
     }[field.message_type.full_name]
 
 
@@ -115,7 +119,7 @@ def test_a_document_has_all_fields_and_reads_back_as_the_job() -> None:
             }
         ],
     }
-    assert document.keys() == FIELDS.keys() - {"id"} | {"_id", "due_time"} | HIDDEN.keys()
+    assert document.keys() == FIELDS.keys() - {"id"} | {"_id", "due_time", "unnotified"} | HIDDEN.keys()
     assert to_job(as_stored(document)) == JOB
 
 
@@ -147,6 +151,7 @@ def test_the_client_has_the_fields_of_the_table_and_reads_them_as_they_were_show
     assert read.error is not None
     assert (read.error.reason, read.error.message) == ("INVALID_INPUT", "no input")
     assert read.progress == job_client.Progress(12.5, "reading")
+    assert read.notify == Notified("https://a.example/hook")
 
 
 def test_a_field_that_is_absent_is_read_as_absent() -> None:
@@ -155,6 +160,6 @@ def test_a_field_that_is_absent_is_read_as_absent() -> None:
     assert {field.name for field, _ in job_message(plain).ListFields()} == always
     assert to_job(as_stored(to_document(plain, EPOCH))) == plain
     read = job_client.to_job(job_message(plain))
-    optional = names_of(Kind.TIME, Kind.ERROR, Kind.PROGRESS, Kind.OBJECT, Kind.DURATION)
+    optional = names_of(Kind.TIME, Kind.ERROR, Kind.PROGRESS, Kind.OBJECT, Kind.DURATION, Kind.NOTIFY)
     names = {field.name for field in dataclasses.fields(job_client.Job)} & set(optional)
     assert all(getattr(read, name) is None for name in names - always)

@@ -89,7 +89,17 @@ def test_any_object_is_encoded_or_refused_with_a_short_message(job: Any) -> None
 
 @pytest.mark.parametrize(
     "field",
-    ["type", "payload", "labels", "id", "schedule_time", "expire_time", "attempt_timeout", "retry_policy"],
+    [
+        "type",
+        "payload",
+        "labels",
+        "id",
+        "schedule_time",
+        "expire_time",
+        "attempt_timeout",
+        "retry_policy",
+        "notify",
+    ],
 )
 @pytest.mark.parametrize("make", ODD, ids=range(len(ODD)))
 def test_the_refusal_of_an_odd_value_names_its_field(field: str, make: Callable[[], Any]) -> None:

@@ -9,8 +9,9 @@ from google.rpc.code_pb2 import Code
 from contract_runtime.job_fields import OF_AN_ANSWER
 from contract_runtime.structs import dict_to_struct
 from job_client.job import Attempt, Failure, Job, Progress, Status, to_job
+from job_client.notify import Notify
 from job_client.retry_policy import RetryPolicy
-from jobs.v1 import job_pb2
+from jobs.v1 import job_pb2, notify_pb2
 
 JOB_ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
 
@@ -47,6 +48,7 @@ def message_with_all_fields() -> job_pb2.Job:
         failures=1,
         losses=3,
         progress=job_pb2.Progress(percent=50, message="half"),
+        notify=notify_pb2.Notify(url="https://a.example/hook"),
         retry_policy=job_pb2.RetryPolicy(max_attempts=5, multiplier=1.5, jitter=0.5),
         history=[
             job_pb2.Attempt(
@@ -88,6 +90,7 @@ def test_a_job_has_every_field_of_the_contract_with_its_value() -> None:
         "failures": 1,
         "losses": 3,
         "progress": Progress(50, "half"),
+        "notify": Notify("https://a.example/hook"),
         "timeout": timedelta(seconds=30),
         "retry_policy": RetryPolicy(5, timedelta(seconds=1.5), timedelta(minutes=1), 1.5, 0.5),
         "history": (
@@ -114,7 +117,7 @@ def test_the_job_of_a_create_has_no_payload_and_all_else() -> None:
 
 def test_fields_that_are_not_set_are_none_or_empty() -> None:
     job = to_job(job_pb2.Job(id=JOB_ID))
-    unset = {"payload", "result", "error", "progress", "retry_policy", "timeout", *TIMES}
+    unset = {"payload", "result", "error", "progress", "retry_policy", "timeout", "notify", *TIMES}
     unset -= {"create_time", "update_time"}
     assert {name for name in unset if getattr(job, name) is not None} == set()
     assert (job.labels, job.history) == ({}, ())

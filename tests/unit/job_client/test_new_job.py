@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract_runtime.structs import MAX_BYTES, dict_to_struct
-from job_client import InvalidArgument, NewJob, RetryPolicy
+from job_client import InvalidArgument, NewJob, Notify, RetryPolicy
 from job_client.new_job import encode
 from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 
@@ -44,11 +44,17 @@ def test_encoded_jobs_can_be_concatenated_to_a_batch(jobs: list[NewJob]) -> None
         )
 
 
+NOTIFY = Notify("https://a.example/hook")
+
+
 def test_all_arguments_of_a_create_are_sent() -> None:
     policy = RetryPolicy(5, timedelta(seconds=2), timedelta(minutes=1), 3.0, 0.0)
     begin, end = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
-    encoded = encode(NewJob("data", {}, {}, JOB_ID.upper(), policy, begin, end, timedelta(seconds=30)))
+    encoded = encode(
+        NewJob("data", {}, {}, JOB_ID.upper(), policy, begin, end, timedelta(seconds=30), NOTIFY)
+    )
     request = encoded.request()
+    assert request.notify.url == NOTIFY.url
     assert (encoded.id, request.id) == (JOB_ID, JOB_ID)
     assert request.HasField("payload")
     sent = request.retry_policy
@@ -104,6 +110,8 @@ def test_all_arguments_of_a_create_are_sent() -> None:
         ({"retry_policy": RetryPolicy(jitter=True)}, "retry_policy.jitter"),
         ({"retry_policy": RetryPolicy(initial_backoff=5)}, "retry_policy.initial_backoff"),  # type: ignore[arg-type]
         ({"retry_policy": RetryPolicy(max_backoff=timedelta.max)}, "retry_policy.max_backoff"),
+        ({"notify": "https://a.example/hook"}, "notify"),
+        ({"notify": Notify(None)}, "notify.url"),  # type: ignore[arg-type]
     ],
 )
 def test_a_value_that_cannot_be_sent_is_refused_at_once(wrong: dict[str, Any], field: str) -> None:

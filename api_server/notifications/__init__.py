@@ -1,0 +1,1 @@
+"""Stores the notifications of jobs that have ended."""
