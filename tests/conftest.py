@@ -1,5 +1,6 @@
 """The running system, shared by all tests that need it."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,11 @@ settings.load_profile("quick")
 
 JOB_TYPES = (
     "compute,file,blockchain,data,"
-    "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking"
+    "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking,webhook-delivery"
 )
 """The built-in types, and those of tests/handlers.py."""
+WEBHOOK_SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.b64encode(b"n" * 32).decode())
+"""With which the workers sign webhooks: two, as while they are changed."""
 SHARED_STACK = pytest.StashKey[Stack]()
 UNWORKED = "unworked"
 """A type that no worker handles: such a job changes only when a test changes it."""
@@ -36,13 +39,15 @@ API_SERVER = {
     # No test waits long for a job that does not end.
     "MAX_WAIT": "20",
     "WATCH_HEARTBEAT": "0.5",
-    # Fifteen topics with the usual 12 partitions each would cost Kafka and the workers CPU time all the time.
+    # Sixteen topics with the usual 12 partitions each would cost Kafka and the workers CPU time all the time.
     "KAFKA_PARTITIONS": "4",
 }
 WORKER = {
     "WORKER_JOB_TYPES": JOB_TYPES,
     "WORKER_HANDLERS": "tests.handlers",
     "WORKER_DRAIN_TIMEOUT": "3",
+    "WEBHOOK_SECRET": ",".join(WEBHOOK_SECRETS),
+    "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
     # Idle workers cost less CPU time.
     "KAFKA_FETCH_MAX_WAIT": "0.5",
 }
