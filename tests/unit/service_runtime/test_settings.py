@@ -23,6 +23,7 @@ from worker_service.settings import WorkerSettings
         ),
         ("JOB_TYPES", "compute,Bad Type", "JOB_TYPES: 'Bad Type' is not allowed"),
         ("JOB_TYPES", "compute,compute", "each once"),
+        ("JOB_NOTIFY", "a.example", "JOB_NOTIFY: 'a.example' is not allowed: 'a.example' must be never or"),
         ("JOB_TYPES", "compute,**", "JOB_TYPES: '**' is not allowed"),
         (
             "KAFKA_PARTITIONS",

@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import h11
@@ -58,7 +59,7 @@ async def _connect(target: Target, address: str) -> tuple[asyncio.StreamReader, 
     if target.is_secure:
         # The certificate must be that of the URL's host, though the connection goes to an address.
         options = {
-            "ssl": ssl.create_default_context(),
+            "ssl": _tls(),
             "server_hostname": target.host,
             "ssl_handshake_timeout": CONNECT_SECONDS,
             "ssl_shutdown_timeout": TLS_END_SECONDS,
@@ -72,6 +73,12 @@ async def _connect(target: Target, address: str) -> tuple[asyncio.StreamReader, 
         raise NotConnected("the receiver does not speak TLS as expected") from error
     except (OSError, TimeoutError) as error:
         raise NotConnected("the receiver cannot be connected") from error
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Checks the certificate and its host. Made once, because it reads all certificate authorities."""
+    return ssl.create_default_context()
 
 
 def _request(connection: h11.Connection, target: Target, headers: Mapping[str, str], body: bytes) -> bytes:

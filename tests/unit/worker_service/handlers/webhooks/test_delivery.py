@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import shutil
 import ssl
+import subprocess
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,7 +135,7 @@ async def test_the_next_address_is_tried_only_if_the_first_cannot_be_connected(
         assert await SENDER.deliver(job(f"http://a.example:{hook.port}/")) == {"status": 204}
 
 
-async def test_a_receiver_without_a_valid_certificate_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_receiver_that_speaks_no_tls_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async with receiver(OK) as hook:
         monkeypatch.setattr(post, "CONNECT_SECONDS", 0.3)
         with pytest.raises(NotDelivered, match=r"cannot be connected|TLS"):
@@ -140,9 +143,43 @@ async def test_a_receiver_without_a_valid_certificate_gets_nothing(monkeypatch: 
     assert not hook.requests
 
 
-def test_the_context_of_tls_checks_the_certificate_and_the_host() -> None:
-    context = ssl.create_default_context()
-    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of the host hook.test, and its key, in one file."""
+    file = tmp_path / "certificate.pem"
+    arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=hook.test"
+    more = ["-addext", "subjectAltName=DNS:hook.test", "-keyout", str(file), "-out", f"{file}.crt"]
+    subprocess.run(["openssl", *arguments.split(), *more], check=True, capture_output=True)
+    with file.open("a") as both:
+        both.write(Path(f"{file}.crt").read_text())
+    return file
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+@pytest.mark.parametrize(
+    ("host", "is_trusted", "is_sent"),
+    [("hook.test", True, True), ("other.test", True, False), ("hook.test", False, False)],
+)
+async def test_only_a_receiver_with_a_valid_certificate_of_the_host_gets_the_webhook(
+    monkeypatch: pytest.MonkeyPatch, certificate: Path, host: str, is_trusted: bool, is_sent: bool
+) -> None:
+    async def addresses(*_arguments: Any) -> list[str]:
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(delivery, "checked_addresses", addresses)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr(post, "_tls", ssl.create_default_context)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    async with receiver(OK, tls=context) as hook:
+        wanted = job(f"https://{host}:{hook.port}/")
+        if is_sent:
+            assert await SENDER.deliver(wanted) == {"status": 204}
+        else:
+            with pytest.raises(NotDelivered, match="certificate is not valid"):
+                await SENDER.deliver(wanted)
+    assert bool(hook.requests) is is_sent
 
 
 @pytest.mark.parametrize(
