@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
 from tests.e2e.jobs_api import create, wait_until_ended
 from tests.waiting import wait_for
+
+NO_JOB = "018f3a4b-0000-7000-8000-000000000000"
 
 TWICE = {"maxAttempts": 2, "initialBackoff": "0.01s", "maxBackoff": "0.01s"}
 
@@ -88,10 +89,10 @@ def test_the_log_is_deleted_with_its_job(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "text"),
     [
-        (f"/jobs/{uuid4()}/log", 404, "there is no job"),
+        (f"/jobs/{NO_JOB}/log", 404, "there is no job"),
         ("/jobs/no-uuid/log", 400, "id"),
-        (f"/jobs/{uuid4()}/log?afterNumber=-1", 400, "after_number"),
-        (f"/jobs/{uuid4()}/log?after=1", 400, "after"),
+        (f"/jobs/{NO_JOB}/log?afterNumber=-1", 400, "after_number"),
+        (f"/jobs/{NO_JOB}/log?after=1", 400, "after"),
     ],
 )
 def test_a_wrong_request_is_refused(client: httpx.Client, path: str, status: int, text: str) -> None:
