@@ -8,6 +8,7 @@ itself are told to waits at once (told_jobs.py).
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 import structlog
 
@@ -123,9 +124,12 @@ class ChangeFeed:
                     self._has_all.clear()
         self._read_to = None
 
+    def _is_needed(self, job_id: UUID) -> bool:
+        return self._waits.is_about(job_id) or self._watches.is_about(job_id)
+
     async def _tell_next(self, stream: OpenChangeStream) -> None:
         before = self._read_to
-        changes = await stream.next()
+        changes = await stream.next(self._is_needed)
         self._waits.ended(changes.ended)
         # Set before the next await: a watch that begins meanwhile is about later changes.
         self._read_to = stream.position

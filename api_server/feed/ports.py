@@ -1,6 +1,6 @@
 """Where the feed's changes come from. An adapter implements it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,8 +26,12 @@ class OpenChangeStream(Protocol):
     def position(self) -> str:
         """After the changes that were delivered. Positions are ordered as strings, on all servers."""
 
-    async def next(self) -> Changes:
-        """The next changes, as soon as there are any; none after a moment without a change."""
+    async def next(self, about: Callable[[UUID], bool] | None = None) -> Changes:
+        """The next changes, as soon as there are any; none after a moment without a change.
+
+        `about`: whether a job's changes are needed; None: all are. It is asked when the changes have arrived.
+        Changes that are not needed are left out, which saves most of the work that they make.
+        """
 
 
 class ChangeStream(Protocol):

@@ -79,6 +79,10 @@ class Waits:
             if not waits:
                 del self._waits[job_id]
 
+    def is_about(self, job_id: UUID) -> bool:
+        """Whether a wait is for this job."""
+        return job_id in self._waits
+
     def ended(self, job_ids: Iterable[UUID]) -> None:
         """These jobs have ended, and a majority of the database has that."""
         for job_id in job_ids:

@@ -4,15 +4,15 @@ motor's own change stream needs a thread for each change, for a moment. Here one
 changes, and mongod sends only what is needed.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
-import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
-from api_server.adapters.mongo.client import CODEC, RAW_CODEC, Client, is_outage, within
+from api_server.adapters.mongo.client import RAW_CODEC, Client, is_outage, within
 from api_server.adapters.mongo.collections import JOBS
 from api_server.adapters.mongo.document_parts import decode
 from api_server.adapters.mongo.documents import LARGE, to_values
@@ -113,7 +113,7 @@ class OpenMongoChangeStream:
         self._only_ends = only_ends
         self.position: str = cursor["postBatchResumeToken"]["_data"]
 
-    async def next(self) -> Changes:
+    async def next(self, about: Callable[[UUID], bool] | None = None) -> Changes:
         command = {
             "getMore": self._cursor_id,
             "collection": JOBS,
@@ -127,11 +127,11 @@ class OpenMongoChangeStream:
             # Somebody has dropped or renamed the collection.
             raise ResumeTokenExpired
         self.position = cursor["postBatchResumeToken"]["_data"]
-        events = cursor["nextBatch"]
+        events = [(each["documentKey"]["_id"], each) for each in cursor["nextBatch"]]
+        needed = [(job_id, each) for job_id, each in events if about is None or about(job_id)]
         if self._only_ends:
-            decoded = (bson.decode(each.raw, codec_options=CODEC) for each in events)
-            return Changes([each["documentKey"]["_id"] for each in decoded])
-        changes = [to_change(each) for each in events]
+            return Changes([job_id for job_id, _ in needed])
+        changes = [to_change(each) for _, each in needed]
         return Changes([each.job_id for each in changes if each.has_ended], changes)
 
 

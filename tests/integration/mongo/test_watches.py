@@ -169,6 +169,18 @@ async def reader_position(stores: MongoStores) -> str:
         return stream.position
 
 
+@pytest.mark.parametrize("only_ends", [False, True])
+async def test_changes_that_are_not_needed_are_left_out(stores: MongoStores, *, only_ends: bool) -> None:
+    async with stores.changes.open(only_ends=only_ends) as stream:
+        await stored(stores, "completed")
+        needed = await stored(stores, "completed")
+        found: list[UUID] = []
+        async with asyncio.timeout(30):
+            while not found:
+                found += (await stream.next(lambda job_id: job_id == needed.id)).ended
+    assert found == [needed.id]
+
+
 async def test_positions_are_ordered_as_strings(stores: MongoStores) -> None:
     async with stores.changes.open() as stream:
         positions = [stream.position]

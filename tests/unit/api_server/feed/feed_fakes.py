@@ -1,7 +1,7 @@
 """A change stream and a store of jobs in memory, for tests of the feed and of watches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -105,7 +105,7 @@ class Stream:
         self._only_ends = only_ends
         self.position = at
 
-    async def next(self) -> Changes:
+    async def next(self, about: Callable[[UUID], bool] | None = None) -> Changes:
         found = self._found()
         if not found:
             self._database.news.clear()
@@ -117,8 +117,9 @@ class Stream:
             raise self._database.refuses
         if found:
             self.position = found[-1].position
-        ended = [each.job_id for each in found if each.has_ended]
-        return Changes(ended, () if self._only_ends else found)
+        needed = [each for each in found if about is None or about(each.job_id)]
+        ended = [each.job_id for each in needed if each.has_ended]
+        return Changes(ended, () if self._only_ends else needed)
 
     def _found(self) -> list[JobChange]:
         return [each for each in self._database.log if each.position > self.position]
