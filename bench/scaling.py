@@ -10,6 +10,7 @@ import grpc
 import uuid_utils.compat
 
 from bench import systems
+from bench.json_file import save_json
 from bench.load.grpc_load import BATCH_CREATE, create_in_batches, create_one_by_one, has_method, parts
 from bench.load.submitted import Submitted
 from bench.measure import measure
@@ -18,7 +19,6 @@ from bench.report import number, shown, table
 from bench.servers import data_directory
 from bench.settings import BenchSettings
 from bench.stats import Spread, percentile, spread
-from bench.store import save_json
 from bench.systems import JobSystem
 from bench.work import Numbers, digest, text
 from jobs.v1 import fleet_service_pb2, job_service_pb2

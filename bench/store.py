@@ -1,10 +1,9 @@
 """Writes the results: all figures as JSON, the tables as Markdown, the main figures as a picture."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from bench.json_file import save_json
 from bench.plot import rates_figure, save_svg
 from bench.report import report
 from bench.results import Results
@@ -20,7 +19,3 @@ def store(results: Results, folder: Path) -> list[Path]:
     as_text.write_text(report(results) + "\n")
     save_svg(rates_figure(results.rounds), as_picture)
     return [as_json, as_text, as_picture]
-
-
-def save_json(data: Any, file: Path) -> None:
-    file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")

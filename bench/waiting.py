@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from bench import systems
 from bench.crowd import crowd
+from bench.json_file import save_json
 from bench.load.grpc_load import create_one_by_one
 from bench.load.submitted import Submitted
 from bench.measure import measure_row
@@ -18,7 +19,6 @@ from bench.results import Sample
 from bench.servers import data_directory
 from bench.settings import BenchSettings
 from bench.stats import spread
-from bench.store import save_json
 from bench.systems import JobSystem
 from bench.work import Numbers
 

@@ -54,6 +54,7 @@ async def test_a_start_creates_exactly_the_planned_indexes(empty_stores: MongoSt
         "status_1_type_1_due_time_1",
         "status_1__id_1",
         "labels_1__id_1",
+        "unnotified_1_status_1",
     }
     assert (await database["idempotency_keys"].index_information())["expire_time_1"][
         "expireAfterSeconds"
