@@ -1,13 +1,11 @@
 """How long jobs are kept after their end."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from contract_runtime.job_types import JOB_TYPE_PATTERN
+from api_server.domain.by_type import NEVER, read_by_type
 
-NEVER = "never"
-"""The word for jobs that are never deleted."""
 UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 MAX_SECONDS = 2**31 - 1
 MAX_TYPES = 16
@@ -33,23 +31,16 @@ def parse_retention(text: str) -> Retention:
 
     Raises ValueError.
     """
-    usual: list[int | None] = []
-    of_type: dict[str, int | None] = {}
-    for part in (part.strip() for part in text.split(",")):
-        job_type, has_type, time = (each.strip() for each in part.rpartition("="))
-        if not has_type:
-            usual.append(_seconds(time))
-        elif re.fullmatch(JOB_TYPE_PATTERN, job_type) is None:
-            raise ValueError(f"{job_type!r} is not the name of a job type")
-        elif job_type in of_type:
-            raise ValueError(f"must name each type once, names {job_type} twice")
-        else:
-            of_type[job_type] = _seconds(time)
-    if len(usual) > 1:
-        raise ValueError("must have at most one time without a type")
+    usual, of_type = read_by_type(_parts(text), _seconds, "time")
     if len(of_type) > MAX_TYPES:
         raise ValueError(f"must name at most {MAX_TYPES} types, names {len(of_type)}")
-    return Retention(usual[0] if usual else None, of_type)
+    return Retention(usual, of_type)
+
+
+def _parts(text: str) -> Iterator[tuple[str | None, str]]:
+    for part in text.split(","):
+        job_type, has_type, time = (each.strip() for each in part.strip().rpartition("="))
+        yield (job_type if has_type else None), time
 
 
 def _seconds(text: str) -> int | None:
