@@ -80,8 +80,11 @@ class JobStore(Protocol):
     async def sizes(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
         """Bytes of each job in the store. Jobs that do not exist are left out."""
 
-    async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
+    async def apply(self, transitions: Sequence[Transition], wanted: Collection[UUID] = ()) -> list[Outcome]:
         """Apply each transition whose guard holds, on a majority of the database. Returns outcomes in order.
+
+        `wanted`: the jobs that the caller wants to see afterwards. Applied has such a job if the write itself
+        can return it.
 
         InvalidArgument, field `result` or `error`: the store cannot hold what this transition reports.
         """

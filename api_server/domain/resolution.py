@@ -1,5 +1,7 @@
 """How a transition is resolved whose write matched no job, from the job as it was read afterwards."""
 
+from dataclasses import field
+
 from api_server.domain.attempt import Outcome
 from api_server.domain.errors import JobNotFound, TransitionRefused
 from api_server.domain.job import Job, Status
@@ -11,11 +13,13 @@ from contract_runtime.value import value
 class Applied:
     """The transition was applied.
 
-    `status` and `attempt`: the job's after it; `attempt` None: only a read would tell.
+    `status` and `attempt`: the job's after it; `attempt` None: only a read would tell. `job`: the whole job
+    after it, if the caller wanted it and the write has returned it.
     """
 
     status: Status
     attempt: int | None
+    job: Job | None = field(default=None, compare=False)
 
 
 @value

@@ -130,7 +130,8 @@ class ChangeFeed:
     async def _tell_next(self, stream: OpenChangeStream) -> None:
         before = self._read_to
         changes = await stream.next(self._is_needed)
-        self._waits.ended(changes.ended)
+        for job_id in changes.ended:
+            self._waits.ended(job_id)
         # Set before the next await: a watch that begins meanwhile is about later changes.
         self._read_to = stream.position
         watched = [each for each in changes.changes if self._watches.is_about(each.job_id)]

@@ -1,6 +1,6 @@
 """A JobStore that tells waiting calls at once which jobs its transitions have ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -22,13 +22,14 @@ class ToldJobs:
         self._store = store
         self._waits = waits
 
-    async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
-        outcomes = await self._store.apply(transitions)
-        self._waits.ended(
-            transition.job_id
-            for transition, outcome in zip(transitions, outcomes, strict=True)
-            if isinstance(outcome, Applied) and outcome.status.is_terminal
-        )
+    async def apply(self, transitions: Sequence[Transition], wanted: Collection[UUID] = ()) -> list[Outcome]:
+        if not wanted:
+            ending = (each.job_id for each in transitions if each.change.status.is_terminal)
+            wanted = self._waits.which_are_about(ending)
+        outcomes = await self._store.apply(transitions, wanted)
+        for transition, outcome in zip(transitions, outcomes, strict=True):
+            if isinstance(outcome, Applied) and outcome.status.is_terminal:
+                self._waits.ended(transition.job_id, outcome.job)
         return outcomes
 
     async def insert_all(

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from enum import Enum
 from uuid import UUID
 
 from api_server.domain.errors import TooManyWaits
+from api_server.domain.job import Job
 from api_server.feed.demand import Demand
 from api_server.feed.places import Places
+
+NO_JOBS: AbstractSet[UUID] = frozenset()
 
 
 class Notice(Enum):
@@ -27,6 +31,8 @@ class Wait:
         self._loop = asyncio.get_running_loop()
         self._until = until
         self._notice: asyncio.Future[Notice] = self._loop.create_future()
+        self.ended_job: Job | None = None
+        """The job as it ended, after the notice ENDED, if whoever learnt of the end had it."""
         self._timer = self._loop.call_at(until, self.give, Notice.OVER)
 
     def give(self, notice: Notice) -> None:
@@ -83,11 +89,15 @@ class Waits:
         """Whether a wait is for this job."""
         return job_id in self._waits
 
-    def ended(self, job_ids: Iterable[UUID]) -> None:
-        """These jobs have ended, and a majority of the database has that."""
-        for job_id in job_ids:
-            for wait in self._waits.get(job_id, ()):
-                wait.give(Notice.ENDED)
+    def which_are_about(self, job_ids: Iterable[UUID]) -> AbstractSet[UUID]:
+        """Those of the jobs that a wait is for."""
+        return {job_id for job_id in job_ids if job_id in self._waits} if self._waits else NO_JOBS
+
+    def ended(self, job_id: UUID, job: Job | None = None) -> None:
+        """The job has ended, and a majority of the database has that. `job`: as it ended, if known."""
+        for wait in self._waits.get(job_id, ()):
+            wait.ended_job = job
+            wait.give(Notice.ENDED)
 
     def look(self) -> None:
         """Any job may have ended without a call of `ended`."""

@@ -4,6 +4,8 @@ Methods raise ServiceError; service_runtime/checked_calls.py turns it into a gRP
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -57,6 +59,13 @@ def types_needed(job: Job) -> tuple[str, ...]:
     return (job.type,) if job.notify is None else (job.type, WEBHOOK_TYPE)
 
 
+async def _unless_known(job: Job, context: Any) -> job_pb2.Job:
+    """The answer of Get: an empty one, if the caller has this state of the job already."""
+    if rest_answers.is_known(context, job):
+        return job_pb2.Job()
+    return await encoded(job)
+
+
 async def _type_list(types: TypeList) -> job_types_pb2.ListTypesResponse:
     return types_message(await types.states())
 
@@ -104,8 +113,7 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
         with self._waits.place():
             job = await self._create(request, context)
             try:
-                await self._until_ended(job.id, request.wait, context)
-                async with self._jobs.reading(job.id) as present:
+                async with self._after_wait(job.id, request.wait, context) as present:
                     rest_answers.note_job(context, present)
                     return await self._stored(present)
             except (StoreUnavailable, JobNotFound):
@@ -141,21 +149,22 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
     async def Get(self, request: job_service_pb2.GetRequest, context: Any) -> job_pb2.Job:
         job_id = requests.job_id(request.id)
         if not request.HasField("wait"):
-            return await self._read(job_id, context)
+            async with self._jobs.reading(job_id) as job:
+                return await _unless_known(job, context)
         with self._waits.place():
-            await self._until_ended(job_id, request.wait, context)
-            return await self._read(job_id, context)
+            async with self._after_wait(job_id, request.wait, context) as job:
+                return await _unless_known(job, context)
 
-    async def _until_ended(self, job_id: UUID, wait: Duration, context: Any) -> None:
-        """Wait until the job has ended, or the time is over."""
+    @asynccontextmanager
+    async def _after_wait(self, job_id: UUID, wait: Duration, context: Any) -> AsyncIterator[Job]:
+        """The job when it has ended, or the time is over, to be converted inside the block."""
         with untimed():
-            await self._waits.until_ended(job_id, wait_seconds(wait, context))
-
-    async def _read(self, job_id: UUID, context: Any) -> job_pb2.Job:
+            ended = await self._waits.until_ended(job_id, wait_seconds(wait, context))
+        if ended is not None:
+            yield self._jobs.shown(ended)
+            return
         async with self._jobs.reading(job_id) as job:
-            if rest_answers.is_known(context, job):
-                return job_pb2.Job()
-            return await encoded(job)
+            yield job
 
     async def BatchGet(
         self, request: job_service_pb2.BatchGetRequest, context: Any

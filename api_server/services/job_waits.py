@@ -9,6 +9,7 @@ from api_server.domain.errors import JobNotFound
 from api_server.domain.job import Job
 from api_server.feed.waits import Notice, Waits
 from api_server.ports import JobStore
+from api_server.services.job_groups import is_large
 from service_runtime.group_commit import GroupCommit, Item
 
 ID_BYTES = 16
@@ -32,16 +33,19 @@ class JobWaits:
         with self._waits.place():
             yield
 
-    async def until_ended(self, job_id: UUID, seconds: float) -> None:
+    async def until_ended(self, job_id: UUID, seconds: float) -> Job | None:
         """Return when the job has ended, when the time is over, or when the server stops.
 
-        To be called inside `place`. Raises JobNotFound, StoreUnavailable.
+        The answer is the ended job if it is known without a read, and not large. To be called inside `place`.
+        Raises JobNotFound, StoreUnavailable.
         """
         until = asyncio.get_running_loop().time() + min(seconds, self.longest)
         with self._waits.on(job_id, until) as wait:
             notice = Notice.LOOK
             while notice is Notice.LOOK and not await self._has_ended(job_id):
                 notice = await wait.notice()
+            job = wait.ended_job
+            return None if job is None or is_large(job) else job
 
     async def _has_ended(self, job_id: UUID) -> bool:
         job = await self._looks.do(Item(job_id, ID_BYTES))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from pymongo import UpdateOne
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
@@ -24,7 +24,7 @@ from api_server.adapters.mongo.document_parts import to_tries
 from api_server.adapters.mongo.documents import LARGE, decode_job, to_document
 from api_server.adapters.mongo.expiry import release_all
 from api_server.adapters.mongo.listing import count_jobs, read_by_ids, read_page
-from api_server.adapters.mongo.plan import EncodedTransition, Statement, encode, plan
+from api_server.adapters.mongo.plan import EncodedTransition, Statement, encode, plan, write_of_one
 from api_server.adapters.mongo.reads import Reads
 from api_server.adapters.mongo.writes import Writes, pauses, resend
 from api_server.domain.errors import JobIdTaken
@@ -78,7 +78,7 @@ class MongoJobStore:
         async with within(READ_SECONDS):
             return {document["_id"]: document["size"] async for document in self._jobs.find(where, size)}
 
-    async def apply(self, transitions: Sequence[Transition]) -> list[Outcome]:
+    async def apply(self, transitions: Sequence[Transition], wanted: Group[UUID] = ()) -> list[Outcome]:
         encoded: list[EncodedTransition] = []
         outcomes: dict[UUID, Outcome] = {}
         for transition in transitions:
@@ -86,7 +86,7 @@ class MongoJobStore:
                 encoded.append(encode(transition))
             except InvalidArgument as error:
                 outcomes[transition.job_id] = error
-        outcomes |= await self._writes.run(partial(self._apply_all, encoded))
+        outcomes |= await self._writes.run(partial(self._apply_all, encoded, wanted))
         return [outcomes[transition.job_id] for transition in transitions]
 
     async def summaries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
@@ -217,12 +217,14 @@ class MongoJobStore:
             outcomes[job.id] = job if job.same_request(jobs[job.id]) else JobIdTaken(job.id)
         return outcomes
 
-    async def _apply_all(self, encoded: Sequence[EncodedTransition]) -> Mapping[UUID, Outcome]:
+    async def _apply_all(
+        self, encoded: Sequence[EncodedTransition], wanted: Group[UUID]
+    ) -> Mapping[UUID, Outcome]:
         """Send the transitions, and send again those that are still eligible, until each has an outcome."""
         outcomes: dict[UUID, Outcome] = {}
         for pause in pauses():
             eligible: list[EncodedTransition] = []
-            for statement, resolutions in await self._send_all(plan(encoded)):
+            for statement, resolutions in await self._send_all(plan(encoded), wanted):
                 for each in statement.transitions:
                     match resolutions[each.transition.job_id]:
                         case Eligible():
@@ -236,21 +238,35 @@ class MongoJobStore:
         return outcomes
 
     async def _send_all(
-        self, statements: Sequence[Statement]
+        self, statements: Sequence[Statement], wanted: Group[UUID]
     ) -> list[tuple[Statement, Mapping[UUID, Resolution]]]:
-        resolutions = await asyncio.gather(*(self._send(statement) for statement in statements))
+        resolutions = await asyncio.gather(*(self._send(statement, wanted) for statement in statements))
         return list(zip(statements, resolutions, strict=True))
 
-    async def _send(self, statement: Statement) -> Mapping[UUID, Resolution]:
+    async def _send(self, statement: Statement, wanted: Group[UUID]) -> Mapping[UUID, Resolution]:
         """The resolution of each transition.
 
         If all matched, all were applied; otherwise the jobs are read.
         """
+        first, *others = statement.transitions
+        if not others and first.transition.job_id in wanted:
+            return await self._send_one(first)
         answer = await resend(lambda: self._jobs.bulk_write(statement.writes, ordered=False))
         transitions = [each.transition for each in statement.transitions]
         if answer.matched_count == len(transitions):
             return {each.job_id: Applied(each.change.status, each.attempt_after) for each in transitions}
         return await resend(partial(self._reads.up_to_date, partial(self._read_back, transitions)))
+
+    async def _send_one(self, encoded: EncodedTransition) -> Mapping[UUID, Resolution]:
+        """As `_send`, for one transition whose job is wanted."""
+        transition, write = encoded.transition, write_of_one(encoded)
+        raw = await resend(
+            lambda: self._undecoded.find_one_and_update(**write, return_document=ReturnDocument.AFTER)
+        )
+        if raw is not None:
+            job = decode_job(raw)
+            return {job.id: Applied(job.status, transition.attempt_after, job)}
+        return await resend(partial(self._reads.up_to_date, partial(self._read_back, [transition])))
 
     async def _read_back(self, transitions: Sequence[Transition]) -> Mapping[UUID, Resolution]:
         by_id = {transition.job_id: transition for transition in transitions}

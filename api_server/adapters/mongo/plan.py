@@ -87,10 +87,18 @@ def _parts(transitions: Sequence[EncodedTransition]) -> Iterator[list[EncodedTra
         yield part
 
 
-def _for_one(encoded: EncodedTransition) -> UpdateOne:
+def write_of_one(encoded: EncodedTransition) -> Document:
+    """The keyword arguments of UpdateOne, or of another call that updates one document."""
     guard = encoded.transition.guard
-    where = {"_id": from_id(encoded.transition.job_id), **guard_filter(guard)}
-    return UpdateOne(where, update_one(encoded.transition.change, encoded.own), hint=_hint(guard))
+    return {
+        "filter": {"_id": from_id(encoded.transition.job_id), **guard_filter(guard)},
+        "update": update_one(encoded.transition.change, encoded.own),
+        "hint": _hint(guard),
+    }
+
+
+def _for_one(encoded: EncodedTransition) -> UpdateOne:
+    return UpdateOne(**write_of_one(encoded))
 
 
 def _for_all(group: Sequence[EncodedTransition]) -> UpdateOne | UpdateMany:

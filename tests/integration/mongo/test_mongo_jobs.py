@@ -342,6 +342,20 @@ async def test_a_result_that_cannot_be_stored_fails_only_its_own_transition(
         await insert(stores, new_job(payload=bad), now())
 
 
+async def test_a_wanted_job_comes_back_with_its_transition_as_a_read_shows_it(stores: MongoStores) -> None:
+    job = await stored(stores, "processing")
+    report = complete(job.id, WORKER, 1, {"text": "done"}, now())
+
+    [outcome] = await stores.jobs.apply([report], {job.id})
+
+    assert isinstance(outcome, Applied)
+    assert outcome.job == await read(stores, job.id)
+    [again] = await stores.jobs.apply([report], {job.id})
+    assert again == outcome, "the write did not match, but the read shows that it was done"
+    [refused] = await stores.jobs.apply([complete(job.id, WORKER, 1, {"text": "other"}, now())], {job.id})
+    assert isinstance(refused, TransitionRefused)
+
+
 async def test_results_that_are_too_large_for_one_statement_are_all_stored(stores: MongoStores) -> None:
     ids = [(await stored(stores, "processing")).id for _ in range(12)]
     time = now()

@@ -17,7 +17,7 @@ LONG, NOW = 1e9, 0.0
 async def test_all_waits_of_a_job_and_no_others_learn_that_it_has_ended() -> None:
     waits = Waits(9, Demand())
     with waits.on(JOB, LONG) as first, waits.on(JOB, LONG) as second, waits.on(OTHER, NOW) as other:
-        waits.ended([JOB])
+        waits.ended(JOB)
 
         assert [await first.notice(), await second.notice()] == [Notice.ENDED, Notice.ENDED]
         assert await other.notice() is Notice.OVER
@@ -29,7 +29,7 @@ async def test_a_wait_that_was_told_to_look_learns_of_a_later_end() -> None:
         waits.look()
         assert await wait.notice() is Notice.LOOK
 
-        waits.ended([JOB])
+        waits.ended(JOB)
         assert await wait.notice() is Notice.ENDED
 
 
@@ -75,7 +75,7 @@ async def test_nothing_is_kept_of_waits_that_have_ended() -> None:
         raise ZeroDivisionError
 
     assert not waits._waits
-    waits.ended([JOB])
+    waits.ended(JOB)
     waits.look()
 
 

@@ -12,6 +12,7 @@ from api_server.domain.errors import JobNotFound, StoreUnavailable
 from api_server.domain.job import TERMINAL, Job, Status
 from api_server.feed.demand import Demand
 from api_server.feed.waits import Waits
+from api_server.services.job_groups import LARGE
 from api_server.services.job_waits import JobWaits
 
 JOB = UUID(int=1)
@@ -59,17 +60,29 @@ async def test_it_looks_once_and_then_waits_to_be_told(status: Status) -> None:
     await asyncio.wait([waiting], timeout=0.05)
     assert not waiting.done()
 
-    waits.ended([JOB])
+    waits.ended(JOB)
     await waiting
 
     assert store.looks == 1
+
+
+@pytest.mark.parametrize(("size", "is_answered"), [(LARGE, True), (LARGE + 1, False)])
+async def test_the_answer_is_the_ended_job_if_it_is_known_and_small(size: int, is_answered: bool) -> None:
+    job_waits, waits = make(Statuses())
+    waiting = asyncio.create_task(job_waits.until_ended(JOB, LONG))
+    await asyncio.wait([waiting], timeout=0.02)
+    ended = Job(JOB, "compute", Status.COMPLETED, {}, NOW, NOW, stored_size=size)
+
+    waits.ended(JOB, ended)
+
+    assert await waiting == (ended if is_answered else None)
 
 
 async def test_an_end_between_the_look_and_the_wait_is_not_missed() -> None:
     class EndsMeanwhile(Statuses):
         async def summaries(self, job_ids: Sequence[UUID]) -> Mapping[UUID, Job]:
             found = await super().summaries(job_ids)
-            waits.ended(job_ids)
+            waits.ended(JOB)
             return found
 
     job_waits, waits = make(EndsMeanwhile())
