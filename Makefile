@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run demo up down status test test-fast test-faults test-stubs test-compose bench bench-scaling bench-waiting bench-hops bench-profile check fix proto release-contract verify lock clean
+.PHONY: help run demo up down status logs test test-fast test-faults test-stubs test-compose bench bench-scaling bench-waiting bench-hops bench-profile check fix proto release-contract verify lock clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -46,7 +46,7 @@ run: $(LOCAL) ## Start everything on this machine, run the demo, stay until Ctrl
 demo: $(LOCAL) ## Start everything, run the demo, stop; exit status 0 only if every job came out right
 	@exec python -m local_stack demo
 
-up: $(LOCAL) ## Start everything in the background; returns when all is healthy
+up: $(LOCAL) ## Start everything in the background, or what has died or has other settings; returns when all is healthy
 	@exec python -m local_stack up
 
 down: $(LOCAL) ## Stop what `make up` started
@@ -54,6 +54,9 @@ down: $(LOCAL) ## Stop what `make up` started
 
 status: $(LOCAL) ## Show each process with its ports
 	@exec python -m local_stack status
+
+logs: $(LOCAL) ## Show the logs until Ctrl-C: of all parts, or of one: make logs PART=worker
+	@exec python -m local_stack logs $(PART)
 
 # --- Checking it ---
 

@@ -5,6 +5,7 @@
     python -m local_stack up       start in the background
     python -m local_stack down     stop
     python -m local_stack status   show each process with its ports
+    python -m local_stack logs     show the logs until Ctrl-C; `logs worker`: only of the workers
 
 Ports and folders are settings; see docs/reference/settings.md.
 """
@@ -16,11 +17,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 
 from pydantic import ValidationError
 
 from local_stack import demo
+from local_stack.logs import logs_of, show_logs
 from local_stack.part import StackError
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
@@ -28,12 +31,15 @@ from local_stack.stack import Stack
 
 def main(arguments: list[str]) -> int:
     commands = {"run": run, "demo": run_demo, "up": up, "down": down, "status": status}
-    if len(arguments) != 1 or arguments[0] not in commands:
+    command, *rest = arguments or [""]
+    if command == "logs" and len(rest) <= 1:
+        commands["logs"] = partial(logs, part="".join(rest))
+    elif rest or command not in commands:
         print(__doc__)
         return 2
     try:
         stack = Stack(StackSettings(), show=lambda line: print(line, flush=True))
-        return commands[arguments[0]](stack)
+        return commands[command](stack)
     except ValidationError as error:
         for item in error.errors():
             rule = item["msg"].removeprefix("Value error, ")
@@ -116,6 +122,14 @@ def status(stack: Stack) -> int:
         print(f"{part.name + '-' + str(part.number):<14} {part.state:<8} {part.pid:>7}  {ports}")
     show_urls(stack)
     return 0 if all(part.state == "running" for part in parts) else 1
+
+
+def logs(stack: Stack, part: str) -> int:
+    """At a terminal it goes on until Ctrl-C."""
+    found = logs_of(stack.log_file("any").parent, part)
+    with stopping_on_signals(), suppress(Interrupted):
+        show_logs(found, lambda line: print(line, flush=True), goes_on=sys.stdout.isatty)
+    return 0
 
 
 asked_to_stop = threading.Event()

@@ -3,15 +3,11 @@
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from api_server.settings import ApiServerSettings
 from local_stack.ports import is_free
 from local_stack.settings import HOST
-from worker_service.settings import WorkerSettings
-
-SERVICE_VARIABLES = {name.upper() for name in [*ApiServerSettings.model_fields, *WorkerSettings.model_fields]}
 
 
 class StackError(Exception):
@@ -24,7 +20,11 @@ def nothing_to_prepare() -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """`ports` has each port by the name of its setting. `prepare` runs before each start."""
+    """`ports` has each port by the name of its setting. `prepare` runs before each start.
+
+    `variables`: the environment variables of this process that the server reads. `configuration`: what else
+    decides how it runs, such as the text of its file.
+    """
 
     name: str
     number: int
@@ -33,21 +33,26 @@ class Part:
     is_ready: Callable[[], bool]
     prepare: Callable[[], None] = nothing_to_prepare
     environment: Mapping[str, str] = field(default_factory=dict)
+    variables: Collection[str] = ()
+    configuration: str = ""
 
     @property
     def key(self) -> str:
         return f"{self.name}-{self.number}"
 
-    def fingerprint(self) -> str:
-        """A hash of the command, the ports and all settings, also those of this process's environment."""
-        inherited = {name: value for name, value in os.environ.items() if name in SERVICE_VARIABLES}
-        parts = [self.command, sorted(self.ports.items()), sorted({**inherited, **self.environment}.items())]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    def fingerprints(self) -> dict[str, str]:
+        """A hash of each setting by its name. Secrets cannot be read from them."""
+        inherited = {name: os.environ[name] for name in self.variables if name in os.environ}
+        ports = {name: str(port) for name, port in self.ports.items()}
+        settings = {**inherited, **self.environment, **ports, "command": repr(self.command)}
+        if self.configuration:
+            settings["configuration"] = self.configuration
+        return {name: _hash(f"{self.key} {name} {value}") for name, value in settings.items()}
 
-    def check_ports(self) -> None:
-        """Raise StackError if a port is taken."""
+    def check_ports(self, own: Collection[int] = ()) -> None:
+        """Raise StackError if a port is taken, other than by this part itself (`own`)."""
         for setting, port in self.ports.items():
-            if not is_free(port):
+            if port not in own and not is_free(port):
                 raise StackError(
                     f"port {port} ({self.key}, {setting}) is taken: "
                     "stop the program that uses it, or set another port"
@@ -63,6 +68,10 @@ def check_ports_differ(parts: Iterable[Part]) -> None:
             if port in users:
                 raise StackError(f"port {port} is set twice ({users[port]}; {user}): set another port")
             users[port] = user
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def accepts_connections(port: int) -> bool:

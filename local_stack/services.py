@@ -5,13 +5,16 @@ import sys
 from collections.abc import Callable
 
 import httpx
+from pydantic_settings import BaseSettings
 
-from gateway.configure import Ports, render
+from api_server.settings import ApiServerSettings
+from gateway.configure import BASE_FILE, Ports, render
 from gateway.descriptor import descriptor_set
 from local_stack import kafka, mongodb
 from local_stack.part import Part, accepts_connections
 from local_stack.settings import HOST, ROOT, StackSettings
 from service_runtime.health_probe import all_are_serving
+from worker_service.settings import WorkerSettings
 
 # The user's PYTHONPATH is kept, because it may lead to handlers.
 PYTHON_PATH = {
@@ -36,6 +39,7 @@ def api_server(settings: StackSettings, number: int) -> Part:
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers(settings),
             **_shutdown_delay(settings),
         },
+        variables=_variables(ApiServerSettings),
     )
 
 
@@ -66,12 +70,20 @@ def worker(settings: StackSettings, number: int) -> Part:
             "API_SERVER_PROCESSES": str(settings.api_server_processes),
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers(settings),
         },
+        variables=_variables(WorkerSettings),
     )
+
+
+def _variables(settings: type[BaseSettings]) -> set[str]:
+    return {name.upper() for name in settings.model_fields}
 
 
 def gateway(settings: StackSettings) -> Part:
     config = settings.data_dir / "envoy.yaml"
     descriptor = settings.data_dir / "jobs.binpb"
+
+    api_servers = _addresses(settings.api_server_ports, settings.api_servers)
+    workers = _addresses(settings.worker_ports, settings.workers)
 
     def prepare() -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -79,8 +91,8 @@ def gateway(settings: StackSettings) -> Part:
         config.write_text(
             render(
                 Ports(settings.jobs_port, settings.workers_port, settings.envoy_admin_port),
-                api_servers=_addresses(settings.api_server_ports, settings.api_servers),
-                workers=_addresses(settings.worker_ports, settings.workers),
+                api_servers=api_servers,
+                workers=workers,
                 descriptor_path=descriptor,
                 cors_origins=settings.cors_origins,
             )
@@ -96,6 +108,8 @@ def gateway(settings: StackSettings) -> Part:
             "STACK_ENVOY_ADMIN_PORT": settings.envoy_admin_port,
         },
         prepare=prepare,
+        # Rendering the whole configuration takes longer than everything else that `make up` compares.
+        configuration=f"{api_servers} {workers} {settings.cors_origins} {BASE_FILE.read_text()}",
         is_ready=lambda: (
             _is_live(settings.envoy_admin_port)
             and accepts_connections(settings.jobs_port)

@@ -74,17 +74,25 @@ class Stack:
         self._log_starts: dict[str, int] = {}
 
     def up(self) -> None:
-        """Start all parts that do not run, and wait until a request passes the gateway. Raises StackError."""
+        """Start all parts that do not run, restart those whose settings have changed, stop those that the
+        settings no longer ask for, and wait until a request passes the gateway. Raises StackError.
+        """
         servers = [("mongodb", 1), ("kafka", 1)]
         api_servers = [("api_server", number + 1) for number in range(self.settings.api_servers)]
         workers = [("worker", number + 1) for number in range(self.settings.workers)]
         everything = [*servers, *api_servers, *workers, ("gateway", 1)]
-        check_ports_differ(self._part(name, number) for name, number in everything)
-        for name, number in everything:
-            if self.is_running(name, number):
-                self._check_same_settings(name, number)
-            else:
-                self._part(name, number).check_ports()
+        parts = {each: self._part(*each) for each in everything}
+        check_ports_differ(parts.values())
+        started = {(each.name, each.number) for each in self.status() if each.state != "stopped"}
+        changed = {each: names for each in everything if each in started and (names := self._changed(*each))}
+        own = {port for each in changed for port in self._state.read()[parts[each].key].ports}
+        for each in everything:
+            if each not in started or each in changed:
+                parts[each].check_ports(own)
+        for each, names in changed.items():
+            self._show(f"  {parts[each].key} restarts, because this changed: {', '.join(names)}")
+        for name, number in sorted(started - set(everything) | set(changed), key=_stop_order):
+            self.stop(name, number)
         self._start_all(servers)
         self._start_all(api_servers)
         self._start_all([*workers, ("gateway", 1)])
@@ -124,7 +132,7 @@ class Stack:
             log = self.log_file(name, number)
             self._log_starts[part.key] = log.stat().st_size if log.exists() else 0
             started = self._spawn(part.command, part.environment, ROOT, log)
-            self._state.put(part.key, Started(started, tuple(part.ports.values()), part.fingerprint()))
+            self._state.put(part.key, Started(started, tuple(part.ports.values()), part.fingerprints()))
 
     def wait_ready(self, name: str, number: int = 1) -> None:
         """Wait until a part is ready.
@@ -201,10 +209,11 @@ class Stack:
         except KeyError:
             raise StackError(f"{name}-{number} is not running") from None
 
-    def _check_same_settings(self, name: str, number: int) -> None:
+    def _changed(self, name: str, number: int) -> list[str]:
+        """The names of the settings that a running part was started with and that are others now."""
         part = self._part(name, number)
-        if self._state.read()[part.key].fingerprint != part.fingerprint():
-            raise StackError("the system is already running with other settings: run `make down` first")
+        before, now = self._state.read()[part.key].fingerprints, part.fingerprints()
+        return sorted(each for each in before.keys() | now.keys() if before.get(each) != now.get(each))
 
     def _start_all(self, parts: Iterable[tuple[str, int]]) -> None:
         parts = list(parts)
@@ -236,3 +245,9 @@ class Stack:
         begin = self._log_starts.get(f"{name}-{number}", 0)
         lines = log.read_bytes()[begin:].decode(errors="replace").splitlines()[-LOG_LINES:]
         return "\n".join([*lines, f"(end of {log})"])
+
+
+def _stop_order(part: tuple[str, int]) -> tuple[int, int]:
+    """The gateway first, the servers that others need last."""
+    name, number = part
+    return -list(MAKERS).index(name), number

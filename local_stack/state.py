@@ -2,7 +2,7 @@
 
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +12,11 @@ from local_stack.process import ProcessId
 
 @dataclass(frozen=True)
 class Started:
-    """A part that was started. `fingerprint` is that of its settings, see Part."""
+    """A part that was started. `fingerprints`: of its settings, see Part."""
 
     process: ProcessId
     ports: tuple[int, ...]
-    fingerprint: str
+    fingerprints: Mapping[str, str]
 
 
 class StateFile:
@@ -31,7 +31,7 @@ class StateFile:
         except FileNotFoundError:
             return {}
         return {
-            key: Started(ProcessId(**value["process"]), tuple(value["ports"]), value["fingerprint"])
+            key: Started(ProcessId(**value["process"]), tuple(value["ports"]), value.get("fingerprints", {}))
             for key, value in stored.items()
         }
 

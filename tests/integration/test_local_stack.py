@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from pymongo import MongoClient, WriteConcern
 from local_stack import mongodb, services
 from local_stack.java import Java
 from local_stack.kafka_jars import fetch_jars, jars_folder
-from local_stack.part import StackError
+from local_stack.part import Part, StackError
 from local_stack.settings import ROOT, StackSettings
-from local_stack.stack import Stack
+from local_stack.stack import MAKERS, Stack
 from tests.waiting import wait_for
 
 DEADLINE = 120.0
@@ -89,7 +89,7 @@ def test_a_recycled_pid_is_not_taken_for_the_part(own: Stack, tmp_path: Path) ->
                     "mongodb-1": {
                         "process": {"pid": bystander.pid, "started": 1.0},
                         "ports": [1],
-                        "fingerprint": "",
+                        "fingerprints": {},
                     }
                 }
             )
@@ -111,14 +111,90 @@ def test_a_taken_port_is_named_before_anything_is_started(own: Stack) -> None:
     assert own.status() == []
 
 
-def test_a_running_system_is_not_touched_by_a_start_with_other_settings(
-    own: Stack, monkeypatch: pytest.MonkeyPatch
+def simple_part(name: str) -> Callable[[StackSettings, int], Part]:
+    """A process that only reads `SETTING_OF_name`, and what the settings say about the number of workers."""
+
+    def make(settings: StackSettings, number: int) -> Part:
+        configuration = str(settings.workers) if name == "gateway" else ""
+        variables = {f"SETTING_OF_{name}"}
+        return Part(
+            name, number, ("sleep", "300"), {}, lambda: True, variables=variables, configuration=configuration
+        )
+
+    return make
+
+
+@pytest.fixture
+def simple(settings: StackSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[StackSettings]:
+    """Settings of stacks whose parts are simple processes."""
+    monkeypatch.setattr("local_stack.stack.MAKERS", {name: simple_part(name) for name in MAKERS})
+    monkeypatch.setattr(Stack, "_is_reachable", lambda _: True)
+    monkeypatch.setattr(Stack, "port", lambda *_: 0)
+    yield settings
+    Stack(settings).down()
+
+
+def pids(stack: Stack) -> dict[str, int]:
+    return {f"{part.name}-{part.number}": part.pid for part in stack.status()}
+
+
+def test_up_restarts_the_parts_whose_settings_have_changed_and_no_others(
+    simple: StackSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own.start("mongodb")
-    monkeypatch.setenv("JOB_TYPES", "compute")
-    with pytest.raises(StackError, match="already running with other settings"):
-        own.up()
-    assert [part.state for part in own.status()] == ["running"]
+    Stack(simple.model_copy(update={"workers": 2})).up()
+    before = pids(Stack(simple))
+    lines: list[str] = []
+    monkeypatch.setenv("SETTING_OF_worker", "new")
+
+    Stack(simple, lines.append).up()
+
+    after = pids(Stack(simple))
+    assert after.keys() == before.keys() - {"worker-2"}, "the settings no longer ask for worker-2"
+    assert {name for name in after if after[name] != before[name]} == {"worker-1", "gateway-1"}
+    said = "\n".join(lines)
+    assert "worker-1 restarts, because this changed: SETTING_OF_worker" in said
+    assert "gateway-1 restarts, because this changed: configuration" in said
+
+
+def test_up_in_another_terminal_starts_what_has_died(simple: StackSettings) -> None:
+    first = Stack(simple)
+    first.up()
+    before = pids(first)
+    os.killpg(first.pid("api_server"), signal.SIGKILL)
+    wait_for(lambda: not first.is_running("api_server"), "the part has died", DEADLINE)
+
+    Stack(simple).up()
+
+    after = pids(first)
+    assert {name for name in after if after[name] != before[name]} == {"api_server-1"}
+    assert {part.state for part in first.status()} == {"running"}
+
+
+def test_each_service_is_compared_by_its_own_variables(
+    settings: StackSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fingerprints() -> list[dict[str, str]]:
+        return [
+            part.fingerprints()
+            for part in (
+                services.api_server(settings, 1),
+                services.worker(settings, 1),
+                services.gateway(settings),
+            )
+        ]
+
+    before = fingerprints()
+    monkeypatch.setenv("WORKER_CONCURRENCY", "3")
+    api_server, worker, gateway = fingerprints()
+
+    assert [api_server, gateway] == [before[0], before[2]]
+    assert worker.items() - before[1].items() == {("WORKER_CONCURRENCY", worker["WORKER_CONCURRENCY"])}
+
+
+def test_a_setting_of_the_gateway_alone_changes_only_the_gateway(settings: StackSettings) -> None:
+    with_origin = settings.model_copy(update={"cors_origins": ("https://example.org",)})
+    assert services.gateway(settings).fingerprints() != services.gateway(with_origin).fingerprints()
+    assert services.worker(settings, 1).fingerprints() == services.worker(with_origin, 1).fingerprints()
 
 
 def test_two_processes_on_one_port_are_named_before_anything_is_started(settings: StackSettings) -> None:
@@ -151,7 +227,7 @@ def test_what_one_process_holds_another_can_stop_at_once(settings: StackSettings
     code = f"""
 from pathlib import Path
 from local_stack.settings import StackSettings
-from local_stack.stack import Stack
+from local_stack.stack import MAKERS, Stack
 
 settings = StackSettings(data_dir=Path({str(settings.data_dir)!r}), mongodb_port={settings.mongodb_port})
 Stack(settings).start("mongodb")
