@@ -11,8 +11,9 @@ FROM ${PYTHON_IMAGE} AS service
 RUN useradd --system --uid 10001 --no-create-home service
 COPY --from=packages /venv /venv
 WORKDIR /app
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app:/app/gen PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY gen gen
+COPY job_client job_client
 COPY contract_runtime contract_runtime
 COPY service_runtime service_runtime
 USER service
@@ -30,8 +31,9 @@ FROM ${PYTHON_IMAGE} AS gateway-configuration
 COPY requirements/gateway.lock /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/gateway.lock
 WORKDIR /app
-ENV PYTHONPATH=/app:/app/gen
+ENV PYTHONPATH=/app
 COPY gen gen
+COPY job_client job_client
 COPY contract_runtime contract_runtime
 COPY gateway gateway
 # Which web pages may call the API: origins separated by commas, or *; none by default.

@@ -13,7 +13,7 @@ BENCH := $(VENV)/.bench-installed
 # Processes that run tests: one more than the cores that CI has, because tests also wait.
 LANES ?= 3
 FAST_TESTS := tests/unit tests/faults/test_checker.py tests/fuzz/test_checks.py
-export PYTHONPATH := $(CURDIR):$(CURDIR)/gen$(if $(PYTHONPATH),:$(PYTHONPATH))
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # If this variable is set, each process of the tests compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -25,9 +25,9 @@ from api_server.services.job_logs import LogSweep
 from api_server.services.job_types import KnownJobTypes
 from api_server.settings import ApiServerSettings
 from contract_runtime.webhooks import WEBHOOK_TYPE
-from jobs.v1 import fleet_service_pb2, job_service_pb2
-from jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
-from jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
+from job_client._gen.jobs.v1 import fleet_service_pb2, job_service_pb2
+from job_client._gen.jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
+from job_client._gen.jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from service_runtime.server import GrpcServer
 from service_runtime.settings import ANY_TYPE
 

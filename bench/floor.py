@@ -23,7 +23,7 @@ from api_server.adapters.mongo.indexes import INDEXES
 from bench.results import Sample
 from bench.usage import Usage, since
 from bench.work import digest, text
-from jobs.v1 import dispatch_pb2
+from job_client._gen.jobs.v1 import dispatch_pb2
 
 TOPIC = "jobs.compute"
 PARTITIONS = 12

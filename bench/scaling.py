@@ -21,9 +21,9 @@ from bench.settings import BenchSettings
 from bench.stats import Spread, percentile, spread
 from bench.systems import JobSystem
 from bench.work import Numbers, digest, text
-from jobs.v1 import fleet_service_pb2, job_service_pb2
-from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1 import fleet_service_pb2, job_service_pb2
+from job_client._gen.jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 
 DRAIN_SECONDS = 1800.0
 SEED_BATCH = 5_000

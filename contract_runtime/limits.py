@@ -4,7 +4,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.duration_pb2 import Duration
 
-from jobs.v1 import fleet_service_pb2, job_service_pb2, options_pb2, worker_service_pb2
+from job_client._gen.jobs.v1 import fleet_service_pb2, job_service_pb2, options_pb2, worker_service_pb2
 
 JOB_SERVICE = job_service_pb2.DESCRIPTOR.services_by_name["JobService"]
 FLEET_SERVICE = fleet_service_pb2.DESCRIPTOR.services_by_name["FleetService"]

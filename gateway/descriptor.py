@@ -17,7 +17,7 @@ from google.rpc import error_details_pb2
 from contract_runtime.job_fields import OF_AN_ANSWER
 from contract_runtime.limits import JOB_SERVICE, WORKER_SERVICE
 from contract_runtime.rest import BODY_FIELD, BODY_NUMBER, has_rest, twin_of
-from jobs.v1 import job_service_pb2, worker_service_pb2
+from job_client._gen.jobs.v1 import job_service_pb2, worker_service_pb2
 
 # No file of the contract imports error_details, but Envoy needs it to print the details of an error. Without
 # it, the body of an error with details is empty.

@@ -5,21 +5,21 @@ from collections.abc import Sequence
 
 import grpc
 
-from job_client.batching import Batcher, BatcherLimits
-from job_client.channel import open_channel
-from job_client.errors import JobClientError, from_status, not_found
-from job_client.job import Job, to_job
-from job_client.new_job import EncodedJob
-from job_client.pending import PendingItem
-from jobs.v1 import job_pb2
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1 import job_pb2
+from job_client._gen.jobs.v1.job_service_pb2 import (
     DESCRIPTOR,
     BatchCreateResponse,
     BatchGetRequest,
     CreateOutcome,
     GetRequest,
 )
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client.batching import Batcher, BatcherLimits
+from job_client.channel import open_channel
+from job_client.errors import JobClientError, from_status, not_found
+from job_client.job import Job, to_job
+from job_client.new_job import EncodedJob
+from job_client.pending import PendingItem
 
 BATCH_CREATE = f"/{DESCRIPTOR.services_by_name['JobService'].full_name}/BatchCreate"
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import grpc
 
+from job_client._gen.jobs.v1 import job_pb2
 from job_client.backoff import next_poll
 from job_client.batching import BatcherLimits
 from job_client.calls import Calls
@@ -25,7 +26,6 @@ from job_client.new_job import NewJob, encode
 from job_client.notify import Notify
 from job_client.pending import PendingItem
 from job_client.retry_policy import RetryPolicy
-from jobs.v1 import job_pb2
 
 TIMEOUT = 30.0
 """Seconds for which a call without an answer is repeated, unless the caller gives another `timeout`."""

@@ -13,10 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from contract_runtime.job_fields import FIELDS, Kind, names_of
 from contract_runtime.structs import struct_to_dict
+from job_client._gen.jobs.v1 import job_pb2, notify_pb2
 from job_client.errors import CODES
 from job_client.notify import Notify
 from job_client.retry_policy import RetryPolicy
-from jobs.v1 import job_pb2, notify_pb2
 
 
 class Status(StrEnum):

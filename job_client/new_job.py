@@ -9,6 +9,7 @@ from uuid import UUID
 from uuid_utils import uuid7
 
 from contract_runtime.structs import StructError, fill_struct
+from job_client._gen.jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 from job_client.errors import InvalidArgument, invalid
 from job_client.fields import (
     duration,
@@ -23,7 +24,6 @@ from job_client.fields import (
 )
 from job_client.notify import Notify
 from job_client.retry_policy import RetryPolicy
-from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 
 MAX_BYTES = 2 * 1024 * 1024
 """The maximum of bytes of one job as protobuf.

@@ -16,7 +16,7 @@ import grpc
 import httpx
 from google.protobuf.json_format import MessageToDict
 
-from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.endpoints import Endpoints
 
 DEADLINE = 30.0

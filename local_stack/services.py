@@ -17,9 +17,7 @@ from service_runtime.health_probe import all_are_serving
 from worker_service.settings import WorkerSettings
 
 # The user's PYTHONPATH is kept, because it may lead to handlers.
-PYTHON_PATH = {
-    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "gen"), os.environ.get("PYTHONPATH", "")])
-}
+PYTHON_PATH = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def api_server(settings: StackSettings, number: int) -> Part:

@@ -6,8 +6,13 @@
 
 buf/validate/validate.proto is not kept here. Its descriptor comes from the installed protovalidate package,
 so that the rules in the stubs always have the version of the validator that reads them.
+
+The stubs in OUT_DIR/jobs import each other by relative imports, so that they work under any name: as
+`jobs.v1` if OUT_DIR is on the path, and as `job_client._gen.jobs.v1`, the name that this project uses.
 """
 
+import re
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -26,6 +31,26 @@ each change would be compared with itself.
 # google/api and google/rpc come with googleapis-common-protos, google/protobuf with grpcio-tools.
 INCLUDES = [f"-I{sysconfig.get_path('purelib')}", f"-I{files('grpc_tools') / '_proto'}"]
 VALIDATE_PROTO = "buf/validate/validate.proto"
+VALIDATE_CHOICE = '''\
+"""The stubs of validate.proto: those of the package `buf` if it is installed, otherwise a copy.
+
+A process can hold only one version of validate.proto, so all stubs in it must take the same.
+"""
+
+try:
+    from buf.validate import validate_pb2
+except ImportError:
+    from . import _validate_pb2 as validate_pb2
+
+__all__ = ["validate_pb2"]
+'''
+RELATIVE = (
+    (re.compile(r"^from jobs\.(v\d+) import ", re.MULTILINE), r"from ..\1 import "),
+    (re.compile(r"^from buf\.validate import ", re.MULTILINE), "from .._validate import "),
+    # The module that pickle imports to find the class of a message.
+    (re.compile(r"(?<=\(DESCRIPTOR, )'jobs\.v\d+\.\w+'"), "__name__"),
+)
+"""What is replaced in the generated files, which have absolute imports."""
 
 
 def run_protoc(*arguments: str) -> None:
@@ -57,6 +82,20 @@ def write_stubs(out_dir: Path, scratch: Path) -> None:
     run_protoc(*ours, *outputs, *proto_files(PROTO_DIR))
     grpc_outputs = [f"--grpc_python_out={out_dir}", f"--mypy_grpc_out=quiet:{out_dir}"]
     run_protoc(*ours, *grpc_outputs, *proto_files(PROTO_DIR, "*_service.proto"))
+    make_relative(out_dir)
+
+
+def make_relative(out_dir: Path) -> None:
+    """Replace the absolute imports of the stubs in OUT_DIR/jobs, and copy validate.proto's stubs there."""
+    jobs = out_dir / "jobs"
+    for path in sorted(jobs.rglob("*.py*")):
+        text = path.read_text(encoding="utf-8")
+        for pattern, replacement in RELATIVE:
+            text = pattern.sub(replacement, text)
+        path.write_text(text, encoding="utf-8")
+    for suffix in (".py", ".pyi"):
+        shutil.copyfile(out_dir / f"buf/validate/validate_pb2{suffix}", jobs / f"_validate_pb2{suffix}")
+    (jobs / "_validate.py").write_text(VALIDATE_CHOICE, encoding="utf-8")
 
 
 def write_image(proto_dir: Path, target: Path, scratch: Path, *options: str) -> None:

@@ -8,8 +8,8 @@ import protovalidate
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from buf.validate import validate_pb2
 from contract_runtime.errors import InvalidArgument, Violation
+from job_client._gen.jobs._validate import validate_pb2
 
 MAX_SHOWN_VALUE = 60
 """An error message shows this many characters of a wrong value."""

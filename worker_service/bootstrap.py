@@ -11,10 +11,10 @@ from functools import partial
 import structlog
 
 from contract_runtime.topics import topic_of
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.worker_pb2 import WorkerIdentity
-from jobs.v1.worker_service_pb2 import DESCRIPTOR
-from jobs.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
+from job_client._gen.jobs.v1.worker_service_pb2 import DESCRIPTOR
+from job_client._gen.jobs.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
 from service_runtime.logging import show_in_every_line
 from service_runtime.server import GrpcServer
 from service_runtime.validation import ContractValidator

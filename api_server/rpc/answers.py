@@ -20,7 +20,7 @@ from contract_runtime.errors import ServiceError
 from contract_runtime.job_fields import Kind, names_of
 from contract_runtime.statuses import error_to_status
 from contract_runtime.structs import fill_struct
-from jobs.v1 import job_pb2, job_service_pb2, worker_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, worker_pb2
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS_NUMBERS = {status: job_pb2.Job.Status.Value(status.value) for status in Status}

@@ -3,7 +3,7 @@
 from api_server.domain.explanation import Explanation
 from api_server.domain.obstacles import Cause
 from api_server.rpc.answers import timestamp
-from jobs.v1.explain_pb2 import ExplainResponse
+from job_client._gen.jobs.v1.explain_pb2 import ExplainResponse
 
 
 def explanation_message(explanation: Explanation) -> ExplainResponse:

@@ -7,7 +7,7 @@ from api_server.rpc import answers, requests
 from api_server.rpc.log_message import attempt_logs
 from api_server.services.fleet import FleetService
 from api_server.services.job_logs import JobLogs
-from jobs.v1 import fleet_service_pb2, fleet_service_pb2_grpc, log_pb2
+from job_client._gen.jobs.v1 import fleet_service_pb2, fleet_service_pb2_grpc, log_pb2
 
 
 class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):

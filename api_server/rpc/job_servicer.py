@@ -34,7 +34,7 @@ from api_server.services.operations import OperationService
 from api_server.services.stats import Stats
 from api_server.services.type_list import TypeList
 from contract_runtime.webhooks import WEBHOOK_TYPE
-from jobs.v1 import (
+from job_client._gen.jobs.v1 import (
     explain_pb2,
     job_pb2,
     job_service_pb2,

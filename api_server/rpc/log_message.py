@@ -6,7 +6,7 @@ from api_server.domain.job_log import AttemptLog, EntryKind, JobLog, LogEntry
 from api_server.rpc.answers import timestamp
 from api_server.rpc.requests import job_id
 from contract_runtime.errors import invalid
-from jobs.v1 import log_pb2
+from job_client._gen.jobs.v1 import log_pb2
 
 
 def log_message(log: JobLog, after_number: int) -> log_pb2.GetLogResponse:

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from api_server.domain.job import Job
 from api_server.rpc.answers import job_message
 from api_server.services.job_groups import LARGE, is_large
-from jobs.v1 import job_pb2
+from job_client._gen.jobs.v1 import job_pb2
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from api_server.rpc import requests
 from api_server.rpc.answers import STATUS_NUMBERS, fill_time
 from api_server.services.operations import OperationService
 from contract_runtime.errors import InvalidArgument, Violation
-from jobs.v1 import job_service_pb2
+from job_client._gen.jobs.v1 import job_service_pb2
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 

@@ -23,7 +23,7 @@ from api_server.domain.status_update import UNEXPLAINED, Claim, StatusUpdate, To
 from api_server.services.creation import IdempotencyKey
 from contract_runtime.errors import InvalidArgument, Violation, invalid
 from contract_runtime.structs import StructError, struct_to_dict_and_size
-from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
+from job_client._gen.jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")

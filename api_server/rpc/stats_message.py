@@ -6,7 +6,7 @@ from api_server.domain.activity import COUNTS, Activity
 from api_server.domain.histogram import quantile
 from api_server.rpc.answers import duration_message, timestamp
 from api_server.services.stats import StatsReport, TypeStats
-from jobs.v1 import stats_pb2
+from job_client._gen.jobs.v1 import stats_pb2
 
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 

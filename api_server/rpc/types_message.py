@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from api_server.domain.job_type import TypeState
-from jobs.v1.job_types_pb2 import JobType, ListTypesResponse
+from job_client._gen.jobs.v1.job_types_pb2 import JobType, ListTypesResponse
 
 MAX_NAMES = 20
 """How many workers of each type are named."""

@@ -17,8 +17,14 @@ from api_server.services.job_watches import JobWatches
 from api_server.services.jobs import JobService
 from api_server.services.watch_events import Heartbeat, Started, WatchEvent
 from contract_runtime.errors import ServiceError
-from jobs.v1 import job_pb2
-from jobs.v1.job_service_pb2 import WatchEnded, WatchHeartbeat, WatchRequest, WatchResponse, WatchStarted
+from job_client._gen.jobs.v1 import job_pb2
+from job_client._gen.jobs.v1.job_service_pb2 import (
+    WatchEnded,
+    WatchHeartbeat,
+    WatchRequest,
+    WatchResponse,
+    WatchStarted,
+)
 from service_runtime.rest_context import rest_of
 
 WRITE_SECONDS = 60.0

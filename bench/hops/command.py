@@ -20,12 +20,12 @@ from bench.load.stub_load import waited
 from bench.servers import data_directory
 from bench.settings import BenchSettings
 from bench.work import Numbers
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.part import Part
 
 if TYPE_CHECKING:
     # Exists only in the stubs for type checkers.
-    from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
+    from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 DRAIN_SECONDS = 300.0
 ENOUGH = 0.9

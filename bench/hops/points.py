@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from api_server.domain.job import Status
-from jobs.v1 import job_pb2
+from job_client._gen.jobs.v1 import job_pb2
 
 
 class Hop(Enum):

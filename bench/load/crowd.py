@@ -18,12 +18,12 @@ from google.protobuf.duration_pb2 import Duration
 
 from bench.errors import BenchFailed
 from bench.work import text
-from jobs.v1 import job_pb2, job_service_pb2
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 
 if TYPE_CHECKING:
     # Exists only in the stubs for type checkers.
-    from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
+    from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 READY = "ready"
 AHEAD = timedelta(days=1)

@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from bench.load.http2 import Http2Calls
 from bench.load.submitted import Submitted
 from bench.work import text
-from jobs.v1 import job_service_pb2
+from job_client._gen.jobs.v1 import job_service_pb2
 
 SERVICE = job_service_pb2.DESCRIPTOR.services_by_name["JobService"]
 BATCH_CREATE = "BatchCreate"

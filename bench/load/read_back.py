@@ -9,7 +9,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from bench.load.grpc_load import MAX_ANSWER_BYTES, SERVICE, has_method, parts, path_of
 from bench.load.http2 import Http2Calls
-from jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 
 BATCH_GET = "BatchGet"
 BATCH = 1000

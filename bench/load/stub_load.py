@@ -13,12 +13,12 @@ from bench.load.latency import DEADLINE, JobTookTooLong, in_tasks, pause
 from bench.load.submitted import Submitted
 from bench.results import Latency
 from bench.work import text
-from jobs.v1 import job_pb2, job_service_pb2
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 
 if TYPE_CHECKING:
     # Exists only in the stubs for type checkers.
-    from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
+    from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 WAIT = Duration(seconds=60)
 """As long as the API server allows by default."""

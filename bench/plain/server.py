@@ -16,7 +16,7 @@ from google.protobuf.json_format import MessageToDict
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from jobs.v1 import dispatch_pb2, job_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import dispatch_pb2, job_pb2, job_service_pb2
 from local_stack.settings import HOST
 
 TOPIC = "jobs.compute"

@@ -13,12 +13,12 @@ from aiokafka import AIOKafkaConsumer
 
 from bench.plain.server import TOPIC
 from bench.work import digest
-from jobs.v1 import dispatch_pb2, job_pb2, job_service_pb2
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1 import dispatch_pb2, job_pb2, job_service_pb2
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 
 if TYPE_CHECKING:
     # Exists only in the stubs for type checkers.
-    from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
+    from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 
 async def work(api_server: str, kafka: str, ready: Path) -> None:

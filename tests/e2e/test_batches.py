@@ -10,15 +10,15 @@ import pytest
 from google.rpc.code_pb2 import Code
 from uuid_utils import uuid7
 
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchCreateRequest,
     BatchCreateResponse,
     BatchGetRequest,
     BatchGetResponse,
     CreateRequest,
 )
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.stack import Stack
 from tests.e2e.jobs_api import wait_until_ended
 from tests.e2e.rest import COMPUTE, error_of

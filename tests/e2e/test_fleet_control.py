@@ -11,8 +11,8 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from jobs.v1.worker_service_pb2 import StopRequest
-from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub
+from job_client._gen.jobs.v1.worker_service_pb2 import StopRequest
+from job_client._gen.jobs.v1.worker_service_pb2_grpc import WorkerServiceStub
 from local_stack.stack import Stack
 from tests.e2e.jobs_api import create, get, wait_for_status, wait_until_ended, workers_client
 from tests.e2e.rest import error_of

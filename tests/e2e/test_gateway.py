@@ -13,7 +13,7 @@ import pytest
 import uuid_utils
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from jobs.v1 import (
+from job_client._gen.jobs.v1 import (
     fleet_service_pb2,
     job_pb2,
     job_service_pb2,

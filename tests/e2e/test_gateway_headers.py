@@ -12,7 +12,12 @@ import httpx
 import pytest
 from uuid_utils import uuid7
 
-from jobs.v1 import job_service_pb2, job_service_pb2_grpc, worker_service_pb2, worker_service_pb2_grpc
+from job_client._gen.jobs.v1 import (
+    job_service_pb2,
+    job_service_pb2_grpc,
+    worker_service_pb2,
+    worker_service_pb2_grpc,
+)
 from local_stack.stack import Stack
 from tests.e2e.rest import COMPUTE, PATIENCE, error_of
 

@@ -9,7 +9,7 @@ import grpc
 import httpx
 import pytest
 
-from jobs.v1 import job_service_pb2, job_service_pb2_grpc
+from job_client._gen.jobs.v1 import job_service_pb2, job_service_pb2_grpc
 from local_stack.stack import Stack
 from tests.e2e.rest import COMPUTE, PATIENCE, error_of
 from tests.waiting import wait_for

@@ -11,7 +11,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.demo import JOBS, contains
 from local_stack.stack import Stack
 from tests.e2e.jobs_api import create, get, wait_for_status, wait_until_ended

@@ -10,8 +10,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import job_pb2, job_service_pb2
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.stack import Stack
 from tests.conftest import API_SERVER
 from tests.fork_server import ForkServer

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import uuid_utils
 
-from jobs.v1 import job_pb2, job_service_pb2, worker_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, worker_service_pb2
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
 from tests.e2e.rest import COMPUTE, error_of

@@ -16,8 +16,8 @@ import pytest
 
 from contract_runtime.structs import dict_to_struct
 from job_client import JobClient
-from jobs.v1.job_service_pb2 import CreateRequest, GetRequest
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.job_service_pb2 import CreateRequest, GetRequest
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.settings import StackSettings
 from local_stack.stack import Stack
 from tests.conftest import API_SERVER, WORKER

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import create, jobs_client

@@ -10,7 +10,7 @@ import grpc
 import httpx
 import pytest
 
-from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import create, jobs_client

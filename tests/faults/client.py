@@ -11,8 +11,8 @@ import grpc
 from google.protobuf.json_format import MessageToDict
 
 from contract_runtime.status_details import call_status, decode_status
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from tests.faults.history import Observation, Requested, Seen
 
 CALL_SECONDS = 5.0

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import grpc
 from aiokafka.admin import AIOKafkaAdminClient
 
-from jobs.v1.worker_service_pb2 import StartRequest, StopRequest
-from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub
+from job_client._gen.jobs.v1.worker_service_pb2 import StartRequest, StopRequest
+from job_client._gen.jobs.v1.worker_service_pb2_grpc import WorkerServiceStub
 from local_stack.part import StackError
 from local_stack.services import PYTHON_PATH
 from local_stack.settings import ROOT, StackSettings

@@ -6,8 +6,8 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
-from jobs.v1.job_pb2 import RetryPolicy
-from jobs.v1.job_service_pb2 import CreateRequest
+from job_client._gen.jobs.v1.job_pb2 import RetryPolicy
+from job_client._gen.jobs.v1.job_service_pb2 import CreateRequest
 from tests.faults.history import CANCELLED, COMPLETED, Ending, Requested
 
 HANDLER_ERROR: Ending = ("failed", "HANDLER_ERROR")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from uuid_utils.compat import uuid7
 
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchCreateRequest,
     BatchCreateResponse,
     CancelRequest,

@@ -11,9 +11,9 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from jobs.v1.job_pb2 import Attempt as AttemptMessage
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import GetRequest
+from job_client._gen.jobs.v1.job_pb2 import Attempt as AttemptMessage
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import GetRequest
 from tests.faults.checker import Finding, check
 from tests.faults.client import Client, Witness, canonical
 from tests.faults.cluster import Cluster

@@ -13,8 +13,8 @@ from google.rpc.status_pb2 import Status
 
 from api_server.rpc.answers import MAX_ANSWER_BYTES
 from contract_runtime.limits import MAX_REQUEST_BYTES
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchCreateResponse,
     BatchGetResponse,
     CreateOutcome,

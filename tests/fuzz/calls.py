@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.text_format import MessageToString
 
-from jobs.v1 import fleet_service_pb2, job_service_pb2, worker_service_pb2
+from job_client._gen.jobs.v1 import fleet_service_pb2, job_service_pb2, worker_service_pb2
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service

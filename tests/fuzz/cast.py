@@ -8,10 +8,10 @@ import grpc
 from uuid_utils.compat import uuid7
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1.fleet_service_pb2 import RegisterWorkerRequest
-from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.fleet_service_pb2 import RegisterWorkerRequest
+from job_client._gen.jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchUpdateStatusRequest,
     BulkCancelRequest,
     CancelRequest,
@@ -22,7 +22,7 @@ from jobs.v1.job_service_pb2 import (
     Token,
     UpdateStatusRequest,
 )
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from tests.conftest import UNWORKED
 from tests.fuzz.examples import IDENTITY, IN_AN_HOUR, NO_JOBS
 from tests.fuzz.roles import NEW_IDS, OPERATION, PAGE_TOKEN, WORKER_ID, JobRole

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchCreateRequest,
     BatchCreateResponse,
     BatchGetRequest,

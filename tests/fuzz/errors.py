@@ -8,9 +8,9 @@ from google.protobuf import json_format
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from buf.validate import validate_pb2
 from contract_runtime.errors import ERROR_DOMAIN
 from contract_runtime.statuses import MAX_VIOLATIONS
+from job_client._gen.jobs._validate import validate_pb2
 from tests.fuzz.calls import METHODS
 from tests.fuzz.documented import DOCUMENTED, GATEWAY
 

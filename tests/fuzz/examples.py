@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import (
+from job_client._gen.jobs.v1 import (
     explain_pb2,
     fleet_service_pb2,
     job_pb2,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.v1 import job_pb2
+from job_client._gen.jobs.v1 import job_pb2
 
 TERMINAL = {job_pb2.Job.completed, job_pb2.Job.failed, job_pb2.Job.cancelled}
 WITH_ERROR = {job_pb2.Job.failed, job_pb2.Job.cancelled}

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import strategies as st
 
-from buf.validate import validate_pb2
+from job_client._gen.jobs._validate import validate_pb2
 from tests.conftest import UNWORKED
 from tests.fuzz import roles
 from tests.fuzz.texts import integers_near, odd_text, pick, some_number, some_text, texts_near

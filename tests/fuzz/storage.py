@@ -12,9 +12,9 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from api_server.adapters.mongo.client import CODEC, RAW_CODEC
 from api_server.adapters.mongo.documents import decode_job
 from api_server.domain.job import Status
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import GetRequest, ListRequest
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import GetRequest, ListRequest
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from tests.fuzz.jobs import job_faults
 
 PAGE_SIZE = 100

@@ -17,7 +17,7 @@ from api_server.adapters.mongo.client import CODEC, RAW_CODEC
 from api_server.domain.errors import JobIdTaken, JobNotFound, StoreUnavailable
 from contract_runtime.errors import InvalidArgument, ServiceError, Violation, invalid
 from contract_runtime.statuses import error_to_status
-from jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 from tests.fuzz.answer_checks import faults, stored_jobs
 from tests.fuzz.calls import METHODS, SERVICES, NativeCall, RestCall
 from tests.fuzz.jobs import job_faults

@@ -12,9 +12,9 @@ from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from contract_runtime.limits import MAX_REQUEST_BYTES
-from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, log_pb2, worker_pb2
-from jobs.v1.job_service_pb2 import ListRequest
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, log_pb2, worker_pb2
+from job_client._gen.jobs.v1.job_service_pb2 import ListRequest
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
 from tests.fuzz.calls import METHODS, NativeCall, RestCall, ways

@@ -12,12 +12,12 @@ from google.protobuf.json_format import ParseError
 from google.protobuf.message import DecodeError
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1.fleet_service_pb2 import GetFleetRequest, RegisterWorkerRequest, SetFleetRequest
-from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import CreateRequest, GetRequest, ListRequest
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
-from jobs.v1.worker_pb2 import WorkerIdentity
+from job_client._gen.jobs.v1.fleet_service_pb2 import GetFleetRequest, RegisterWorkerRequest, SetFleetRequest
+from job_client._gen.jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import CreateRequest, GetRequest, ListRequest
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
 from tests.conftest import UNWORKED
 from tests.fuzz.answer_checks import answered, faults, stored_jobs
 from tests.fuzz.calls import Call, NativeCall, RestCall

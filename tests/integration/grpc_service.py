@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from jobs.v1 import job_service_pb2
-from jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
+from job_client._gen.jobs.v1 import job_service_pb2
+from job_client._gen.jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from local_stack.ports import FREE_PORTS
 from service_runtime.server import GrpcServer
 

@@ -10,9 +10,13 @@ import grpc
 import pytest
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import DESCRIPTOR, CreateRequest
-from jobs.v1.job_service_pb2_grpc import JobServiceServicer, JobServiceStub, add_JobServiceServicer_to_server
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import DESCRIPTOR, CreateRequest
+from job_client._gen.jobs.v1.job_service_pb2_grpc import (
+    JobServiceServicer,
+    JobServiceStub,
+    add_JobServiceServicer_to_server,
+)
 from local_stack.settings import HOST, StackSettings
 from local_stack.stack import Stack
 from service_runtime.server import GrpcServer

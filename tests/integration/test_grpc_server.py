@@ -17,7 +17,7 @@ from api_server.domain.errors import StoreUnavailable
 from contract_runtime.errors import ServiceError
 from contract_runtime.limits import MAX_REQUEST_BYTES
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from local_stack.ports import FREE_PORTS
 from service_runtime import checked_calls
 from service_runtime.health_probe import is_serving

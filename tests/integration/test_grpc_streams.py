@@ -19,8 +19,8 @@ from grpc_status import rpc_status
 
 from api_server.domain.errors import StoreUnavailable
 from contract_runtime.structs import dict_to_struct
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import CreateRequest
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import CreateRequest
 from service_runtime import checked_calls
 from service_runtime.server import GrpcServer
 

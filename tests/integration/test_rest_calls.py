@@ -16,7 +16,7 @@ from structlog.contextvars import get_contextvars
 from api_server.domain.errors import JobNotFound
 from contract_runtime.errors import ServiceError
 from contract_runtime.rest import BODY_NUMBER
-from jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from service_runtime import checked_calls
 from service_runtime.rest_calls import LARGE
 from service_runtime.rest_context import rest_of

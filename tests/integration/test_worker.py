@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from contract_runtime.structs import dict_to_struct
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from local_stack.stack import Stack
 from tests.e2e.jobs_api import create, get, jobs_client, wait_until_ended
 from tests.gate import Gate

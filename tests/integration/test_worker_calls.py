@@ -13,10 +13,10 @@ from google.rpc.code_pb2 import Code
 
 from contract_runtime.structs import dict_to_struct
 from contract_runtime.topics import topic_of
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import Claim, Token, UpdateStatusRequest
-from jobs.v1.worker_pb2 import Fleet
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import Claim, Token, UpdateStatusRequest
+from job_client._gen.jobs.v1.worker_pb2 import Fleet
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import create, get, jobs_client

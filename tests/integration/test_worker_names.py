@@ -10,9 +10,9 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from jobs.v1.fleet_service_pb2 import HeartbeatRequest, RegisterWorkerRequest
-from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
-from jobs.v1.worker_pb2 import WorkerIdentity, WorkerReport
+from job_client._gen.jobs.v1.fleet_service_pb2 import HeartbeatRequest, RegisterWorkerRequest
+from job_client._gen.jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
+from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity, WorkerReport
 from local_stack.stack import Stack
 from tests.conftest import API_SERVER
 from tests.waiting import wait_for

@@ -11,7 +11,7 @@ from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.hedging import HEDGING_DELAY, Call, RetryBudget, Target, hedged_call
 from contract_runtime.limits import FLEET_SERVICE, attempt_seconds
 from contract_runtime.status_details import call_status
-from jobs.v1.fleet_service_pb2 import (
+from job_client._gen.jobs.v1.fleet_service_pb2 import (
     GetFleetRequest,
     GetFleetResponse,
     HeartbeatRequest,
@@ -21,16 +21,20 @@ from jobs.v1.fleet_service_pb2 import (
     SetFleetRequest,
     SetFleetResponse,
 )
-from jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import BatchUpdateStatusRequest, BatchUpdateStatusResponse, GetRequest
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
-from jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse
+from job_client._gen.jobs.v1.fleet_service_pb2_grpc import FleetServiceStub
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import (
+    BatchUpdateStatusRequest,
+    BatchUpdateStatusResponse,
+    GetRequest,
+)
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse
 from worker_service.api.errors import ApiCallFailed
 
 if TYPE_CHECKING:
-    from jobs.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub
-    from jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
+    from job_client._gen.jobs.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub
+    from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 AVOID_SECONDS = 5.0
 SET_FLEET_DELAY = attempt_seconds(FLEET_SERVICE.methods_by_name["SetFleet"])

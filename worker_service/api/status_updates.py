@@ -8,7 +8,11 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from contract_runtime.status_details import asks_for_retry
-from jobs.v1.job_service_pb2 import BatchUpdateStatusRequest, UpdateOutcome, UpdateStatusRequest
+from job_client._gen.jobs.v1.job_service_pb2 import (
+    BatchUpdateStatusRequest,
+    UpdateOutcome,
+    UpdateStatusRequest,
+)
 from worker_service.api.client import ApiClient
 from worker_service.api.errors import ApiCallFailed
 

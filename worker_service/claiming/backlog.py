@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from contract_runtime.value import value
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.kafka.offsets import Partition, Ticket
 from worker_service.kafka.records import is_suspect
 

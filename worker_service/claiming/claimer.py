@@ -12,8 +12,8 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from contract_runtime.status_details import reason_of
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import Claim, Token, UpdateOutcome, UpdateStatusRequest
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import Claim, Token, UpdateOutcome, UpdateStatusRequest
 from service_runtime.waiting import ends_within
 from worker_service.api.backoff import Backoff
 from worker_service.api.call_slots import CallSlots

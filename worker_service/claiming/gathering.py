@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.api.call_slots import MAX_ITEMS
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.in_flight import MAX_LARGE, Claimed, Claiming

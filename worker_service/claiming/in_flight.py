@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.lanes import Lane
 from worker_service.claiming.suspects import Suspects

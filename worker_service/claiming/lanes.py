@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from service_runtime.recent_count import RecentCount
 from worker_service.claiming.backlog import Backlog, WaitingRecord
 from worker_service.claiming.completion_rate import AHEAD_SECONDS, CompletionRate

@@ -15,7 +15,7 @@ Between two such jobs, claims are open for as long as they were closed, if other
 import time
 from collections.abc import Callable
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.kafka.records import SUSPECT_LOSSES
 
 GROUP_SIZES = {SUSPECT_LOSSES: 64, SUSPECT_LOSSES + 1: 8}

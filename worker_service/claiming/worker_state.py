@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from jobs.v1.worker_pb2 import WorkerIdentity
+from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
 from worker_service.claiming.in_flight import InFlightJobs
 from worker_service.claiming.lanes import Lane
 from worker_service.claiming.suspects import Suspects

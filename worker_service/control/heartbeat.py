@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 import structlog
 from google.rpc.code_pb2 import Code
 
-from jobs.v1.fleet_service_pb2 import HeartbeatRequest
-from jobs.v1.worker_pb2 import AssignedPartitions, WorkerReport
+from job_client._gen.jobs.v1.fleet_service_pb2 import HeartbeatRequest
+from job_client._gen.jobs.v1.worker_pb2 import AssignedPartitions, WorkerReport
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
 from worker_service.api.errors import ApiCallFailed

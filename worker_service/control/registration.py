@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import structlog
 
 from contract_runtime.status_details import decode_status
-from jobs.v1.fleet_service_pb2 import RegisterWorkerRequest, RegisterWorkerResponse
-from jobs.v1.worker_pb2 import WorkerIdentity
+from job_client._gen.jobs.v1.fleet_service_pb2 import RegisterWorkerRequest, RegisterWorkerResponse
+from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
 from worker_service.api.errors import ApiCallFailed

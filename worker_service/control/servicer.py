@@ -8,9 +8,9 @@ from google.rpc.code_pb2 import Code
 
 from contract_runtime.errors import InvalidArgument, ServiceError, invalid
 from contract_runtime.statuses import status_to_error
-from jobs.v1.fleet_service_pb2 import SetFleetRequest, SetFleetResponse
-from jobs.v1.worker_pb2 import Fleet, FleetPart
-from jobs.v1.worker_service_pb2 import (
+from job_client._gen.jobs.v1.fleet_service_pb2 import SetFleetRequest, SetFleetResponse
+from job_client._gen.jobs.v1.worker_pb2 import Fleet, FleetPart
+from job_client._gen.jobs.v1.worker_service_pb2 import (
     GetStateRequest,
     GetStateResponse,
     StartRequest,
@@ -18,7 +18,7 @@ from jobs.v1.worker_service_pb2 import (
     StopRequest,
     StopResponse,
 )
-from jobs.v1.worker_service_pb2_grpc import WorkerServiceServicer
+from job_client._gen.jobs.v1.worker_service_pb2_grpc import WorkerServiceServicer
 from worker_service.api.client import ApiClient
 from worker_service.api.errors import ApiCallFailed
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from jobs.v1.fleet_service_pb2 import JobProgress
-from jobs.v1.job_pb2 import Progress
+from job_client._gen.jobs.v1.fleet_service_pb2 import JobProgress
+from job_client._gen.jobs.v1.job_pb2 import Progress
 from worker_service.handler_api.progress import MAX_MESSAGE, ProgressUpdate
 
 

@@ -6,7 +6,7 @@ from google.protobuf.message import DecodeError
 
 from contract_runtime.errors import InvalidArgument
 from contract_runtime.topics import topic_of
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from service_runtime.validation import ContractValidator
 
 MAX_TYPE = 63

@@ -14,7 +14,7 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.code_pb2 import Code
 
-from jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse, AttemptLog, LogEntry
+from job_client._gen.jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse, AttemptLog, LogEntry
 from service_runtime.outage import Outage
 from service_runtime.waiting import ends_within
 from worker_service.api.errors import ApiCallFailed

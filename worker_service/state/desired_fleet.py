@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from jobs.v1.worker_pb2 import Fleet
+from job_client._gen.jobs.v1.worker_pb2 import Fleet
 
 
 class DesiredFleet:

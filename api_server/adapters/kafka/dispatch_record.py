@@ -8,7 +8,7 @@ from google.protobuf.struct_pb2 import Struct
 from api_server.domain.job import Dispatch
 from api_server.domain.payload_size import MAX_TRAVELLING_BYTES
 from contract_runtime.structs import StructError, fill_struct
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 
 
 def encode(dispatch: Dispatch) -> bytes:

@@ -8,8 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
-from jobs.v1 import job_pb2 as _job_pb2
-from jobs.v1 import worker_pb2 as _worker_pb2
+from ..v1 import job_pb2 as _job_pb2
+from ..v1 import worker_pb2 as _worker_pb2
 import builtins as _builtins
 import sys
 import typing as _typing

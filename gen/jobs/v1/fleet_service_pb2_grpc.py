@@ -3,8 +3,8 @@
 import grpc
 import warnings
 
-from jobs.v1 import fleet_service_pb2 as jobs_dot_v1_dot_fleet__service__pb2
-from jobs.v1 import log_pb2 as jobs_dot_v1_dot_log__pb2
+from ..v1 import fleet_service_pb2 as jobs_dot_v1_dot_fleet__service__pb2
+from ..v1 import log_pb2 as jobs_dot_v1_dot_log__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__

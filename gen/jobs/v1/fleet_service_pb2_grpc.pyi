@@ -5,8 +5,8 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from jobs.v1 import fleet_service_pb2 as _fleet_service_pb2
-from jobs.v1 import log_pb2 as _log_pb2
+from ..v1 import fleet_service_pb2 as _fleet_service_pb2
+from ..v1 import log_pb2 as _log_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys

@@ -3,12 +3,12 @@
 import grpc
 import warnings
 
-from jobs.v1 import explain_pb2 as jobs_dot_v1_dot_explain__pb2
-from jobs.v1 import job_pb2 as jobs_dot_v1_dot_job__pb2
-from jobs.v1 import job_service_pb2 as jobs_dot_v1_dot_job__service__pb2
-from jobs.v1 import job_types_pb2 as jobs_dot_v1_dot_job__types__pb2
-from jobs.v1 import log_pb2 as jobs_dot_v1_dot_log__pb2
-from jobs.v1 import stats_pb2 as jobs_dot_v1_dot_stats__pb2
+from ..v1 import explain_pb2 as jobs_dot_v1_dot_explain__pb2
+from ..v1 import job_pb2 as jobs_dot_v1_dot_job__pb2
+from ..v1 import job_service_pb2 as jobs_dot_v1_dot_job__service__pb2
+from ..v1 import job_types_pb2 as jobs_dot_v1_dot_job__types__pb2
+from ..v1 import log_pb2 as jobs_dot_v1_dot_log__pb2
+from ..v1 import stats_pb2 as jobs_dot_v1_dot_stats__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__

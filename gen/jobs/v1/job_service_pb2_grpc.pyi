@@ -5,12 +5,12 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from jobs.v1 import explain_pb2 as _explain_pb2
-from jobs.v1 import job_pb2 as _job_pb2
-from jobs.v1 import job_service_pb2 as _job_service_pb2
-from jobs.v1 import job_types_pb2 as _job_types_pb2
-from jobs.v1 import log_pb2 as _log_pb2
-from jobs.v1 import stats_pb2 as _stats_pb2
+from ..v1 import explain_pb2 as _explain_pb2
+from ..v1 import job_pb2 as _job_pb2
+from ..v1 import job_service_pb2 as _job_service_pb2
+from ..v1 import job_types_pb2 as _job_types_pb2
+from ..v1 import log_pb2 as _log_pb2
+from ..v1 import stats_pb2 as _stats_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys

@@ -22,17 +22,17 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from .._validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
-from jobs.v1 import options_pb2 as jobs_dot_v1_dot_options__pb2
-from jobs.v1 import worker_pb2 as jobs_dot_v1_dot_worker__pb2
+from ..v1 import options_pb2 as jobs_dot_v1_dot_options__pb2
+from ..v1 import worker_pb2 as jobs_dot_v1_dot_worker__pb2
 
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cjobs/v1/worker_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x15jobs/v1/options.proto\x1a\x14jobs/v1/worker.proto\"\x90\x02\n\x0cStartRequest\x12\x1f\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x88\x01\x01\x12\x1c\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x01\x88\x01\x01\x12\x19\n\x03\x61ll\x18\x03 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x02\x88\x01\x01:\x89\x01\xbaH\x85\x01\x1a\x82\x01\n\x08part.one\x12$set only one of worker, type and all\x1aP[has(this.worker), has(this.type), has(this.all)].filter(each, each).size() <= 1B\t\n\x07_workerB\x07\n\x05_typeB\x06\n\x04_all\"n\n\rStartResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"\x8f\x02\n\x0bStopRequest\x12\x1f\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x88\x01\x01\x12\x1c\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x01\x88\x01\x01\x12\x19\n\x03\x61ll\x18\x03 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x02\x88\x01\x01:\x89\x01\xbaH\x85\x01\x1a\x82\x01\n\x08part.one\x12$set only one of worker, type and all\x1aP[has(this.worker), has(this.type), has(this.all)].filter(each, each).size() <= 1B\t\n\x07_workerB\x07\n\x05_typeB\x06\n\x04_all\"m\n\x0cStopResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"\x11\n\x0fGetStateRequest\"w\n\x10GetStateResponse\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12 \n\x07workers\x18\x02 \x03(\x0b\x32\x0f.jobs.v1.Worker\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t2\xb7\x02\n\rWorkerService\x12V\n\x05Start\x12\x15.jobs.v1.StartRequest\x1a\x16.jobs.v1.StartResponse\"\x1e\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x07\x10\x01\x82\xd3\xe4\x93\x02\x0b\"\x06/start:\x01*\x12R\n\x04Stop\x12\x14.jobs.v1.StopRequest\x1a\x15.jobs.v1.StopResponse\"\x1d\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x07\x10\x01\x82\xd3\xe4\x93\x02\n\"\x05/stop:\x01*\x12\\\n\x08GetState\x12\x18.jobs.v1.GetStateRequest\x1a\x19.jobs.v1.GetStateResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x06\n\x02\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x08\x12\x06/state\x1a\x1c\x8a\xb5\x18\x18\n\x02\x08\x0f\x10\x80\x80\x80\x04\x18\x80\x80\x80\x08 \x80\x80\x80\x02(\x80\x80\x80\x10\x42\x33Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobs.v1.worker_service_pb2', _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z1example.com/distributed-processing/jobs/v1;jobsv1'

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from jobs.v1 import worker_service_pb2 as jobs_dot_v1_dot_worker__service__pb2
+from ..v1 import worker_service_pb2 as jobs_dot_v1_dot_worker__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__

@@ -16,7 +16,7 @@ from api_server.adapters.kafka.publisher import KafkaPublisher
 from api_server.adapters.kafka.topics import KafkaTopics
 from api_server.domain.record_positions import RecordPosition
 from contract_runtime.topics import topic_of
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from tests.waiting import until
 
 GROUP = "job-workers"

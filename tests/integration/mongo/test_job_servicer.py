@@ -8,7 +8,7 @@ from google.protobuf.json_format import ParseDict
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import TransitionRefused
 from api_server.rpc.job_servicer import JobServicer
-from jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 from tests.integration.mongo import services
 
 

@@ -9,8 +9,8 @@ from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.activity import Activity, EndTimes, Totals, last_minutes, minute_of
 from api_server.services.activity import ActivityRecorder
 from api_server.services.job_types import KnownJobTypes
-from jobs.v1 import job_pb2, job_service_pb2
-from jobs.v1.stats_pb2 import StatsRequest
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1.stats_pb2 import StatsRequest
 from tests.integration.mongo.jobs import now, stored
 from tests.integration.mongo.services import servicer
 from tests.integration.mongo.test_job_servicer import NoMetadata

@@ -14,8 +14,8 @@ from api_server.domain.fleet import WorkerIdentity, WorkerReport
 from api_server.domain.job import Status
 from api_server.services.live_types import warning
 from api_server.stats_ports import Oldest
-from jobs.v1 import job_service_pb2
-from jobs.v1.job_types_pb2 import JobType, ListTypesRequest
+from job_client._gen.jobs.v1 import job_service_pb2
+from job_client._gen.jobs.v1.job_types_pb2 import JobType, ListTypesRequest
 from tests.integration.mongo.jobs import insert, new_job, now, stored
 from tests.integration.mongo.services import servicer
 from tests.integration.mongo.test_job_servicer import NoMetadata

@@ -13,7 +13,7 @@ from api_server.domain.errors import JobNotFound
 from api_server.domain.job_log import MAX_ENTRIES, AttemptLog, EntryKind, JobLog, LogEntry
 from api_server.domain.transitions import cancel, claim, release, retry
 from api_server.services.job_logs import JobLogs, LogSweep
-from jobs.v1.job_service_pb2 import DeleteRequest
+from job_client._gen.jobs.v1.job_service_pb2 import DeleteRequest
 from tests.integration.mongo.jobs import LEASE, WORKER, insert, new_job, now, stored
 from tests.integration.mongo.services import servicer
 

@@ -10,7 +10,7 @@ import pytest
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import JobNotFound, StoreUnavailable, TooManyWaits
 from api_server.domain.transitions import cancel
-from jobs.v1 import job_pb2
+from job_client._gen.jobs.v1 import job_pb2
 from tests.integration.mongo.jobs import now, set_fields, stored, uuid7
 from tests.integration.mongo.waiting_server import PATIENCE, WaitingServer
 from tests.waiting import until

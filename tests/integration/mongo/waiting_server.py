@@ -17,7 +17,7 @@ from api_server.feed.waits import Waits
 from api_server.feed.watches import Watches
 from api_server.services.job_waits import JobWaits
 from api_server.services.job_watches import JobWatches
-from jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 from tests.integration.mongo.jobs import LEASE, RESULT, WORKER, now
 from tests.integration.mongo.services import servicer
 

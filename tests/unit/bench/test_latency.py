@@ -12,7 +12,7 @@ from bench.load.callers import by_callers
 from bench.load.latency import JobTookTooLong, WrongResult, in_tasks, in_threads, pause
 from bench.load.stub_load import waited
 from bench.work import digest, text
-from jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 
 SLOW = 0.1
 

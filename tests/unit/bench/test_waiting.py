@@ -9,7 +9,7 @@ import pytest
 from bench.load.crowd import WAIT, CallEnded, wait, watch
 from bench.results import Sample
 from bench.waiting import Pair, report
-from jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 
 STARTED = job_service_pb2.WatchResponse(started=job_service_pb2.WatchStarted())
 HEARTBEAT = job_service_pb2.WatchResponse(heartbeat=job_service_pb2.WatchHeartbeat())

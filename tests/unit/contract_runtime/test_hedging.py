@@ -12,9 +12,9 @@ import pytest
 from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.hedging import FAILOVER_CODES, RetryBudget, Target, hedged_call
 from job_client import JobClient, channel
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import CreateRequest, GetRequest
-from jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import CreateRequest, GetRequest
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from tests.unit.worker_service.job_service_fake import serving
 from tests.waiting import until
 from worker_service.api.client import ApiClient

@@ -23,8 +23,8 @@ from api_server.domain.retry import RetryPolicy
 from api_server.rpc.answers import created_message, job_message
 from contract_runtime.job_fields import FIELDS, OF_AN_ANSWER, Kind, names_of
 from job_client import job as job_client
+from job_client._gen.jobs.v1 import job_pb2
 from job_client.notify import Notify as Notified
-from jobs.v1 import job_pb2
 
 NOT_STORED = {"payload_size", "stored_size"}
 """Attributes of the domain's job that say how large it is."""

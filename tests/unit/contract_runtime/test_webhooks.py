@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contract_runtime.errors import InvalidArgument
 from contract_runtime.structs import dict_to_struct
 from contract_runtime.webhooks import MAX_URL, is_webhook_url
-from jobs.v1 import job_service_pb2, notify_pb2
+from job_client._gen.jobs.v1 import job_service_pb2, notify_pb2
 from service_runtime.validation import ContractValidator
 
 validator = ContractValidator()

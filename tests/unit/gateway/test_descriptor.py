@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from contract_runtime.limits import FLEET_SERVICE, JOB_SERVICE, WORKER_SERVICE
 from contract_runtime.rest import BODY_FIELD, BODY_NUMBER, has_rest, twin_of
 from gateway.descriptor import descriptor_set
-from jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_pb2 import Job
 
 METHODS = [method for service in (JOB_SERVICE, WORKER_SERVICE) for method in service.methods]
 

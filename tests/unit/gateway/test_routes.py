@@ -14,11 +14,11 @@ from google.protobuf.empty_pb2 import DESCRIPTOR as EMPTY
 from contract_runtime import limits, rest
 from gateway import routes, validate, yaml_text
 from gateway.configure import BASE_FILE
-from jobs.v1.options_pb2 import Repeats, ServiceLimits, Waits
-from jobs.v1.options_pb2 import limits as limits_option
-from jobs.v1.options_pb2 import repeats as repeats_option
-from jobs.v1.options_pb2 import timeout as timeout_option
-from jobs.v1.options_pb2 import waits as waits_option
+from job_client._gen.jobs.v1.options_pb2 import Repeats, ServiceLimits, Waits
+from job_client._gen.jobs.v1.options_pb2 import limits as limits_option
+from job_client._gen.jobs.v1.options_pb2 import repeats as repeats_option
+from job_client._gen.jobs.v1.options_pb2 import timeout as timeout_option
+from job_client._gen.jobs.v1.options_pb2 import waits as waits_option
 
 TEXT = BASE_FILE.read_text(encoding="utf-8")
 CALLS = [method for service in routes.SERVICES.values() for method in service.methods]

@@ -8,8 +8,8 @@ import grpc
 from uuid_utils.compat import uuid4
 
 from job_client import JobClient, NewJob
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchCreateRequest,
     BatchCreateResponse,
     BatchGetRequest,

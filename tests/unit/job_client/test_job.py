@@ -8,10 +8,10 @@ from google.rpc.code_pb2 import Code
 
 from contract_runtime.job_fields import OF_AN_ANSWER
 from contract_runtime.structs import dict_to_struct
+from job_client._gen.jobs.v1 import job_pb2, notify_pb2
 from job_client.job import Attempt, Failure, Job, Progress, Status, to_job
 from job_client.notify import Notify
 from job_client.retry_policy import RetryPolicy
-from jobs.v1 import job_pb2, notify_pb2
 
 JOB_ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from contract_runtime.structs import MAX_BYTES, dict_to_struct
 from job_client import InvalidArgument, NewJob, Notify, RetryPolicy
+from job_client._gen.jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 from job_client.new_job import encode
-from jobs.v1.job_service_pb2 import BatchCreateRequest, CreateRequest
 
 JOB_ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
 

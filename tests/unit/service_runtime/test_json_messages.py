@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from contract_runtime.limits import JOB_SERVICE, WORKER_SERVICE
 from contract_runtime.rest import has_rest
-from jobs.v1 import job_pb2
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1 import job_pb2
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchCreateRequest,
     BatchGetRequest,
     CancelRequest,
     CreateRequest,
     UpdateStatusRequest,
 )
-from jobs.v1.worker_service_pb2 import StopRequest
+from job_client._gen.jobs.v1.worker_service_pb2 import StopRequest
 from service_runtime.json_body import Misfit, parse
 from service_runtime.json_messages import fill
 

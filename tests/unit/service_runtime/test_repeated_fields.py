@@ -6,7 +6,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 from service_runtime.repeated_fields import list_field, repeated_field
 
 Create = job_service_pb2.CreateRequest

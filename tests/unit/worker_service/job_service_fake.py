@@ -9,7 +9,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from jobs.v1 import fleet_service_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import fleet_service_pb2, job_service_pb2
 from worker_service.api.client import ApiClient
 
 SERVICES = (

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
-from jobs.v1.worker_pb2 import Fleet
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.job_service_pb2 import BatchUpdateStatusResponse, UpdateAccepted, UpdateOutcome
+from job_client._gen.jobs.v1.worker_pb2 import Fleet
 from tests.unit.worker_service.job_service_fake import api_of
 from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
 from tests.waiting import until

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.v1.worker_pb2 import WorkerIdentity
+from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
 from local_stack.settings import ROOT
 from service_runtime.settings import WrongSettings, read_settings
 from service_runtime.validation import ContractValidator
@@ -71,7 +71,7 @@ def start(folder: Path) -> Iterator[Start]:
         process = cleanup.enter_context(
             subprocess.Popen(
                 [sys.executable, "-c", WORKER + then, host, umask, str(user)],
-                env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"},
+                env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

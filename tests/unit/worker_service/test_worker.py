@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from tests.unit.worker_service.worker_fakes import worker_state
 from worker_service.claiming.in_flight import Claimed, Claiming
 from worker_service.execution.outcome import Interrupted

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from jobs.v1.worker_pb2 import WorkerIdentity
+from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
 from worker_service.claiming.in_flight import Claimed
 from worker_service.claiming.ports import ClaimedJobs
 from worker_service.claiming.worker_state import WorkerState

@@ -15,7 +15,7 @@ from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.job import Job, Status
 from api_server.domain.job_facts import Ahead, Facts, Inspected
 from api_server.domain.obstacles import LONE_LOSSES, Reason
-from jobs.v1.explain_pb2 import ExplainResponse
+from job_client._gen.jobs.v1.explain_pb2 import ExplainResponse
 from worker_service.claiming import suspects
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)

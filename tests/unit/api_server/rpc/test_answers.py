@@ -22,7 +22,7 @@ from api_server.rpc.answers import (
     outcome_message,
 )
 from contract_runtime.structs import MAX_BYTES
-from jobs.v1 import job_pb2
+from job_client._gen.jobs.v1 import job_pb2
 
 ID = UUID("0198f0a0-0000-7000-8000-000000000001")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

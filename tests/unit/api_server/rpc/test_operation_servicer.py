@@ -16,9 +16,9 @@ from api_server.domain.operation import MAX_REFUSALS, Kind, Operation, Refusal, 
 from api_server.rpc import requests
 from api_server.rpc.answers import MAX_ANSWER_BYTES
 from api_server.rpc.operation_servicer import OperationServicer, operation_message, preview_message
-from buf.validate import validate_pb2
 from contract_runtime.errors import InvalidArgument
-from jobs.v1 import job_service_pb2
+from job_client._gen.jobs._validate import validate_pb2
+from job_client._gen.jobs.v1 import job_service_pb2
 from service_runtime.validation import ContractValidator
 
 ID = UUID("0198f0a0-0000-7000-8000-000000000001")

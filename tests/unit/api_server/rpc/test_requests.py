@@ -22,7 +22,7 @@ from api_server.rpc import page_token, requests
 from api_server.services.batch_ids import check_each_once
 from contract_runtime.errors import InvalidArgument
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
+from job_client._gen.jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
 from service_runtime.validation import ContractValidator
 
 ID = UUID("0198f0a0-0000-7000-8000-000000000001")

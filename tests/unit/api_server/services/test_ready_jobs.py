@@ -16,7 +16,7 @@ from api_server.rpc import requests
 from api_server.services.job_groups import LARGE, is_large
 from api_server.services.ready_jobs import ReadyJobs
 from contract_runtime.structs import dict_to_struct
-from jobs.v1 import job_pb2, job_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 from tests.unit.api_server.dispatch.dispatch_fakes import NOW, FixedClock
 
 SOON, LATER = NOW + DISPATCH_GRACE, NOW + timedelta(hours=1)

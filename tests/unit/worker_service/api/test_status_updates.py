@@ -9,7 +9,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchUpdateStatusRequest,
     BatchUpdateStatusResponse,
     UpdateAccepted,

@@ -12,16 +12,16 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import ErrorInfo
 from structlog.testing import capture_logs
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchUpdateStatusResponse,
     Claim,
     UpdateAccepted,
     UpdateOutcome,
     UpdateStatusRequest,
 )
-from jobs.v1.worker_pb2 import Fleet
+from job_client._gen.jobs.v1.worker_pb2 import Fleet
 from tests.clocks import MonotonicClock
 from tests.unit.worker_service.job_service_fake import api_of
 from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state

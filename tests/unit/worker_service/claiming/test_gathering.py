@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
 from worker_service.api.call_slots import MAX_ITEMS
 from worker_service.claiming.backlog import WaitingRecord

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_server.domain.attempt import MAX_LONE_LOSSES
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.claiming.suspects import (
     FIRST_PATIENCE,
     LONE_LOSSES,

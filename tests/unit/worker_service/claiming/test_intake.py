@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.worker_pb2 import Fleet
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.worker_pb2 import Fleet
 from service_runtime.validation import ContractValidator
 from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
 from worker_service.api.backoff import Backoff

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from tests.clocks import MonotonicClock
 from worker_service.claiming import backlog, completion_rate, lanes
 from worker_service.claiming.backlog import WaitingRecord

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.lanes import Lane
 from worker_service.claiming.slow_lanes import AGAIN_SECONDS, LONG_SECONDS, watch_waits

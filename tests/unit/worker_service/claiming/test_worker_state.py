@@ -1,7 +1,7 @@
 """A change of the desired state, and of a lane, reaches the parts that follow it."""
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.worker_pb2 import Fleet
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.worker_pb2 import Fleet
 from tests.clocks import MonotonicClock
 from tests.unit.worker_service.worker_fakes import worker_state
 from worker_service.claiming import backlog

@@ -13,8 +13,12 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from structlog.testing import capture_logs
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.fleet_service_pb2 import HeartbeatRequest, HeartbeatResponse, RegisterWorkerResponse
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.fleet_service_pb2 import (
+    HeartbeatRequest,
+    HeartbeatResponse,
+    RegisterWorkerResponse,
+)
 from tests.unit.worker_service.job_service_fake import api_of
 from tests.unit.worker_service.worker_fakes import JobsTaken, RecordsTaken, worker_state
 from worker_service.api.backoff import Backoff

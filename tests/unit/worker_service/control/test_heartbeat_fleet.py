@@ -10,9 +10,13 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from structlog.testing import capture_logs
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.fleet_service_pb2 import HeartbeatRequest, HeartbeatResponse, RegisterWorkerResponse
-from jobs.v1.worker_pb2 import Fleet, WorkerReport
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.fleet_service_pb2 import (
+    HeartbeatRequest,
+    HeartbeatResponse,
+    RegisterWorkerResponse,
+)
+from job_client._gen.jobs.v1.worker_pb2 import Fleet, WorkerReport
 from tests.unit.worker_service.control.test_heartbeat import Parts
 from tests.unit.worker_service.control.test_registration import taken
 from tests.unit.worker_service.job_service_fake import api_of

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from buf.validate import validate_pb2
-from jobs.v1.fleet_service_pb2 import HeartbeatRequest
-from jobs.v1.worker_pb2 import AssignedPartitions
+from job_client._gen.jobs._validate import validate_pb2
+from job_client._gen.jobs.v1.fleet_service_pb2 import HeartbeatRequest
+from job_client._gen.jobs.v1.worker_pb2 import AssignedPartitions
 from worker_service.bootstrap import INLINE_SLOTS
 from worker_service.claiming.lanes import MAX_AHEAD, MAX_AHEAD_OF_REFUSALS
 from worker_service.control.heartbeat import assigned_partitions

@@ -10,8 +10,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from jobs.v1.fleet_service_pb2 import RegisterWorkerResponse
-from jobs.v1.worker_pb2 import Fleet, WorkerIdentity
+from job_client._gen.jobs.v1.fleet_service_pb2 import RegisterWorkerResponse
+from job_client._gen.jobs.v1.worker_pb2 import Fleet, WorkerIdentity
 from tests.unit.worker_service.job_service_fake import api_of
 from worker_service.api.backoff import Backoff
 from worker_service.control.registration import ASK_AGAIN_SECONDS, NameTaken, register

@@ -12,9 +12,9 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from jobs.v1.fleet_service_pb2 import GetFleetResponse, SetFleetRequest, SetFleetResponse
-from jobs.v1.worker_pb2 import Fleet, FleetPart, Worker, WorkerIdentity
-from jobs.v1.worker_service_pb2 import (
+from job_client._gen.jobs.v1.fleet_service_pb2 import GetFleetResponse, SetFleetRequest, SetFleetResponse
+from job_client._gen.jobs.v1.worker_pb2 import Fleet, FleetPart, Worker, WorkerIdentity
+from job_client._gen.jobs.v1.worker_service_pb2 import (
     DESCRIPTOR,
     GetStateRequest,
     GetStateResponse,
@@ -23,7 +23,10 @@ from jobs.v1.worker_service_pb2 import (
     StopRequest,
     StopResponse,
 )
-from jobs.v1.worker_service_pb2_grpc import WorkerServiceStub, add_WorkerServiceServicer_to_server
+from job_client._gen.jobs.v1.worker_service_pb2_grpc import (
+    WorkerServiceStub,
+    add_WorkerServiceServicer_to_server,
+)
 from local_stack.ports import FREE_PORTS
 from service_runtime.server import GrpcServer
 from tests.unit.worker_service.job_service_fake import api_of

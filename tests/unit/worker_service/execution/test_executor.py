@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from contract_runtime.structs import struct_to_dict
-from jobs.v1.job_pb2 import JobError
+from job_client._gen.jobs.v1.job_pb2 import JobError
 from service_runtime.log_values import MAX_TRACE
 from service_runtime.validation import ContractValidator
 from tests.unit.worker_service import sample_handlers

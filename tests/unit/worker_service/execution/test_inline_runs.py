@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from worker_service.claiming.in_flight import Claimed
 from worker_service.claiming.lanes import Lane
 from worker_service.execution import inline_runs

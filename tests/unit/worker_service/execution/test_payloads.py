@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from contract_runtime.structs import MAX_BYTES
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.job_pb2 import Job
 from tests.unit.worker_service.job_service_fake import api_of
 from tests.waiting import until
 from worker_service.api.backoff import Backoff

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.v1.fleet_service_pb2 import JobProgress
+from job_client._gen.jobs.v1.fleet_service_pb2 import JobProgress
 from service_runtime.validation import ContractValidator
 from tests.unit.worker_service.execution.test_executor import SPECS, WAYS, job
 from tests.unit.worker_service.recording_listener import RecordingListener

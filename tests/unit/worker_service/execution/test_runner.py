@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_pb2 import Job as JobMessage
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.job_pb2 import Job as JobMessage
 from tests.unit.worker_service import sample_handlers
 from tests.unit.worker_service.job_service_fake import api_of
 from tests.waiting import until

@@ -8,7 +8,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from service_runtime.validation import ContractValidator
 from worker_service.kafka.records import MAX_TYPE, BadRecord, decode_record, is_plainly_valid, time_limit_of
 

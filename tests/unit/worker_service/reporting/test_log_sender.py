@@ -9,13 +9,13 @@ import pytest
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchUpdateStatusResponse,
     UpdateAccepted,
     UpdateOutcome,
 )
-from jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse, LogEntry
+from job_client._gen.jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse, LogEntry
 from service_runtime.validation import ContractValidator
 from tests.clocks import MonotonicClock
 from tests.unit.worker_service.job_service_fake import api_of

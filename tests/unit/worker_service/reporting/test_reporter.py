@@ -8,9 +8,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from jobs.v1.dispatch_pb2 import DispatchRecord
-from jobs.v1.job_pb2 import Job
-from jobs.v1.job_service_pb2 import (
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.job_pb2 import Job
+from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchUpdateStatusRequest,
     BatchUpdateStatusResponse,
     FailureHint,

@@ -1,6 +1,6 @@
 """Which jobs a worker may take by the desired state of the fleet."""
 
-from jobs.v1.worker_pb2 import Fleet
+from job_client._gen.jobs.v1.worker_pb2 import Fleet
 from worker_service.state.desired_fleet import DesiredFleet
 
 

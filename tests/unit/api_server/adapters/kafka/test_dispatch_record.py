@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from api_server.adapters.kafka.dispatch_record import encode
 from api_server.domain.payload_size import MAX_TRAVELLING_BYTES, least_bytes
 from contract_runtime.structs import dict_to_struct, struct_to_dict
-from jobs.v1.dispatch_pb2 import DispatchRecord
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from service_runtime.validation import ContractValidator
 from tests.unit.api_server.dispatch.dispatch_fakes import make_dispatch
 
