@@ -130,6 +130,7 @@ class ChangeFeed:
     async def _tell_next(self, stream: OpenChangeStream) -> None:
         before = self._read_to
         changes = await stream.next(self._is_needed)
+        self._waits.advance()
         for job_id in changes.ended:
             self._waits.ended(job_id)
         # Set before the next await: a watch that begins meanwhile is about later changes.

@@ -61,6 +61,8 @@ class Waits:
         self._demand = demand
         self._waits: dict[UUID, set[Wait]] = {}
         self._is_closed = False
+        self.position = 0
+        """Goes up whenever this process learns of ends, also of jobs that no wait is for."""
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -95,12 +97,18 @@ class Waits:
 
     def ended(self, job_id: UUID, job: Job | None = None) -> None:
         """The job has ended, and a majority of the database has that. `job`: as it ended, if known."""
+        self.advance()
         for wait in self._waits.get(job_id, ()):
             wait.ended_job = job
             wait.give(Notice.ENDED)
 
+    def advance(self) -> None:
+        """Jobs may have ended that no wait is for."""
+        self.position += 1
+
     def look(self) -> None:
         """Any job may have ended without a call of `ended`."""
+        self.advance()
         self._give_all(Notice.LOOK)
 
     def close(self) -> None:

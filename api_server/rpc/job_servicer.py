@@ -111,9 +111,11 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
             return await self._stored(await self._create(request, context))
         # Before the job is stored: a refused call has no effect.
         with self._waits.place():
+            position = self._waits.position
             job = await self._create(request, context)
+            unended_at = None if job.status.is_terminal else position
             try:
-                async with self._after_wait(job.id, request.wait, context) as present:
+                async with self._after_wait(job.id, request.wait, context, unended_at) as present:
                     rest_answers.note_job(context, present)
                     return await self._stored(present)
             except (StoreUnavailable, JobNotFound):
@@ -156,10 +158,15 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
                 return await _unless_known(job, context)
 
     @asynccontextmanager
-    async def _after_wait(self, job_id: UUID, wait: Duration, context: Any) -> AsyncIterator[Job]:
-        """The job when it has ended, or the time is over, to be converted inside the block."""
+    async def _after_wait(
+        self, job_id: UUID, wait: Duration, context: Any, unended_at: int | None = None
+    ) -> AsyncIterator[Job]:
+        """The job when it has ended, or the time is over, to be converted inside the block.
+
+        `unended_at`: see JobWaits.until_ended.
+        """
         with untimed():
-            ended = await self._waits.until_ended(job_id, wait_seconds(wait, context))
+            ended = await self._waits.until_ended(job_id, wait_seconds(wait, context), unended_at)
         if ended is not None:
             yield self._jobs.shown(ended)
             return

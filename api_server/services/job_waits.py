@@ -17,7 +17,7 @@ ID_BYTES = 16
 
 class JobWaits:
     """A wait costs the database one look at its beginning, which it shares with others, and nothing while
-    nothing happens.
+    nothing happens. The wait for a new job usually needs no look.
     """
 
     def __init__(self, store: JobStore, waits: Waits, longest: float) -> None:
@@ -33,15 +33,22 @@ class JobWaits:
         with self._waits.place():
             yield
 
-    async def until_ended(self, job_id: UUID, seconds: float) -> Job | None:
+    @property
+    def position(self) -> int:
+        """See Waits.position."""
+        return self._waits.position
+
+    async def until_ended(self, job_id: UUID, seconds: float, unended_at: int | None = None) -> Job | None:
         """Return when the job has ended, when the time is over, or when the server stops.
 
-        The answer is the ended job if it is known without a read, and not large. To be called inside `place`.
-        Raises JobNotFound, StoreUnavailable.
+        `unended_at`: a position; the job was read or stored after it, and had not ended. The answer is the
+        ended job if it is known without a read, and not large. To be called inside `place`. Raises
+        JobNotFound, StoreUnavailable.
         """
         until = asyncio.get_running_loop().time() + min(seconds, self.longest)
         with self._waits.on(job_id, until) as wait:
-            notice = Notice.LOOK
+            # If this process has learned of no end since, it will learn of this job's end.
+            notice = await wait.notice() if unended_at == self.position else Notice.LOOK
             while notice is Notice.LOOK and not await self._has_ended(job_id):
                 notice = await wait.notice()
             job = wait.ended_job

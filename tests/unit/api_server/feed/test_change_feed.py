@@ -89,6 +89,17 @@ async def test_a_wait_looks_again_when_the_stream_is_open_and_then_hears_of_the_
     assert database.reads == []
 
 
+async def test_a_wait_that_begins_later_can_see_that_ends_were_read_before(database: Database) -> None:
+    first, second = database.create(job(1)), database.create(job(2))
+    async with Parts(database).running() as parts:
+        with parts.waits.on(first.id, LONG) as wait:
+            assert await wait.notice() is Notice.LOOK
+            before = parts.waits.position
+            database.change(second.id, status=Status.COMPLETED)
+
+            await until(lambda: parts.waits.position > before)
+
+
 async def test_a_watch_is_told_each_change_after_its_position_in_order(database: Database) -> None:
     async with Parts(database).running() as parts:
         with parts.watches.place():

@@ -1,7 +1,7 @@
 """A wait returns when its job has ended, and looks at the database as rarely as possible."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -76,6 +76,35 @@ async def test_the_answer_is_the_ended_job_if_it_is_known_and_small(size: int, i
     waits.ended(JOB, ended)
 
     assert await waiting == (ended if is_answered else None)
+
+
+async def test_the_wait_for_a_new_job_needs_no_look() -> None:
+    store = Statuses()
+    job_waits, waits = make(store)
+    waiting = asyncio.create_task(job_waits.until_ended(JOB, LONG, job_waits.position))
+    await asyncio.wait([waiting], timeout=0.02)
+    assert not waiting.done()
+
+    waits.ended(JOB)
+    await waiting
+
+    assert store.looks == 0
+
+
+@pytest.mark.parametrize(
+    "learn", [lambda waits: waits.ended(JOB), Waits.look, Waits.advance], ids=["ended", "look", "advance"]
+)
+async def test_an_end_after_the_job_was_stored_and_before_the_wait_is_not_missed(
+    learn: Callable[[Waits], None],
+) -> None:
+    store = Statuses(Status.COMPLETED)
+    job_waits, waits = make(store)
+    position = job_waits.position
+    learn(waits)
+
+    await job_waits.until_ended(JOB, LONG, position)
+
+    assert store.looks == 1
 
 
 async def test_an_end_between_the_look_and_the_wait_is_not_missed() -> None:
