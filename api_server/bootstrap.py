@@ -121,6 +121,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             follow_health(server, store_health),
             fence.run(),
             feed.changes.run(),
+            feed.hint_feed.run(),
             operation_loop.run(),
             LogSweep(stores.job_logs, lambda: due_loop.is_leader).run(),
             notification_loop.run(),

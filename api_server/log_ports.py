@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from api_server.domain.job_log import AttemptLog, JobLog
+from api_server.domain.job_log import AttemptLog, JobLog, LogEntry, LogPlace
 
 
 class JobLogStore(Protocol):
@@ -18,6 +18,9 @@ class JobLogStore(Protocol):
 
     async def read(self, job_id: UUID) -> JobLog | None:
         """The job's log, which is empty if it has logged nothing; None: there is no such job."""
+
+    async def entries_after(self, places: Sequence[LogPlace]) -> list[tuple[LogEntry, ...]]:
+        """The entries that follow each place, oldest first, by one read. A job that is gone has none."""
 
     async def delete(self, job_id: UUID) -> None:
         """Delete the job's log, if there is one."""

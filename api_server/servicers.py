@@ -9,6 +9,8 @@ from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.status_update import Leases
 from api_server.feed.change_feed import ChangeFeed
 from api_server.feed.demand import Demand
+from api_server.feed.hint_feed import HintFeed
+from api_server.feed.hints import Hints
 from api_server.feed.waits import Waits
 from api_server.feed.watches import Watches
 from api_server.ports import Availability, DesiredFleet, Dispatcher, JobStore
@@ -38,12 +40,15 @@ class Feed:
         demand = Demand()
         self.waits = Waits(settings.max_waits, demand)
         self.watches = Watches(settings.max_watches, demand)
+        self.hints = Hints()
         self.changes = ChangeFeed(stores.changes, stores.jobs, demand, self.waits, self.watches)
+        self.hint_feed = HintFeed(stores.hints, self.hints)
 
     def close(self) -> None:
         """End all calls that wait."""
         self.waits.close()
         self.watches.close()
+        self.hints.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ def make_servicers(parts: Parts) -> Servicers:
     jobs = JobServicer(
         job_service(parts),
         JobWaits(parts.jobs, feed.waits, settings.max_wait),
-        JobWatches(parts.jobs, stores.changes, feed.changes, feed.watches, settings.watch_heartbeat),
+        job_watches(parts, logs),
         live_types,
         OperationService(stores.operations, parts.jobs, clock, parts.wake_operations),
         Insight(
@@ -98,6 +103,13 @@ def make_servicers(parts: Parts) -> Servicers:
         ),
     )
     return Servicers(jobs, FleetServicer(fleet, logs), type_list, live_types)
+
+
+def job_watches(parts: Parts, logs: JobLogs) -> JobWatches:
+    stream, feed = parts.stores.changes, parts.feed
+    return JobWatches(
+        parts.jobs, stream, feed.changes, feed.watches, logs, feed.hints, parts.settings.watch_heartbeat
+    )
 
 
 def job_service(parts: Parts) -> JobService:

@@ -92,6 +92,15 @@ class JobLog:
 EMPTY_LOG = JobLog()
 
 
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """A place in a job's log: after the entry with this number. `create_time`: of the job, see the store."""
+
+    job_id: UUID
+    create_time: datetime
+    number: int
+
+
 def _latest(entries: Sequence[LogEntry]) -> tuple[LogEntry, ...]:
     """The latest ones that fit into the limits, in their order."""
     kept: list[LogEntry] = []

@@ -1,9 +1,10 @@
-"""Where the feed's changes come from. An adapter implements it."""
+"""Where the feed's changes and hints come from. Adapters implement these."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from enum import Enum, auto
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from api_server.domain.changes import JobChange
@@ -45,3 +46,34 @@ class ChangeStream(Protocol):
         Opening and reading it raise StoreUnavailable, and ResumeTokenExpired if `after` is too long ago.
         Raises InvalidArgument, field `resume_token`, if `after` is no position.
         """
+
+
+class Topic(Enum):
+    """What can be watched besides jobs themselves."""
+
+    JOB_LOG = auto()
+
+
+class Subject(NamedTuple):
+    """What a hint is about. `id`: for a log the job's."""
+
+    topic: Topic
+    id: UUID
+
+
+class OpenHintStream(Protocol):
+    """Delivers what all processes change."""
+
+    async def next(self) -> Sequence[Subject]:
+        """What has changed, as soon as anything has; nothing after a moment without a change.
+
+        A majority of the database has the changes. Raises StoreUnavailable, and ResumeTokenExpired if changes
+        may be missed.
+        """
+
+
+class HintStream(Protocol):
+    """Says which logs and operations have changed, and not how."""
+
+    def open(self) -> AbstractAsyncContextManager[OpenHintStream]:
+        """A stream of what changes from now on. It ends with the block. Raises StoreUnavailable."""

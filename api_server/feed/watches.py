@@ -35,6 +35,11 @@ class Told:
     position: str
 
 
+@value
+class Hint:
+    """Something that the watch reads itself has changed, or may have."""
+
+
 class Watch:
     """One call's watch. It must be read by one task."""
 
@@ -44,6 +49,7 @@ class Watch:
         self._since = since
         self._limit = limit
         self._queue: deque[Told] = deque()
+        self._has_hint = False
         self._end: End | None = None
         self._news = asyncio.Event()
 
@@ -57,6 +63,11 @@ class Watch:
         else:
             self.end(End.SLOW_READER)
 
+    def hint(self) -> None:
+        """The reader is told this before what is queued. Several hints are one until it is read."""
+        self._has_hint = True
+        self._news.set()
+
     def end(self, why: End) -> None:
         """The reader is told this next. What it has not read is dropped: it may resume where it is."""
         if self._end is None:
@@ -64,7 +75,7 @@ class Watch:
             self._queue.clear()
             self._news.set()
 
-    async def next(self, seconds: float) -> Told | End | None:
+    async def next(self, seconds: float) -> Told | Hint | End | None:
         """What the call is told next; None: nothing for so many seconds."""
         if not self._news.is_set():
             try:
@@ -74,10 +85,11 @@ class Watch:
                 return None
         if self._end is not None:
             return self._end
-        told = self._queue.popleft()
+        news = Hint() if self._has_hint else self._queue.popleft()
+        self._has_hint = False
         if not self._queue:
             self._news.clear()
-        return told
+        return news
 
 
 class Watches:

@@ -11,7 +11,7 @@ from job_client._gen.jobs.v1 import log_pb2
 
 def log_message(log: JobLog, after_number: int) -> log_pb2.GetLogResponse:
     """`after_number`: the request's."""
-    return log_pb2.GetLogResponse(entries=map(_message, log.after(after_number)), dropped=log.dropped)
+    return log_pb2.GetLogResponse(entries=map(entry_message, log.after(after_number)), dropped=log.dropped)
 
 
 def attempt_logs(request: log_pb2.AppendLogRequest) -> list[AttemptLog]:
@@ -25,7 +25,7 @@ def attempt_logs(request: log_pb2.AppendLogRequest) -> list[AttemptLog]:
     ]
 
 
-def _message(entry: LogEntry) -> log_pb2.LogEntry:
+def entry_message(entry: LogEntry) -> log_pb2.LogEntry:
     return log_pb2.LogEntry(
         number=entry.number,
         time=timestamp(entry.time),

@@ -12,10 +12,11 @@ from api_server.domain.job import Job
 from api_server.feed.watches import End
 from api_server.rpc import requests, watch_token
 from api_server.rpc.answers import summary_message
+from api_server.rpc.log_message import entry_message
 from api_server.rpc.off_loop import encoded
 from api_server.services.job_watches import JobWatches
 from api_server.services.jobs import JobService
-from api_server.services.watch_events import Heartbeat, Started, WatchEvent
+from api_server.services.watch_events import Heartbeat, Logged, Started, WatchEvent
 from contract_runtime.errors import ServiceError
 from job_client._gen.jobs.v1 import job_pb2
 from job_client._gen.jobs.v1.job_service_pb2 import (
@@ -68,7 +69,8 @@ class Watching:
     def _events(self, request: WatchRequest, wanted: UUID | WatchFilter) -> AsyncGenerator[WatchEvent, None]:
         token = request.resume_token
         if isinstance(wanted, UUID):
-            return self._watches.of_job(wanted, watch_token.decode_revision(token, wanted))
+            place = watch_token.decode_place(token, wanted, has_log=request.include_log)
+            return self._watches.of_job(wanted, place)
         return self._watches.of_filter(wanted, watch_token.decode_position(token, wanted))
 
     async def _response(self, event: WatchEvent, wanted: UUID | WatchFilter) -> WatchResponse:
@@ -76,6 +78,8 @@ class Watching:
         match event.content:
             case Job() as job:
                 response.job.CopyFrom(await self._state(job, wanted))
+            case Logged(entries):
+                response.log.entries.extend(map(entry_message, entries))
             case Started(is_truncated):
                 response.started.CopyFrom(WatchStarted(truncated=is_truncated))
             case Heartbeat():

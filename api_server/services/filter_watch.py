@@ -9,7 +9,7 @@ from api_server.domain.changes import WatchFilter, summary
 from api_server.domain.listing import PageRequest, View
 from api_server.feed.change_feed import ChangeFeed
 from api_server.feed.missed_states import MissedStates
-from api_server.feed.watches import End, Told, Watch, Watches
+from api_server.feed.watches import End, Hint, Told, Watch, Watches
 from api_server.ports import JobStore
 from api_server.services.watch_events import Heartbeat, Started, WatchEvent
 
@@ -91,6 +91,8 @@ class FilterWatch:
                 if job.revision <= self._revisions.pop(job.id, 0):
                     return None
                 return WatchEvent(job, position)
+            case Hint():
+                return None  # It wants none.
             case None:
                 self._position = max(self._position, self._feed.told_to)
                 return WatchEvent(Heartbeat(), self._position)

@@ -7,14 +7,18 @@ from uuid import UUID
 import structlog
 
 from api_server.domain.errors import JobNotFound, StoreUnavailable
-from api_server.domain.job_log import AttemptLog, JobLog
+from api_server.domain.job import Job
+from api_server.domain.job_log import MAX_BYTES, AttemptLog, JobLog, LogEntry, LogPlace
 from api_server.log_ports import JobLogStore
+from service_runtime.group_commit import GroupCommit, Item, Limits
 
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 10.0
 SWEEP_LOGS = 2000
 """How many logs are examined each SWEEP_SECONDS: a million in about 80 minutes."""
+READ_TOGETHER = Limits(bytes=64 * MAX_BYTES)
+"""Whole logs that are in memory together for watches."""
 
 
 class JobLogs:
@@ -22,6 +26,9 @@ class JobLogs:
 
     def __init__(self, store: JobLogStore) -> None:
         self._store = store
+        self._looks: GroupCommit[LogPlace, tuple[LogEntry, ...]] = GroupCommit(
+            store.entries_after, READ_TOGETHER
+        )
 
     async def append(self, worker_id: str, logs: Sequence[AttemptLog]) -> None:
         """See JobLogStore.append."""
@@ -34,6 +41,10 @@ class JobLogs:
         if found is None:
             raise JobNotFound(job_id)
         return found
+
+    async def after(self, job: Job, number: int) -> tuple[LogEntry, ...]:
+        """The entries after this number, oldest first. Watches that look at the same time share the read."""
+        return await self._looks.do(Item(LogPlace(job.id, job.create_time, number), MAX_BYTES))
 
     async def delete(self, job_id: UUID) -> None:
         """Delete the log of a job that was deleted."""

@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from api_server.domain.changes import WatchFilter
-from api_server.domain.errors import JobNotFound
-from api_server.domain.job import Job
 from api_server.feed.change_feed import ChangeFeed
+from api_server.feed.hints import Hints
 from api_server.feed.missed_states import MissedStates
 from api_server.feed.ports import ChangeStream
-from api_server.feed.watches import End, Told, Watches
+from api_server.feed.watches import Watches
 from api_server.ports import JobStore
 from api_server.services.filter_watch import FilterWatch
-from api_server.services.watch_events import Heartbeat, Started, WatchEvent
+from api_server.services.job_logs import JobLogs
+from api_server.services.job_watch import OneJobWatch
+from api_server.services.watch_events import BEGIN, JobPlace, WatchEvent
 
 READING = 4
 """Watches that read present states at a time: each may need a few times 4 MiB."""
@@ -27,12 +28,21 @@ class JobWatches:
     """
 
     def __init__(
-        self, store: JobStore, stream: ChangeStream, feed: ChangeFeed, watches: Watches, heartbeat: float
+        self,
+        store: JobStore,
+        stream: ChangeStream,
+        feed: ChangeFeed,
+        watches: Watches,
+        logs: JobLogs,
+        hints: Hints,
+        heartbeat: float,
     ) -> None:
-        """`heartbeat`: seconds after which a watch that has nothing to tell says so."""
+        """`hints`: about logs. `heartbeat`: seconds after which a watch that has nothing to tell says so."""
         self._store = store
         self._feed = feed
         self._watches = watches
+        self._logs = logs
+        self._hints = hints
         self._missed = MissedStates(stream, store)
         self._heartbeat = heartbeat
         self._reading = asyncio.Semaphore(READING)
@@ -51,35 +61,10 @@ class JobWatches:
         parts = self._store, self._feed, self._watches, self._missed
         return FilterWatch(wanted, *parts, self._heartbeat, self._reading).events(after)
 
-    async def of_job(self, job_id: UUID, revision: int = 0) -> AsyncGenerator[WatchEvent, None]:
-        """The job's states after `revision`, until it has ended. To be called inside `place`.
+    def of_job(self, job_id: UUID, after: JobPlace = BEGIN) -> AsyncGenerator[WatchEvent, None]:
+        """The job's states after a place, and its log if `after` has a place in it, see OneJobWatch.
 
-        Raises JobNotFound.
+        To be called inside `place`. Ends when the job has ended. Raises JobNotFound.
         """
-        # A change that is made after the read below is told.
-        await self._feed.position()
-        with self._watches.on(job_id) as watch:
-            job = await self._present(job_id)
-            self._feed.learn(job)
-            if job.revision > revision:
-                revision = job.revision
-                yield WatchEvent(job, revision)
-            yield WatchEvent(Started(), revision)
-            while not job.status.is_terminal:
-                match await watch.next(self._heartbeat):
-                    case Told(told):
-                        if told.revision > revision:
-                            job, revision = told, told.revision
-                            yield WatchEvent(job, revision)
-                    case None:
-                        yield WatchEvent(Heartbeat(), revision)
-                    case why:
-                        yield WatchEvent(why, revision)
-                        return
-            yield WatchEvent(End.JOB_ENDED, revision)
-
-    async def _present(self, job_id: UUID) -> Job:
-        job = (await self._store.summaries([job_id])).get(job_id)
-        if job is None:
-            raise JobNotFound(job_id)
-        return job
+        parts = self._store, self._feed, self._watches, self._logs, self._hints
+        return OneJobWatch(job_id, *parts, self._heartbeat).events(after)

@@ -10,7 +10,7 @@ import grpc
 import httpx
 import pytest
 
-from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc, log_pb2
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import create, jobs_client
@@ -19,6 +19,8 @@ from tests.gate import Gate
 
 BEYOND_ALL_TIME_OUTS = 3.0
 """Seconds. The heartbeat of the stack's API servers comes more often."""
+PATIENCE = 60.0
+"""Seconds that a test gives to a job that takes a moment."""
 UNKNOWN = "0198f0a0-0000-7000-8000-000000000001"
 
 
@@ -121,10 +123,50 @@ def test_a_watch_lasts_longer_than_any_call(stack: Stack, client: httpx.Client) 
 
 def test_a_grpc_client_watches_too(stub: Any, client: httpx.Client) -> None:
     job = create(client, "compute", {"input": "watched"})
-    responses = list(stub.Watch(job_service_pb2.WatchRequest(id=job["id"]), timeout=20))
+    responses = list(stub.Watch(job_service_pb2.WatchRequest(id=job["id"]), timeout=PATIENCE))
 
     assert responses[-1].ended.reason == "JOB_ENDED"
     assert responses[-2 if responses[-2].HasField("job") else -3].job.status == job_pb2.Job.completed
+
+
+def entries_of(event: dict[str, Any]) -> list[tuple[int, str]]:
+    return [(entry["number"], entry["message"]) for entry in event["log"]["entries"]]
+
+
+def test_a_watch_with_the_log_tells_what_the_handler_logs(
+    stack: Stack, client: httpx.Client, gate: Gate
+) -> None:
+    job = create(client, "gated", {**gate.payload, "say": "hello"})
+    lines = [(1, "logged hello"), (2, "printed hello")]
+    found: list[tuple[int, str]] = []
+    with (
+        jobs_client(stack) as other,
+        watching(other, f"/jobs/{job['id']}:watch", includeLog="true") as events,
+    ):
+        while found != lines:
+            event = events.next()
+            found += entries_of(event) if "log" in event else []
+        token = events.token
+    gate.open()
+    with (
+        jobs_client(stack) as other,
+        watching(other, f"/jobs/{job['id']}:watch", includeLog="true", resumeToken=token) as events,
+    ):
+        later = []
+        while "ended" not in (event := events.next()):
+            later.append(event)
+    assert not any("log" in each for each in later)
+    assert any(each.get("job", {}).get("status") == "completed" for each in later)
+
+
+def test_a_watch_of_a_job_that_has_failed_shows_the_trace(stub: Any, client: httpx.Client) -> None:
+    job = create(client, "broken", {}, retryPolicy={"maxAttempts": 1})
+    responses = list(
+        stub.Watch(job_service_pb2.WatchRequest(id=job["id"], include_log=True), timeout=PATIENCE)
+    )
+    kinds = [[entry.kind for entry in each.log.entries] for each in responses if each.HasField("log")]
+    assert kinds == [[log_pb2.LogEntry.Kind.trace]]
+    assert responses[-1].ended.reason == "JOB_ENDED"
 
 
 def test_head_of_a_watch_is_answered_at_once_with_the_headers(client: httpx.Client) -> None:
@@ -156,6 +198,7 @@ def test_only_the_gateway_can_say_that_a_request_is_head(stack: Stack, client: h
         ("/jobs:watch", {"resumeToken": "abc"}, 400, 3),
         ("/jobs:watch", {"status": "unspecified"}, 400, 3),
         ("/jobs:watch", {"nope": "1"}, 400, 3),
+        ("/jobs:watch", {"includeLog": "true"}, 400, 3),
     ],
 )
 def test_a_watch_that_cannot_begin_is_an_error(

@@ -25,7 +25,7 @@ from pymongo.read_concern import ReadConcern
 from api_server.adapters.mongo.client import DUPLICATE_KEY, READ_SECONDS, Collection, Document, within
 from api_server.adapters.mongo.reads import Reads
 from api_server.adapters.mongo.writes import Writes, pauses, resend
-from api_server.domain.job_log import EMPTY_LOG, AttemptLog, EntryKind, JobLog, LogEntry
+from api_server.domain.job_log import EMPTY_LOG, AttemptLog, EntryKind, JobLog, LogEntry, LogPlace
 
 AT_ONCE = 20
 """Logs that are in memory together. Each has up to about 100 KiB."""
@@ -62,6 +62,19 @@ class MongoJobLogStore:
             return _to_log(document, job)
 
         return await self._reads.run(read)
+
+    async def entries_after(self, places: Sequence[LogPlace]) -> list[tuple[LogEntry, ...]]:
+        lowest: dict[UUID, int] = {}
+        for place in places:
+            lowest[place.job_id] = min(place.number, lowest.get(place.job_id, place.number))
+        where = {"_id": {"$in": list(lowest)}}
+
+        async def read() -> dict[UUID, Mapping[str, Any]]:
+            cursor = self._logs.find(where, _entries_after(lowest)).hint(BY_ID)
+            return {each["_id"]: each async for each in cursor}
+
+        found = await self._reads.run(read)
+        return [_entries_of(place, found.get(place.job_id)) for place in places]
 
     async def delete(self, job_id: UUID) -> None:
         async def write() -> None:
@@ -147,11 +160,27 @@ async def _by_id(
 def _to_log(document: Mapping[str, Any] | None, job: Mapping[str, Any]) -> JobLog:
     if document is None or document["create_time"] != job["create_time"]:
         return EMPTY_LOG
-    entries = tuple(
-        LogEntry(**{**each, "kind": EntryKind(each["kind"])})  # - the names are those of the fields
-        for each in document["entries"]
-    )
+    entries = tuple(map(_to_entry, document["entries"]))
     return JobLog(entries, document["last"], document["attempt"], document["base"])
+
+
+def _to_entry(stored: Mapping[str, Any]) -> LogEntry:
+    # The names are those of the fields.
+    return LogEntry(**{**stored, "kind": EntryKind(stored["kind"])})
+
+
+def _entries_after(numbers: Mapping[UUID, int]) -> Document:
+    """What is read of logs: their entries after the number of each. mongod leaves out the others."""
+    position = {"$indexOfArray": [{"$literal": list(numbers)}, "$_id"]}
+    number = {"$arrayElemAt": [{"$literal": list(numbers.values())}, position]}
+    after = {"$filter": {"input": "$entries", "cond": {"$gt": ["$$this.number", "$$number"]}}}
+    return {"create_time": 1, "entries": {"$let": {"vars": {"number": number}, "in": after}}}
+
+
+def _entries_of(place: LogPlace, log: Mapping[str, Any] | None) -> tuple[LogEntry, ...]:
+    if log is None or log["create_time"] != place.create_time:
+        return ()
+    return tuple(_to_entry(each) for each in log["entries"] if each["number"] > place.number)
 
 
 def _from_log(job: Mapping[str, Any], log: JobLog) -> Document:

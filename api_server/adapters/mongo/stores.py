@@ -24,6 +24,7 @@ from api_server.adapters.mongo.collections import (
 )
 from api_server.adapters.mongo.due import MongoDueStore, MongoLeaderLease
 from api_server.adapters.mongo.fleet import MongoFleetStore
+from api_server.adapters.mongo.hint_stream import MongoHintStream
 from api_server.adapters.mongo.idempotency_keys import MongoKeyStore
 from api_server.adapters.mongo.indexes import create_indexes
 from api_server.adapters.mongo.inspection import MongoJobInspection
@@ -56,6 +57,7 @@ class MongoStores:
     job_logs: MongoJobLogStore
     job_types: MongoJobTypeStore
     changes: MongoChangeStream
+    hints: MongoHintStream
     counts: MongoJobCounts
     activity: MongoActivityStore
     due: MongoDueStore
@@ -104,6 +106,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 job_logs=MongoJobLogStore(collections[JOB_LOGS], jobs, reads, writes),
                 job_types=MongoJobTypeStore(collections[JOB_TYPES], reads, writes),
                 changes=MongoChangeStream(stream_client, database),
+                hints=MongoHintStream(stream_client, database),
                 counts=MongoJobCounts(jobs),
                 activity=MongoActivityStore(collections[ACTIVITY], jobs, writes),
                 due=MongoDueStore(jobs, writes),

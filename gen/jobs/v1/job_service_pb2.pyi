@@ -12,8 +12,9 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
-from ..v1 import job_pb2 as _job_pb2
-from ..v1 import notify_pb2 as _notify_pb2
+from jobs.v1 import job_pb2 as _job_pb2
+from jobs.v1 import log_pb2 as _log_pb2
+from jobs.v1 import notify_pb2 as _notify_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -1306,10 +1307,15 @@ class WatchRequest(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    INCLUDE_LOG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The job's id, a UUID. Empty: all jobs that match the other fields."""
     resume_token: _builtins.str
     """The latest resume_token of an earlier watch of the same jobs. Empty: the watch begins with the present."""
+    include_log: _builtins.bool
+    """True: also tell what the job's handler logs. Only with `id`. A token of a watch without it has no place in
+    the log: then all entries that are kept come first.
+    """
     @_builtins.property
     def status(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.Job.Status.ValueType]:
         """Only jobs in one of these statuses. Empty: in any."""
@@ -1330,10 +1336,11 @@ class WatchRequest(_message.Message):
         type: _abc.Iterable[_builtins.str] | None = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
         resume_token: _builtins.str = ...,
+        include_log: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "labels", b"labels", "resume_token", b"resume_token", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "include_log", b"include_log", "labels", b"labels", "resume_token", b"resume_token", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1349,6 +1356,7 @@ class WatchResponse(_message.Message):
     STARTED_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
     """A watch with this token goes on after this response. Empty: the watch has to begin anew."""
@@ -1368,6 +1376,10 @@ class WatchResponse(_message.Message):
     def ended(self) -> Global___WatchEnded:
         """The watch ends. This is the last response."""
 
+    @_builtins.property
+    def log(self) -> Global___WatchLog:
+        """What the handler has logged. Only with include_log."""
+
     def __init__(
         self,
         *,
@@ -1375,13 +1387,14 @@ class WatchResponse(_message.Message):
         started: Global___WatchStarted | None = ...,
         heartbeat: Global___WatchHeartbeat | None = ...,
         ended: Global___WatchEnded | None = ...,
+        log: Global___WatchLog | None = ...,
         resume_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "job", b"job", "started", b"started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "job", b"job", "log", b"log", "started", b"started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "job", b"job", "resume_token", b"resume_token", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "job", b"job", "log", b"log", "resume_token", b"resume_token", "started", b"started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["job", "started", "heartbeat", "ended"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["job", "started", "heartbeat", "ended", "log"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -1453,3 +1466,29 @@ class WatchEnded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchEnded: _TypeAlias = WatchEnded  # noqa: Y015
+
+@_typing.final
+class WatchLog(_message.Message):
+    """What the job's handler has logged since the entries that were told before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.LogEntry]:
+        """1 to 200 entries, of 64 KiB in all, in ascending order of their numbers. Numbers are missing where entries
+        were dropped before they could be told.
+        """
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[_log_pb2.LogEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchLog: _TypeAlias = WatchLog  # noqa: Y015

@@ -261,6 +261,12 @@ class JobServiceStub:
     `started.truncated` says so. A state comes when the job matches after the change. So with `status` a job
     that has left the status is not told of.
 
+    With `include_log`, a watch of one job also tells what its handler logs, as GetLog shows it: first the
+    entries that are kept, then new ones within about a second after they were logged. Their numbers go up, and
+    each comes once, also after a resume. Entries that were stored before a change of the status come before it.
+    A caller that reads more slowly than the handler logs misses the entries that GetLog does not keep. Entries
+    that are stored after the job's end do not come, see GetLog.
+
     INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
     NOT_FOUND: there is no such job.
     FAILED_PRECONDITION: resume_token is more than an hour old, or older than what the database keeps (reason
@@ -507,6 +513,12 @@ class JobServiceAsyncStub(JobServiceStub):
     With a filter, at most 1000 present states come, of the newest jobs. Then List has the others, if
     `started.truncated` says so. A state comes when the job matches after the change. So with `status` a job
     that has left the status is not told of.
+
+    With `include_log`, a watch of one job also tells what its handler logs, as GetLog shows it: first the
+    entries that are kept, then new ones within about a second after they were logged. Their numbers go up, and
+    each comes once, also after a resume. Entries that were stored before a change of the status come before it.
+    A caller that reads more slowly than the handler logs misses the entries that GetLog does not keep. Entries
+    that are stored after the job's end do not come, see GetLog.
 
     INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
     NOT_FOUND: there is no such job.
@@ -865,6 +877,12 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         With a filter, at most 1000 present states come, of the newest jobs. Then List has the others, if
         `started.truncated` says so. A state comes when the job matches after the change. So with `status` a job
         that has left the status is not told of.
+
+        With `include_log`, a watch of one job also tells what its handler logs, as GetLog shows it: first the
+        entries that are kept, then new ones within about a second after they were logged. Their numbers go up, and
+        each comes once, also after a resume. Entries that were stored before a change of the status come before it.
+        A caller that reads more slowly than the handler logs misses the entries that GetLog does not keep. Entries
+        that are stored after the job's end do not come, see GetLog.
 
         INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
         NOT_FOUND: there is no such job.

@@ -14,6 +14,7 @@ from api_server.domain.notification import NOBODY, NotifyDefaults
 from api_server.domain.status_update import Leases
 from api_server.feed.change_feed import ChangeFeed
 from api_server.feed.demand import Demand
+from api_server.feed.hints import Hints
 from api_server.feed.waits import Waits
 from api_server.feed.watches import Watches
 from api_server.rpc.job_servicer import JobServicer
@@ -80,7 +81,8 @@ def job_watches(stores: MongoStores) -> JobWatches:
     demand = Demand()
     waits, watches = Waits(1, demand), Watches(1, demand)
     feed = ChangeFeed(stores.changes, stores.jobs, demand, waits, watches)
-    return JobWatches(stores.jobs, stores.changes, feed, watches, heartbeat=15.0)
+    logs = JobLogs(stores.job_logs)
+    return JobWatches(stores.jobs, stores.changes, feed, watches, logs, Hints(), heartbeat=15.0)
 
 
 class Uncounted(ActivityLog):

@@ -10,7 +10,7 @@ import pytest
 from api_server.adapters.mongo.job_logs import AT_ONCE
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import JobNotFound
-from api_server.domain.job_log import MAX_ENTRIES, AttemptLog, EntryKind, JobLog, LogEntry
+from api_server.domain.job_log import MAX_ENTRIES, AttemptLog, EntryKind, JobLog, LogEntry, LogPlace
 from api_server.domain.transitions import cancel, claim, release, retry
 from api_server.services.job_logs import JobLogs, LogSweep
 from job_client._gen.jobs.v1.job_service_pb2 import DeleteRequest
@@ -18,6 +18,8 @@ from tests.integration.mongo.jobs import LEASE, WORKER, insert, new_job, now, st
 from tests.integration.mongo.services import servicer
 
 HUGE = "x" * 16_000
+PLACES = ((0, 0), (0, 3), (0, 4), (1, 1), (2, 0))
+"""Which job's log, and after which entry."""
 
 
 def of_attempt(
@@ -54,6 +56,26 @@ async def test_a_job_that_has_logged_nothing_has_an_empty_log(stores: MongoStore
     assert await stores.job_logs.read(uuid4()) is None
     with pytest.raises(JobNotFound):
         await JobLogs(stores.job_logs).read(uuid4())
+
+
+async def test_entries_after_several_places_are_read_together(stores: MongoStores) -> None:
+    jobs = [await stored(stores, "processing") for _ in range(3)]
+    for job, count in zip(jobs, (4, 2, 0), strict=True):
+        await stores.job_logs.append(WORKER, [of_attempt(job.id, *range(1, count + 1))])
+    places = [LogPlace(jobs[index].id, jobs[index].create_time, number) for index, number in PLACES]
+    found = await stores.job_logs.entries_after(
+        [*places, replace(places[0], create_time=now()), replace(places[0], job_id=uuid4())]
+    )
+    assert [[entry.number for entry in entries] for entries in found] == [
+        [1, 2, 3, 4],
+        [4],
+        [],
+        [2],
+        [],
+        [],
+        [],
+    ]
+    assert found[0] == (await read(stores, jobs[0].id)).entries
 
 
 async def test_the_same_call_again_changes_nothing(stores: MongoStores) -> None:

@@ -12,9 +12,12 @@ from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.transitions import claim, complete
 from api_server.feed.change_feed import ChangeFeed
 from api_server.feed.demand import Demand
+from api_server.feed.hint_feed import HintFeed
+from api_server.feed.hints import Hints
 from api_server.feed.told_jobs import ToldJobs
 from api_server.feed.waits import Waits
 from api_server.feed.watches import Watches
+from api_server.services.job_logs import JobLogs
 from api_server.services.job_waits import JobWaits
 from api_server.services.job_watches import JobWatches
 from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
@@ -51,7 +54,17 @@ class WaitingServer:
         self.waits, self.watches = Waits(limit, demand), Watches(limit, demand)
         self.jobs = ToldJobs(stores.jobs, self.waits)
         self.feed = ChangeFeed(stores.changes, stores.jobs, demand, self.waits, self.watches)
-        watches = JobWatches(self.jobs, stores.changes, self.feed, self.watches, heartbeat=0.2)
+        self.hints = Hints()
+        self.hint_feed = HintFeed(stores.hints, self.hints)
+        watches = JobWatches(
+            self.jobs,
+            stores.changes,
+            self.feed,
+            self.watches,
+            JobLogs(stores.job_logs),
+            self.hints,
+            heartbeat=0.2,
+        )
         job_waits = JobWaits(self.jobs, self.waits, PATIENCE)
         self.servicer = servicer(stores, self.jobs, job_waits, watches)
 
@@ -70,17 +83,22 @@ class WaitingServer:
     async def run(self, job_id: UUID) -> None:
         """What a worker reports to this server when it runs the job."""
         await self.start(job_id)
+        await self.complete(job_id)
+
+    async def complete(self, job_id: UUID) -> None:
+        """What a worker reports to this server when the handler has returned."""
         await self.jobs.apply([complete(job_id, WORKER, 1, RESULT, now())])
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Inside the block it hears of the changes of other servers."""
-        task = asyncio.create_task(self.feed.run())
+        tasks = [asyncio.create_task(each.run()) for each in (self.feed, self.hint_feed)]
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     @asynccontextmanager
     async def watching(self, **fields: Any) -> AsyncIterator["Reader"]:

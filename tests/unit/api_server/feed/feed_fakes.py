@@ -1,4 +1,4 @@
-"""A change stream and a store of jobs in memory, for tests of the feed and of watches."""
+"""A change stream and stores of jobs and logs in memory, for tests of the feed and of watches."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -10,8 +10,9 @@ from uuid import UUID
 
 from api_server.domain.changes import JobChange, summary
 from api_server.domain.job import Job, Status
+from api_server.domain.job_log import AttemptLog, EntryKind, JobLog, LogEntry, LogPlace
 from api_server.domain.listing import JobFilter, JobPage, PageRequest
-from api_server.feed.ports import Changes
+from api_server.feed.ports import Changes, Subject, Topic
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SHOWN_BY_A_PAGE = 1000
@@ -123,3 +124,78 @@ class Stream:
 
     def _found(self) -> list[JobChange]:
         return [each for each in self._database.log if each.position > self.position]
+
+
+class HintSource:
+    """A stream of hints."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.open_streams = 0
+        self.refuses: Exception | None = None
+        """What opening and reading a stream raise."""
+        self._changed: list[Subject] = []
+        self._news = asyncio.Event()
+
+    def changed(self, subject: Subject) -> None:
+        self._changed.append(subject)
+        self._news.set()
+
+    def fail(self, error: Exception | None) -> None:
+        """Streams raise this from now on; None: they work again."""
+        self.refuses = error
+        self._news.set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["HintSource.Stream"]:
+        self.opened += 1
+        if self.refuses is not None:
+            raise self.refuses
+        self.open_streams += 1
+        try:
+            yield HintSource.Stream(self)
+        finally:
+            self.open_streams -= 1
+
+    class Stream:
+        """Reads from now on."""
+
+        def __init__(self, source: "HintSource") -> None:
+            self._source = source
+            self._read = len(source._changed)
+
+        async def next(self) -> Sequence[Subject]:
+            source = self._source
+            if len(source._changed) == self._read:
+                source._news.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.01):
+                        await source._news.wait()
+            if source.refuses is not None:
+                raise source.refuses
+            begin, self._read = self._read, len(source._changed)
+            return source._changed[begin:]
+
+
+class Logs:
+    """The logs of jobs. A change of a log is a hint of `hints`."""
+
+    def __init__(self) -> None:
+        self.hints = HintSource()
+        self.reads = 0
+        self._logs: dict[UUID, JobLog] = {}
+
+    def append(self, job_id: UUID, *numbers: int, attempt: int = 1, is_hinted: bool = True) -> None:
+        """Entries of an attempt, with these numbers in it. Their messages are their numbers."""
+        entries = [
+            LogEntry(number, NOW, EntryKind.LINE, attempt, "w", "info", "", str(number)) for number in numbers
+        ]
+        before = self._logs.get(job_id, JobLog())
+        self._logs[job_id] = before.with_attempt(AttemptLog(job_id, attempt, entries))
+        if is_hinted:
+            self.hints.changed(Subject(Topic.JOB_LOG, job_id))
+
+    async def entries_after(self, places: Sequence[LogPlace]) -> list[tuple[LogEntry, ...]]:
+        self.reads += 1
+        assert all(each.create_time == NOW for each in places)
+        return [self._logs.get(each.job_id, JobLog()).after(each.number) for each in places]

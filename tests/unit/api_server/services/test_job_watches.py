@@ -1,9 +1,6 @@
 """A watch tells the present states, then each change, and can be resumed anywhere without a gap."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,72 +8,16 @@ from hypothesis import strategies as st
 
 from api_server.domain.changes import WatchFilter
 from api_server.domain.errors import JobNotFound, ResumeTokenExpired
-from api_server.domain.job import Job, Status
+from api_server.domain.job import Status
 from api_server.feed import missed_states
-from api_server.feed.change_feed import ChangeFeed
-from api_server.feed.demand import Demand
-from api_server.feed.waits import Waits
-from api_server.feed.watches import End, Watches
+from api_server.feed.watches import End
 from api_server.services import filter_watch
-from api_server.services.job_watches import JobWatches
-from api_server.services.watch_events import Heartbeat, Started, WatchEvent
+from api_server.services.watch_events import Heartbeat, JobPlace, Started
 from tests.unit.api_server.feed.feed_fakes import Database, job, position
+from tests.unit.api_server.services.watching_server import Reader, Server, shown
 from tests.waiting import until
 
 ALL = WatchFilter()
-RARELY = 30.0
-"""Seconds between two heartbeats that no test waits for."""
-
-
-class Server:
-    """What watches of one API server process need."""
-
-    def __init__(self, database: Database, heartbeat: float = RARELY) -> None:
-        demand = Demand()
-        waits, self.watches = Waits(99, demand), Watches(99, demand)
-        store = cast("Any", database)
-        self.feed = ChangeFeed(store, store, demand, waits, self.watches)
-        self.job_watches = JobWatches(store, store, self.feed, self.watches, heartbeat)
-
-    @asynccontextmanager
-    async def watching(
-        self, wanted: Any, since: Any = None, heartbeat: float = RARELY
-    ) -> AsyncIterator["Reader"]:
-        self.job_watches._heartbeat = heartbeat
-        running = asyncio.create_task(self.feed.run())
-        try:
-            with self.job_watches.place():
-                is_filter = isinstance(wanted, WatchFilter)
-                watch = self.job_watches.of_filter if is_filter else self.job_watches.of_job
-                async with aclosing(watch(wanted, *([] if since is None else [since]))) as events:
-                    yield Reader(events)
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
-
-
-class Reader:
-    """Reads the events of a watch."""
-
-    def __init__(self, events: Any) -> None:
-        self._events = events
-        self.resume_from: int | str | None = None
-
-    async def next(self) -> Any:
-        """The content of the next event; a job as its number, revision and status."""
-        event: WatchEvent = await asyncio.wait_for(anext(self._events), RARELY)
-        self.resume_from = event.resume_from
-        return shown(event.content)
-
-    async def take(self, count: int) -> list[Any]:
-        return [await self.next() for _ in range(count)]
-
-
-def shown(content: Any) -> Any:
-    if not isinstance(content, Job):
-        return content
-    assert (content.payload, content.result, content.past) == ({}, None, ())
-    return content.id.int, content.revision, content.status
 
 
 @pytest.fixture
@@ -119,13 +60,13 @@ async def test_a_job_that_does_not_exist_is_an_error(database: Database) -> None
 async def test_a_watch_of_one_job_goes_on_after_a_revision(database: Database) -> None:
     database.create(job(1))
     database.change(job(1).id, status=Status.PROCESSING)
-    async with Server(database).watching(job(1).id, 2) as reader:
+    async with Server(database).watching(job(1).id, JobPlace(2)) as reader:
         assert await reader.next() == Started()
         database.change(job(1).id, status=Status.COMPLETED)
         assert await reader.take(2) == [(1, 3, Status.COMPLETED), End.JOB_ENDED]
-    async with Server(database).watching(job(1).id, 2) as reader:
+    async with Server(database).watching(job(1).id, JobPlace(2)) as reader:
         assert await reader.take(3) == [(1, 3, Status.COMPLETED), Started(), End.JOB_ENDED]
-    async with Server(database).watching(job(1).id, 3) as reader:
+    async with Server(database).watching(job(1).id, JobPlace(3)) as reader:
         assert await reader.take(2) == [Started(), End.JOB_ENDED]
 
 
@@ -187,7 +128,7 @@ async def test_without_news_a_heartbeat_comes_and_its_position_goes_on(database:
         await until(lambda: passes(reader), "the position goes on")
     async with Server(database).watching(job(1).id, heartbeat=0.02) as reader:
         assert await reader.take(3) == [(1, 2, Status.PROCESSING), Started(), Heartbeat()]
-        assert reader.resume_from == 2
+        assert reader.resume_from == JobPlace(2)
 
 
 async def passes(reader: Reader) -> bool:
@@ -204,7 +145,7 @@ async def test_a_watch_that_ends_can_be_resumed_where_it_was(database: Database,
         server.watches.end_all(why)
         assert await reader.next() is why
         assert reader.resume_from == position(1)
-    async with Server(database).watching(job(1).id, 1) as reader:
+    async with Server(database).watching(job(1).id, JobPlace(1)) as reader:
         assert await reader.next() == Started()
 
 
