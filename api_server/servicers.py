@@ -25,6 +25,7 @@ from api_server.services.job_waits import JobWaits
 from api_server.services.job_watches import JobWatches
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
+from api_server.services.operation_watches import OperationWatches
 from api_server.services.operations import OperationService
 from api_server.services.stats import Stats
 from api_server.services.stopped_claims import StoppedClaims
@@ -95,6 +96,7 @@ def make_servicers(parts: Parts) -> Servicers:
         job_watches(parts, logs),
         live_types,
         OperationService(stores.operations, parts.jobs, clock, parts.wake_operations),
+        OperationWatches(stores.operations, feed.hints, feed.watches, settings.watch_heartbeat),
         Insight(
             Explanations(stores.inspection, fleet, clock),
             type_list,

@@ -87,6 +87,15 @@ class Operation:
     batch: Batch | None = None
     has_tried_all: bool = False
 
+    @property
+    def has_ended(self) -> bool:
+        return self.state not in UNFINISHED
+
+    @property
+    def progress(self) -> tuple[State, int, int]:
+        """What a watch tells the changes of."""
+        return self.state, self.changed, self.refused
+
     def transition(self, job_id: UUID, now: datetime) -> Transition:
         """The change of one job. Its call is the operation's: it has no effect when it is sent again."""
         if self.kind is Kind.BULK_CANCEL:

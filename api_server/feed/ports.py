@@ -52,10 +52,11 @@ class Topic(Enum):
     """What can be watched besides jobs themselves."""
 
     JOB_LOG = auto()
+    OPERATION = auto()
 
 
 class Subject(NamedTuple):
-    """What a hint is about. `id`: for a log the job's."""
+    """What a hint is about. `id`: the operation's, or for a log the job's."""
 
     topic: Topic
     id: UUID

@@ -22,7 +22,8 @@ class End(Enum):
     """Why a watch ends, by the contract's names."""
 
     JOB_ENDED = "the job has ended"
-    SERVER_STOPPING = "the server stops; watch again with the resume_token"
+    OPERATION_ENDED = "the operation has ended"
+    SERVER_STOPPING = "the server stops; watch again with the resume_token, if there is one"
     SLOW_READER = "the caller reads more slowly than jobs change; watch again with the resume_token"
     HISTORY_LOST = "the server has missed changes; watch again without a resume_token"
 
@@ -105,7 +106,13 @@ class Watches:
     @contextmanager
     def place(self) -> Iterator[None]:
         """Have a place for one watch inside the block, and demand the changes. Raises TooManyWatches."""
-        with self._places.one(), self._demand.all_changes():
+        with self.place_for_hints(), self._demand.all_changes():
+            yield
+
+    @contextmanager
+    def place_for_hints(self) -> Iterator[None]:
+        """Have a place for a watch that gets hints only inside the block. Raises TooManyWatches."""
+        with self._places.one():
             yield
 
     @contextmanager

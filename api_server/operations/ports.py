@@ -17,6 +17,9 @@ class OperationStore(Protocol):
     async def get(self, operation_id: UUID) -> Operation | None:
         """The operation; None: no such operation."""
 
+    async def get_all(self, operation_ids: Sequence[UUID]) -> list[Operation | None]:
+        """The operations in the order of the ids, without their batches; None: no such operation."""
+
     async def page(self, after: UUID | None, size: int) -> OperationPage:
         """Up to `size` operations with ids below `after`, newest first, without their refusals."""
 

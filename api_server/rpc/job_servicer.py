@@ -30,6 +30,7 @@ from api_server.services.job_waits import JobWaits
 from api_server.services.job_watches import JobWatches
 from api_server.services.jobs import JobService
 from api_server.services.live_types import LiveTypes
+from api_server.services.operation_watches import OperationWatches
 from api_server.services.operations import OperationService
 from api_server.services.stats import Stats
 from api_server.services.type_list import TypeList
@@ -74,7 +75,9 @@ async def _stats(stats: Stats) -> stats_pb2.StatsResponse:
     return await asyncio.to_thread(stats_message, await stats.read())
 
 
-class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
+class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its responses itself, as Watch does
+    OperationServicer, job_service_pb2_grpc.JobServiceServicer
+):
     """Each method is documented in proto/jobs/v1/job_service.proto."""
 
     def __init__(
@@ -84,9 +87,10 @@ class JobServicer(OperationServicer, job_service_pb2_grpc.JobServiceServicer):
         watches: JobWatches,
         live_types: LiveTypes,
         operations: OperationService,
+        operation_watches: OperationWatches,
         insight: Insight,
     ) -> None:
-        super().__init__(operations)
+        super().__init__(operations, operation_watches)
         self._jobs = jobs
         self._waits = waits
         self._watching = Watching(watches, jobs)

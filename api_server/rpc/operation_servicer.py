@@ -1,13 +1,18 @@
 """The calls of JobService about operations on many jobs."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from api_server.domain.listing import JobCount, JobFilter
 from api_server.domain.operation import Kind, Operation
+from api_server.feed.watches import End
 from api_server.rpc import requests
 from api_server.rpc.answers import STATUS_NUMBERS, fill_time
+from api_server.rpc.watch_stream import write_responses
+from api_server.services.operation_watches import OperationWatches
 from api_server.services.operations import OperationService
+from api_server.services.watch_events import Heartbeat
 from contract_runtime.errors import InvalidArgument, Violation
 from job_client._gen.jobs.v1 import job_service_pb2
 
@@ -17,8 +22,9 @@ DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 class OperationServicer:
     """Part of JobServicer. Each method is documented in proto/jobs/v1/job_service.proto."""
 
-    def __init__(self, operations: OperationService) -> None:
+    def __init__(self, operations: OperationService, watches: OperationWatches) -> None:
         self._operations = operations
+        self._operation_watches = watches
 
     async def BulkCancel(
         self, request: job_service_pb2.BulkCancelRequest, context: Any
@@ -52,12 +58,36 @@ class OperationServicer:
     ) -> job_service_pb2.Operation:
         return operation_message(await self._operations.cancel(UUID(request.id)))
 
+    async def WatchOperation(self, request: job_service_pb2.WatchOperationRequest, context: Any) -> None:
+        with self._operation_watches.place():
+            events = self._operation_watches.of(UUID(request.id))
+            await write_responses(
+                context,
+                events,
+                watch_response,
+                lambda ended: job_service_pb2.WatchOperationResponse(ended=ended),
+            )
+
     async def _begin(
         self, kind: Kind, wanted: JobFilter, reason: str, *, is_dry_run: bool
     ) -> job_service_pb2.Operation:
         if is_dry_run:
             return preview_message(kind, wanted, reason, await self._operations.preview(kind, wanted))
         return operation_message(await self._operations.begin(kind, wanted, reason))
+
+
+async def watch_response(event: Operation | Heartbeat | End) -> job_service_pb2.WatchOperationResponse:
+    """An operation that goes on is told without its refusals."""
+    response = job_service_pb2.WatchOperationResponse()
+    match event:
+        case Operation():
+            shown = event if event.has_ended else replace(event, refusals=())
+            response.operation.CopyFrom(operation_message(shown))
+        case Heartbeat():
+            response.heartbeat.CopyFrom(job_service_pb2.WatchHeartbeat())
+        case why:
+            response.ended.CopyFrom(job_service_pb2.WatchEnded(reason=why.name, message=why.value))
+    return response
 
 
 def _wanted(message: job_service_pb2.JobFilter) -> JobFilter:

@@ -49,7 +49,7 @@ class Events:
             if line:
                 assert line.startswith("data: "), line
                 event: dict[str, Any] = json.loads(line.removeprefix("data: "))
-                self.token = event["resumeToken"]
+                self.token = event.get("resumeToken", "")
                 return event
         raise AssertionError("the stream has ended")
 
@@ -169,6 +169,39 @@ def test_a_watch_of_a_job_that_has_failed_shows_the_trace(stub: Any, client: htt
     assert responses[-1].ended.reason == "JOB_ENDED"
 
 
+def cancelling(client: httpx.Client, count: int) -> dict[str, Any]:
+    """An operation that cancels so many jobs."""
+    label = f"watch={time.time_ns()}"
+    for _ in range(count):
+        create(client, UNWORKED, {}, labels=dict([label.split("=")]))
+    answer = client.post("/jobs:bulkCancel", json={"filter": {"labels": [label]}})
+    assert answer.is_success, answer.text
+    operation: dict[str, Any] = answer.json()
+    return operation
+
+
+def test_a_watch_of_an_operation_tells_its_progress_and_ends(stack: Stack, client: httpx.Client) -> None:
+    operation = cancelling(client, 3)
+    states: list[dict[str, Any]] = []
+    with jobs_client(stack) as other, watching(other, f"/operations/{operation['id']}:watch") as events:
+        assert events.answer.headers["content-type"].startswith("text/event-stream")
+        while "ended" not in (event := events.next()):
+            states.append(event["operation"])
+    assert event["ended"]["reason"] == "OPERATION_ENDED"
+    assert {each["id"] for each in states} == {operation["id"]}
+    assert (states[-1]["state"], states[-1]["changed"]) == ("finished", 3)
+
+
+def test_a_grpc_client_watches_an_operation_again(stub: Any, client: httpx.Client) -> None:
+    operation = cancelling(client, 1)
+    request = job_service_pb2.WatchOperationRequest(id=operation["id"])
+    for _ in range(2):
+        responses = list(stub.WatchOperation(request, timeout=PATIENCE))
+        assert responses[-1].ended.reason == "OPERATION_ENDED"
+        assert responses[-2].operation.state == job_service_pb2.Operation.State.finished
+    assert len(responses) == 2
+
+
 def test_head_of_a_watch_is_answered_at_once_with_the_headers(client: httpx.Client) -> None:
     job = create(client, UNWORKED, {})
     for path in (f"/jobs/{job['id']}:watch", f"/jobs/{job['id']}%3Awatch", "/jobs:watch"):
@@ -176,6 +209,8 @@ def test_head_of_a_watch_is_answered_at_once_with_the_headers(client: httpx.Clie
         answer = client.head(path)
         assert (answer.status_code, answer.content) == (200, b"")
         assert answer.headers["content-type"].startswith("text/event-stream")
+    operation = cancelling(client, 0)
+    assert client.head(f"/operations/{operation['id']}:watch").status_code == 200
     assert client.head(f"/jobs/{UNKNOWN}:watch").status_code == 404
     assert client.get(f"/jobs/{job['id']}").json()["status"] == "queued"
 
@@ -199,6 +234,8 @@ def test_only_the_gateway_can_say_that_a_request_is_head(stack: Stack, client: h
         ("/jobs:watch", {"status": "unspecified"}, 400, 3),
         ("/jobs:watch", {"nope": "1"}, 400, 3),
         ("/jobs:watch", {"includeLog": "true"}, 400, 3),
+        (f"/operations/{UNKNOWN}:watch", {}, 404, 5),
+        ("/operations/abc:watch", {}, 400, 3),
     ],
 )
 def test_a_watch_that_cannot_begin_is_an_error(

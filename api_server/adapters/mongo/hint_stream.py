@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 from api_server.adapters.mongo.change_cursor import WHOLE_DATABASE, ChangeCursor, open_cursor
 from api_server.adapters.mongo.client import Client, Document
-from api_server.adapters.mongo.collections import JOB_LOGS
+from api_server.adapters.mongo.collections import JOB_LOGS, OPERATIONS
 from api_server.feed.ports import Subject, Topic
 
-TOPICS = {JOB_LOGS: Topic.JOB_LOG}
+TOPICS = {JOB_LOGS: Topic.JOB_LOG, OPERATIONS: Topic.OPERATION}
 CHANGED: list[Document] = [
     {
         "$match": {

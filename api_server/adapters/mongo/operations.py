@@ -60,6 +60,16 @@ class MongoOperationStore:
         found = await self._reads.run(partial(self._operations.find_one, {"_id": operation_id}))
         return None if found is None else _to_operation(found)
 
+    async def get_all(self, operation_ids: Sequence[UUID]) -> list[Operation | None]:
+        where = {"_id": {"$in": list(set(operation_ids))}}
+
+        async def read() -> dict[UUID, Operation]:
+            cursor = self._operations.find(where, {"batch": 0})
+            return {each["_id"]: _to_operation(each) async for each in cursor}
+
+        found = await self._reads.run(read)
+        return [found.get(each) for each in operation_ids]
+
     async def page(self, after: UUID | None, size: int) -> OperationPage:
         where = {} if after is None else {"_id": {"$lt": after}}
 

@@ -1448,8 +1448,9 @@ class WatchEnded(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """A stable reason for programs: JOB_ENDED, SERVER_STOPPING, SLOW_READER or HISTORY_LOST, or the reason of an
-    error, such as DATABASE_UNAVAILABLE. After all but the first, watch again with the latest resume_token.
+    """A stable reason for programs: JOB_ENDED, OPERATION_ENDED, SERVER_STOPPING, SLOW_READER or HISTORY_LOST, or
+    the reason of an error, such as DATABASE_UNAVAILABLE. After all but the first two, watch again, with the
+    latest resume_token if there are such tokens.
     """
     message: _builtins.str
     """The reason, for people."""
@@ -1492,3 +1493,63 @@ class WatchLog(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchLog: _TypeAlias = WatchLog  # noqa: Y015
+
+@_typing.final
+class WatchOperationRequest(_message.Message):
+    """Selects an operation to watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The operation's id, a UUID."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchOperationRequest: _TypeAlias = WatchOperationRequest  # noqa: Y015
+
+@_typing.final
+class WatchOperationResponse(_message.Message):
+    """What has happened to an operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___Operation:
+        """The operation at the begin of the watch, or after a change."""
+
+    @_builtins.property
+    def heartbeat(self) -> Global___WatchHeartbeat:
+        """Nothing has happened for a while."""
+
+    @_builtins.property
+    def ended(self) -> Global___WatchEnded:
+        """The watch ends. This is the last response."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation | None = ...,
+        heartbeat: Global___WatchHeartbeat | None = ...,
+        ended: Global___WatchEnded | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["operation", "heartbeat", "ended"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___WatchOperationResponse: _TypeAlias = WatchOperationResponse  # noqa: Y015

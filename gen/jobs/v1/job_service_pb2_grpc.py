@@ -153,6 +153,11 @@ class JobServiceStub:
                 request_serializer=jobs_dot_v1_dot_log__pb2.GetLogRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_log__pb2.GetLogResponse.FromString,
                 _registered_method=True)
+        self.WatchOperation = channel.unary_stream(
+                '/jobs.v1.JobService/WatchOperation',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.WatchOperationRequest.SerializeToString,
+                response_deserializer=jobs_dot_v1_dot_job__service__pb2.WatchOperationResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -485,6 +490,26 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchOperation(self, request, context):
+        """Tells how far an operation is, as long as the caller listens.
+
+        First comes its present state, and then its state after each change of `state`, `changed` or `refused`.
+        Changes that follow each other quickly may come as one state, the latest. Only the final state has the
+        refusals. The watch ends after it. After 15 s without news (setting WATCH_HEARTBEAT) comes a `heartbeat`.
+        The last response is `ended`, with the reason. Only a broken connection, or a caller that reads nothing for
+        a minute, ends a watch without it.
+
+        There is no resume token: each state is complete, so the same call again goes on, on any server.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        NOT_FOUND: there is no such operation.
+        RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
+        ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -587,6 +612,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.GetLog,
                     request_deserializer=jobs_dot_v1_dot_log__pb2.GetLogRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_log__pb2.GetLogResponse.SerializeToString,
+            ),
+            'WatchOperation': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchOperation,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.WatchOperationRequest.FromString,
+                    response_serializer=jobs_dot_v1_dot_job__service__pb2.WatchOperationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1143,6 +1173,33 @@ class JobService:
             '/jobs.v1.JobService/GetLog',
             jobs_dot_v1_dot_log__pb2.GetLogRequest.SerializeToString,
             jobs_dot_v1_dot_log__pb2.GetLogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/jobs.v1.JobService/WatchOperation',
+            jobs_dot_v1_dot_job__service__pb2.WatchOperationRequest.SerializeToString,
+            jobs_dot_v1_dot_job__service__pb2.WatchOperationResponse.FromString,
             options,
             channel_credentials,
             insecure,

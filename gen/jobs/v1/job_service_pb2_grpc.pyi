@@ -285,6 +285,22 @@ class JobServiceStub:
     INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
     NOT_FOUND: there is no such job.
     """
+    WatchOperation: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchOperationRequest, _job_service_pb2.WatchOperationResponse]
+    """Tells how far an operation is, as long as the caller listens.
+
+    First comes its present state, and then its state after each change of `state`, `changed` or `refused`.
+    Changes that follow each other quickly may come as one state, the latest. Only the final state has the
+    refusals. The watch ends after it. After 15 s without news (setting WATCH_HEARTBEAT) comes a `heartbeat`.
+    The last response is `ended`, with the reason. Only a broken connection, or a caller that reads nothing for
+    a minute, ends a watch without it.
+
+    There is no resume token: each state is complete, so the same call again goes on, on any server.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    NOT_FOUND: there is no such operation.
+    RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
+    ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -537,6 +553,22 @@ class JobServiceAsyncStub(JobServiceStub):
 
     INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
     NOT_FOUND: there is no such job.
+    """
+    WatchOperation: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchOperationRequest, _job_service_pb2.WatchOperationResponse]  # type: ignore[assignment]
+    """Tells how far an operation is, as long as the caller listens.
+
+    First comes its present state, and then its state after each change of `state`, `changed` or `refused`.
+    Changes that follow each other quickly may come as one state, the latest. Only the final state has the
+    refusals. The watch ends after it. After 15 s without news (setting WATCH_HEARTBEAT) comes a `heartbeat`.
+    The last response is `ended`, with the reason. Only a broken connection, or a caller that reads nothing for
+    a minute, ends a watch without it.
+
+    There is no resume token: each state is complete, so the same call again goes on, on any server.
+
+    INVALID_ARGUMENT: `id` is not a UUID.
+    NOT_FOUND: there is no such operation.
+    RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
+    ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -907,6 +939,28 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
         NOT_FOUND: there is no such job.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchOperation(
+        self,
+        request: _job_service_pb2.WatchOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchOperationResponse], _abc.AsyncIterator[_job_service_pb2.WatchOperationResponse]]:
+        """Tells how far an operation is, as long as the caller listens.
+
+        First comes its present state, and then its state after each change of `state`, `changed` or `refused`.
+        Changes that follow each other quickly may come as one state, the latest. Only the final state has the
+        refusals. The watch ends after it. After 15 s without news (setting WATCH_HEARTBEAT) comes a `heartbeat`.
+        The last response is `ended`, with the reason. Only a broken connection, or a caller that reads nothing for
+        a minute, ends a watch without it.
+
+        There is no resume token: each state is complete, so the same call again goes on, on any server.
+
+        INVALID_ARGUMENT: `id` is not a UUID.
+        NOT_FOUND: there is no such operation.
+        RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
+        ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,6 +27,7 @@ from api_server.services.job_waits import JobWaits
 from api_server.services.job_watches import JobWatches
 from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
+from api_server.services.operation_watches import OperationWatches
 from api_server.services.operations import OperationService
 from api_server.services.stats import Stats
 from api_server.services.stopped_claims import StoppedClaims
@@ -138,6 +139,7 @@ def servicer(
     waits: JobWaits | None = None,
     watches: JobWatches | None = None,
     activity: ActivityLog | None = None,
+    operation_watches: OperationWatches | None = None,
 ) -> JobServicer:
     """Of the same server."""
     fleet = fleet_service(stores)
@@ -148,6 +150,8 @@ def servicer(
         watches or job_watches(stores),
         live_types,
         OperationService(stores.operations, stores.jobs, stores.clock, lambda: None),
+        operation_watches
+        or OperationWatches(stores.operations, Hints(), Watches(1, Demand()), heartbeat=15.0),
         Insight(
             Explanations(stores.inspection, fleet, stores.clock),
             TypeList(fleet.job_types, fleet, stores.counts),

@@ -11,7 +11,7 @@ import pytest
 
 from api_server.adapters.mongo.operations import KEPT
 from api_server.adapters.mongo.stores import MongoStores
-from api_server.domain.errors import OperationNotFound, TooManyOperations
+from api_server.domain.errors import OperationNotFound, TooManyOperations, TooManyWatches
 from api_server.domain.job import Status
 from api_server.domain.listing import JobCount, JobFilter
 from api_server.domain.operation import (
@@ -28,8 +28,10 @@ from api_server.operations import operation_loop
 from api_server.operations.operation_loop import OperationLoop
 from api_server.services import operations as service_module
 from api_server.services.operations import OperationService
+from job_client._gen.jobs.v1 import job_service_pb2
 from tests.integration.mongo.jobs import RESULT, WORKER, now, read, stored
 from tests.integration.mongo.services import Offered
+from tests.integration.mongo.waiting_server import WaitingServer
 from tests.waiting import until
 
 EVERY_CONDITION = JobFilter(
@@ -260,3 +262,57 @@ async def test_mongodb_deletes_an_operation_some_days_after_its_end(empty_stores
     assert document["expire_time"] == ended.end_time + KEPT
     indexes = await collection.index_information()
     assert indexes["expire_time_1"]["expireAfterSeconds"] == 0
+
+
+async def test_several_operations_are_read_together_without_their_batches(stores: MongoStores) -> None:
+    operation = await service_of(stores).begin(Kind.BULK_CANCEL, labelled(uuid4().hex))
+    assert await stores.operations.begin_batch(operation, Batch((uuid4(),), None), now())
+    missing = uuid4()
+    found = await stores.operations.get_all([operation.id, missing, operation.id])
+    present = await stores.operations.get(operation.id)
+    assert present is not None
+    assert present.batch is not None
+    assert found == [replace(present, batch=None), None, replace(present, batch=None)]
+    await stores.operations.end(operation.id, State.CANCELLED, now())
+
+
+async def test_a_watch_tells_each_progress_that_another_server_makes(
+    stores: MongoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation_loop, "BATCH", 1)
+    run = uuid4().hex
+    jobs = [await stored(stores, labels={"run": run}) for _ in range(2)]
+    operation = await service_of(stores).begin(Kind.BULK_CANCEL, labelled(run))
+    server = WaitingServer(stores)
+    async with server.watching_operation(operation.id) as reader:
+        first = (await reader.next()).operation
+        assert (first.id, first.changed) == (str(operation.id), 0)
+        await finished(stores, operation)
+        told = []
+        while (response := await reader.next()).HasField("operation"):
+            told.append((response.operation.state, response.operation.changed))
+        assert told == sorted(set(told))
+        assert told[-1] == (job_service_pb2.Operation.State.finished, len(jobs))
+        assert response.ended.reason == "OPERATION_ENDED"
+    async with WaitingServer(stores).watching_operation(operation.id) as reader:
+        assert (await reader.next()).operation.changed == len(jobs)
+        assert (await reader.next()).ended.reason == "OPERATION_ENDED"
+
+
+async def test_a_watch_of_an_operation_that_does_not_exist_is_an_error(stores: MongoStores) -> None:
+    async with WaitingServer(stores).watching_operation(uuid4()) as reader:
+        with pytest.raises(OperationNotFound):
+            await reader.next()
+
+
+async def test_watches_of_operations_have_their_places_among_all_watches(stores: MongoStores) -> None:
+    operation = await service_of(stores).begin(Kind.BULK_CANCEL, labelled(uuid4().hex))
+    server = WaitingServer(stores, limit=1)
+    async with server.watching_operation(operation.id) as reader:
+        await reader.next()
+        async with server.watching(id=str(uuid4())) as second:
+            with pytest.raises(TooManyWatches):
+                await second.next()
+        server.hints.close()
+        assert (await reader.next()).ended.reason == "SERVER_STOPPING"
+    await stores.operations.end(operation.id, State.CANCELLED, now())

@@ -11,7 +11,7 @@ from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import JobNotFound, ResumeTokenExpired, SlowReader, TooManyWatches
 from api_server.domain.job import ProgressNote
 from api_server.domain.transitions import cancel
-from api_server.rpc import watching
+from api_server.rpc import watch_stream
 from contract_runtime.errors import InvalidArgument
 from tests.integration.mongo.jobs import WORKER, insert, new_job, now, stored, uuid7
 from tests.integration.mongo.waiting_server import WaitingServer
@@ -199,7 +199,7 @@ async def test_positions_are_ordered_as_strings(stores: MongoStores) -> None:
 async def test_a_caller_that_reads_nothing_is_dropped(
     stores: MongoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "WRITE_SECONDS", 0.1)
+    monkeypatch.setattr(watch_stream, "WRITE_SECONDS", 0.1)
     job = await stored(stores)
     async with WaitingServer(stores).watching(id=str(job.id)) as reader:
         with pytest.raises(SlowReader):

@@ -1,7 +1,7 @@
 """The part of an API server process that waits and watches, without gRPC."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from api_server.feed.watches import Watches
 from api_server.services.job_logs import JobLogs
 from api_server.services.job_waits import JobWaits
 from api_server.services.job_watches import JobWatches
+from api_server.services.operation_watches import OperationWatches
 from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 from tests.integration.mongo.jobs import LEASE, RESULT, WORKER, now
 from tests.integration.mongo.services import servicer
@@ -32,7 +33,7 @@ class Caller:
     """The context of a call without headers and deadline, which gets the responses of a stream."""
 
     def __init__(self) -> None:
-        self.responses: asyncio.Queue[job_service_pb2.WatchResponse] = asyncio.Queue(1)
+        self.responses: asyncio.Queue[Any] = asyncio.Queue(1)
 
     @staticmethod
     def invocation_metadata() -> tuple[tuple[str, str], ...]:
@@ -42,7 +43,7 @@ class Caller:
     def time_remaining() -> None:
         return None
 
-    async def write(self, response: job_service_pb2.WatchResponse) -> None:
+    async def write(self, response: Any) -> None:
         await self.responses.put(response)
 
 
@@ -66,7 +67,13 @@ class WaitingServer:
             heartbeat=0.2,
         )
         job_waits = JobWaits(self.jobs, self.waits, PATIENCE)
-        self.servicer = servicer(stores, self.jobs, job_waits, watches)
+        self.servicer = servicer(
+            stores,
+            self.jobs,
+            job_waits,
+            watches,
+            operation_watches=OperationWatches(stores.operations, self.hints, self.watches, heartbeat=0.2),
+        )
 
     async def get(self, job_id: UUID, wait: str) -> job_pb2.Job:
         request = ParseDict({"id": str(job_id), "wait": wait}, job_service_pb2.GetRequest())
@@ -103,10 +110,22 @@ class WaitingServer:
     @asynccontextmanager
     async def watching(self, **fields: Any) -> AsyncIterator["Reader"]:
         """Reads the responses of a watch."""
-        caller = Caller()
         request = ParseDict(fields, job_service_pb2.WatchRequest())
+        async with self._reading(self.servicer.Watch, request) as reader:
+            yield reader
+
+    @asynccontextmanager
+    async def watching_operation(self, operation_id: UUID) -> AsyncIterator["Reader"]:
+        """The same for a watch of an operation."""
+        request = job_service_pb2.WatchOperationRequest(id=str(operation_id))
+        async with self._reading(self.servicer.WatchOperation, request) as reader:
+            yield reader
+
+    @asynccontextmanager
+    async def _reading(self, method: Callable[[Any, Any], Any], request: Any) -> AsyncIterator["Reader"]:
+        caller = Caller()
         async with self.following():
-            call = asyncio.create_task(self.servicer.Watch(request, caller))
+            call = asyncio.create_task(method(request, caller))
             try:
                 yield Reader(caller, call)
             finally:
@@ -122,7 +141,7 @@ class Reader:
         self.call = call
         self.token = ""
 
-    async def next(self) -> job_service_pb2.WatchResponse:
+    async def next(self) -> Any:
         """The next response but heartbeats. Raises the error of the call."""
         while True:
             reading = asyncio.create_task(self._caller.responses.get())
@@ -132,7 +151,7 @@ class Reader:
                 await self.call
                 raise AssertionError("the watch has ended")
             response = reading.result()
-            self.token = response.resume_token
+            self.token = getattr(response, "resume_token", "")
             if not response.HasField("heartbeat"):
                 return response
 

@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 from api_server.domain.job import Status
 from api_server.domain.listing import JobCount, JobFilter
 from api_server.domain.operation import MAX_REFUSALS, Kind, Operation, Refusal, State
+from api_server.feed.watches import End
 from api_server.rpc import requests
 from api_server.rpc.answers import MAX_ANSWER_BYTES
-from api_server.rpc.operation_servicer import OperationServicer, operation_message, preview_message
+from api_server.rpc.operation_servicer import (
+    OperationServicer,
+    operation_message,
+    preview_message,
+    watch_response,
+)
+from api_server.services.watch_events import Heartbeat
 from contract_runtime.errors import InvalidArgument
 from job_client._gen.jobs._validate import validate_pb2
 from job_client._gen.jobs.v1 import job_service_pb2
@@ -123,8 +130,17 @@ def test_a_filter_needs_a_condition(request_type: Any) -> None:
 
 
 async def test_an_error_names_the_field_inside_the_filter() -> None:
-    service: Any = None
+    nothing: Any = None
     request = job_service_pb2.BulkCancelRequest(filter=JOB_FILTER(labels=["a=1", "a=2"]))
     with pytest.raises(InvalidArgument) as caught:
-        await OperationServicer(service).BulkCancel(request, None)
+        await OperationServicer(nothing, nothing).BulkCancel(request, None)
     assert [each.field for each in caught.value.violations] == ["filter.labels[1]"]
+
+
+async def test_only_the_final_state_of_a_watch_has_the_refusals() -> None:
+    operation = operation_of(refused=1, refusals=(Refusal(ID, "JOB_TERMINAL", "has ended"),))
+    for state, count in ((State.RUNNING, 0), (State.FINISHED, 1), (State.CANCELLED, 1)):
+        response = await watch_response(replace(operation, state=state))
+        assert (response.operation.refused, len(response.operation.refusals)) == (1, count)
+    assert (await watch_response(End.OPERATION_ENDED)).ended.reason == "OPERATION_ENDED"
+    assert (await watch_response(Heartbeat())).HasField("heartbeat")
