@@ -2,7 +2,7 @@
 
 from dataclasses import field
 
-from api_server.domain.attempt import Outcome
+from api_server.domain.attempt import Attempt, Outcome
 from api_server.domain.errors import JobNotFound, TransitionRefused
 from api_server.domain.job import Job, Status
 from api_server.domain.transition import Transition
@@ -19,6 +19,10 @@ class Applied:
 
     status: Status
     attempt: int | None
+    is_replay: bool = field(default=False, compare=False)
+    """An earlier call has made this change, and this one has changed nothing. False also if this is not
+    known. Not compared, because the job is the same either way.
+    """
     job: Job | None = field(default=None, compare=False)
 
 
@@ -38,7 +42,7 @@ def resolve(transition: Transition, job: Job | None) -> Resolution:
         return JobNotFound(transition.job_id)
     status = applied_status(transition, job)
     if status is not None:
-        return Applied(status, transition.attempt_after)
+        return Applied(status, transition.attempt_after, _is_replay(transition, job))
     if transition.guard.admits(job):
         return Eligible()
     reason, message = _refusal(transition, job)
@@ -66,11 +70,36 @@ def applied_status(transition: Transition, job: Job) -> Status | None:
     return change.status if is_as_written else None
 
 
+def _is_replay(transition: Transition, job: Job) -> bool:
+    """Whether the change, which `job` shows, has another time than this call would have written.
+
+    The write of this call may have been sent more than once, always with the same time. So another time means
+    another call. Changes without a time of their own, and those of Cancel and Retry, show nothing.
+    """
+    change = transition.change
+    if transition.guard.call is not None:
+        return False
+    if transition.reports_failure:
+        attempt = _reported_attempt(transition, job)
+        return attempt is not None and attempt.end_time != change.update_time
+    if change.end_time is not None:
+        return job.end_time != change.end_time
+    return change.start_time is not None and job.start_time != change.start_time
+
+
 def _status_after_failure(transition: Transition, job: Job) -> Status | None:
     """The status that the report led to, as the job's history shows.
 
     It is not decided again: the new decision about another try could differ from the one that was applied.
     """
+    attempt = _reported_attempt(transition, job)
+    if attempt is None:
+        return None
+    return Status.QUEUED if attempt in job.past else Status.FAILED
+
+
+def _reported_attempt(transition: Transition, job: Job) -> Attempt | None:
+    """The attempt that ended by the reported failure; None: the history shows none."""
     failure = transition.failure
     for attempt in job.history:
         if (
@@ -80,7 +109,7 @@ def _status_after_failure(transition: Transition, job: Job) -> Status | None:
             and attempt.error is not None
             and attempt.error.shortened() == failure.shortened()
         ):
-            return Status.QUEUED if attempt in job.past else Status.FAILED
+            return attempt
     return None
 
 

@@ -205,8 +205,10 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
         key = requests.key_value(context.invocation_metadata())
         with self._updates.admit(request.ByteSize()) as size:
-            job = await self._jobs.update(await decoded(requests.update, request, size), key)
-        rest_answers.note_job(context, job)
+            job, is_replay = await self._jobs.update_or_replay(
+                await decoded(requests.update, request, size), key
+            )
+        rest_answers.note_job(context, job, is_replay=is_replay)
         return await encoded(job)
 
     async def BatchUpdateStatus(

@@ -7,7 +7,7 @@ an answer.
 from typing import Any
 
 from api_server.domain.job import Job
-from service_runtime.rest_context import rest_of
+from service_runtime.rest_context import RestContext, rest_of
 
 CREATED, NOT_MODIFIED = 201, 304
 IF_NONE_MATCH = "if-none-match"
@@ -19,14 +19,14 @@ def note_created(context: Any, job: Job, *, is_replay: bool) -> None:
         rest.status = CREATED
         rest.headers["location"] = f"/jobs/{job.id}"
         rest.headers["etag"] = entity_tag(job)
-        if is_replay:
-            rest.headers["idempotent-replayed"] = "true"
+        _note_replay(rest, is_replay=is_replay)
 
 
-def note_job(context: Any, job: Job) -> None:
-    """The answer of a call that changes a job."""
+def note_job(context: Any, job: Job, *, is_replay: bool = False) -> None:
+    """The answer of a call that changes a job. `is_replay`: an earlier call has made this change."""
     if rest := rest_of(context):
         rest.headers["etag"] = entity_tag(job)
+        _note_replay(rest, is_replay=is_replay)
 
 
 def is_known(context: Any, job: Job) -> bool:
@@ -39,6 +39,11 @@ def is_known(context: Any, job: Job) -> bool:
         return False
     rest.status = NOT_MODIFIED
     return True
+
+
+def _note_replay(rest: RestContext, *, is_replay: bool) -> None:
+    if is_replay:
+        rest.headers["idempotent-replayed"] = "true"
 
 
 def entity_tag(job: Job) -> str:

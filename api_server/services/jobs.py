@@ -124,13 +124,20 @@ class JobService:
         return await self._store.count(wanted)
 
     async def update(self, update: StatusUpdate, key: str | None = None) -> Job:
-        """Apply one update; see StatusUpdates.apply_all. Returns the job afterwards."""
+        """The job of update_or_replay."""
+        job, _ = await self.update_or_replay(update, key)
+        return job
+
+    async def update_or_replay(self, update: StatusUpdate, key: str | None = None) -> tuple[Job, bool]:
+        """Apply one update; see StatusUpdates.apply_all. Returns the job afterwards, and whether an earlier
+        call has made this change, if that is known.
+        """
         (outcome,) = await self._updates.apply_all([update], key)
         if isinstance(outcome, ServiceError):
             raise outcome
         job = await self.get(update.job_id)
         self._count(update, outcome, job.type)
-        return job
+        return job, outcome.is_replay
 
     async def update_batch(
         self, updates: Sequence[StatusUpdate | InvalidArgument], key: str | None = None
@@ -169,6 +176,8 @@ class JobService:
             log.info("job_deleted", job_id=str(job_id))
 
     def _count(self, update: StatusUpdate, outcome: Applied, job_type: str) -> None:
+        if outcome.is_replay:
+            return
         if outcome.status.is_terminal:
             self._activity.ended(job_type, outcome.status, update.job_id)
         elif update.is_start:

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -60,6 +61,18 @@ def test_what_the_state_of_a_job_does_not_allow_is_409(jobs: httpx.Client) -> No
     error_of(jobs.post(f"{url}:cancel", json={}), 409, 9)
     error_of(jobs.post(f"{url}%3Acancel", json={}), 409, 9)
     error_of(jobs.patch(url, json={"status": "completed"}), 409, 9)
+
+
+def test_a_change_that_was_made_before_says_so(jobs: httpx.Client) -> None:
+    url, key = f"/jobs/{create(jobs)}", {"idempotency-key": str(uuid4())}
+    for body in ({"status": "processing"}, {"status": "completed", "result": {"n": 1}}):
+        first = jobs.patch(url, json=body, headers=key)
+        again = jobs.patch(url, json=body, headers=key)
+
+        assert "idempotent-replayed" not in first.headers
+        assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
+        assert again.json() == first.json()
+        assert again.headers["etag"] == first.headers["etag"]
 
 
 # HEAD.

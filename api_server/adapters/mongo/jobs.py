@@ -265,7 +265,7 @@ class MongoJobStore:
         )
         if raw is not None:
             job = decode_job(raw)
-            return {job.id: Applied(job.status, transition.attempt_after, job)}
+            return {job.id: Applied(job.status, transition.attempt_after, job=job)}
         return await resend(partial(self._reads.up_to_date, partial(self._read_back, [transition])))
 
     async def _read_back(self, transitions: Sequence[Transition]) -> Mapping[UUID, Resolution]:

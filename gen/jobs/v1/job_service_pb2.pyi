@@ -12,9 +12,9 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
-from jobs.v1 import job_pb2 as _job_pb2
-from jobs.v1 import log_pb2 as _log_pb2
-from jobs.v1 import notify_pb2 as _notify_pb2
+from ..v1 import job_pb2 as _job_pb2
+from ..v1 import log_pb2 as _log_pb2
+from ..v1 import notify_pb2 as _notify_pb2
 import builtins as _builtins
 import sys
 import typing as _typing

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from api_server.adapters.mongo.stores import MongoStores
+from api_server.domain.attempt import Failure
 from api_server.domain.creation import NewJob, new_job_id
 from api_server.domain.errors import IdempotencyKeyReused, JobIdTaken, TransitionRefused
 from api_server.domain.job import Dispatch, Job, Status
@@ -19,6 +20,7 @@ from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Claim, StatusUpdate, Token
 from api_server.ports import JobStore
 from api_server.services.creation import IdempotencyKey
+from api_server.stats_ports import ActivityLog
 from tests.integration.mongo.jobs import document
 from tests.integration.mongo.services import Offered, service
 from tests.waiting import until
@@ -39,6 +41,27 @@ class DiesAtInsert:
 
     async def insert_all(self, _jobs: Sequence[tuple[Job, datetime]]) -> list[Job]:
         raise ServerDied
+
+
+class Counted(ActivityLog):
+    """Notes what is counted."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def created(self, job_type: str) -> None:
+        self.calls.append(f"created {job_type}")
+
+    def started(self, job_type: str) -> None:
+        self.calls.append(f"started {job_type}")
+
+    def ended(self, job_type: str, status: Status, job_id: UUID) -> None:
+        self.calls.append(f"{status.value} {job_type} {job_id}")
+
+
+async def a_millisecond_after(stores: MongoStores, job: Job) -> None:
+    """Changes of the same millisecond cannot be told apart."""
+    await until(lambda: stores.clock.now() > job.update_time)
 
 
 def key(content: str = "same") -> IdempotencyKey:
@@ -174,3 +197,46 @@ async def test_two_reports_of_one_attempt_record_one_result(stores: MongoStores)
     assert (len(answers), refusals) == (1, ["JOB_TERMINAL"] * 9)
     assert await jobs.get(job.id) == answers[0]
     assert answers[0].revision == 3
+
+
+async def test_an_update_that_an_earlier_call_has_made_is_known_and_not_counted_again(
+    stores: MongoStores,
+) -> None:
+    counted = Counted()
+    jobs = service(stores, activity=counted)
+    job = await jobs.create(WANTED)
+    failing = Failure(13, "broken", "HANDLER_ERROR")
+    for update in (
+        StatusUpdate(job.id, Status.PROCESSING, Claim("w", 0)),
+        StatusUpdate(job.id, Status.FAILED, Token("w", 1), failure=failing),
+        StatusUpdate(job.id, Status.PROCESSING, Claim("w", 1)),
+        StatusUpdate(job.id, Status.COMPLETED, Token("w", 2), result={"n": 1}),
+    ):
+        first, is_replay = await jobs.update_or_replay(update)
+        assert not is_replay
+        await a_millisecond_after(stores, first)
+        again, is_replay = await jobs.update_or_replay(update)
+        assert (again.revision, again.status, is_replay) == (first.revision, first.status, True)
+        (outcome,) = await jobs.update_batch([update])
+        assert isinstance(outcome, Applied)
+        assert outcome.is_replay
+    started = "started compute"
+    assert counted.calls == ["created compute", started, started, f"completed compute {job.id}"]
+
+
+async def test_a_claim_without_a_worker_is_a_replay_only_with_the_same_key(stores: MongoStores) -> None:
+    jobs = service(stores)
+    job = await jobs.create(WANTED)
+    update = StatusUpdate(job.id, Status.PROCESSING)
+    first, is_replay = await jobs.update_or_replay(update, "key")
+    assert not is_replay
+    await a_millisecond_after(stores, first)
+    assert await jobs.update_or_replay(update, "key") == (first, True)
+    for other in ("other", None):
+        with pytest.raises(TransitionRefused):
+            await jobs.update_or_replay(update, other)
+    done = StatusUpdate(job.id, Status.COMPLETED, result={"n": 1})
+    ended, is_replay = await jobs.update_or_replay(done)
+    assert not is_replay
+    await a_millisecond_after(stores, ended)
+    assert await jobs.update_or_replay(done) == (ended, True)

@@ -36,18 +36,24 @@ SECOND = timedelta(seconds=1)
 FAILURE = Failure(13, "broken", "HANDLER_ERROR")
 ME, OTHER = "me/1", "other/1"
 
-EXAMPLES: dict[str, Transition] = {
-    "claim": claim(ID, ME, 1, NOW, LEASE),
-    "claim_unfenced": claim_unfenced(ID, "claim-a", NOW, LEASE),
-    "complete": complete(ID, ME, 2, {"hash": "x"}, NOW),
-    "fail": fail(ID, ME, 2, FAILURE, NOW, failures=0),
-    "try_again": try_again(ID, ME, 2, FAILURE, NOW, failures=0, wait=SECOND),
-    "release": release(ID, ME, 2, NOW),
-    "end_solitude": end_solitude(ID, ME, 2, NOW, LEASE),
-    "complete_unfenced": complete_unfenced(ID, Status.COMPLETED, {"hash": "x"}, None, NOW),
-    "cancel": cancel(ID, "cancel-a", "no longer wanted", NOW),
-    "retry": retry(ID, "retry-a", NOW),
-}
+
+def examples(now: datetime) -> dict[str, Transition]:
+    """One of each kind, as calls at this time make them."""
+    return {
+        "claim": claim(ID, ME, 1, now, LEASE),
+        "claim_unfenced": claim_unfenced(ID, "claim-a", now, LEASE),
+        "complete": complete(ID, ME, 2, {"hash": "x"}, now),
+        "fail": fail(ID, ME, 2, FAILURE, now, failures=0),
+        "try_again": try_again(ID, ME, 2, FAILURE, now, failures=0, wait=SECOND),
+        "release": release(ID, ME, 2, now),
+        "end_solitude": end_solitude(ID, ME, 2, now, LEASE),
+        "complete_unfenced": complete_unfenced(ID, Status.COMPLETED, {"hash": "x"}, None, now),
+        "cancel": cancel(ID, "cancel-a", "no longer wanted", now),
+        "retry": retry(ID, "retry-a", now),
+    }
+
+
+EXAMPLES = examples(NOW)
 
 
 def job(status: Status, attempt: int, worker_id: str = "") -> Job:
@@ -147,7 +153,8 @@ def test_each_transition_resolves_in_each_state_as_in_the_table(state: str, name
         assert resolution == Eligible()
     else:
         status = transition.change.status if expected == APPLIED else Status(expected)
-        assert resolution == Applied(status, transition.attempt_after)
+        assert isinstance(resolution, Applied)
+        assert (resolution.status, resolution.attempt) == (status, transition.attempt_after)
 
 
 @pytest.mark.parametrize(("state", "name"), [case[:2] for case in CASES if case[2] == OK])
@@ -183,12 +190,17 @@ def after(job: Job, transition: Transition) -> Job:
     """The job after the transition, in the fields that a resolution depends on."""
     change, guard = transition.change, transition.guard
     queued = change.status is Status.QUEUED
-    ended = (past(job.attempt, change.ended, transition.failure, job.worker_id),) if change.ended else ()
+    ended: tuple[Attempt, ...] = ()
+    if change.ended:
+        attempt = past(job.attempt, change.ended, transition.failure, job.worker_id)
+        ended = (replace(attempt, end_time=change.update_time),)
     return replace(
         job,
         status=change.status,
         worker_id=job.worker_id if change.worker_id is None else change.worker_id,
         attempt=job.attempt + change.adds_attempt,
+        start_time=change.start_time or job.start_time,
+        end_time=change.end_time,
         result=transition.result,
         error=None if queued else transition.failure,
         claim_id=transition.claim_id or ("" if queued else job.claim_id),
@@ -202,9 +214,32 @@ def after(job: Job, transition: Transition) -> Job:
 def test_a_transition_that_is_sent_again_resolves_as_applied(name: str) -> None:
     transition = EXAMPLES[name]
     before = next(state for state in STATES.values() if transition.guard.admits(state))
-    assert resolve(transition, after(before, transition)) == Applied(
-        transition.change.status, transition.attempt_after
-    )
+    resolution = resolve(transition, after(before, transition))
+    assert isinstance(resolution, Applied)
+    assert resolution == Applied(transition.change.status, transition.attempt_after)
+    assert not resolution.is_replay
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("difference", [timedelta(milliseconds=1), -SECOND])
+def test_a_change_of_an_earlier_call_is_known_by_its_time(name: str, difference: timedelta) -> None:
+    """Clocks of two servers may differ, so the earlier call may have the later time."""
+    before = next(state for state in STATES.values() if EXAMPLES[name].guard.admits(state))
+    job = after(before, EXAMPLES[name])
+    shows_nothing = name in {"release", "end_solitude", "cancel", "retry"}
+
+    resolution = resolve(examples(NOW + difference)[name], job)
+
+    assert isinstance(resolution, Applied)
+    assert resolution.is_replay is not shows_nothing
+
+
+def test_a_failure_that_was_reported_before_is_known_after_the_next_claim_too() -> None:
+    job = after(after(STATES["mine"], EXAMPLES["try_again"]), claim(ID, OTHER, 2, NOW + SECOND, LEASE))
+    for time, is_replay in ((NOW, False), (NOW + SECOND, True)):
+        resolution = resolve(examples(time)["try_again"], job)
+        assert isinstance(resolution, Applied)
+        assert (resolution.status, resolution.is_replay) == (Status.QUEUED, is_replay)
 
 
 @pytest.mark.parametrize("first", ["fail", "try_again"])

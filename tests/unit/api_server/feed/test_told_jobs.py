@@ -36,7 +36,7 @@ class Store:
             return JobNotFound(transition.job_id)
         status = transition.change.status
         job = Job(transition.job_id, "compute", status, {}, NOW, NOW)
-        return Applied(status, 1, job if job.id in wanted else None)
+        return Applied(status, 1, job=job if job.id in wanted else None)
 
 
 def to(status: Status, job_id: UUID) -> Transition:

@@ -48,6 +48,17 @@ def test_a_created_job_is_201_with_its_place_and_tag(is_replay: bool) -> None:
     }
 
 
+@pytest.mark.parametrize("is_replay", [True, False])
+def test_a_changed_job_has_its_tag_and_says_if_an_earlier_call_has_changed_it(is_replay: bool) -> None:
+    context = rest()
+    rest_answers.note_job(context, JOB, is_replay=is_replay)
+
+    assert context.headers == {
+        "etag": 'W/"7"',
+        **({"idempotent-replayed": "true"} if is_replay else {}),
+    }
+
+
 @pytest.mark.parametrize(
     "condition", ['W/"7"', '"7"', '"1", W/"7"', '"1","7" , "8"', "*", " * ", 'W/"6",W/"7",W/"8"']
 )
