@@ -1,68 +1,155 @@
-"""An asyncio client of the jobs API.
+"""A client of the jobs API: JobClient, and AsyncJobClient for asyncio programs.
 
-async with JobClient("127.0.0.1:3000") as client:
-    job = await client.create("compute", {"input": "hello"})
+with JobClient("127.0.0.1:3000") as client:
+    print(client.run("compute", {"input": "hello"}))
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from job_client.client import JobClient
+    from job_client.async_client import AsyncJobClient
+    from job_client.calls import Limits
     from job_client.create_many import Outcome
     from job_client.errors import (
         ClientClosed,
         DeadlineExceeded,
+        Interrupted,
         InvalidArgument,
         JobClientError,
+        JobFailed,
         JobIdTaken,
         JobNotFound,
         Unavailable,
         Violation,
     )
-    from job_client.job import Attempt, Failure, Job, Progress, Status
+    from job_client.handles import AsyncJobHandle
+    from job_client.job import Attempt, Failure, Job, JobPage, Progress, Status
     from job_client.new_job import NewJob
     from job_client.notify import Notify
+    from job_client.options import JobFilter, JobOptions
+    from job_client.reports import (
+        Activity,
+        AssignedPartitions,
+        Cause,
+        Explanation,
+        Filter,
+        Fleet,
+        FleetChange,
+        JobType,
+        Latency,
+        Log,
+        LogEntry,
+        MinuteStats,
+        Operation,
+        Refusal,
+        Stats,
+        TypeStats,
+        Worker,
+        WorkerIdentity,
+        WorkerReport,
+    )
+    from job_client.results import ResultMismatch
     from job_client.retry_policy import RetryPolicy
+    from job_client.sync_client import JobClient
+    from job_client.sync_handle import JobHandle
 
 __all__ = [
+    "Activity",
+    "AssignedPartitions",
+    "AsyncJobClient",
+    "AsyncJobHandle",
     "Attempt",
+    "Cause",
     "ClientClosed",
     "DeadlineExceeded",
+    "Explanation",
     "Failure",
+    "Filter",
+    "Fleet",
+    "FleetChange",
+    "Interrupted",
     "InvalidArgument",
     "Job",
     "JobClient",
     "JobClientError",
+    "JobFailed",
+    "JobFilter",
+    "JobHandle",
     "JobIdTaken",
     "JobNotFound",
+    "JobOptions",
+    "JobPage",
+    "JobType",
+    "Latency",
+    "Limits",
+    "Log",
+    "LogEntry",
+    "MinuteStats",
     "NewJob",
     "Notify",
+    "Operation",
     "Outcome",
     "Progress",
+    "Refusal",
+    "ResultMismatch",
     "RetryPolicy",
+    "Stats",
     "Status",
+    "TypeStats",
     "Unavailable",
     "Violation",
+    "Worker",
+    "WorkerIdentity",
+    "WorkerReport",
 ]
 
 _MODULES = {
-    "client": ("JobClient",),
+    "async_client": ("AsyncJobClient",),
+    "calls": ("Limits",),
     "create_many": ("Outcome",),
     "errors": (
         "ClientClosed",
         "DeadlineExceeded",
+        "Interrupted",
         "InvalidArgument",
         "JobClientError",
+        "JobFailed",
         "JobIdTaken",
         "JobNotFound",
         "Unavailable",
         "Violation",
     ),
-    "job": ("Attempt", "Failure", "Job", "Progress", "Status"),
+    "handles": ("AsyncJobHandle",),
+    "job": ("Attempt", "Failure", "Job", "JobPage", "Progress", "Status"),
     "new_job": ("NewJob",),
     "notify": ("Notify",),
+    "options": ("JobFilter", "JobOptions"),
+    "results": ("ResultMismatch",),
+    "reports": (
+        "Activity",
+        "AssignedPartitions",
+        "Cause",
+        "Explanation",
+        "Filter",
+        "Fleet",
+        "FleetChange",
+        "JobType",
+        "Latency",
+        "Log",
+        "LogEntry",
+        "MinuteStats",
+        "Operation",
+        "Refusal",
+        "Stats",
+        "TypeStats",
+        "Worker",
+        "WorkerIdentity",
+        "WorkerReport",
+    ),
     "retry_policy": ("RetryPolicy",),
+    "sync_client": ("JobClient",),
+    "sync_handle": ("JobHandle",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""The connection to the API servers."""
+"""The connection to the servers."""
 
 from collections.abc import Awaitable
 from typing import Any, TypeVar, cast
@@ -7,6 +7,7 @@ import grpc
 
 from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.hedging import RetryBudget, Target, hedged_call
+from job_client.connection import Connection
 
 HEDGING_DELAY = 2.0
 """Seconds without an answer after which a call is sent a second time.
@@ -17,18 +18,45 @@ is one.
 T = TypeVar("T")
 
 
-def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """`address`: host:port; the host may be a name with several addresses.
-
-    Without credentials nothing is encrypted.
-    Use the channel only for calls that are safe to repeat: it sends a call that gets no answer a second time.
-    """
-    target = f"dns:///{address}"
-    if credentials is None:
+def open_channel(connection: Connection) -> grpc.aio.Channel:
+    """A channel whose calls carry the connection's token. The host may be a name with several addresses."""
+    target = f"dns:///{connection.address.target}"
+    if connection.credentials is None:
         channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
     else:
-        channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+        channel = grpc.aio.secure_channel(target, connection.credentials, options=CHANNEL_OPTIONS)
+    if not connection.metadata:
+        return channel
+    return cast("grpc.aio.Channel", _AuthorizedChannel(channel, connection.metadata))
+
+
+def hedged(channel: grpc.aio.Channel) -> grpc.aio.Channel:
+    """The same channel for calls that are safe to repeat: a call without an answer is sent a second time."""
     return cast("grpc.aio.Channel", _HedgedChannel(channel))
+
+
+class _AuthorizedChannel:
+    """The part of a channel that generated stubs use; adds metadata to each call."""
+
+    def __init__(self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...]) -> None:
+        self._channel = channel
+        self._metadata = metadata
+
+    def unary_unary(self, *arguments: Any, **options: Any) -> Any:
+        return self._with_metadata(self._channel.unary_unary(*arguments, **options))
+
+    def unary_stream(self, *arguments: Any, **options: Any) -> Any:
+        return self._with_metadata(self._channel.unary_stream(*arguments, **options))
+
+    def _with_metadata(self, send: Any) -> Any:
+        def call(request: Any, *, metadata: tuple[tuple[str, str], ...] = (), **options: Any) -> Any:
+            return send(request, metadata=(*self._metadata, *metadata), **options)
+
+        return call
+
+    def __getattr__(self, name: str) -> Any:
+        """All other methods are the channel's."""
+        return getattr(self._channel, name)
 
 
 class _HedgedChannel:

@@ -4,14 +4,19 @@ JobClientError
 ├── InvalidArgument     the job breaks rules; `violations` names them
 ├── JobNotFound         there is no such job
 ├── JobIdTaken          the job's id belongs to a job with a different request
-├── Unavailable         no server answered; only ever the cause of a DeadlineExceeded
+├── Unavailable         no server could be reached at first, or none answered a call that is sent once
 ├── DeadlineExceeded    the timeout is over; a job may be stored or not: create it again with the same id
 ├── ClientClosed        the client is closed, or was never opened
-└── (itself)            FAILED_PRECONDITION with reason CLIENT_FORKED: forked while a client was open
+├── JobFailed           the job failed or was cancelled, so it has no result
+├── ResultMismatch      the job's result does not fit the type that the caller named (results.py)
+├── Interrupted         Ctrl-C during a call; also a KeyboardInterrupt
+└── (itself)            FAILED_PRECONDITION with reason CLIENT_FORKED: forked while a client was open, or
+                        CLIENT_OTHER_LOOP: opened in another event loop; and a server's other errors
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import grpc
 from google.rpc.status_pb2 import Status
@@ -93,6 +98,21 @@ class DeadlineExceeded(JobClientError):
 
 
 class ClientClosed(JobClientError):
+    code = grpc.StatusCode.CANCELLED
+
+
+class JobFailed(JobClientError):
+    """The job failed or was cancelled. `job` is the job; `code` and `reason` are those of its error."""
+
+    job: Any = None
+
+
+class Interrupted(JobClientError, KeyboardInterrupt):
+    """Ctrl-C while a JobClient waited. What was sent goes on in the server.
+
+    It is a KeyboardInterrupt, too, so that programs that handle Ctrl-C handle it.
+    """
+
     code = grpc.StatusCode.CANCELLED
 
 

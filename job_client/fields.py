@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
@@ -35,14 +35,22 @@ def text(field: str, value: Any) -> str:
     return plain
 
 
-def id_text(job_id: UUID | str, field: str = "id") -> str:
-    """The id in the form that servers use: a UUID in lower case."""
+class HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+def id_text(job: UUID | str | HasId, field: str = "id") -> str:
+    """The id in the form that servers use: a UUID in lower case. A job or a handle has its id."""
+    job_id: Any = job
     try:
+        if not isinstance(job, str | UUID) and isinstance(getattr(job, "id", None), str):
+            job_id = getattr(job, "id")  # noqa: B009 - any object may have it
         plain = str(job_id).lower()
     except Exception:  # noqa: BLE001 - the object's own code
         raise wrong_type(field, "a UUID", job_id) from None
     if _UUID.fullmatch(plain) is None:
-        raise invalid(field, "string.uuid", f"must be a UUID, is {shown(plain)}")
+        raise invalid(field, "string.uuid", f"must be a job, a handle or a UUID, is {shown(plain)}")
     return plain
 
 
@@ -90,8 +98,14 @@ def moment(field: str, value: Any) -> datetime:
 
 
 def duration(field: str, value: Any) -> Duration:
+    """A timedelta, or a number of seconds."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = real(field, value)
+        if not abs(number) <= MAX_DURATION.total_seconds():
+            raise invalid(field, "duration.range", f"must be at most {MAX_DURATION.days} days")
+        value = timedelta(seconds=number)
     if not isinstance(value, timedelta):
-        raise wrong_type(field, "a timedelta", value)
+        raise wrong_type(field, "a timedelta or a number of seconds", value)
     if not -MAX_DURATION <= value <= MAX_DURATION:
         raise invalid(field, "duration.range", f"must be at most {MAX_DURATION.days} days")
     message = Duration()

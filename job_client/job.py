@@ -105,11 +105,27 @@ class Job:
     """The latest attempts, oldest first. Empty in the answer of a create of several jobs."""
     notify: Notify | None
     """Whom the server notifies of the job's end."""
+    warnings: tuple[str, ...] = ()
+    """What callers should know though the job was stored; only in the answer of a create. For people."""
 
     @property
     def has_ended(self) -> bool:
         """Whether it is completed, failed or cancelled."""
         return self.status in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """One page of a list. `next_page_token` is "" on the last page.
+
+    `total_size`: the number of jobs on all pages, None if it was not asked for; a lower bound if
+    `total_size_capped`.
+    """
+
+    jobs: tuple[Job, ...]
+    next_page_token: str
+    total_size: int | None
+    total_size_capped: bool
 
 
 def to_job(message: job_pb2.Job, *, with_payload: bool = True) -> Job:
@@ -123,6 +139,8 @@ def to_job(message: job_pb2.Job, *, with_payload: bool = True) -> Job:
     values["payload"] = (
         struct_to_dict(message.payload) if with_payload and message.HasField("payload") else None
     )
+    if message.warnings:
+        values["warnings"] = tuple(message.warnings)
     return Job(**values)
 
 
@@ -152,8 +170,8 @@ def _policy_of(serialized: bytes) -> RetryPolicy:
     policy = job_pb2.RetryPolicy.FromString(serialized)
     return RetryPolicy(
         policy.max_attempts,
-        _duration(policy.initial_backoff),
-        _duration(policy.max_backoff),
+        to_duration(policy.initial_backoff),
+        to_duration(policy.max_backoff),
         policy.multiplier,
         policy.jitter,
     )
@@ -164,8 +182,8 @@ def _history(attempts: Iterable[job_pb2.Attempt]) -> tuple[Attempt, ...]:
         Attempt(
             each.attempt,
             each.worker_id,
-            _time(each.start_time),
-            _time(each.end_time) if each.HasField("end_time") else None,
+            to_time(each.start_time),
+            to_time(each.end_time) if each.HasField("end_time") else None,
             job_pb2.Attempt.Outcome.Name(each.outcome),
             _failure(each.error) if each.HasField("error") else None,
         )
@@ -173,19 +191,19 @@ def _history(attempts: Iterable[job_pb2.Attempt]) -> tuple[Attempt, ...]:
     )
 
 
-def _time(stamp: Timestamp) -> datetime:
+def to_time(stamp: Timestamp) -> datetime:
     """Cut to milliseconds, as times are stored. Three times as fast as ToDatetime."""
     return datetime.fromtimestamp(stamp.seconds + stamp.nanos // 1_000_000 / 1000, UTC)
 
 
-def _duration(duration: Duration) -> timedelta:
+def to_duration(duration: Duration) -> timedelta:
     return timedelta(seconds=duration.seconds, microseconds=duration.nanos // 1000)
 
 
 _READERS: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.STATUS: _status,
-    Kind.TIME: _time,
-    Kind.DURATION: _duration,
+    Kind.TIME: to_time,
+    Kind.DURATION: to_duration,
     Kind.OBJECT: struct_to_dict,
     Kind.LABELS: dict,
     Kind.ERROR: _failure,

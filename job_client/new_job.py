@@ -23,6 +23,7 @@ from job_client.fields import (
     wrong_type,
 )
 from job_client.notify import Notify
+from job_client.payloads import plain_payload
 from job_client.retry_policy import RetryPolicy
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -40,17 +41,17 @@ class NewJob:
 
     `id`: a UUIDv7 of the last 24 hours; None: the client chooses one. A program that stores the id may create
     the job again later, even in another process, and there is still only one job. `attempt_timeout`: how long
-    one attempt may run.
+    one attempt may run; a number is seconds. `payload`: a dict, a dataclass, a TypedDict or a pydantic model.
     """
 
     type: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Any = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     id: UUID | str | None = None
     retry_policy: RetryPolicy | None = None
     schedule_time: datetime | None = None
     expire_time: datetime | None = None
-    attempt_timeout: timedelta | None = None
+    attempt_timeout: timedelta | float | None = None
     notify: Notify | None = None
 
 
@@ -103,9 +104,7 @@ def _fill_id(request: CreateRequest, job: NewJob) -> None:
 
 
 def _fill_payload(request: CreateRequest, job: NewJob) -> None:
-    payload: Any = job.payload
-    if not isinstance(payload, Mapping):
-        raise wrong_type("payload", "a mapping", payload)
+    payload = plain_payload(job.payload)
     try:
         fill_struct(request.payload, dict(payload))
     except StructError as error:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from contract_runtime.structs import dict_to_struct
-from job_client import JobClient
+from job_client import AsyncJobClient
 from job_client._gen.jobs.v1.job_service_pb2 import CreateRequest, GetRequest
 from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.settings import StackSettings
@@ -139,7 +139,7 @@ async def restart(pair: Stack, part: str, number: int) -> None:
 
 async def test_a_frozen_server_delays_no_call_that_is_safe_to_repeat(pair: Stack) -> None:
     frozen = pair.port("api_server", 1)
-    async with JobClient(pair.endpoints.jobs_address) as client:
+    async with AsyncJobClient(pair.endpoints.jobs_address) as client:
         with jobs_client(pair) as http:
             job_id = create(http, "compute", {"input": ""})["id"]
         await asyncio.to_thread(pair.freeze, "api_server", 1)
@@ -152,7 +152,7 @@ async def test_a_frozen_server_delays_no_call_that_is_safe_to_repeat(pair: Stack
                     http.post(url, json=COMPUTE, headers=key, timeout=SOON_SECONDS),
                 )
                 jobs = await asyncio.gather(
-                    *(client.create("compute", {"input": str(number)}) for number in range(10))
+                    *(client.submit("compute", {"input": str(number)}) for number in range(10))
                 )
                 ended = await asyncio.gather(*(client.wait(job.id) for job in jobs))
             await asyncio.to_thread(

@@ -15,23 +15,48 @@ import jobs
 from job_client import JobClient, NewJob
 
 assert jobs.MINE == "the user's own", jobs
-JobClient("127.0.0.1:1")
+JobClient("127.0.0.1:1").handle("01a212ed-8077-7e02-b9cc-e18b1c00cbbf")
 NewJob("compute", {"input": "hello"})
 """
 TYPED_PROGRAM = """
-from typing import assert_type
+from dataclasses import dataclass
+from typing import Any, TypedDict, assert_type
 
-from job_client import Job, JobClient, JobClientError
+from job_client import AsyncJobClient, Job, JobClient, JobClientError, JobHandle
+
+
+@dataclass
+class Thumbnail:
+    width: int
+
+
+class Size(TypedDict):
+    width: int
+
+
+with JobClient.from_env() as client:
+    handle = client.submit("thumbnail", Thumbnail(1), result=Thumbnail, attempt_timeout=30)
+    assert_type(handle, JobHandle[Thumbnail])
+    assert_type(handle.result(), Thumbnail)
+    assert_type(client.run("thumbnail", {}, result=Size), Size)
+    assert_type(client.run("thumbnail", {}), dict[str, Any])
+    for job in client.list(statuses="failed"):
+        assert_type(job, Job)
+        assert_type(job.attempt, int)
 
 
 async def main() -> None:
-    async with JobClient("127.0.0.1:3000") as client:
-        job = await client.get("01a212ed-8077-7e02-b9cc-e18b1c00cbbf")
-        assert_type(job, Job)
-        assert_type(job.attempt, int)
+    async with AsyncJobClient("127.0.0.1:3000") as client:
+        assert_type(await client.run("thumbnail", {}, result=Thumbnail), Thumbnail)
+        assert_type(await client.get("01a212ed-8077-7e02-b9cc-e18b1c00cbbf"), Job)
         assert_type(JobClientError("x").reason, str)
 """
-WRONG_PROGRAM = "from job_client import JobClient\n\nJobClient(address=3000)\n"
+WRONG_PROGRAM = """
+from job_client import JobClient
+
+JobClient(address=3000)
+JobClient().submit("thumbnail", {}, label={})
+"""
 
 
 def run(*command: str | Path, folder: Path = ROOT, python_path: str = "") -> subprocess.CompletedProcess[str]:
@@ -94,7 +119,9 @@ def test_mypy_in_strict_mode_finds_the_types_of_the_client(python: Path, project
     mypy = (sys.executable, "-m", "mypy", "--strict", f"--python-executable={python}")
     cache = f"--cache-dir={project / '.mypy_cache'}"
     succeed(*mypy, cache, "typed.py", folder=project)
-    assert "[arg-type]" in run(*mypy, cache, "wrong.py", folder=project).stdout
+    found = run(*mypy, cache, "wrong.py", folder=project).stdout
+    assert "wrong.py:4: error" in found
+    assert "wrong.py:5: error" in found
 
 
 @pytest.mark.parametrize("service", ["api_server", "worker_service"])

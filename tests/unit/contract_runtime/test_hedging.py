@@ -11,7 +11,7 @@ import pytest
 
 from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.hedging import FAILOVER_CODES, RetryBudget, Target, hedged_call
-from job_client import JobClient, channel
+from job_client import AsyncJobClient, channel
 from job_client._gen.jobs.v1.job_pb2 import Job
 from job_client._gen.jobs.v1.job_service_pb2 import CreateRequest, GetRequest
 from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
@@ -234,6 +234,6 @@ async def test_a_client_gets_its_job_when_the_first_attempt_is_not_answered(
 ) -> None:
     monkeypatch.setattr(channel, "HEDGING_DELAY", SOON)
     server = Server(unanswered=1)
-    client = await opened.enter_async_context(JobClient(await served(opened, server)))
-    assert (await client.create("compute", {}, job_id=JOB_ID, timeout=ENOUGH)).id == JOB_ID
+    client = await opened.enter_async_context(AsyncJobClient(await served(opened, server)))
+    assert (await client.submit("compute", {}, id=JOB_ID, timeout=ENOUGH)).id == JOB_ID
     assert server.calls == 2

@@ -140,7 +140,7 @@ def test_an_answer_has_all_fields_and_that_to_batch_create_all_that_are_small() 
 
 def test_the_client_has_the_fields_of_the_table_and_reads_them_as_they_were_shown() -> None:
     names = {field.name for field in dataclasses.fields(job_client.Job)}
-    assert names == FIELDS.keys()
+    assert names - OF_AN_ANSWER == FIELDS.keys()
 
     read = job_client.to_job(job_message(JOB))
     for name in names & set(

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from job_client import InvalidArgument, JobClient, JobClientError, NewJob, RetryPolicy
+from job_client import AsyncJobClient, InvalidArgument, JobClientError, Limits, NewJob, RetryPolicy
 from job_client.new_job import EncodedJob, encode
 from tests.unit.job_client.odd_values import ID, ODD, Hostile, hostile
 from tests.unit.job_client.test_calls import Counting
@@ -123,9 +123,12 @@ async def test_wrong_items_of_create_many_do_not_stop_the_others(is_async: bool)
             yield job
 
     good = bad = 0
-    async with serving(Counting().calls) as address, JobClient(address, pending_jobs=10) as client:
+    async with (
+        serving(Counting().calls) as address,
+        AsyncJobClient(address, limits=Limits(pending_jobs=10)) as client,
+    ):
         jobs: Any = source() if is_async else jobs_with_odd_values()
-        async for outcome in client.create_many(jobs):
+        async for outcome in client.submit_many(jobs):
             if outcome.error is None:
                 good += 1
             else:
@@ -141,15 +144,15 @@ async def test_wrong_items_of_create_many_do_not_stop_the_others(is_async: bool)
 
 @pytest.mark.parametrize("make", ODD, ids=range(len(ODD)))
 async def test_calls_with_odd_arguments_raise_only_invalid_argument(make: Callable[[], Any]) -> None:
-    async with serving(Counting().calls) as address, JobClient(address) as client:
+    async with serving(Counting().calls) as address, AsyncJobClient(address) as client:
         reads = [client.get(make()), client.wait(make()), client.get_many([ID, make()])]
         wrong: list[dict[str, Any]] = [
             {"job_type": make()},
             {"payload": make()},
             {"labels": make()},
-            {"job_id": make()},
+            {"id": make()},
         ]
-        creates = [client.create(**{"job_type": "compute", "payload": {}, **each}) for each in wrong]
+        creates = [client.submit(**{"job_type": "compute", "payload": {}, **each}) for each in wrong]
         answers = await asyncio.gather(*reads, *creates, return_exceptions=True)
     errors = [answer for answer in answers if isinstance(answer, BaseException)]
     for error in errors:
@@ -177,14 +180,14 @@ NOT_SECONDS: list[Callable[[], Any]] = [
 async def test_a_timeout_that_is_not_a_number_of_seconds_is_refused(make: Callable[[], Any]) -> None:
     limit = make()
     with pytest.raises((TypeError, ValueError), match="timeout"):
-        JobClient(timeout=limit)
-    async with serving(Counting().calls) as address, JobClient(address) as client:
+        AsyncJobClient(timeout=limit)
+    async with serving(Counting().calls) as address, AsyncJobClient(address) as client:
         for call in (
             client.get(ID, timeout=limit),
             client.wait(ID, timeout=limit),
             client.get_many([ID], timeout=limit),
-            client.create("compute", {}, timeout=limit),
-            anext(client.create_many([NewJob("compute")], timeout=limit)),
+            client.submit("compute", {}, timeout=limit),
+            anext(client.submit_many([NewJob("compute")], timeout=limit)),
         ):
             with pytest.raises((TypeError, ValueError), match="timeout"):
                 await asyncio.wait_for(call, 30)
@@ -192,17 +195,17 @@ async def test_a_timeout_that_is_not_a_number_of_seconds_is_refused(make: Callab
 
 @pytest.mark.parametrize("limit", [math.inf, 10**9, Fraction(99, 2), 30])
 async def test_a_timeout_may_have_any_size(limit: Any) -> None:
-    async with serving(Counting().calls) as address, JobClient(address, timeout=limit) as client:
-        await client.create("compute", {}, timeout=limit)
+    async with serving(Counting().calls) as address, AsyncJobClient(address, timeout=limit) as client:
+        await client.submit("compute", {}, timeout=limit)
         await client.wait(ID, timeout=limit)
         assert len(await client.get_many([ID], timeout=limit)) == 1
-        assert [each.error async for each in client.create_many([NewJob("compute")], timeout=limit)] == [None]
+        assert [each.error async for each in client.submit_many([NewJob("compute")], timeout=limit)] == [None]
 
 
 @pytest.mark.parametrize("limit", [0, -5, -math.inf])
 async def test_a_timeout_of_zero_or_less_is_over_at_once(limit: float) -> None:
-    async with serving(Counting().calls) as address, JobClient(address) as client:
-        for call in (client.get(ID, timeout=limit), client.create("compute", {}, timeout=limit)):
+    async with serving(Counting().calls) as address, AsyncJobClient(address) as client:
+        for call in (client.get(ID, timeout=limit), client.submit("compute", {}, timeout=limit)):
             with pytest.raises(JobClientError) as caught:
                 await asyncio.wait_for(call, 30)
             assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -213,20 +216,28 @@ async def test_a_timeout_of_zero_or_less_is_over_at_once(limit: float) -> None:
     [
         {"address": 5},
         {"credentials": "x"},
-        {"calls_in_flight": True},
-        {"pending_jobs": "9"},
-        {"pending_bytes": 1.5},
+        {"token": 5},
+        {"control_address": 4000},
+        {"limits": {"pending_jobs": 9}},
     ],
 )
 def test_an_option_of_a_wrong_type_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="must be"):
-        JobClient(**options)
+        AsyncJobClient(**options)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"calls_in_flight": True}, {"pending_jobs": "9"}, {"pending_bytes": 1.5}], ids=str
+)
+def test_a_limit_of_a_wrong_type_is_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="must be whole numbers"):
+        Limits(**limits)
 
 
 @pytest.mark.parametrize("source", [5, None, NewJob("compute")])
 async def test_an_argument_that_is_not_iterable_is_a_type_error(source: Any) -> None:
-    async with serving(Counting().calls) as address, JobClient(address) as client:
+    async with serving(Counting().calls) as address, AsyncJobClient(address) as client:
         with pytest.raises(TypeError):
-            await anext(client.create_many(source))
+            await anext(client.submit_many(source))
         with pytest.raises(TypeError):
             await client.get_many(source)

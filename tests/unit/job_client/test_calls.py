@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import grpc
+import pytest
 from uuid_utils.compat import uuid4
 
-from job_client import JobClient, NewJob
+from job_client import AsyncJobClient, NewJob, waiting
 from job_client._gen.jobs.v1.job_pb2 import Job
 from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchCreateRequest,
@@ -67,9 +68,9 @@ class Counting:
 
 async def test_a_single_request_goes_as_create_and_several_as_a_batch() -> None:
     server = Counting()
-    async with serving(server.calls) as address, JobClient(address) as jobs:
-        await jobs.create("compute", {})
-        await asyncio.gather(*(jobs.create("compute", {}) for _ in range(7)))
+    async with serving(server.calls) as address, AsyncJobClient(address) as jobs:
+        await jobs.submit("compute", {})
+        await asyncio.gather(*(jobs.submit("compute", {}) for _ in range(7)))
         await jobs.get(uuid4())
         await jobs.get_many([uuid4() for _ in range(9)])
     assert server.sizes == {"Create": [1], "BatchCreate": [7], "Get": [1], "BatchGet": [9]}
@@ -77,20 +78,21 @@ async def test_a_single_request_goes_as_create_and_several_as_a_batch() -> None:
 
 async def test_calls_keep_to_the_contract_s_limits() -> None:
     server = Counting()
-    async with serving(server.calls) as address, JobClient(address) as jobs:
+    async with serving(server.calls) as address, AsyncJobClient(address) as jobs:
         await jobs.get_many([uuid4() for _ in range(2001)])
-        await asyncio.gather(*(jobs.create("compute", {}) for _ in range(1001)))
+        await asyncio.gather(*(jobs.submit("compute", {}) for _ in range(1001)))
         large = {"input": "x" * (MEBIBYTE // 4)}
-        await asyncio.gather(*(jobs.create("compute", large) for _ in range(16)))
+        await asyncio.gather(*(jobs.submit("compute", large) for _ in range(16)))
     assert server.sizes["BatchGet"] == [1000, 1000]
     assert server.sizes["Get"] == server.sizes["Create"] == [1]
     assert server.sizes["BatchCreate"] == [1000, 7, 7, 2]
     assert max(server.bytes) <= 2 * MEBIBYTE
 
 
-async def test_many_waits_share_their_reads() -> None:
+async def test_waits_beyond_those_of_the_server_share_their_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SERVER_WAITS", 0)
     server = Counting(polls=6)
-    async with serving(server.calls) as address, JobClient(address) as jobs:
+    async with serving(server.calls) as address, AsyncJobClient(address) as jobs:
         waits = []
         for _ in range(50):
             waits.append(asyncio.create_task(jobs.wait(uuid4(), timeout=60)))
@@ -105,8 +107,8 @@ async def test_many_waits_share_their_reads() -> None:
 
 async def test_many_jobs_take_few_calls() -> None:
     server = Counting()
-    async with serving(server.calls) as address, JobClient(address) as jobs:
-        outcomes = [outcome async for outcome in jobs.create_many(NewJob("compute") for _ in range(5000))]
+    async with serving(server.calls) as address, AsyncJobClient(address) as jobs:
+        outcomes = [outcome async for outcome in jobs.submit_many(NewJob("compute") for _ in range(5000))]
     assert len({outcome.result().id for outcome in outcomes}) == 5000
     calls = sum(map(len, server.sizes.values()))
     assert calls < 100
@@ -116,7 +118,7 @@ async def test_credentials_are_used() -> None:
     server = Counting()
     async with (
         serving(server.calls, grpc.local_server_credentials()) as address,
-        JobClient(address, credentials=grpc.local_channel_credentials()) as jobs,
+        AsyncJobClient(address, credentials=grpc.local_channel_credentials()) as jobs,
     ):
-        await jobs.create("compute", {})
+        await jobs.submit("compute", {})
     assert server.sizes["Create"] == [1]

@@ -13,14 +13,14 @@ from tests.unit.worker_service.job_service_fake import serving
 START = """
 import asyncio, multiprocessing, os, sys
 import grpc
-from job_client import JobClient, JobClientError, NewJob
+from job_client import AsyncJobClient, JobClientError, NewJob
 
 ADDRESS = sys.argv[1]
 JOB_ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
 
 async def create():
-    async with JobClient(ADDRESS, timeout=60) as client:
-        await client.create("compute", {})
+    async with AsyncJobClient(ADDRESS, timeout=60) as client:
+        await client.submit("compute", {})
     return "created"
 
 def answer(call):
@@ -41,41 +41,41 @@ def child(call):
 """
 OPENS_ANOTHER = """
 async def main():
-    async with JobClient(ADDRESS, timeout=60) as client:
-        await client.create("compute", {})
+    async with AsyncJobClient(ADDRESS, timeout=60) as client:
+        await client.submit("compute", {})
         try:
             child(create())
         except SystemExit:
             os._exit(7)
-        await client.create("compute", {})
+        await client.submit("compute", {})
 asyncio.run(main())
 print("parent goes on:", asyncio.run(create()))
 """
 USES_THE_INHERITED_ONE = """
 async def collect(client):
-    return [each async for each in client.create_many([NewJob("compute")])]
+    return [each async for each in client.submit_many([NewJob("compute")])]
 
 async def main():
-    async with JobClient(ADDRESS, timeout=60) as client:
-        await client.create("compute", {})
+    async with AsyncJobClient(ADDRESS, timeout=60) as client:
+        await client.submit("compute", {})
         gets = client.get(JOB_ID), client.wait(JOB_ID), client.get_many([JOB_ID])
-        for call in (*gets, client.create("a", {}), collect(client)):
+        for call in (*gets, client.submit("a", {}), collect(client)):
             try:
                 child(call)
             except SystemExit:
                 os._exit(7)
-        await client.create("compute", {})
+        await client.submit("compute", {})
 asyncio.run(main())
 print("parent goes on:", asyncio.run(create()))
 """
 LEAVES_THE_INHERITED_ONE = """
 async def main():
-    async with JobClient(ADDRESS, timeout=60) as client:
-        await client.create("compute", {})
+    async with AsyncJobClient(ADDRESS, timeout=60) as client:
+        await client.submit("compute", {})
         pid = os.fork()
         if pid:
             print("status:", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-            await client.create("compute", {})
+            await client.submit("compute", {})
     if not pid:
         print("child: left", flush=True)
         os._exit(7)
@@ -84,12 +84,12 @@ print("parent goes on:", asyncio.run(create()))
 """
 USES_THE_INHERITED_ONE_IN_THE_SAME_LOOP = """
 async def main():
-    async with JobClient(ADDRESS, timeout=60) as client:
-        await client.create("compute", {})
+    async with AsyncJobClient(ADDRESS, timeout=60) as client:
+        await client.submit("compute", {})
         pid = os.fork()
         if not pid:
             try:
-                await client.create("compute", {})
+                await client.submit("compute", {})
             except JobClientError as error:
                 print("child:", error.reason, error.message, flush=True)
             os._exit(7)

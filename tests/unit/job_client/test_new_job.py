@@ -99,8 +99,10 @@ def test_all_arguments_of_a_create_are_sent() -> None:
         ({"expire_time": 5}, "expire_time"),
         ({"expire_time": True}, "expire_time"),
         ({"expire_time": datetime(2026, 1, 1)}, "expire_time"),  # noqa: DTZ001 - the missing time zone is the fault
-        ({"attempt_timeout": 5}, "attempt_timeout"),
+        ({"attempt_timeout": "5"}, "attempt_timeout"),
         ({"attempt_timeout": timedelta.max}, "attempt_timeout"),
+        ({"attempt_timeout": 10**13}, "attempt_timeout"),
+        ({"attempt_timeout": float("nan")}, "attempt_timeout"),
         ({"retry_policy": {"max_attempts": 3}}, "retry_policy"),
         ({"retry_policy": RetryPolicy(max_attempts=2**40)}, "retry_policy.max_attempts"),
         ({"retry_policy": RetryPolicy(max_attempts=True)}, "retry_policy.max_attempts"),
@@ -108,7 +110,7 @@ def test_all_arguments_of_a_create_are_sent() -> None:
         ({"retry_policy": RetryPolicy(multiplier="2")}, "retry_policy.multiplier"),  # type: ignore[arg-type]
         ({"retry_policy": RetryPolicy(multiplier=10**400)}, "retry_policy.multiplier"),
         ({"retry_policy": RetryPolicy(jitter=True)}, "retry_policy.jitter"),
-        ({"retry_policy": RetryPolicy(initial_backoff=5)}, "retry_policy.initial_backoff"),  # type: ignore[arg-type]
+        ({"retry_policy": RetryPolicy(initial_backoff=True)}, "retry_policy.initial_backoff"),
         ({"retry_policy": RetryPolicy(max_backoff=timedelta.max)}, "retry_policy.max_backoff"),
         ({"notify": "https://a.example/hook"}, "notify"),
         ({"notify": Notify(None)}, "notify.url"),  # type: ignore[arg-type]
