@@ -20,6 +20,7 @@ from api_server.recovery.due_loop import DueLoop
 from api_server.recovery.store_health import StoreHealth
 from api_server.servicers import Feed, Parts, Servicers, heartbeat_times, make_servicers
 from api_server.services.activity import ActivityRecorder
+from api_server.services.counted_failures import CountedDue
 from api_server.services.fleet_fence import FleetFence
 from api_server.services.job_logs import LogSweep
 from api_server.services.job_types import KnownJobTypes
@@ -69,7 +70,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
         activity = ActivityRecorder(stores.activity, stores.clock, types)
         opened.push_async_callback(activity.store)
         due_loop = DueLoop(
-            stores.due,
+            CountedDue(stores.due, activity),
             stores.due_lease,
             publisher,
             offsets,

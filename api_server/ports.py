@@ -9,7 +9,7 @@ before it gives up.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -119,8 +119,8 @@ class LeaseStore(Protocol):
     async def note_progress(self, worker_id: str, notes: Sequence[ProgressNote], now: datetime) -> None:
         """Store the notes of attempts that `worker_id` holds, and drop the others."""
 
-    async def release_all(self, worker_id: str, now: datetime) -> int:
-        """End the leases of all jobs that `worker_id` holds, as if they had run out. Returns how many."""
+    async def release_all(self, worker_id: str, now: datetime) -> "EndedLeases":
+        """End the leases of all jobs that `worker_id` holds, as if they had run out."""
 
 
 class KeyStore(Protocol):
@@ -243,11 +243,19 @@ class DueJob:
     is_expired: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class EndedLeases:
+    """How many leases were ended. `poison`: how many jobs of each type have failed thereby, as POISON."""
+
+    count: int
+    poison: Mapping[str, int] = field(default_factory=dict)
+
+
 class LeaseExpiryStore(Protocol):
     """Jobs whose workers were lost."""
 
-    async def expire_leases(self, now: datetime, limit: int) -> int:
-        """End up to `limit` leases that have run out. Returns how many.
+    async def expire_leases(self, now: datetime, limit: int) -> EndedLeases:
+        """End up to `limit` leases that have run out.
 
         Each job is queued again, due at once, or has failed as POISON.
         """
@@ -256,8 +264,10 @@ class LeaseExpiryStore(Protocol):
 class DueStore(LeaseExpiryStore, PublishedMarks, Protocol):
     """Jobs that somebody must look at again. Used by the one server that holds the due lease."""
 
-    async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
-        """Fail the jobs among `job_ids` that wait and whose expire_time has passed. Returns how many."""
+    async def expire(self, job_type: str, job_ids: Sequence[UUID], now: datetime) -> int:
+        """Fail the jobs of this type among `job_ids` that wait and whose expire_time has passed. Returns how
+        many.
+        """
 
     async def has_due(self, job_types: Sequence[str], now: datetime) -> bool:
         """Whether a queued job of one of these types is due."""

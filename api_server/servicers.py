@@ -16,6 +16,7 @@ from api_server.feed.watches import Watches
 from api_server.ports import Availability, DesiredFleet, Dispatcher, JobStore
 from api_server.rpc.fleet_servicer import FleetServicer
 from api_server.rpc.job_servicer import JobServicer
+from api_server.services.counted_failures import CountedLeases
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
 from api_server.services.insight import Insight
@@ -84,8 +85,9 @@ class Servicers:
 
 def make_servicers(parts: Parts) -> Servicers:
     settings, stores, feed, clock = parts.settings, parts.stores, parts.feed, parts.stores.clock
+    leases = CountedLeases(stores.jobs, parts.activity)
     fleet = FleetService(
-        stores.workers, stores.fleet, stores.jobs, clock, parts.times, parts.types, parts.availability
+        stores.workers, stores.fleet, leases, clock, parts.times, parts.types, parts.availability
     )
     type_list = TypeList(parts.types, fleet, stores.counts)
     live_types = LiveTypes(stores.workers, clock, parts.times)

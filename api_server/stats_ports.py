@@ -88,6 +88,9 @@ class ActivityLog(Protocol):
     def ended(self, job_type: str, status: Status, job_id: UUID) -> None:
         """A job has ended in this status."""
 
+    def failed(self, job_type: str, count: int) -> None:
+        """So many jobs have failed that nobody has reported: they expired, or were poison."""
+
 
 class ActivityStore(Protocol):
     """What all servers counted. It is bounded: minutes expire after two hours."""

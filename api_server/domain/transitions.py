@@ -147,9 +147,10 @@ def expire_lease(
     return Transition(job_id, guard, change)
 
 
-def expire(job_id: UUID, now: datetime) -> Transition:
-    """The expire_time of a queued job has passed."""
-    return Transition(job_id, Guard(WAITING, expired_at=now), _end(Status.FAILED, now), failure=EXPIRED)
+def expire(job_id: UUID, now: datetime, job_type: str | None = None) -> Transition:
+    """The expire_time of a queued job has passed. `job_type` None: the job is of any type."""
+    guard = Guard(WAITING, type=job_type, expired_at=now)
+    return Transition(job_id, guard, _end(Status.FAILED, now), failure=EXPIRED)
 
 
 def cancel(job_id: UUID, call_id: str, reason: str, now: datetime) -> Transition:

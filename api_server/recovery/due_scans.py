@@ -60,9 +60,9 @@ class LeaseExpiryScan:
             unbroken = self._availability.unbroken_seconds()
             if unbroken is None or min(unbroken, self._clock.steady_seconds()) < self._lease_seconds:
                 break
-            count = await self._store.expire_leases(now, BATCH)
-            expired += count
-            if count < BATCH:
+            ended = await self._store.expire_leases(now, BATCH)
+            expired += ended.count
+            if ended.count < BATCH:
                 break
         return expired
 
@@ -180,7 +180,8 @@ class DueScan:
         jobs = [job for job in found if not job.is_expired]
         expired = 0
         if len(jobs) < len(found):
-            expired = await self._store.expire([job.dispatch.job_id for job in found if job.is_expired], now)
+            over = [job.dispatch.job_id for job in found if job.is_expired]
+            expired = await self._store.expire(job_type, over, now)
         if not jobs:
             return DueReport(expired=expired, more=expired >= MANY)
         decision = decide(jobs, await self._partition_states(job_type, jobs))

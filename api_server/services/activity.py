@@ -71,6 +71,10 @@ class ActivityRecorder(ActivityLog):
         if status is not Status.CANCELLED:
             self._add_to_sample(job_id)
 
+    def failed(self, job_type: str, count: int) -> None:
+        # Not measured: how long they ran or waited says nothing of their handlers.
+        self._of(job_type).failed += count
+
     async def run(self) -> None:
         """Store the counts again and again, until cancelled."""
         while True:

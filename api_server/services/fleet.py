@@ -66,8 +66,13 @@ class FleetService:
             raise WorkerNameTaken(holder)
         if holder.predecessor:
             # Repeated when it registers again: the server that gave it the name may have died before this.
-            count = await self._leases.release_all(holder.predecessor, self._clock.now())
-            log.info("worker_replaced", name=identity.name, worker_id=holder.predecessor, leases_ended=count)
+            ended = await self._leases.release_all(holder.predecessor, self._clock.now())
+            log.info(
+                "worker_replaced",
+                name=identity.name,
+                worker_id=holder.predecessor,
+                leases_ended=ended.count,
+            )
         await self.job_types.register(identity.types)
         log.info("worker_registered", worker_id=identity.worker_id, host=identity.host, pid=identity.pid)
         if untaken := [each for each in identity.types if each not in self.job_types]:

@@ -63,6 +63,17 @@ def test_types_and_the_warning_for_a_type_without_a_worker(jobs: httpx.Client) -
     assert jobs.post("/types").status_code == 405
 
 
+def test_statistics_count_a_job_that_expires_as_failed(jobs: httpx.Client) -> None:
+    def failed() -> float:
+        types = jobs.get("/stats").json()["types"]
+        return sum(float(each["failedTotal"]) for each in types if each["type"] == UNWORKED)
+
+    before = failed()
+    job = create(jobs, UNWORKED, {}, expireTime="2020-01-01T00:00:00Z")
+    assert wait_until_ended(jobs, job["id"])["error"]["reason"] == "EXPIRED"
+    wait_for(lambda: failed() > before, "the failure is counted")
+
+
 def test_statistics_count_a_job_from_its_creation_to_its_end(jobs: httpx.Client) -> None:
     def compute() -> dict[str, Any]:
         (stats,) = [each for each in jobs.get("/stats").json()["types"] if each["type"] == "compute"]

@@ -15,6 +15,12 @@ BESIDE_OTHERS, ALONE = 4, 3
 DEADLINE = 240.0
 
 
+def counted(client: httpx.Client) -> float:
+    """How many deadly jobs have failed, by the statistics."""
+    types = client.get("/stats").json()["types"]
+    return sum(float(each["failedTotal"]) for each in types if each["type"] == "deadly")
+
+
 @pytest.mark.timeout(300)  # After each loss a worker must start.
 def test_of_jobs_that_are_lost_together_only_the_deadly_one_fails(
     stack: Stack, client: httpx.Client, gate: Gate
@@ -39,6 +45,7 @@ def test_of_jobs_that_are_lost_together_only_the_deadly_one_fails(
     assert (job["error"]["reason"], job["losses"], job["failures"]) == ("POISON", BESIDE_OTHERS + ALONE, 0)
     assert [attempt["outcome"] for attempt in job["history"]] == ["lost"] * (BESIDE_OTHERS + ALONE)
     assert gate.runs(deadly) == list(range(1, BESIDE_OTHERS + ALONE + 1))
+    wait_for(lambda: counted(client) >= 1, "the failure is counted")
     ended = [wait_until_ended(client, job_id) for job_id in others]
     assert {job["status"] for job in ended} == {"completed"}
     assert all(job["losses"] <= BESIDE_OTHERS for job in ended)

@@ -47,7 +47,10 @@ POINTS: Mapping[str, Point] = {
     "published, not marked": Point("api_server.adapters.mongo.due.MongoDueStore", "mark_published", "before"),
     "updates stored, not answered": Point("api_server.adapters.mongo.jobs.MongoJobStore", "apply", "after"),
     "leases ended, not published": Point(
-        "api_server.adapters.mongo.due.MongoDueStore", "expire_leases", "after", worth_it=bool
+        "api_server.adapters.mongo.due.MongoDueStore",
+        "expire_leases",
+        "after",
+        worth_it=lambda ended: ended.count,
     ),
 }
 

@@ -23,7 +23,7 @@ from api_server.adapters.mongo.expiry import expire_all, expire_due_leases
 from api_server.adapters.mongo.indexes import BY_DUE_TIME
 from api_server.adapters.mongo.writes import Writes, resend
 from api_server.domain.job import Dispatch, Status
-from api_server.ports import DueJob, Published
+from api_server.ports import DueJob, EndedLeases, Published
 
 MAX_PAYLOAD = 128 * 1024
 """Bytes (BSON). A larger payload is not sent in a record."""
@@ -47,11 +47,11 @@ class MongoDueStore:
         self._jobs = jobs
         self._writes = writes
 
-    async def expire_leases(self, now: datetime, limit: int) -> int:
+    async def expire_leases(self, now: datetime, limit: int) -> EndedLeases:
         return await expire_due_leases(self._jobs, self._writes, now, limit)
 
-    async def expire(self, job_ids: Sequence[UUID], now: datetime) -> int:
-        return await expire_all(self._jobs, self._writes, job_ids, now)
+    async def expire(self, job_type: str, job_ids: Sequence[UUID], now: datetime) -> int:
+        return await expire_all(self._jobs, self._writes, job_type, job_ids, now)
 
     async def has_due(self, job_types: Sequence[str], now: datetime) -> bool:
         """See the port. Examines at most one job of each type."""

@@ -33,7 +33,7 @@ from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest,
 from api_server.domain.resolution import Applied, Eligible, Resolution, resolve
 from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
-from api_server.ports import Outcome
+from api_server.ports import EndedLeases, Outcome
 from contract_runtime.errors import InvalidArgument
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -167,7 +167,7 @@ class MongoJobStore:
         if updates:
             await self._writes.run(write)
 
-    async def release_all(self, worker_id: str, now: datetime) -> int:
+    async def release_all(self, worker_id: str, now: datetime) -> EndedLeases:
         return await release_all(self._jobs, self._writes, worker_id, now)
 
     async def _insert(

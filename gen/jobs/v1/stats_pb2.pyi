@@ -109,7 +109,9 @@ class TypeStats(_message.Message):
     retention do not lower it. A double, because JSON prints 64-bit integers as strings.
     """
     failed_total: _builtins.float
-    """How often jobs have failed for good by the report of their worker or caller."""
+    """How often jobs have failed for good: by the report of their worker or caller, because they expired, or as
+    POISON.
+    """
     cancelled_total: _builtins.float
     """How often jobs were cancelled."""
     has_worker: _builtins.bool
@@ -199,20 +201,22 @@ class Activity(_message.Message):
     completed: _builtins.int
     """The number of jobs that completed."""
     failed: _builtins.int
-    """The number of jobs that failed for good, by the report of their worker or caller. Jobs that expired while
-    they waited, or that failed as POISON, are not counted.
+    """The number of jobs that failed for good: by the report of their worker or caller, because they expired
+    while they waited, or as POISON.
     """
     cancelled: _builtins.int
     """The number of jobs that were cancelled."""
     @_builtins.property
     def start_latency(self) -> Global___Latency:
         """The time from the creation of a job, or from its schedule_time if that is later, to its start. Of jobs that
-        ended in this time at their first attempt.
+        ended in this time at their first attempt, by a report.
         """
 
     @_builtins.property
     def run_latency(self) -> Global___Latency:
-        """The time from the start of the last attempt of a job to its end. Of jobs that ended in this time."""
+        """The time from the start of the last attempt of a job to its end. Of jobs that ended in this time by a
+        report.
+        """
 
     def __init__(
         self,

@@ -95,6 +95,8 @@ class Uncounted(ActivityLog):
 
     def ended(self, job_type: str, status: Status, job_id: UUID) -> None: ...
 
+    def failed(self, job_type: str, count: int) -> None: ...
+
 
 def service(
     stores: MongoStores,

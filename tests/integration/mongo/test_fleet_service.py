@@ -17,7 +17,7 @@ from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import Job, ProgressNote, Status
 from api_server.domain.resolution import Applied
 from api_server.domain.transitions import claim
-from api_server.ports import JobStore
+from api_server.ports import EndedLeases, JobStore
 from api_server.services.fleet import FleetService
 from api_server.services.job_types import KnownJobTypes
 from contract_runtime.errors import InvalidArgument
@@ -184,7 +184,7 @@ class DiesBeforeLeasesEnd:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def release_all(self, _worker_id: str, _now: datetime) -> int:
+    async def release_all(self, _worker_id: str, _now: datetime) -> EndedLeases:
         raise ServerDied
 
 

@@ -280,7 +280,7 @@ class JobLife(RuleBasedStateMachine):
             for kept in self.jobs
             if kept.model.status == "processing" and kept.model.due_time and kept.model.due_time < now
         ]
-        assert self.world.run(self.stores.due.expire_leases(now, 100)) == len(lost)
+        assert self.world.run(self.stores.due.expire_leases(now, 100)).count == len(lost)
         for kept in lost:
             kept.model.lose(now)
 
@@ -291,7 +291,7 @@ class JobLife(RuleBasedStateMachine):
         running = [kept for kept in self.jobs if kept.model.status == "processing" and kept.model.worker]
         worker = data.draw(st.sampled_from([*(kept.model.worker for kept in running), "w/9"]))
         lost = [kept for kept in running if kept.model.worker == worker]
-        assert self.world.run(self.stores.jobs.release_all(worker, now)) == len(lost)
+        assert self.world.run(self.stores.jobs.release_all(worker, now)).count == len(lost)
         for kept in lost:
             kept.model.lose(now)
 
@@ -315,7 +315,7 @@ class JobLife(RuleBasedStateMachine):
         # The due_time of a waiting job is never after its expire_time, so the scan has found all expired
         # jobs.
         assert queued_and_over == expired
-        assert self.world.run(self.stores.due.expire(everything, now)) == len(expired)
+        assert self.world.run(self.stores.due.expire("compute", everything, now)) == len(expired)
         for kept in expired:
             kept.model.expire()
         published = [kept for kept in due if kept not in expired]

@@ -58,6 +58,9 @@ class Counted(ActivityLog):
     def ended(self, job_type: str, status: Status, job_id: UUID) -> None:
         self.calls.append(f"{status.value} {job_type} {job_id}")
 
+    def failed(self, job_type: str, count: int) -> None:
+        self.calls.append(f"{count} {job_type} failed")
+
 
 async def a_millisecond_after(stores: MongoStores, job: Job) -> None:
     """Changes of the same millisecond cannot be told apart."""

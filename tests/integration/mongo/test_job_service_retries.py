@@ -84,7 +84,7 @@ async def test_releases_and_losses_use_up_no_try(stores: MongoStores) -> None:
     await service(stores).update(StatusUpdate(job.id, Status.QUEUED, Token("w", 1)))
     worker = f"w/{uuid4()}"
     await service(stores).update(StatusUpdate(job.id, Status.PROCESSING, Claim(worker, 1)))
-    assert await stores.jobs.release_all(worker, stores.clock.now()) == 1
+    assert (await stores.jobs.release_all(worker, stores.clock.now())).count == 1
     again = await claimed(stores, job.id, 2)
     assert (again.failures, again.losses) == (0, 1)
     assert [each.outcome for each in again.history] == [Outcome.HANDED_BACK, Outcome.LOST, Outcome.RUNNING]

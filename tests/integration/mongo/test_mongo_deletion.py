@@ -58,7 +58,7 @@ async def test_nothing_brings_a_deleted_job_back(stores: MongoStores) -> None:
         assert isinstance(outcome, JobNotFound)
     await stores.jobs.note_progress(WORKER, [ProgressNote(job.id, 1, 50.0, "half")], now())
     await stores.jobs.move_leases(WORKER, [job.id], now(), 15.0)
-    await stores.due.expire([job.id], now())
+    await stores.due.expire("compute", [job.id], now())
     assert await get(stores, job.id) is None
 
 

@@ -89,14 +89,14 @@ def ended(job: Job) -> EndedJob:
 
 async def expire_waiting(stores: MongoStores) -> Job:
     job = await insert(stores, new_job(notify=NOTIFY, expire_time=now()), now())
-    await stores.due.expire([job.id], now() + LATER)
+    await stores.due.expire("compute", [job.id], now() + LATER)
     return job
 
 
 async def end_as_poison(stores: MongoStores) -> Job:
     job = await stored(stores, "processing", notify=NOTIFY)
     await set_fields(stores, job.id, {"$set": {"alone": True, "lone_losses": 2, "losses": 2}})
-    assert await stores.due.expire_leases(now() + LATER, 10) == 1
+    assert (await stores.due.expire_leases(now() + LATER, 10)).count == 1
     return job
 
 
@@ -104,7 +104,7 @@ async def lose_the_worker(stores: MongoStores) -> Job:
     """As above, but its worker registers again."""
     job = await stored(stores, "processing", notify=NOTIFY)
     await set_fields(stores, job.id, {"$set": {"alone": True, "lone_losses": 2, "losses": 2}})
-    assert await stores.jobs.release_all(WORKER, now()) == 1
+    assert (await stores.jobs.release_all(WORKER, now())).count == 1
     return job
 
 

@@ -320,7 +320,7 @@ async def test_retry_of_a_job_cancelled_while_it_waited_adds_no_attempt(stores: 
 async def test_retry_of_an_expired_job_needs_another_expire_time(stores: MongoStores) -> None:
     time = now()
     job = await stored(stores, expire_time=time, create_time=time)
-    assert await stores.due.expire([job.id], time) == 1
+    assert await stores.due.expire("compute", [job.id], time) == 1
     [refused] = await stores.jobs.apply([retry(job.id, "r", time)])
     assert isinstance(refused, TransitionRefused)
     assert refused.reason == "EXPIRED"

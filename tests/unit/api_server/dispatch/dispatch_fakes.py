@@ -10,7 +10,7 @@ from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
 from api_server.domain.payload_size import least_bytes
 from api_server.domain.record_positions import PartitionState, RecordPosition
-from api_server.ports import DueJob, Published
+from api_server.ports import DueJob, EndedLeases, Published
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -70,7 +70,10 @@ class FakePublisher:
 
 
 class FakeDueStore:
-    """Returns `jobs` as due until they are marked. `expired`: the number of leases that have run out."""
+    """Returns `jobs` as due until they are marked. `expired`: the number of leases that have run out.
+
+    `poison`: what the next call that ends leases fails.
+    """
 
     def __init__(self) -> None:
         self.jobs: list[DueJob] = []
@@ -80,14 +83,16 @@ class FakeDueStore:
         self.reads = 0
         self.expired = 0
         self.keeps_expired = False
+        self.poison: dict[str, int] = {}
         self.reachable = True
 
-    async def expire_leases(self, _now: datetime, limit: int) -> int:
+    async def expire_leases(self, _now: datetime, limit: int) -> EndedLeases:
         count = min(limit, self.expired)
         self.expired -= count
-        return count
+        poison, self.poison = self.poison, {}
+        return EndedLeases(count, poison)
 
-    async def expire(self, job_ids: Sequence[UUID], _now: datetime) -> int:
+    async def expire(self, _job_type: str, job_ids: Sequence[UUID], _now: datetime) -> int:
         if self.keeps_expired:
             return 0
         self.expired_ids += job_ids

@@ -91,6 +91,17 @@ async def test_counts_are_stored_by_type_with_the_durations() -> None:
     ]
 
 
+async def test_failures_that_nobody_has_reported_are_counted_and_not_measured() -> None:
+    store = Store()
+    store.recorder.failed("a", 2)
+    store.recorder.failed("a", 1)
+    store.recorder.failed("hostile", 1)
+    await store.recorder.store()
+    assert store.kept == {FIRST: {"a": Activity(failed=3), NO_TYPE: Activity(failed=1)}}
+    assert store.kept_totals == [{"a": Totals(failed=3), NO_TYPE: Totals(failed=1)}]
+    assert store.measured == []
+
+
 async def test_without_activity_nothing_is_stored() -> None:
     store = Store()
     await store.recorder.store()
