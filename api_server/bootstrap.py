@@ -79,7 +79,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             heartbeat_times(settings),
         )
         operation_loop = OperationLoop(
-            stores.operations, jobs, dispatcher, stores.clock, lambda: due_loop.is_leader
+            stores.operations, jobs, stores.unfinished, dispatcher, stores.clock, lambda: due_loop.is_leader
         )
         notification_loop = NotificationLoop(
             stores.unnotified,

@@ -12,16 +12,14 @@ from collections.abc import Callable
 import structlog
 
 from api_server.domain.errors import StoreUnavailable
-from api_server.domain.listing import PageRequest, View
-from api_server.domain.operation import Batch, Kind, Operation, Refusal, State, jobs_to_change
+from api_server.domain.operation import Batch, Kind, Operation, Refusal, State
 from api_server.domain.resolution import Applied
-from api_server.operations.ports import OperationStore
+from api_server.operations.job_walk import JobWalk
+from api_server.operations.ports import OperationStore, UnfinishedJobs
 from api_server.ports import Clock, Dispatcher, JobStore
 
 log = structlog.get_logger()
 
-BATCH = 200
-"""How many jobs are changed together."""
 IDLE_SECONDS = 2.0
 """How often the loop looks for an operation that another server was asked for."""
 SHORTEST_PAUSE, PAUSE_RATIO = 0.05, 2.0
@@ -39,12 +37,14 @@ class OperationLoop:
         self,
         store: OperationStore,
         jobs: JobStore,
+        unfinished: UnfinishedJobs,
         dispatcher: Dispatcher,
         clock: Clock,
         leads: Callable[[], bool],
     ) -> None:
         self._store = store
         self._jobs = jobs
+        self._walk = JobWalk(jobs, unfinished)
         self._dispatcher = dispatcher
         self._clock = clock
         self._leads = leads
@@ -89,19 +89,11 @@ class OperationLoop:
             return
         batch = operation.batch
         if batch is None:
-            batch = await self._next_batch(operation)
+            batch = await self._walk.next_batch(operation)
             if not await self._store.begin_batch(operation, batch, self._clock.now()):
                 # It has ended, or another server has recorded a batch: the next step reads it again.
                 return
         await self._change(operation, batch)
-
-    async def _next_batch(self, operation: Operation) -> Batch:
-        wanted = jobs_to_change(operation.kind, operation.wanted, operation.create_time)
-        if wanted is None:
-            return Batch((), None)
-        page = PageRequest(BATCH, operation.after, oldest_first=True, view=View.BASIC)
-        found = await self._jobs.page(wanted, page)
-        return Batch(tuple(job.id for job in found.jobs), found.next_after)
 
     async def _change(self, operation: Operation, batch: Batch) -> None:
         """Change the jobs of the recorded batch, and count them."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from api_server.domain.listing import JobFilter
 from api_server.domain.operation import Batch, Operation, OperationPage, Refusal, State
 
 
@@ -42,3 +43,14 @@ class OperationStore(Protocol):
 
     async def end(self, operation_id: UUID, state: State, now: datetime) -> None:
         """End the operation, unless it has ended before or does not exist."""
+
+
+class UnfinishedJobs(Protocol):
+    """The jobs that have not ended, found without a look at those that have."""
+
+    async def skip(self, wanted: JobFilter, after: UUID) -> UUID | None:
+        """An id after which the first wanted job after `after` stands; None: there is no such job.
+
+        `wanted` must select queued and processing jobs only. Returns `after` itself if so many jobs have not
+        ended that the search takes too long.
+        """

@@ -18,7 +18,9 @@ SWEEP_SECONDS = 10.0
 SWEEP_LOGS = 2000
 """How many logs are examined each SWEEP_SECONDS: a million in about 80 minutes."""
 READ_TOGETHER = Limits(bytes=64 * MAX_BYTES)
-"""Whole logs that are in memory together for watches."""
+"""Whole logs that are read together for watches."""
+ONE_AT_A_TIME = 60.0
+"""Seconds. Any read ends earlier, so the next one never starts beside it: that would need more memory."""
 
 
 class JobLogs:
@@ -27,7 +29,7 @@ class JobLogs:
     def __init__(self, store: JobLogStore) -> None:
         self._store = store
         self._looks: GroupCommit[LogPlace, tuple[LogEntry, ...]] = GroupCommit(
-            store.entries_after, READ_TOGETHER
+            store.entries_after, READ_TOGETHER, max_blocking=ONE_AT_A_TIME
         )
 
     async def append(self, worker_id: str, logs: Sequence[AttemptLog]) -> None:

@@ -38,6 +38,7 @@ from api_server.adapters.mongo.operations import MongoOperationStore
 from api_server.adapters.mongo.primary import Primary
 from api_server.adapters.mongo.reads import Reads
 from api_server.adapters.mongo.retention import set_retention
+from api_server.adapters.mongo.unfinished import MongoUnfinishedJobs
 from api_server.adapters.mongo.workers import MongoWorkerStore
 from api_server.adapters.mongo.writes import Writes
 from api_server.domain.retention import KEEP_ALL, Retention
@@ -66,6 +67,7 @@ class MongoStores:
     fleet: MongoFleetStore
     workers: MongoWorkerStore
     operations: MongoOperationStore
+    unfinished: MongoUnfinishedJobs
     unnotified: MongoUnnotifiedStore
 
     async def ping(self) -> None:
@@ -115,6 +117,7 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 fleet=MongoFleetStore(collections[FLEET], reads, writes),
                 workers=MongoWorkerStore(collections[WORKERS], reads, writes, clock),
                 operations=MongoOperationStore(collections[OPERATIONS], reads, writes),
+                unfinished=MongoUnfinishedJobs(jobs, reads),
                 unnotified=MongoUnnotifiedStore(jobs, reads, writes),
             )
         finally:

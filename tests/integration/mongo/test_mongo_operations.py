@@ -9,12 +9,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from api_server.adapters.mongo import stretches, unfinished
 from api_server.adapters.mongo.operations import KEPT
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.errors import OperationNotFound, TooManyOperations, TooManyWatches
 from api_server.domain.job import Status
 from api_server.domain.listing import JobCount, JobFilter
 from api_server.domain.operation import (
+    CHANGEABLE,
     MAX_REFUSALS,
     UNFINISHED,
     Batch,
@@ -24,12 +26,12 @@ from api_server.domain.operation import (
     State,
 )
 from api_server.domain.transitions import complete
-from api_server.operations import operation_loop
+from api_server.operations import job_walk
 from api_server.operations.operation_loop import OperationLoop
 from api_server.services import operations as service_module
 from api_server.services.operations import OperationService
 from job_client._gen.jobs.v1 import job_service_pb2
-from tests.integration.mongo.jobs import RESULT, WORKER, now, read, stored
+from tests.integration.mongo.jobs import RESULT, WORKER, document, insert, new_job, now, read, stored, uuid7
 from tests.integration.mongo.services import Offered
 from tests.integration.mongo.waiting_server import WaitingServer
 from tests.waiting import until
@@ -53,7 +55,9 @@ def service_of(stores: MongoStores, wake: Callable[[], None] = lambda: None) -> 
 
 
 def loop_of(stores: MongoStores) -> OperationLoop:
-    return OperationLoop(stores.operations, stores.jobs, Offered(), stores.clock, lambda: True)
+    return OperationLoop(
+        stores.operations, stores.jobs, stores.unfinished, Offered(), stores.clock, lambda: True
+    )
 
 
 async def finished(stores: MongoStores, operation: Operation) -> Operation:
@@ -92,7 +96,7 @@ async def test_an_operation_reads_back_as_it_was_stored(empty_stores: MongoStore
 async def test_a_bulk_cancel_cancels_the_jobs_of_its_filter_in_batches(
     empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operation_loop, "BATCH", 2)
+    monkeypatch.setattr(job_walk, "BATCH", 2)
     stores, run = empty_stores, uuid4().hex
     waiting = await jobs_of(stores, run, "queued", "processing", "queued", "claimed_unfenced", "queued")
     ended = await jobs_of(stores, run, "completed", "failed")
@@ -152,7 +156,7 @@ async def test_a_batch_that_was_changed_but_not_counted_is_counted_by_the_next_s
 async def test_two_servers_that_lead_at_once_count_each_job_once(
     empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operation_loop, "BATCH", 3)
+    monkeypatch.setattr(job_walk, "BATCH", 3)
     stores, run = empty_stores, uuid4().hex
     job_ids = await jobs_of(stores, run, *["queued"] * 20)
     operation = await service_of(stores).begin(Kind.BULK_CANCEL, labelled(run))
@@ -279,7 +283,7 @@ async def test_several_operations_are_read_together_without_their_batches(stores
 async def test_a_watch_tells_each_progress_that_another_server_makes(
     stores: MongoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operation_loop, "BATCH", 1)
+    monkeypatch.setattr(job_walk, "BATCH", 1)
     run = uuid4().hex
     jobs = [await stored(stores, labels={"run": run}) for _ in range(2)]
     operation = await service_of(stores).begin(Kind.BULK_CANCEL, labelled(run))
@@ -316,3 +320,54 @@ async def test_watches_of_operations_have_their_places_among_all_watches(stores:
         server.hints.close()
         assert (await reader.next()).ended.reason == "SERVER_STOPPING"
     await stores.operations.end(operation.id, State.CANCELLED, now())
+
+
+async def test_a_bulk_cancel_finds_its_jobs_without_a_walk_through_those_that_have_ended(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "EXAMINED", 10)
+    stores, time = empty_stores, now()
+    old = [await insert(stores, new_job(), time) for _ in range(3)]
+    template = await document(stores, old[0].id)
+    many = [{**template, "_id": uuid7(time), "status": "completed"} for _ in range(2000)]
+    for each in many:
+        del each["due_time"]
+    await stores.jobs._jobs.insert_many(many)
+    waiting = [(await stored(stores, status)).id for status in ("queued", "processing")]
+    operation = await service_of(stores).begin(Kind.BULK_CANCEL, JobFilter(types=frozenset({"compute"})))
+    pages = 0
+    read_page = stores.jobs.page
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal pages
+        pages += 1
+        return await read_page(*arguments)
+
+    monkeypatch.setattr(stores.jobs, "page", counted)
+    operation = await finished(stores, operation)
+
+    assert operation.changed == len(old) + len(waiting)
+    assert pages <= 5
+    assert await statuses_of(stores, waiting) == [Status.CANCELLED] * 2
+
+
+@pytest.mark.parametrize("is_too_slow", [True, False])
+async def test_a_skip_goes_to_just_before_the_first_wanted_job(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch, *, is_too_slow: bool
+) -> None:
+    stores = empty_stores
+    wanted = JobFilter(CHANGEABLE[Kind.BULK_CANCEL], frozenset({"compute"}))
+    start = UUID(int=0)
+    assert await stores.unfinished.skip(wanted, start) is None
+    await stored(stores, "completed")
+    await stored(stores, job_type="file")
+    first = await stored(stores, "processing")
+    second = await stored(stores, "queued")
+    if is_too_slow:
+        monkeypatch.setattr(unfinished, "SEARCH_SECONDS", 0.0000001)
+        assert await stores.unfinished.skip(wanted, start) == start
+        return
+    assert await stores.unfinished.skip(wanted, start) == UUID(int=first.id.int - 1)
+    assert await stores.unfinished.skip(wanted, UUID(int=first.id.int - 1)) == UUID(int=first.id.int - 1)
+    assert await stores.unfinished.skip(wanted, first.id) == UUID(int=second.id.int - 1)
+    assert await stores.unfinished.skip(wanted, second.id) is None

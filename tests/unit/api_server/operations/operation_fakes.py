@@ -50,6 +50,8 @@ class FakeJobs:
         self._gone = set(gone)
         self.page_size = 3
         self.filters: list[JobFilter] = []
+        self.skips: list[UUID] = []
+        self.can_skip = True
 
     async def page(self, wanted: JobFilter, page: PageRequest) -> JobPage:
         assert page.oldest_first
@@ -61,6 +63,15 @@ class FakeJobs:
         next_after = examined[-1] if len(examined) < len(rest) else None
         answer: JobPage = self._failures.call(lambda: JobPage(found, next_after))
         return answer
+
+    async def skip(self, wanted: JobFilter, after: UUID) -> UUID | None:
+        """See UnfinishedJobs."""
+        self.skips.append(after)
+        if not self.can_skip:
+            return after
+        left = [each.id for each in self.jobs.values() if each.status in wanted.statuses and each.id > after]
+        before: UUID | None = self._failures.call(lambda: UUID(int=min(left).int - 1) if left else None)
+        return before
 
     async def count(self, wanted: JobFilter) -> JobCount:
         self.filters.append(wanted)

@@ -63,7 +63,7 @@ def operation_of(kind: Kind = Kind.BULK_CANCEL, wanted: JobFilter | None = None)
 
 def loop_of(store: Any, jobs: Any, *, leads: bool = True, dispatcher: Any = None) -> OperationLoop:
     withdrawals: Any = dispatcher or Withdrawals()
-    return OperationLoop(store, jobs, withdrawals, StoppedClock(), lambda: leads)
+    return OperationLoop(store, jobs, jobs, withdrawals, StoppedClock(), lambda: leads)
 
 
 async def run_to_the_end(store: FakeOperations, jobs: FakeJobs) -> Operation:
@@ -101,6 +101,36 @@ async def test_each_job_is_changed_once_and_counted_once_whatever_fails(
     assert (operation.changed, operation.refused) == (len(eligible - lost), len(lost))
     assert {refusal.job_id for refusal in operation.refusals} == lost
     assert {refusal.reason for refusal in operation.refusals} <= {"JOB_NOT_FOUND"}
+
+
+async def test_a_bulk_cancel_skips_jobs_that_have_ended() -> None:
+    waiting = {50, 51, 90}
+    jobs = FakeJobs(
+        [job_of(number, Status.QUEUED if number in waiting else Status.COMPLETED) for number in range(200)],
+        Failures(),
+    )
+    operation = await run_to_the_end(FakeOperations(operation_of(), Failures()), jobs)
+
+    assert operation.changed == 3
+    # Of 200 jobs, few were examined: three jobs in each page.
+    assert len(jobs.filters) <= 6
+    assert len(jobs.skips) == 3
+
+
+async def test_where_it_cannot_skip_it_walks_and_tries_again_later() -> None:
+    jobs = FakeJobs([job_of(number, Status.COMPLETED) for number in range(100)], Failures())
+    jobs.can_skip = False
+    operation = await run_to_the_end(FakeOperations(operation_of(), Failures()), jobs)
+
+    assert operation.state is State.FINISHED
+    assert len(jobs.filters) == 34
+    assert len(jobs.skips) == 3
+
+
+async def test_a_bulk_retry_skips_nothing() -> None:
+    jobs = FakeJobs([job_of(number, Status.QUEUED) for number in range(20)], Failures())
+    await run_to_the_end(FakeOperations(operation_of(Kind.BULK_RETRY), Failures()), jobs)
+    assert jobs.skips == []
 
 
 async def test_a_job_that_fails_again_is_not_retried_again() -> None:
