@@ -1,6 +1,8 @@
 """The connection to the servers."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -8,6 +10,7 @@ import grpc
 from contract_runtime.channels import CHANNEL_OPTIONS
 from contract_runtime.hedging import RetryBudget, Target, hedged_call
 from job_client.connection import Connection
+from job_client.errors import ClientClosed
 
 HEDGING_DELAY = 2.0
 """Seconds without an answer after which a call is sent a second time.
@@ -16,6 +19,26 @@ If the address is a gateway, or a name with several addresses, the second call r
 is one.
 """
 T = TypeVar("T")
+
+
+@contextmanager
+def telling_of_close() -> Iterator[None]:
+    """Raise ClientClosed if the channel is closed during a call.
+
+    grpc.aio raises CancelledError then, as if the caller itself were cancelled, and UsageError for a new
+    call.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+    except grpc.aio.UsageError:
+        pass
+    else:
+        return
+    raise ClientClosed("the client was closed during the call")
 
 
 def open_channel(connection: Connection) -> grpc.aio.Channel:

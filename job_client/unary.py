@@ -8,7 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from contract_runtime.limits import repeats_of, seconds
 from job_client.backoff import Backoff
-from job_client.channel import HEDGING_DELAY, hedged
+from job_client.channel import HEDGING_DELAY, hedged, telling_of_close
 from job_client.errors import DeadlineExceeded, JobClientError, from_call, is_transient
 
 CALL_SECONDS = 12.0
@@ -38,7 +38,8 @@ class UnaryCalls:
         failures, last = 0, None
         while (left := give_up - self._now()) > 0:
             try:
-                return await send(request, timeout=min(CALL_SECONDS, left))
+                with telling_of_close():
+                    return await send(request, timeout=min(CALL_SECONDS, left))
             except grpc.aio.AioRpcError as failure:
                 last = from_call(failure)
             if not is_transient(last) or (repeats is None and last.retry_delay is None):

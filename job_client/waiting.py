@@ -16,6 +16,7 @@ from job_client._gen.jobs.v1 import job_pb2
 from job_client._gen.jobs.v1.job_service_pb2 import CreateRequest, GetRequest
 from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from job_client.backoff import Backoff, next_poll
+from job_client.channel import telling_of_close
 from job_client.errors import DeadlineExceeded, deadline_exceeded, from_call, is_transient
 from job_client.job import ENDED_NUMBERS, Job, to_job
 
@@ -23,6 +24,8 @@ SERVER_WAITS = 50
 WAIT_SECONDS = 5.0
 """How long one call waits. A server that hangs delays a wait by this time and GRACE_SECONDS at most."""
 GRACE_SECONDS = 2.0
+SLACK_SECONDS = 0.25
+"""How long after its timeout a wait still takes an answer: the status then is better than none."""
 _WAITS = waits_of(JOB_SERVICE.methods_by_name["Get"])
 METADATA = ((_WAITS.header, "true"),) if _WAITS else ()
 Read = Callable[[str, float], Awaitable[job_pb2.Job]]
@@ -86,9 +89,10 @@ class Waits:
             wait = min(WAIT_SECONDS, max(0.0, give_up - self._now()))
             request.wait.FromMilliseconds(round(1000 * wait))
             try:
-                job: job_pb2.Job = await getattr(self._stub, name)(
-                    request, timeout=min(wait, left) + GRACE_SECONDS, metadata=METADATA
-                )
+                with telling_of_close():
+                    job: job_pb2.Job = await getattr(self._stub, name)(
+                        request, timeout=min(wait + GRACE_SECONDS, left + SLACK_SECONDS), metadata=METADATA
+                    )
             except grpc.aio.AioRpcError as failure:
                 last = from_call(failure)
             else:

@@ -10,6 +10,7 @@ import grpc
 from job_client._gen.jobs.v1.job_service_pb2 import WatchRequest
 from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from job_client.backoff import Backoff
+from job_client.channel import telling_of_close
 from job_client.errors import JobClientError, from_call, is_transient
 from job_client.job import Job, to_job
 
@@ -29,7 +30,8 @@ async def watch(
     stub: Any = JobServiceStub(channel)
     backoff, failures = Backoff(), 0
     while True:
-        stream = _Stream(stub.Watch(request), request, give_up)
+        with telling_of_close():
+            stream = _Stream(stub.Watch(request), request, give_up)
         async with aclosing(stream.states()) as states:
             async for job in states:
                 yield job
@@ -73,7 +75,8 @@ class _Stream:
         now = asyncio.get_running_loop().time
         try:
             async with asyncio.timeout_at(min(now() + SILENCE_SECONDS, self._give_up)):
-                response = await self._call.read()
+                with telling_of_close():
+                    response = await self._call.read()
         except TimeoutError:
             if now() >= self._give_up:
                 raise

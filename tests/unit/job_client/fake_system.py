@@ -7,32 +7,39 @@ from typing import Any
 
 import grpc
 from google.protobuf.message_factory import GetMessageClass
+from grpc_status import rpc_status
 
+from api_server.domain.errors import TooManyWaits
 from contract_runtime.limits import JOB_SERVICE, WORKER_SERVICE
+from contract_runtime.statuses import error_to_status
 from contract_runtime.structs import dict_to_struct
 from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_types_pb2, worker_service_pb2
 
 FIRST, SECOND = "first", "second"
 """The resume tokens of a watch."""
+REFUSED = error_to_status(TooManyWaits(1))
 
 
 class FakeSystem:
     """Completes each job when a call waits for it: the result is the payload. Type `broken` fails.
 
-    `requests`: what came, with the name of the call; `metadata`: that of the latest call.
+    Type `stuck` never ends, and a watch of it goes on. `takes_waits`: False, and the calls that wait are
+    refused as by a busy server. `requests`: what came, with the name of the call; `metadata`: the latest
+    call's.
     """
 
     def __init__(self) -> None:
         self.jobs: dict[str, job_pb2.Job] = {}
         self.requests: list[tuple[str, Any]] = []
         self.metadata: dict[str, Any] = {}
+        self.takes_waits = True
 
     def create(self, request: Any) -> job_pb2.Job:
         job = job_pb2.Job(
             id=request.id, type=request.type, status=job_pb2.Job.queued, payload=request.payload, revision=1
         )
         self.jobs.setdefault(request.id, job)
-        return self._ended(request.id) if request.HasField("wait") else self.jobs[request.id]
+        return self.end(request.id) if request.HasField("wait") else self.jobs[request.id]
 
     def batch_create(self, request: Any) -> Any:
         jobs = [self.create(each) for each in request.requests]
@@ -41,7 +48,7 @@ class FakeSystem:
         )
 
     def get(self, request: Any) -> job_pb2.Job:
-        return self._ended(request.id) if request.HasField("wait") else self.jobs[request.id]
+        return self.end(request.id) if request.HasField("wait") else self.jobs[request.id]
 
     def batch_get(self, request: Any) -> Any:
         return job_service_pb2.BatchGetResponse(jobs=[self.jobs[each] for each in request.ids])
@@ -68,14 +75,17 @@ class FakeSystem:
         """The first call is cut after one state; the next begins after it."""
         self.requests.append(("Watch", job_service_pb2.WatchRequest.FromString(request.SerializeToString())))
         job = self.jobs[request.id]
+        if job.type == "stuck":
+            yield job_service_pb2.WatchResponse(job=job, resume_token=FIRST)
+            await asyncio.sleep(60)
         if not request.resume_token:
             yield job_service_pb2.WatchResponse(job=job, resume_token=FIRST)
             return
-        yield job_service_pb2.WatchResponse(job=self._ended(request.id), resume_token=SECOND)
+        yield job_service_pb2.WatchResponse(job=self.end(request.id), resume_token=SECOND)
         ended = job_service_pb2.WatchEnded(reason="JOB_ENDED")
         yield job_service_pb2.WatchResponse(ended=ended, resume_token=SECOND)
 
-    def _ended(self, job_id: str) -> job_pb2.Job:
+    def end(self, job_id: str) -> job_pb2.Job:
         job = self.jobs[job_id]
         job.revision = 2
         if job.type == "broken":
@@ -85,6 +95,10 @@ class FakeSystem:
             job.status = job_pb2.Job.completed
             job.result.CopyFrom(job.payload or dict_to_struct({}))
         return job
+
+    def is_stuck(self, request: Any) -> bool:
+        job = self.jobs.get(request.id, request)
+        return bool(job.type == "stuck")
 
     def handlers(self) -> list[Any]:
         return [_handlers(self, service) for service in (JOB_SERVICE, WORKER_SERVICE)]
@@ -119,6 +133,11 @@ def _unary(system: FakeSystem, method: Any) -> Any:
     async def call(request: Any, context: Any) -> Any:
         system.requests.append((method.name, request))
         system.metadata = dict(context.invocation_metadata())
+        waits = "wait" in method.input_type.fields_by_name and request.HasField("wait")
+        if waits and not system.takes_waits:
+            await context.abort_with_status(rpc_status.to_status(REFUSED))
+        if waits and system.is_stuck(request):
+            await asyncio.sleep(60)
         try:
             return getattr(system, NAMES[method.name])(request)
         except KeyError as missing:

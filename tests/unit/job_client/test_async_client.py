@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 from job_client import (
     AsyncJobClient,
     ClientClosed,
+    DeadlineExceeded,
     InvalidArgument,
     JobClientError,
     JobFailed,
@@ -25,6 +26,7 @@ from job_client import (
     Unavailable,
 )
 from tests.unit.job_client.fake_system import FakeSystem, running
+from tests.waiting import until
 
 GIVEN = "s3cret"
 
@@ -178,7 +180,53 @@ async def test_seconds_are_durations(client: AsyncJobClient, system: FakeSystem)
     assert [(each.seconds, each.nanos) for each in timeouts] == [(30, 0), (0, 500_000_000)]
 
 
+async def test_a_busy_server_that_takes_no_waits_is_asked_again_and_again(
+    client: AsyncJobClient, system: FakeSystem
+) -> None:
+    system.takes_waits = False
+    handle = await client.submit("compute", {"a": 1})
+    running = asyncio.create_task(client.run("compute", {"a": 2}, timeout=20))
+    waiting = asyncio.create_task(handle.result(timeout=20))
+    await until(lambda: len(system.jobs) == 2 and len(system.requests) > 8)
+    for job_id in system.jobs:
+        system.end(job_id)
+    assert (await waiting, await running) == ({"a": 1}, {"a": 2})
+
+
 # --- A client that cannot be used ---
+
+
+async def test_what_is_pending_ends_when_the_client_is_closed(system: FakeSystem) -> None:
+    async with running(system) as address:
+        client = await AsyncJobClient(address).open()
+        handle = await client.submit("stuck", {})
+
+        async def watching() -> None:
+            async for _ in handle.watch():
+                pass
+
+        calls = [asyncio.create_task(call) for call in (handle.wait(), client.run("stuck", {}), watching())]
+        await until(lambda: len(system.requests) >= 4)
+        await client.close()
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(each) for each in ended] == [ClientClosed] * 3
+
+
+async def test_a_wait_that_times_out_tells_the_id(client: AsyncJobClient) -> None:
+    handle = await client.submit("stuck", {})
+    for call in (handle.wait(timeout=0.3), client.run("stuck", {}, timeout=0.3)):
+        with pytest.raises(DeadlineExceeded) as caught:
+            await call
+        assert caught.value.metadata["id"]
+
+
+async def test_a_cancelled_caller_is_cancelled(client: AsyncJobClient) -> None:
+    handle = await client.submit("stuck", {})
+    waiting = asyncio.create_task(handle.wait())
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_a_client_that_was_not_opened_or_was_closed_says_so(system: FakeSystem) -> None:
