@@ -151,11 +151,14 @@ def _unary(system: FakeSystem, method: Any) -> Any:
 
 
 @asynccontextmanager
-async def running(system: FakeSystem) -> AsyncIterator[str]:
+async def running(
+    system: FakeSystem, credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[str]:
     """Serve the system. Yields its address, for jobs and for workers."""
     server = grpc.aio.server()
     server.add_generic_rpc_handlers(tuple(system.handlers()))
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = "127.0.0.1:0"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"
