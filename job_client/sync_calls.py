@@ -71,13 +71,16 @@ class SyncCalls:
         """Reads `jobs` in the caller's thread, because they may come from something that belongs to it."""
         self._make_ready()
         running: deque[Future[list[Outcome]]] = deque()
+        source = Chunks(jobs)
         try:
-            for chunk in chunks(jobs):
+            for chunk in source:
                 running.append(BACKGROUND.start(self._outcomes(chunk, timeout)))
                 while running and (len(running) >= CHUNKS or running[0].done()):
                     yield from BACKGROUND.result(running.popleft())
             while running:
                 yield from BACKGROUND.result(running.popleft())
+            if source.error is not None:
+                raise source.error
         finally:
             for future in running:
                 future.cancel()
@@ -103,28 +106,31 @@ async def _next(items: AsyncGenerator[T, None]) -> T:
     return await anext(items, _END)
 
 
-def chunks(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
-    """Raises what `jobs` raises, after the jobs before."""
-    chunk: list[NewJob] = []
-    begin = time.monotonic()
-    source = iter(jobs)
-    while True:
-        try:
-            job = next(source)
-        except StopIteration:
-            break
-        except BaseException:
-            if chunk:
-                yield chunk
-            raise
-        if not chunk:
-            begin = time.monotonic()
-        chunk.append(job)
-        if len(chunk) >= CHUNK_JOBS or time.monotonic() - begin > CHUNK_SECONDS:
+class Chunks:
+    """The jobs in chunks. It ends when `jobs` raises an exception, which is `error` then."""
+
+    def __init__(self, jobs: Iterable[NewJob]) -> None:
+        self._source = iter(jobs)
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[list[NewJob]]:
+        while chunk := self._next_chunk():
             yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+
+    def _next_chunk(self) -> list[NewJob]:
+        """Empty at the end."""
+        chunk: list[NewJob] = []
+        begin = time.monotonic()
+        try:
+            while (
+                not self.error and len(chunk) < CHUNK_JOBS and (job := next(self._source, _END)) is not _END
+            ):
+                chunk.append(job)
+                if time.monotonic() - begin > CHUNK_SECONDS:
+                    break
+        except Exception as error:  # noqa: BLE001 - raised by the caller's iterable, and later to the caller
+            self.error = error
+        return chunk
 
 
 def describe_like(wanted: type[Any], model: type[Any]) -> None:

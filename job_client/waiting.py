@@ -23,6 +23,8 @@ from job_client.job import ENDED_NUMBERS, Job, to_job
 SERVER_WAITS = 50
 WAIT_SECONDS = 5.0
 """How long one call waits. A server that hangs delays a wait by this time and GRACE_SECONDS at most."""
+SHORTEST_WAIT = 0.5
+"""A server that answers sooner does not wait, or stops. It must not be called without pauses."""
 GRACE_SECONDS = 2.0
 SLACK_SECONDS = 0.25
 """How long after its timeout a wait still takes an answer: the status then is better than none."""
@@ -69,12 +71,13 @@ class Waits:
             self._in_server -= 1
 
     async def _wait_in_server(self, job_id: str, give_up: float, job: job_pb2.Job | None = None) -> Job:
-        while self._now() < give_up:
+        while (begin := self._now()) < give_up:
             job = await self._held("Get", GetRequest(id=job_id), give_up, give_up, job)
-            if job is None:
-                return await self._poll(job_id, give_up)
-            if job.status in ENDED_NUMBERS:
+            if job is not None and job.status in ENDED_NUMBERS:
                 return to_job(job)
+            was_held = self._now() - begin >= min(SHORTEST_WAIT, give_up - begin)
+            if job is None or not was_held:
+                return await self._poll(job_id, give_up)
         raise not_ended(to_job(job)) if job is not None else deadline_exceeded(job_id)
 
     async def _held(

@@ -1,6 +1,7 @@
 """Which calls the client makes, counted by a fake server."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,6 +104,16 @@ async def test_waits_beyond_those_of_the_server_share_their_reads(monkeypatch: p
     assert sum(map(sum, server.sizes.values())) == polls
     # The first read of each wait is a call of its own; later reads share calls.
     assert len(server.sizes["BatchGet"]) + len(server.sizes["Get"]) < polls / 3
+
+
+async def test_a_server_that_does_not_wait_is_called_with_pauses() -> None:
+    server = Counting(polls=6)
+    async with serving(server.calls) as address, AsyncJobClient(address) as jobs:
+        await jobs.get(uuid4())
+        begin = time.monotonic()
+        await jobs.wait(uuid4())
+    assert len(server.sizes["Get"]) == 7
+    assert time.monotonic() - begin > 0.05
 
 
 async def test_many_jobs_take_few_calls() -> None:

@@ -150,6 +150,8 @@ def test_many_jobs_are_read_in_the_caller_s_thread(address: str) -> None:
         outcomes: list[Outcome] = []
         with pytest.raises(LookupError):
             outcomes.extend(client.submit_many(jobs()))
+        assert [outcome.result().id for outcome in outcomes] == [outcome.id for outcome in outcomes]
+        assert len(outcomes) == 1200
         stored = list(client.submit_many(NewJob("compute", {"n": number}) for number in range(600)))
     assert [outcome.request.payload["n"] for outcome in stored] == list(range(600))
     assert threads == {threading.get_ident()}
