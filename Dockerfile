@@ -38,6 +38,8 @@ COPY contract_runtime contract_runtime
 COPY gateway gateway
 # Which web pages may call the API: origins separated by commas, or *; none by default.
 ARG GATEWAY_CORS_ORIGINS=
+# What the dashboard can do: full, no-stop, or off.
+ARG GATEWAY_DASHBOARD=full
 # How many processes, each with a port, there are at every address of a service.
 ARG API_SERVER_PROCESSES=1
 ARG WORKER_COUNT=1

@@ -1,9 +1,10 @@
-"""Changes ports, upstream addresses and CORS origins in envoy.yaml.
+"""Changes ports, upstream addresses and CORS origins in envoy.yaml, and adds the dashboard.
 
     python -m gateway.configure FILE
 
 writes the configuration for containers. It allows the origins in GATEWAY_CORS_ORIGINS, and lists one upstream
 port for each process: API_SERVER_PROCESSES for an API server, WORKER_COUNT for a worker service.
+GATEWAY_DASHBOARD says how much the dashboard can do.
 """
 
 import os
@@ -15,10 +16,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from gateway import yaml_text
+from gateway import dashboard_routes, yaml_text
+from gateway.dashboard_routes import DASHBOARDS, Dashboard
 
 BASE_FILE = Path(__file__).parent / "envoy.yaml"
 CORS_VARIABLE = "GATEWAY_CORS_ORIGINS"
+DASHBOARD_VARIABLE = "GATEWAY_DASHBOARD"
 PROCESSES_VARIABLES = {"api_server": "API_SERVER_PROCESSES", "worker_service": "WORKER_COUNT"}
 MAX_PROCESSES = 64
 """The same as in service_runtime.settings, which the gateway's image does not contain."""
@@ -65,6 +68,7 @@ def render(
     descriptor_path: Path,
     cors_origins: Sequence[str] = (),
     listen_host: str = "127.0.0.1",
+    dashboard: Dashboard = "full",
 ) -> str:
     """The text of an Envoy configuration.
 
@@ -85,10 +89,13 @@ def render(
     for cluster in resources["clusters"]:
         _set_endpoints(cluster, {"api_server": api_servers, "worker_service": workers}[cluster["name"]])
     _allow_origins(resources, cors_origins)
+    _add_dashboard(resources, dashboard)
     return yaml_text.dump(config)
 
 
-def render_for_containers(cors_origins: Sequence[str], processes: Mapping[str, int] | None = None) -> str:
+def render_for_containers(
+    cors_origins: Sequence[str], processes: Mapping[str, int] | None = None, dashboard: Dashboard = "full"
+) -> str:
     """The text of envoy.yaml with its own ports and host names, and with `cors_origins` as in render().
 
     `processes` has the number of processes behind each address, by the cluster's name; the default is one.
@@ -100,6 +107,7 @@ def render_for_containers(cors_origins: Sequence[str], processes: Mapping[str, i
         [(host, port)] = _endpoints(cluster)
         _set_endpoints(cluster, [(host, port + n) for n in range((processes or {}).get(cluster["name"], 1))])
     _allow_origins(resources, cors_origins)
+    _add_dashboard(resources, dashboard)
     return yaml_text.dump(config)
 
 
@@ -169,6 +177,21 @@ def _allow_origins(resources: Json, origins: Sequence[str]) -> None:
             host["typed_per_filter_config"] = {"envoy.filters.http.cors": policy}
 
 
+def _add_dashboard(resources: Json, dashboard: Dashboard) -> None:
+    """Put its routes behind the first ones, which refuse what no path takes."""
+    listeners = {each["name"]: each for each in resources["listeners"]}
+    route_config = _connection_manager(listeners["jobs"])["route_config"]
+    [host] = route_config["virtual_hosts"]
+    begin = [route["name"] for route in host["routes"]].index("healthz")
+    added = dashboard_routes.routes(dashboard)
+    if not added:
+        return
+    host["routes"][begin:begin] = added
+    route_config["max_direct_response_body_size_bytes"] = dashboard_routes.largest_file()
+    port = listeners["workers"]["address"]["socket_address"]["port_value"]
+    resources["clusters"].append(dashboard_routes.cluster(port))
+
+
 def _origin_matcher(origin: str) -> Json:
     if origin == "*":
         return {"safe_regex": {"regex": ".*"}}
@@ -188,6 +211,15 @@ def _processes(variable: str) -> int:
     return int(value)
 
 
+def _dashboard() -> Dashboard:
+    """The setting in the environment, `full` if it is not set. Raises ValueError."""
+    value = os.environ.get(DASHBOARD_VARIABLE, "") or "full"
+    for known in DASHBOARDS:
+        if value == known:
+            return known
+    raise ValueError(f"{DASHBOARD_VARIABLE}: {value!r} is not allowed: must be {', '.join(DASHBOARDS)}")
+
+
 def main(arguments: list[str]) -> int:
     """The command line. Exit status 2 for wrong arguments or an invalid setting."""
     if len(arguments) != 1:
@@ -196,7 +228,7 @@ def main(arguments: list[str]) -> int:
     origins = [part.strip() for part in os.environ.get(CORS_VARIABLE, "").split(",") if part.strip()]
     try:
         processes = {name: _processes(variable) for name, variable in PROCESSES_VARIABLES.items()}
-        text = render_for_containers(origins, processes)
+        text = render_for_containers(origins, processes, _dashboard())
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2

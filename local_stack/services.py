@@ -93,6 +93,7 @@ def gateway(settings: StackSettings) -> Part:
                 workers=workers,
                 descriptor_path=descriptor,
                 cors_origins=settings.cors_origins,
+                dashboard=settings.dashboard,
             )
         )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, NonNegativeInt, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.dashboard_routes import Dashboard
 from local_stack.ports import FREE_PORTS, LOOPBACK
 from service_runtime.settings import CommaSeparated, Port, ProcessCount
 
@@ -34,6 +35,7 @@ class StackSettings(BaseSettings):
     api_server_port: Port = 50051
     worker_port: Port = 50151
     cors_origins: CommaSeparated = Field(default=(), validation_alias="GATEWAY_CORS_ORIGINS")
+    dashboard: Dashboard = Field(default="full", validation_alias="GATEWAY_DASHBOARD")
     api_servers: Annotated[NonNegativeInt, Field(le=MAX_REPLICAS)] = 1
     workers: Annotated[NonNegativeInt, Field(le=MAX_REPLICAS)] = 1
     api_server_processes: ProcessCount = Field(default=1, validation_alias="API_SERVER_PROCESSES")

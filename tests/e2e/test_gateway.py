@@ -118,7 +118,16 @@ def test_a_header_with_an_underscore_is_400(jobs: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nope", "/jobs/a/b", "/jobs/a%2Fb", "/jobs/a:foo", "/start", "/jobs.v1.JobService/Get"],
+    [
+        "/nope",
+        "/ui/nope",
+        "/ui/js/../../envoy.yaml",
+        "/jobs/a/b",
+        "/jobs/a%2Fb",
+        "/jobs/a:foo",
+        "/start",
+        "/jobs.v1.JobService/Get",
+    ],
 )
 def test_an_unknown_path_is_404(jobs: httpx.Client, path: str) -> None:
     error_of(jobs.get(path), 404, 5)

@@ -1,0 +1,151 @@
+"""The routes of the dashboard: its files, and the three calls of the workers' port that it needs.
+
+Envoy has no file server, so each file is the body of a route. configure.py adds the routes to the jobs
+listener. envoy.yaml does not have them: they follow from the folder `dashboard`.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Json = dict[str, Any]
+Dashboard = Literal["full", "no-stop", "off"]
+"""`no-stop`: it shows the fleet, but cannot start and stop it. `off`: there is no dashboard."""
+
+DASHBOARDS: tuple[Dashboard, ...] = get_args(Dashboard)
+FOLDER = Path(__file__).parent / "dashboard"
+HOME = "/ui/"
+PAGES = r"/ui/(jobs(/[^/]+)?|fleet|types(/[^/]+)?)?"
+"""The paths of pages. All are index.html, which reads the path."""
+CLUSTER = "workers_port"
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".LICENSE": "text/plain; charset=utf-8",
+}
+DIRECTIVES = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
+    "base-uri": "'self'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+    # No text can become markup or code, not even by a mistake in the dashboard.
+    "require-trusted-types-for": "'script'",
+    "trusted-types": "'none'",
+}
+HEADERS = {
+    "content-security-policy": "; ".join(f"{name} {value}" for name, value in DIRECTIVES.items()),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    # A browser asks each time whether a file has changed (304), so that a new version is seen at once.
+    "cache-control": "no-cache",
+}
+SENT_BY_THE_DASHBOARD = {"name": "x-requested-with", "string_match": {"exact": "dashboard"}}
+"""Another site's page cannot send this header without a preflight, which the gateway does not allow."""
+DISABLED = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
+ENABLED = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
+NOT_TRANSCODED = {"envoy.filters.http.grpc_json_transcoder": DISABLED, "rest_answers": ENABLED}
+
+
+def routes(dashboard: Dashboard) -> list[Json]:
+    """The routes for the jobs listener."""
+    if dashboard == "off":
+        return []
+    return [*_redirects(), *_files(), *_fleet_calls(dashboard)]
+
+
+def largest_file() -> int:
+    """The size in bytes of the largest body of a route."""
+    return max(path.stat().st_size for path in _paths())
+
+
+def cluster(port: int) -> Json:
+    """The gateway's own listener for workers: the dashboard's calls follow all of its rules."""
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    return {
+        "name": CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+    }
+
+
+def _redirects() -> Iterator[Json]:
+    for path in ("/", "/ui"):
+        yield {
+            "name": "to_the_dashboard",
+            "match": {"path": path, "headers": [_method("GET|HEAD")]},
+            "direct_response": {"status": 302},
+            "response_headers_to_add": [_header("location", HOME)],
+            "typed_per_filter_config": NOT_TRANSCODED,
+        }
+
+
+def _files() -> Iterator[Json]:
+    for path in _paths():
+        name = path.relative_to(FOLDER).as_posix()
+        yield from _file(name, {"path": HOME + name}, path)
+    yield from _file("pages", {"safe_regex": {"regex": PAGES}}, FOLDER / "index.html")
+
+
+def _paths() -> list[Path]:
+    """All files, in a fixed order. Raises ValueError for a file of an unknown kind."""
+    found = sorted(path for path in FOLDER.rglob("*") if path.is_file())
+    if unknown := [path.name for path in found if path.suffix not in CONTENT_TYPES]:
+        raise ValueError(f"{FOLDER.name}: the content type of {unknown[0]} is not known")
+    return found
+
+
+def _file(name: str, match: Json, path: Path) -> Iterator[Json]:
+    """Two routes: for a browser that has the file already, and for any other."""
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    # A strong one would be lost where the answer is compressed.
+    headers = HEADERS | {"etag": f'W/"{digest}"', "content-type": CONTENT_TYPES[path.suffix]}
+    added = [_header(key, value) for key, value in headers.items()]
+    known = {"name": "if-none-match", "string_match": {"contains": digest}}
+    for conditions, answer in (
+        ([known], {"status": 304}),
+        ([], {"status": 200, "body": {"inline_string": content.decode()}}),
+    ):
+        yield {
+            "name": f"dashboard_{re.sub('[^a-zA-Z]+', '_', name)}",
+            "match": {**match, "headers": [_method("GET|HEAD"), *conditions]},
+            "direct_response": answer,
+            "response_headers_to_add": added,
+            # Envoy gives every 3xx a location.
+            "response_headers_to_remove": ["location"],
+            "typed_per_filter_config": {**NOT_TRANSCODED, "envoy.filters.http.compressor": ENABLED},
+        }
+
+
+def _fleet_calls(dashboard: Dashboard) -> Iterator[Json]:
+    calls = {"state": "GET"} if dashboard == "no-stop" else {"state": "GET", "start": "POST", "stop": "POST"}
+    for name, method in calls.items():
+        yield {
+            "name": f"dashboard_{name}",
+            "match": {"path": f"/ui/api/{name}", "headers": [_method(method), SENT_BY_THE_DASHBOARD]},
+            "route": {"cluster": CLUSTER, "prefix_rewrite": f"/{name}", "timeout": "15s"},
+            "typed_per_filter_config": NOT_TRANSCODED,
+        }
+
+
+def _method(names: str) -> Json:
+    return {"name": ":method", "string_match": {"safe_regex": {"regex": names}}}
+
+
+def _header(key: str, value: str) -> Json:
+    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
