@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run demo up down status logs test test-fast test-faults test-stubs test-compose bench bench-scaling bench-waiting bench-hops bench-profile check fix proto release-contract verify lock clean
+.PHONY: help run demo up down status browser logs test test-fast test-faults test-stubs test-compose bench bench-scaling bench-waiting bench-hops bench-profile screenshots check fix proto release-contract verify lock clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -60,7 +60,16 @@ logs: $(LOCAL) ## Show the logs until Ctrl-C: of all parts, or of one: make logs
 
 # --- Checking it ---
 
-test: $(DEV) ## Run all tests, on real MongoDB, Kafka and Envoy, in LANES processes
+# Tests of the dashboard use the system's Chromium: no Python package brings one.
+browser:
+	@for name in chromium chromium-browser google-chrome; do if command -v $$name >/dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the tests of the dashboard"; \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null && exit 0; \
+	fi; \
+	echo "Chromium is missing, so the tests of the dashboard are skipped. Install it to run them"
+
+test: $(DEV) browser ## Run all tests, on real MongoDB, Kafka and Envoy, in LANES processes
 	@exec pytest -n $(LANES)
 
 test-fast: $(DEV) ## Run the tests that need no server: about a minute
@@ -92,6 +101,9 @@ bench-hops: $(BENCH) ## Show when a job reaches each hand-over on its way
 
 bench-profile: $(BENCH) ## Show where the CPU time of API server and worker goes
 	@exec python -m bench profile
+
+screenshots: $(DEV) browser ## Take the pictures in docs/images anew
+	@exec python -m tests.screenshots
 
 check: $(DEV) verify ## Check style, types, imports, contract, gateway and Compose files
 	ruff check .

@@ -19,6 +19,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "tests/e2e/test_fleet_control.py",
         "tests/e2e/test_poison.py",
         "tests/e2e/test_jobs_that_are_running.py",
+        "tests/e2e/dashboard/",
     ),
     # Tests that leave the shared system's parts alone. Some start more servers beside it.
     "running": (
