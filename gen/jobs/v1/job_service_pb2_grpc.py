@@ -36,10 +36,12 @@ class JobServiceStub:
     Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
     other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
     listed at each call, any call can fail with:
-    UNAVAILABLE: the database cannot be reached. Nothing is lost; send the same call again.
-    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed. The outcome is unknown; send the call
-    again.
+    UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
+    send the same call again.
+    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
+    outcome is unknown; send the call again.
     INTERNAL: the server has a fault.
+
     Sending a call again is safe where the call says so.
 
     Calls that store (Create, BatchCreate, UpdateStatus, BatchUpdateStatus) fail with RESOURCE_EXHAUSTED
@@ -166,10 +168,12 @@ class JobServiceServicer:
     Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
     other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
     listed at each call, any call can fail with:
-    UNAVAILABLE: the database cannot be reached. Nothing is lost; send the same call again.
-    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed. The outcome is unknown; send the call
-    again.
+    UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
+    send the same call again.
+    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
+    outcome is unknown; send the call again.
     INTERNAL: the server has a fault.
+
     Sending a call again is safe where the call says so.
 
     Calls that store (Create, BatchCreate, UpdateStatus, BatchUpdateStatus) fail with RESOURCE_EXHAUSTED
@@ -192,8 +196,8 @@ class JobServiceServicer:
         ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
         was created with a different request. For an id, expire_time is not compared, because Retry can change
         it, nor is a default of `notify`. `wait` is never compared.
-        RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
-        job was not stored.
+        RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo), or too
+        many bytes wait to be stored (OVERLOADED, with RetryInfo). The job was not stored.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -209,6 +213,8 @@ class JobServiceServicer:
         INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
         that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
         the limits of a payload, the time of an id) refuses only the request that breaks it.
+        RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+        stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,7 +226,7 @@ class JobServiceServicer:
         time is over.
 
         INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
@@ -278,13 +284,15 @@ class JobServiceServicer:
         The outcome of a job that was claimed without a worker's name. Final.
 
         INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: the update is not allowed now. The reason is ILLEGAL_TRANSITION, JOB_TERMINAL,
         ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its
         expire_time has passed) or NOT_DUE (a caller without a worker's name came before next_attempt_time). The
         metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
         WORKER_STOPPED or TYPE_STOPPED): the job stays queued, and the worker learns of the stop with its next
         heartbeat.
+        RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+        applied.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} returns the job itself, as in AIP-134
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -298,6 +306,8 @@ class JobServiceServicer:
 
         INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
         rule. Nothing was applied.
+        RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+        applied.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -309,7 +319,7 @@ class JobServiceServicer:
         it has not started yet. Later reports on the attempt are refused.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
@@ -323,7 +333,7 @@ class JobServiceServicer:
         all of its tries again. Its attempt and its history continue.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
         if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
@@ -351,7 +361,7 @@ class JobServiceServicer:
         """Says why a job does not run now, and what happens next. It changes nothing.
 
         INVALID_ARGUMENT: `id` is not a UUID.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -401,7 +411,7 @@ class JobServiceServicer:
         """Returns an operation with its progress. An operation is kept for 7 days after its end.
 
         INVALID_ARGUMENT: `id` is not a UUID.
-        NOT_FOUND: there is no such operation.
+        NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -424,7 +434,7 @@ class JobServiceServicer:
         again.
 
         INVALID_ARGUMENT: `id` is not a UUID.
-        NOT_FOUND: there is no such operation.
+        NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -465,7 +475,7 @@ class JobServiceServicer:
         that are stored after the job's end do not come, see GetLog.
 
         INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: resume_token is more than an hour old, or older than what the database keeps (reason
         RESUME_TOKEN_EXPIRED). Watch again without it.
         RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
@@ -484,7 +494,7 @@ class JobServiceServicer:
         deleted with its job.
 
         INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -632,10 +642,12 @@ class JobService:
     Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
     other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
     listed at each call, any call can fail with:
-    UNAVAILABLE: the database cannot be reached. Nothing is lost; send the same call again.
-    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed. The outcome is unknown; send the call
-    again.
+    UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
+    send the same call again.
+    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
+    outcome is unknown; send the call again.
     INTERNAL: the server has a fault.
+
     Sending a call again is safe where the call says so.
 
     Calls that store (Create, BatchCreate, UpdateStatus, BatchUpdateStatus) fail with RESOURCE_EXHAUSTED

@@ -37,10 +37,12 @@ class JobServiceStub:
     Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
     other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
     listed at each call, any call can fail with:
-    UNAVAILABLE: the database cannot be reached. Nothing is lost; send the same call again.
-    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed. The outcome is unknown; send the call
-    again.
+    UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
+    send the same call again.
+    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
+    outcome is unknown; send the call again.
     INTERNAL: the server has a fault.
+
     Sending a call again is safe where the call says so.
 
     Calls that store (Create, BatchCreate, UpdateStatus, BatchUpdateStatus) fail with RESOURCE_EXHAUSTED
@@ -67,8 +69,8 @@ class JobServiceStub:
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
     was created with a different request. For an id, expire_time is not compared, because Retry can change
     it, nor is a default of `notify`. `wait` is never compared.
-    RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
-    job was not stored.
+    RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo), or too
+    many bytes wait to be stored (OVERLOADED, with RetryInfo). The job was not stored.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -80,6 +82,8 @@ class JobServiceStub:
     INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
     that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
     the limits of a payload, the time of an id) refuses only the request that breaks it.
+    RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+    stored.
     """
     Get: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetRequest, _job_pb2.Job]
     """Returns one job. The read sees only what a majority of the database has, so what it shows cannot be
@@ -87,7 +91,7 @@ class JobServiceStub:
     time is over.
 
     INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
@@ -133,13 +137,15 @@ class JobServiceStub:
                             The outcome of a job that was claimed without a worker's name. Final.
 
     INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the update is not allowed now. The reason is ILLEGAL_TRANSITION, JOB_TERMINAL,
     ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its
     expire_time has passed) or NOT_DUE (a caller without a worker's name came before next_attempt_time). The
     metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
     WORKER_STOPPED or TYPE_STOPPED): the job stays queued, and the worker learns of the stop with its next
     heartbeat.
+    RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+    applied.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} returns the job itself, as in AIP-134
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -149,6 +155,8 @@ class JobServiceStub:
 
     INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
     rule. Nothing was applied.
+    RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+    applied.
     """
     Cancel: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]
     """Cancels a job, durably and at once. A queued job never runs. If the job is processing, its worker learns
@@ -156,7 +164,7 @@ class JobServiceStub:
     it has not started yet. Later reports on the attempt are refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
@@ -166,7 +174,7 @@ class JobServiceStub:
     all of its tries again. Its attempt and its history continue.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
     if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
@@ -186,7 +194,7 @@ class JobServiceStub:
     """Says why a job does not run now, and what happens next. It changes nothing.
 
     INVALID_ARGUMENT: `id` is not a UUID.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     """
     ListTypes: _grpc.UnaryUnaryMultiCallable[_job_types_pb2.ListTypesRequest, _job_types_pb2.ListTypesResponse]
     """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
@@ -220,7 +228,7 @@ class JobServiceStub:
     """Returns an operation with its progress. An operation is kept for 7 days after its end.
 
     INVALID_ARGUMENT: `id` is not a UUID.
-    NOT_FOUND: there is no such operation.
+    NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -235,7 +243,7 @@ class JobServiceStub:
     again.
 
     INVALID_ARGUMENT: `id` is not a UUID.
-    NOT_FOUND: there is no such operation.
+    NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -268,7 +276,7 @@ class JobServiceStub:
     that are stored after the job's end do not come, see GetLog.
 
     INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: resume_token is more than an hour old, or older than what the database keeps (reason
     RESUME_TOKEN_EXPIRED). Watch again without it.
     RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
@@ -283,7 +291,7 @@ class JobServiceStub:
     deleted with its job.
 
     INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     """
     WatchOperation: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchOperationRequest, _job_service_pb2.WatchOperationResponse]
     """Tells how far an operation is, as long as the caller listens.
@@ -309,10 +317,12 @@ class JobServiceAsyncStub(JobServiceStub):
     Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
     other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
     listed at each call, any call can fail with:
-    UNAVAILABLE: the database cannot be reached. Nothing is lost; send the same call again.
-    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed. The outcome is unknown; send the call
-    again.
+    UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
+    send the same call again.
+    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
+    outcome is unknown; send the call again.
     INTERNAL: the server has a fault.
+
     Sending a call again is safe where the call says so.
 
     Calls that store (Create, BatchCreate, UpdateStatus, BatchUpdateStatus) fail with RESOURCE_EXHAUSTED
@@ -336,8 +346,8 @@ class JobServiceAsyncStub(JobServiceStub):
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
     was created with a different request. For an id, expire_time is not compared, because Retry can change
     it, nor is a default of `notify`. `wait` is never compared.
-    RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
-    job was not stored.
+    RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo), or too
+    many bytes wait to be stored (OVERLOADED, with RetryInfo). The job was not stored.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -349,6 +359,8 @@ class JobServiceAsyncStub(JobServiceStub):
     INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
     that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
     the limits of a payload, the time of an id) refuses only the request that breaks it.
+    RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+    stored.
     """
     Get: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Returns one job. The read sees only what a majority of the database has, so what it shows cannot be
@@ -356,7 +368,7 @@ class JobServiceAsyncStub(JobServiceStub):
     time is over.
 
     INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
@@ -402,13 +414,15 @@ class JobServiceAsyncStub(JobServiceStub):
                             The outcome of a job that was claimed without a worker's name. Final.
 
     INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the update is not allowed now. The reason is ILLEGAL_TRANSITION, JOB_TERMINAL,
     ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its
     expire_time has passed) or NOT_DUE (a caller without a worker's name came before next_attempt_time). The
     metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
     WORKER_STOPPED or TYPE_STOPPED): the job stays queued, and the worker learns of the stop with its next
     heartbeat.
+    RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+    applied.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} returns the job itself, as in AIP-134
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -418,6 +432,8 @@ class JobServiceAsyncStub(JobServiceStub):
 
     INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
     rule. Nothing was applied.
+    RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+    applied.
     """
     Cancel: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Cancels a job, durably and at once. A queued job never runs. If the job is processing, its worker learns
@@ -425,7 +441,7 @@ class JobServiceAsyncStub(JobServiceStub):
     it has not started yet. Later reports on the attempt are refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
@@ -435,7 +451,7 @@ class JobServiceAsyncStub(JobServiceStub):
     all of its tries again. Its attempt and its history continue.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
     if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
@@ -455,7 +471,7 @@ class JobServiceAsyncStub(JobServiceStub):
     """Says why a job does not run now, and what happens next. It changes nothing.
 
     INVALID_ARGUMENT: `id` is not a UUID.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     """
     ListTypes: _aio.UnaryUnaryMultiCallable[_job_types_pb2.ListTypesRequest, _job_types_pb2.ListTypesResponse]  # type: ignore[assignment]
     """Returns all job types: who runs each, whether it is stopped, and how many jobs wait. A type without a live
@@ -489,7 +505,7 @@ class JobServiceAsyncStub(JobServiceStub):
     """Returns an operation with its progress. An operation is kept for 7 days after its end.
 
     INVALID_ARGUMENT: `id` is not a UUID.
-    NOT_FOUND: there is no such operation.
+    NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -504,7 +520,7 @@ class JobServiceAsyncStub(JobServiceStub):
     again.
 
     INVALID_ARGUMENT: `id` is not a UUID.
-    NOT_FOUND: there is no such operation.
+    NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
     """
@@ -537,7 +553,7 @@ class JobServiceAsyncStub(JobServiceStub):
     that are stored after the job's end do not come, see GetLog.
 
     INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: resume_token is more than an hour old, or older than what the database keeps (reason
     RESUME_TOKEN_EXPIRED). Watch again without it.
     RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
@@ -552,7 +568,7 @@ class JobServiceAsyncStub(JobServiceStub):
     deleted with its job.
 
     INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
-    NOT_FOUND: there is no such job.
+    NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     """
     WatchOperation: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchOperationRequest, _job_service_pb2.WatchOperationResponse]  # type: ignore[assignment]
     """Tells how far an operation is, as long as the caller listens.
@@ -577,10 +593,12 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
     other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
     listed at each call, any call can fail with:
-    UNAVAILABLE: the database cannot be reached. Nothing is lost; send the same call again.
-    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed. The outcome is unknown; send the call
-    again.
+    UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
+    send the same call again.
+    DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
+    outcome is unknown; send the call again.
     INTERNAL: the server has a fault.
+
     Sending a call again is safe where the call says so.
 
     Calls that store (Create, BatchCreate, UpdateStatus, BatchUpdateStatus) fail with RESOURCE_EXHAUSTED
@@ -608,8 +626,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
         was created with a different request. For an id, expire_time is not compared, because Retry can change
         it, nor is a default of `notify`. `wait` is never compared.
-        RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo). The
-        job was not stored.
+        RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo), or too
+        many bytes wait to be stored (OVERLOADED, with RetryInfo). The job was not stored.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - POST /jobs returns the job itself, as in AIP-133
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -627,6 +645,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
         that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
         the limits of a payload, the time of an id) refuses only the request that breaks it.
+        RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+        stored.
         """
 
     @_abc_1.abstractmethod
@@ -640,7 +660,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         time is over.
 
         INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
@@ -704,13 +724,15 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
                                 The outcome of a job that was claimed without a worker's name. Final.
 
         INVALID_ARGUMENT: a field breaks its rule, or status and guard do not fit together.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: the update is not allowed now. The reason is ILLEGAL_TRANSITION, JOB_TERMINAL,
         ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its
         expire_time has passed) or NOT_DUE (a caller without a worker's name came before next_attempt_time). The
         metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
         WORKER_STOPPED or TYPE_STOPPED): the job stays queued, and the worker learns of the stop with its next
         heartbeat.
+        RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+        applied.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} returns the job itself, as in AIP-134
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -726,6 +748,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
         rule. Nothing was applied.
+        RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
+        applied.
         """
 
     @_abc_1.abstractmethod
@@ -739,7 +763,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         it has not started yet. Later reports on the attempt are refused.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
@@ -755,7 +779,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         all of its tries again. Its attempt and its history continue.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
         if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
@@ -787,7 +811,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says why a job does not run now, and what happens next. It changes nothing.
 
         INVALID_ARGUMENT: `id` is not a UUID.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -845,7 +869,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns an operation with its progress. An operation is kept for 7 days after its end.
 
         INVALID_ARGUMENT: `id` is not a UUID.
-        NOT_FOUND: there is no such operation.
+        NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -872,7 +896,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         again.
 
         INVALID_ARGUMENT: `id` is not a UUID.
-        NOT_FOUND: there is no such operation.
+        NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the operation itself, as in AIP-151
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE - the same
         """
@@ -917,7 +941,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         that are stored after the job's end do not come, see GetLog.
 
         INVALID_ARGUMENT: a field breaks its rule, or resume_token does not come from a watch of the same jobs.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: resume_token is more than an hour old, or older than what the database keeps (reason
         RESUME_TOKEN_EXPIRED). Watch again without it.
         RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
@@ -938,7 +962,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         deleted with its job.
 
         INVALID_ARGUMENT: `id` is not a UUID, or after_number is negative.
-        NOT_FOUND: there is no such job.
+        NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

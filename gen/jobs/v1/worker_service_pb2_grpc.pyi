@@ -30,8 +30,11 @@ class WorkerServiceStub:
     """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
     every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
-    Every call can be repeated safely. Every call can fail with UNAVAILABLE when no worker or no API server can
+    Every call can be repeated safely. Besides the codes listed at each call, any call can fail with:
+    UNAVAILABLE: no worker, no API server (reason API_SERVER_UNREACHABLE) or no database (DATABASE_UNAVAILABLE) can
     be reached.
+    DEADLINE_EXCEEDED: the deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The outcome is unknown.
+    INTERNAL: the server has a fault.
     """
 
     @_typing.overload
@@ -65,8 +68,11 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
     every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
-    Every call can be repeated safely. Every call can fail with UNAVAILABLE when no worker or no API server can
+    Every call can be repeated safely. Besides the codes listed at each call, any call can fail with:
+    UNAVAILABLE: no worker, no API server (reason API_SERVER_UNREACHABLE) or no database (DATABASE_UNAVAILABLE) can
     be reached.
+    DEADLINE_EXCEEDED: the deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The outcome is unknown.
+    INTERNAL: the server has a fault.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -96,8 +102,11 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
     every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
-    Every call can be repeated safely. Every call can fail with UNAVAILABLE when no worker or no API server can
+    Every call can be repeated safely. Besides the codes listed at each call, any call can fail with:
+    UNAVAILABLE: no worker, no API server (reason API_SERVER_UNREACHABLE) or no database (DATABASE_UNAVAILABLE) can
     be reached.
+    DEADLINE_EXCEEDED: the deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The outcome is unknown.
+    INTERNAL: the server has a fault.
     """
 
     @_abc_1.abstractmethod
