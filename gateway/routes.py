@@ -149,12 +149,12 @@ def _present(header: str) -> str:
 def wrong_methods(service: ServiceDescriptor) -> Iterator[str]:
     """Routes that answer 405 at a REST path with a method that the path does not take.
 
-    Paths with a verb (`/jobs/{id}:cancel`) have no such route.
+    The colon of a verb (`/jobs/{id}:cancel`) may be escaped.
     """
     for path, methods in _methods_of_paths(service).items():
-        pattern = PARAMETER.sub("[^/:]+", path)
+        pattern = PARAMETER.sub("[^/:%]+", path.replace(":", "(:|%3[Aa])"))
         yield f"""\
-- name: wrong_method_on_{re.sub("[^a-z]+", "_", path).strip("_")}
+- name: wrong_method_on_{re.sub("[^a-zA-Z]+", "_", path).strip("_")}
   match:
     {f"path: {path}" if pattern == path else f"safe_regex: {{regex: '{pattern}'}}"}
     headers:
@@ -231,13 +231,13 @@ def _alike(service: ServiceDescriptor) -> list[list[MethodDescriptor]]:
 
 
 def _methods_of_paths(service: ServiceDescriptor) -> dict[str, list[str]]:
-    """The HTTP methods of each REST path without a verb, both sorted by name. HEAD is where GET is."""
+    """The HTTP methods of each REST path, both sorted by name. HEAD is where GET is."""
     found: dict[str, set[str]] = {}
     for method in service.methods:
         rule = method.GetOptions().Extensions[annotations_pb2.http]
         for each in (rule, *rule.additional_bindings):
             pattern = each.WhichOneof("pattern")
-            if pattern and ":" not in getattr(each, pattern):
+            if pattern:
                 found.setdefault(getattr(each, pattern), set()).update(
                     WITH_HEAD.get(pattern, {pattern.upper()})
                 )

@@ -148,6 +148,10 @@ def test_fleet_service_is_not_offered_as_rest(jobs: httpx.Client, workers: httpx
         ("POST", "/jobs/0", "DELETE, GET, HEAD, PATCH"),
         ("OPTIONS", "/jobs", "GET, HEAD, POST"),
         ("OPTIONS", "/jobs/0", "DELETE, GET, HEAD, PATCH"),
+        ("DELETE", "/jobs:batchGet", "GET, HEAD, POST"),
+        ("GET", "/jobs/0:cancel", "POST"),
+        ("POST", "/jobs/0%3awatch", "GET, HEAD"),
+        ("GET", "/operations/0%3Acancel", "POST"),
     ],
 )
 def test_a_wrong_method_on_jobs_is_405(jobs: httpx.Client, method: str, path: str, allowed: str) -> None:

@@ -47,10 +47,17 @@ REMOVED = [
     ("grpc-previous-rpc-attempts", "x"),
     ("grpc-retry-pushback-ms", "x"),
     ("grpc-internal-encoding-request", "nope"),
+    # Names that gRPC does not allow.
+    ("a~b", "x"),
+    ("a!", "x"),
+    ("~", "x"),
+    ("$-x", "x"),
 ]
 HARMLESS = [
     ("te", "zzz"),
     ("te", ""),
+    ("4", "x"),
+    ("a.b-c", "x"),
     ("grpc-accept-encoding", "zzz"),
     ("lb-token", "!"),
     ("grpc-timeout", "5S"),
