@@ -119,16 +119,18 @@ fix: $(DEV) ## Fix the style errors that a tool can fix
 
 # --- The contract ---
 
-proto: $(DEV) ## Generate the stubs under gen/, and the gateway's routes
+proto: $(DEV) ## Generate the stubs and the API document under gen/, and the gateway's routes
 	rm -rf gen && mkdir gen
 	python proto/generate.py stubs gen
 	python -m gateway.routes
+	python -m gateway.openapi
 
 release-contract: $(DEV) ## Store the contract of a release; run it just before the tag is set
 	python proto/generate.py release
 
 verify: $(DEV) ## Compare the contract with the last release, and gen/ with the contract
 	python proto/verify.py
+	python -m gateway.openapi verify
 
 lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
 	for layer in dev local bench runtime gateway client; do \

@@ -33,6 +33,11 @@ def repeats_of(method: MethodDescriptor) -> options_pb2.Repeats | None:
     return repeats if is_safe else None
 
 
+def is_read(method: MethodDescriptor) -> bool:
+    """Whether the call changes nothing."""
+    return bool(method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS)
+
+
 def timeout_of(method: MethodDescriptor, service: ServiceDescriptor) -> float:
     """Seconds that the gateway waits for the response of a method of the service; 0: without a limit."""
     options = method.GetOptions()
