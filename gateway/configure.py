@@ -1,4 +1,4 @@
-"""Changes ports, upstream addresses and CORS origins in envoy.yaml, and adds the dashboard.
+"""Changes ports, upstream addresses and CORS origins in envoy.yaml; adds dashboard and API document.
 
     python -m gateway.configure FILE
 
@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from gateway import dashboard_routes, yaml_text
+from gateway import dashboard_routes, document_routes, yaml_text
 from gateway.dashboard_routes import DASHBOARDS, Dashboard
 
 BASE_FILE = Path(__file__).parent / "envoy.yaml"
@@ -89,7 +89,7 @@ def render(
     for cluster in resources["clusters"]:
         _set_endpoints(cluster, {"api_server": api_servers, "worker_service": workers}[cluster["name"]])
     _allow_origins(resources, cors_origins)
-    _add_dashboard(resources, dashboard)
+    _add_files(resources, dashboard)
     return yaml_text.dump(config)
 
 
@@ -107,7 +107,7 @@ def render_for_containers(
         [(host, port)] = _endpoints(cluster)
         _set_endpoints(cluster, [(host, port + n) for n in range((processes or {}).get(cluster["name"], 1))])
     _allow_origins(resources, cors_origins)
-    _add_dashboard(resources, dashboard)
+    _add_files(resources, dashboard)
     return yaml_text.dump(config)
 
 
@@ -177,19 +177,20 @@ def _allow_origins(resources: Json, origins: Sequence[str]) -> None:
             host["typed_per_filter_config"] = {"envoy.filters.http.cors": policy}
 
 
-def _add_dashboard(resources: Json, dashboard: Dashboard) -> None:
-    """Put its routes behind the first ones, which refuse what no path takes."""
+def _add_files(resources: Json, dashboard: Dashboard) -> None:
+    """Put the routes of dashboard and API document behind those of calls, which then do not pay for them."""
     listeners = {each["name"]: each for each in resources["listeners"]}
     route_config = _connection_manager(listeners["jobs"])["route_config"]
     [host] = route_config["virtual_hosts"]
-    begin = [route["name"] for route in host["routes"]].index("healthz")
-    added = dashboard_routes.routes(dashboard)
-    if not added:
-        return
-    host["routes"][begin:begin] = added
-    route_config["max_direct_response_body_size_bytes"] = dashboard_routes.largest_file()
-    port = listeners["workers"]["address"]["socket_address"]["port_value"]
-    resources["clusters"].append(dashboard_routes.cluster(port))
+    *others, rest = host["routes"]
+    most_calls = {**rest, "name": "rest_jobs", "match": {"prefix": "/jobs"}}
+    files = [*dashboard_routes.routes(dashboard), *document_routes.routes()]
+    host["routes"] = [*others, most_calls, *files, rest]
+    sizes = dashboard_routes.largest_file(), document_routes.largest_file()
+    route_config["max_direct_response_body_size_bytes"] = max(sizes)
+    if dashboard != "off":
+        port = listeners["workers"]["address"]["socket_address"]["port_value"]
+        resources["clusters"].append(dashboard_routes.cluster(port))
 
 
 def _origin_matcher(origin: str) -> Json:

@@ -4,11 +4,11 @@ Envoy has no file server, so each file is the body of a route. configure.py adds
 listener. envoy.yaml does not have them: they follow from the folder `dashboard`.
 """
 
-import hashlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from gateway.static_files import ANSWERED_AT_ONCE, NOT_TRANSCODED, routes_of_file, set_header
 
 Json = dict[str, Any]
 Dashboard = Literal["full", "no-stop", "off"]
@@ -20,13 +20,6 @@ HOME = "/ui/"
 PAGES = r"/ui/(jobs(/[^/]+)?|fleet|types(/[^/]+)?)?"
 """The paths of pages. All are index.html, which reads the path."""
 CLUSTER = "workers_port"
-CONTENT_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".LICENSE": "text/plain; charset=utf-8",
-}
 DIRECTIVES = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -42,19 +35,13 @@ DIRECTIVES = {
 }
 HEADERS = {
     "content-security-policy": "; ".join(f"{name} {value}" for name, value in DIRECTIVES.items()),
-    "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    # A browser asks each time whether a file has changed (304), so that a new version is seen at once.
-    "cache-control": "no-cache",
 }
 SENT_BY_THE_DASHBOARD = {"name": "x-requested-with", "string_match": {"exact": "dashboard"}}
 """Another site's page cannot send this header without a preflight, which the gateway does not allow."""
-DISABLED = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
-ENABLED = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
-NOT_TRANSCODED = {"envoy.filters.http.grpc_json_transcoder": DISABLED, "rest_answers": ENABLED}
 
 
 def routes(dashboard: Dashboard) -> list[Json]:
@@ -89,47 +76,20 @@ def _redirects() -> Iterator[Json]:
             "name": "to_the_dashboard",
             "match": {"path": path, "headers": [_method("GET|HEAD")]},
             "direct_response": {"status": 302},
-            "response_headers_to_add": [_header("location", HOME)],
-            "typed_per_filter_config": NOT_TRANSCODED,
+            "response_headers_to_add": [set_header("location", HOME)],
+            "typed_per_filter_config": ANSWERED_AT_ONCE,
         }
 
 
 def _files() -> Iterator[Json]:
     for path in _paths():
-        name = path.relative_to(FOLDER).as_posix()
-        yield from _file(name, {"path": HOME + name}, path)
-    yield from _file("pages", {"safe_regex": {"regex": PAGES}}, FOLDER / "index.html")
+        yield from routes_of_file({"path": HOME + path.relative_to(FOLDER).as_posix()}, path, HEADERS)
+    yield from routes_of_file({"safe_regex": {"regex": PAGES}}, FOLDER / "index.html", HEADERS)
 
 
 def _paths() -> list[Path]:
-    """All files, in a fixed order. Raises ValueError for a file of an unknown kind."""
-    found = sorted(path for path in FOLDER.rglob("*") if path.is_file())
-    if unknown := [path.name for path in found if path.suffix not in CONTENT_TYPES]:
-        raise ValueError(f"{FOLDER.name}: the content type of {unknown[0]} is not known")
-    return found
-
-
-def _file(name: str, match: Json, path: Path) -> Iterator[Json]:
-    """Two routes: for a browser that has the file already, and for any other."""
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    # A strong one would be lost where the answer is compressed.
-    headers = HEADERS | {"etag": f'W/"{digest}"', "content-type": CONTENT_TYPES[path.suffix]}
-    added = [_header(key, value) for key, value in headers.items()]
-    known = {"name": "if-none-match", "string_match": {"contains": digest}}
-    for conditions, answer in (
-        ([known], {"status": 304}),
-        ([], {"status": 200, "body": {"inline_string": content.decode()}}),
-    ):
-        yield {
-            "name": f"dashboard_{re.sub('[^a-zA-Z]+', '_', name)}",
-            "match": {**match, "headers": [_method("GET|HEAD"), *conditions]},
-            "direct_response": answer,
-            "response_headers_to_add": added,
-            # Envoy gives every 3xx a location.
-            "response_headers_to_remove": ["location"],
-            "typed_per_filter_config": {**NOT_TRANSCODED, "envoy.filters.http.compressor": ENABLED},
-        }
+    """All files, in a fixed order."""
+    return sorted(path for path in FOLDER.rglob("*") if path.is_file())
 
 
 def _fleet_calls(dashboard: Dashboard) -> Iterator[Json]:
@@ -145,7 +105,3 @@ def _fleet_calls(dashboard: Dashboard) -> Iterator[Json]:
 
 def _method(names: str) -> Json:
     return {"name": ":method", "string_match": {"safe_regex": {"regex": names}}}
-
-
-def _header(key: str, value: str) -> Json:
-    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

@@ -117,6 +117,7 @@ RESPONSES: Mapping[str, Any] = {
     "jobs.v1.JobService.BatchGet": {"jobs": [_COMPLETED], "missingIds": []},
     "jobs.v1.JobService.List": {"jobs": [_COMPLETED], "nextPageToken": ""},
     "jobs.v1.JobService.Watch": f'data: {{"heartbeat": {{}}, "resumeToken": "{ID}:3"}}\n\n',
+    "jobs.v1.JobService.WatchOperation": 'data: {"heartbeat": {}}\n\n',
     "jobs.v1.JobService.UpdateStatus": {**_CREATED, "status": "processing", "attempt": 1, "revision": 2},
     "jobs.v1.JobService.Cancel": _CANCELLED,
     "jobs.v1.JobService.Retry": {**_CREATED, "revision": 3},

@@ -9,6 +9,7 @@ from collections.abc import Container
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
 from job_client._gen.jobs._validate import validate_pb2
 
 Json = dict[str, Any]

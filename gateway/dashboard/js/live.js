@@ -42,12 +42,20 @@ function lead() {
   const waiting = new Map();
   let timer = null;
   let overflow = false;
+  let flushed = 0;
   const flush = () => {
+    clearTimeout(timer);
     timer = null;
+    flushed = Date.now();
     tell({ kind: "jobs", jobs: [...waiting.values()], token: connected.token });
     waiting.clear();
     if (overflow) tell({ kind: "gap" });
     overflow = false;
+  };
+  // The timers of a hidden tab are slow, so what comes from the network also flushes.
+  const flushSoon = () => {
+    if (Date.now() - flushed >= PAUSE) flush();
+    else timer ??= setTimeout(flush, PAUSE);
   };
   isLeader = true;
   return follow(
@@ -60,11 +68,14 @@ function lead() {
           waiting.delete(waiting.keys().next().value);
           overflow = true;
         }
-        timer ??= setTimeout(flush, PAUSE);
+        flushSoon();
       },
       token: (token) => (connected.token = token),
       gap: () => tell({ kind: "gap" }),
-      state: (now) => now !== connected.state && tell({ kind: "state", state: now, token: connected.token }),
+      state(now) {
+        if (waiting.size) flushSoon();
+        if (now !== connected.state) tell({ kind: "state", state: now });
+      },
     },
     new AbortController().signal,
   );
@@ -79,7 +90,7 @@ function tell(message) {
 
 function receive(message) {
   if (message.kind === "hello") {
-    if (isLeader) channel.postMessage({ kind: "state", state: connected.state, token: connected.token });
+    if (isLeader) channel.postMessage({ kind: "state", state: connected.state });
     return;
   }
   if (message.token !== undefined) connected.token = message.token;

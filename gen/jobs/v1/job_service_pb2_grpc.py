@@ -512,7 +512,7 @@ class JobServiceServicer:
         There is no resume token: each state is complete, so the same call again goes on, on any server.
 
         INVALID_ARGUMENT: `id` is not a UUID.
-        NOT_FOUND: there is no such operation.
+        NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
         RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
         ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
         """

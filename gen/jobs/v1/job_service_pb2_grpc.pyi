@@ -305,7 +305,7 @@ class JobServiceStub:
     There is no resume token: each state is complete, so the same call again goes on, on any server.
 
     INVALID_ARGUMENT: `id` is not a UUID.
-    NOT_FOUND: there is no such operation.
+    NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
     RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
     ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
     """
@@ -582,7 +582,7 @@ class JobServiceAsyncStub(JobServiceStub):
     There is no resume token: each state is complete, so the same call again goes on, on any server.
 
     INVALID_ARGUMENT: `id` is not a UUID.
-    NOT_FOUND: there is no such operation.
+    NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
     RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
     ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
     """
@@ -982,7 +982,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         There is no resume token: each state is complete, so the same call again goes on, on any server.
 
         INVALID_ARGUMENT: `id` is not a UUID.
-        NOT_FOUND: there is no such operation.
+        NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
         RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
         ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
         """

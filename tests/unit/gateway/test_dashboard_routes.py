@@ -71,10 +71,10 @@ def test_no_other_path_is_a_page(path: str) -> None:
 def test_a_browser_that_has_a_file_is_told_so_before_it_is_sent_again() -> None:
     of_icon = [route for route in routes(0) if route["match"].get("path") == "/ui/icon.svg"]
 
-    assert [route["direct_response"]["status"] for route in of_icon] == [304, 200]
-    condition = of_icon[0]["match"]["headers"][-1]
+    assert [route["direct_response"]["status"] for route in of_icon] == [405, 304, 200]
+    [condition] = of_icon[1]["match"]["headers"]
     assert condition["name"] == "if-none-match"
-    assert condition["string_match"]["contains"] in headers_of(of_icon[1])["etag"]
+    assert condition["string_match"]["contains"] in headers_of(of_icon[2])["etag"]
 
 
 def test_calls_of_the_workers_port_need_the_header_of_the_dashboard() -> None:

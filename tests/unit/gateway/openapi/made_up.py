@@ -8,6 +8,7 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_tools import protoc
+
 from job_client._gen.jobs._validate import validate_pb2
 
 IMPORTS: tuple[FileDescriptor, ...] = tuple(
