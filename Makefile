@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run demo up down status browser logs test test-fast test-faults test-stubs test-compose bench bench-scaling bench-waiting bench-hops bench-profile screenshots check fix proto release-contract verify lock clean
+.PHONY: help run demo up down status browser logs test test-fast test-faults test-stubs test-api test-compose bench bench-scaling bench-waiting bench-hops bench-profile screenshots check fix proto release-contract verify lock clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ test-faults: $(DEV) ## Kill and freeze every part under load, then random faults
 
 test-stubs: $(DEV) ## Run what the how-to says about Node and Go, which must be installed; the first time takes minutes
 	@STUBS_GO=true exec pytest tests/stubs
+
+test-api: $(DEV) ## Compare the REST API with its OpenAPI document by EXAMPLES made-up requests of each operation: minutes
+	@API_EXAMPLES=$(or $(EXAMPLES),50) exec pytest tests/e2e/test_api_document.py
 
 test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
 	@exec deploy/compose_demo.sh
