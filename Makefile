@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run demo up down status browser logs test test-fast test-faults test-stubs test-api test-compose bench bench-scaling bench-waiting bench-hops bench-profile screenshots check fix proto release-contract verify lock clean
+.PHONY: help run demo up down status browser logs test test-fast test-faults test-stubs test-api test-compose bench bench-scaling bench-waiting bench-hops bench-profile docs screenshots check fix proto release-contract verify lock clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -108,7 +108,10 @@ bench-profile: $(BENCH) ## Show where the CPU time of API server and worker goes
 screenshots: $(DEV) browser ## Take the pictures in docs/images anew
 	@exec python -m tests.screenshots
 
-check: $(DEV) verify ## Check style, types, imports, contract, gateway and Compose files
+docs: $(DEV) ## Make the docs a site, in .site/; fails if a link is broken. `zensical serve` shows it with search
+	zensical build --strict
+
+check: $(DEV) verify docs ## Check style, types, imports, contract, gateway, Compose files and docs
 	ruff check .
 	ruff format --check .
 	mypy
@@ -144,5 +147,5 @@ lock: $(DEV) ## Pin the newest allowed versions of all packages, with hashes
 
 clean: ## Stop the servers that run, and remove all that was installed or generated here
 	@if [ -e $(LOCAL) ] || [ -e $(DEV) ]; then python -m local_stack down; fi
-	rm -rf $(VENV) .cache .stack .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .cache .site .stack .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

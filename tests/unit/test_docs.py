@@ -1,6 +1,7 @@
 """The documentation agrees with the code."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_every_error_of_the_api_server_is_documented() -> None:
         assert re.search(rf"{Code.Name(kind.code)} \({kind.code}\).*`{kind.reason}`", text), kind
 
 
-PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 
 
 def anchors(page: Path) -> set[str]:
@@ -91,3 +92,24 @@ def test_every_link_leads_to_a_file_and_to_a_heading(page: Path) -> None:
             assert linked.exists(), target
             if anchor and linked.suffix == ".md":
                 assert anchor in anchors(linked), f"{target}#{anchor}"
+
+
+def pages_of_the_site(nav: object) -> list[str]:
+    """The pages that the navigation of the site names."""
+    if isinstance(nav, str):
+        return [nav]
+    inner = nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else []
+    return [page for each in inner for page in pages_of_the_site(each)]
+
+
+def test_every_page_is_in_the_site_in_the_index_and_in_llms_txt() -> None:
+    docs = ROOT / "docs"
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+    site = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
+    index, machines = ((docs / name).read_text() for name in ("index.md", "llms.txt"))
+
+    assert sorted(pages_of_the_site(site)) == sorted(pages)
+    assert {"index.md", *re.findall(r"\]\(([^)]*)\)", index)} == pages
+    assert set(re.findall(r"\]\(([^)]*)\)", machines)) == {
+        page.replace(".md", ".html") for page in pages - {"index.md"}
+    }
