@@ -179,6 +179,7 @@ def stopping_on_signals() -> Iterator[None]:
 def show_urls(stack: Stack) -> None:
     print(f"\n  dashboard {stack.endpoints.jobs_url}/ui/")
     print(f"  jobs      {stack.endpoints.jobs_url}/jobs    (REST, and gRPC on the same port)")
+    print(f"  API       {stack.endpoints.jobs_url}/api     (OpenAPI at /openapi.json)")
     print(f"  workers   {stack.endpoints.workers_url}/state   (POST /start, POST /stop)")
     print(f"  logs      {stack.log_file('api_server').parent}\n", flush=True)
 
