@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 from api_server.settings import ApiServerSettings
 from gateway.configure import BASE_FILE, Ports, render
 from gateway.descriptor import descriptor_set
+from gateway.document_routes import DOCUMENT
 from local_stack import kafka, mongodb
 from local_stack.part import Part, accepts_connections
 from local_stack.settings import HOST, ROOT, StackSettings
@@ -108,13 +109,19 @@ def gateway(settings: StackSettings) -> Part:
         },
         prepare=prepare,
         # Rendering the whole configuration takes longer than everything else that `make up` compares.
-        configuration=f"{api_servers} {workers} {settings.cors_origins} {BASE_FILE.read_text()}",
+        configuration=f"{api_servers} {workers} {settings.cors_origins} {settings.dashboard} {_files()}",
         is_ready=lambda: (
             _is_live(settings.envoy_admin_port)
             and accepts_connections(settings.jobs_port)
             and accepts_connections(settings.workers_port)
         ),
     )
+
+
+def _files() -> list[tuple[str, int]]:
+    """All that the gateway's configuration is made from, each file with the time of its last change."""
+    files = [path for path in BASE_FILE.parent.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return sorted((str(path), path.stat().st_mtime_ns) for path in [*files, DOCUMENT])
 
 
 def _numbers(count: int) -> range:

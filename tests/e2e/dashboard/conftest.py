@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the dashboard, and a page for each test."""
+"""One Chromium for all tests of the gateway's pages, and a page for each test."""
 
 import os
 import shutil
@@ -40,10 +40,13 @@ async def context(browser: Browser, stack: Stack) -> AsyncIterator[BrowserContex
 
 
 @pytest.fixture
-async def page(context: BrowserContext) -> AsyncIterator[Page]:
-    """A tab. The test fails if a script fails there, or if the page's policy refuses something."""
+async def page(context: BrowserContext, stack: Stack) -> AsyncIterator[Page]:
+    """A tab. The test fails if a script fails there, if the page's policy refuses something, or if the page
+    asks another host.
+    """
     page = await context.new_page()
     wrong: list[str] = []
+    own = (stack.endpoints.jobs_url, "data:", "blob:")
 
     def note(message: ConsoleMessage) -> None:
         # A call that the server refuses is not a fault of the page.
@@ -52,5 +55,6 @@ async def page(context: BrowserContext) -> AsyncIterator[Page]:
 
     page.on("console", note)
     page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda sent: None if sent.url.startswith(own) else wrong.append(sent.url))
     yield page
     assert wrong == []

@@ -1,6 +1,5 @@
 """The configuration made from envoy.yaml, checked by Envoy where Envoy can check it."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
