@@ -29,12 +29,13 @@ async def world(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[W
     client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(uri(stack.settings))
     async with sender(stack) as sending, grpc.aio.insecure_channel(stack.address("api_server")) as channel:
         storage = Storage(client, ApiServerSettings.model_fields["mongodb_database"].default, channel)
-        world = World(
-            sending, storage, logs, channel, await storage.worker_names(), await storage.ids(EARLIEST)
-        )
-        for _ in range(2):  # so that a list of jobs has several pages
-            await world.complete_a_job()
-        yield world
-        add_lines(request.config, f"{request.path.stem}, FUZZ_SEED={FUZZ.seed}", *world.counts.lines())
-        await world.finish()
+        async with storage.indexes():
+            world = World(
+                sending, storage, logs, channel, await storage.worker_names(), await storage.ids(EARLIEST)
+            )
+            for _ in range(2):  # so that a list of jobs has several pages
+                await world.complete_a_job()
+            yield world
+            add_lines(request.config, f"{request.path.stem}, FUZZ_SEED={FUZZ.seed}", *world.counts.lines())
+            await world.finish()
     client.close()

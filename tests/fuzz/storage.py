@@ -1,6 +1,7 @@
 """Checks the stored jobs: reads them from MongoDB and compares them with the answers of List and Get."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from tests.fuzz.jobs import job_faults
 
 PAGE_SIZE = 100
+BY_CREATE_TIME, BY_UPDATE_TIME = "tests_create_time", "tests_update_time"
 
 
 class Storage:
@@ -30,6 +32,18 @@ class Storage:
         self._stub: Any = JobServiceStub(channel)
         self._read: set[str] = set()
 
+    @asynccontextmanager
+    async def indexes(self) -> AsyncIterator[None]:
+        """Indexes for `ids` and `faults`. The system has none for them, so they would read all jobs."""
+        names = {"create_time": BY_CREATE_TIME, "update_time": BY_UPDATE_TIME}
+        for field, name in names.items():
+            await self._jobs.create_index(field, name=name)
+        try:
+            yield
+        finally:
+            for name in names.values():
+                await self._jobs.drop_index(name)
+
     async def now(self) -> datetime:
         """The database's time."""
         answer = await self._database.command("hello", codec_options=CODEC)
@@ -39,7 +53,7 @@ class Storage:
     async def ids(self, since: datetime) -> set[str]:
         """The ids of jobs that were created at `since` or later, or that have no create_time."""
         created = self._jobs.find({"create_time": {"$not": {"$lt": since}}}, {"_id": 1})
-        return {str(document["_id"]) async for document in created}
+        return {str(document["_id"]) async for document in created.hint(BY_CREATE_TIME)}
 
     async def stored(self, job_ids: set[str]) -> set[str]:
         """The ids that belong to a stored job."""
@@ -55,7 +69,7 @@ class Storage:
         """What is wrong with jobs that changed at `since` or later, or that have no update_time."""
         undecoded = self._jobs.with_options(codec_options=RAW_CODEC)
         changed = undecoded.find({"update_time": {"$not": {"$lt": since}}})
-        return [fault async for raw in changed for fault in document_faults(raw)]
+        return [fault async for raw in changed.hint(BY_UPDATE_TIME) for fault in document_faults(raw)]
 
     async def reading_faults(self, since: datetime) -> list[str]:
         """What is wrong with List and Get for the jobs that were created at `since` or later.
