@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run demo up down status browser logs test test-fast test-faults test-stubs test-api test-compose bench bench-scaling bench-waiting bench-hops bench-profile docs screenshots check fix proto release-contract verify lock clean
+.PHONY: help run demo up down status browser logs test test-fast test-properties test-faults test-stubs test-api test-compose bench bench-scaling bench-waiting bench-hops bench-profile docs screenshots check fix proto release-contract verify lock clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ test: $(DEV) browser ## Run all tests, on real MongoDB, Kafka and Envoy, in LANE
 
 test-fast: $(DEV) ## Run the tests that need no server: about a minute
 	@exec pytest -n $(shell nproc) $(FAST_TESTS)
+
+test-properties: $(DEV) ## Run the property tests of tests/unit with 500 examples each, instead of 20: minutes
+	@exec pytest -n $(shell nproc) -m hypothesis --hypothesis-profile=thorough tests/unit
 
 test-faults: $(DEV) ## Kill and freeze every part under load, then random faults for MINUTES by SEED, then 10,000 unusual calls: an hour
 	@FAULTS_JOINED=false FAULTS_JOBS=1000 FAULTS_RATE=50 FAULTS_LEASE=15 FAULTS_BOUND=120 FAULTS_REPUBLISH_AFTER=60 FAULTS_COMPARED=2000 \

@@ -16,8 +16,8 @@ from tests.groups import GroupScheduling, group_of, in_order_of_start
 from tests.summary import Summary
 
 # The time of an example depends more on the machine than on the code. Each run has new examples, so a few are
-# enough for one run. `pytest --hypothesis-profile=thorough` has more.
-settings.register_profile("quick", deadline=None, max_examples=40)
+# enough for one run. `make test-properties` has more.
+settings.register_profile("quick", deadline=None, max_examples=20)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 
