@@ -115,6 +115,13 @@ def test_the_client_works_beside_a_package_jobs_of_the_user(python: Path, projec
     succeed(python, "-W", "error", "program.py", folder=project)
 
 
+def test_the_command_is_installed_and_says_which_packages_it_lacks(python: Path) -> None:
+    for name in ("jobctl", "jobs"):
+        ran = run(python.with_name(name), "list")
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert "pip install 'distributed-processing[cli]'" in ran.stderr
+
+
 def test_mypy_in_strict_mode_finds_the_types_of_the_client(python: Path, project: Path) -> None:
     mypy = (sys.executable, "-m", "mypy", "--strict", f"--python-executable={python}")
     cache = f"--cache-dir={project / '.mypy_cache'}"
