@@ -1,0 +1,188 @@
+"""The `jobctl` command as a process, against the running system."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from local_stack.stack import Stack
+from tests.conftest import UNWORKED
+from tests.e2e.jobs_api import create, get, wait_for_status, wait_until_ended
+from tests.e2e.jobs_command import COMMAND, environment, output_of, run_jobs
+from tests.gate import Gate
+
+HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+RED = "\x1b[31mred"
+
+
+def test_a_job_is_submitted_waited_for_and_shown(stack: Stack, client: httpx.Client) -> None:
+    assert json.loads(output_of(stack, "submit", "compute", "input=hello", "--wait")) == {"hash": HELLO}
+    job_id = output_of(stack, "submit", "compute", "input=hello", "--label", "team=x").strip()
+    wait_until_ended(client, job_id)
+    shown = json.loads(output_of(stack, "get", job_id, "-o", "json"))
+    rest = client.get(f"/jobs/{job_id}").json()
+    assert {name: shown[name] for name in rest} == rest
+    assert f"id\t{job_id}" in output_of(stack, "get", job_id)
+
+
+def test_a_failed_job_is_status_1_and_its_text_is_harmless(stack: Stack) -> None:
+    ran = run_jobs(stack, "submit", "broken", "raise=permanent", f"text={RED}", "--wait", "-o", "json")
+    assert ran.returncode == 1
+    job = json.loads(ran.stdout)
+    assert job["error"]["message"] == RED
+    for arguments in (("get", job["id"]), ("log", job["id"]), ("list", "-t", "broken"), ("watch", job["id"])):
+        shown = run_jobs(stack, *arguments)
+        assert "\x1b" not in shown.stdout + shown.stderr
+    assert r"\x1b[31mred" in shown.stderr
+
+
+def test_a_failed_job_runs_again_in_a_handler_of_this_machine(stack: Stack, client: httpx.Client) -> None:
+    payload = json.dumps({"text": "no luck", "mends": True})
+    job_id = output_of(stack, "submit", "broken", "--data", payload, "--max-attempts", "1").strip()
+    before = wait_until_ended(client, job_id)
+    ran = run_jobs(stack, "replay", job_id, "--local")
+    assert ran.returncode == 1
+    assert "tests/handlers.py" in ran.stderr
+    assert "The handler failed: HANDLER_ERROR: RuntimeError: no luck" in ran.stderr
+    assert get(client, job_id) == before
+
+
+def test_many_jobs_are_submitted_counted_and_retried(stack: Stack) -> None:
+    batch = f"batch={uuid4()}"
+    lines = "".join(json.dumps({"input": n if n % 3 == 0 else str(n)}) + "\n" for n in range(9))
+    ran = run_jobs(stack, "submit", "compute", "--ndjson", "-", "-l", batch, "--wait", stdin=lines)
+    assert ran.returncode == 1
+    assert ran.stdout.splitlines()[0] == "6 completed, 3 failed"
+    assert "3 INVALID_INPUT" in ran.stdout
+    failed = output_of(stack, "list", "-l", batch, "-s", "failed", "--reason", "INVALID_INPUT")
+    assert len(failed.splitlines()) == 3
+    assert output_of(stack, "retry", "--failed", "-l", batch, "--dry-run") == "would retry 3 jobs\n"
+    assert run_jobs(stack, "retry", "--failed", "-l", batch).returncode == 2
+    retried = run_jobs(stack, "retry", "--failed", "-l", batch, "--yes")
+    assert (retried.returncode, retried.stderr) == (0, "3 of 3 jobs queued again\n")
+
+
+def test_ctrl_c_during_a_wait_leaves_the_job_running(stack: Stack, client: httpx.Client, gate: Gate) -> None:
+    job_id = create(client, "gated", gate.payload)["id"]
+    wait_for_status(client, job_id, "processing")
+    waiting = subprocess.Popen(
+        [*COMMAND, "watch", job_id],
+        env=environment(stack),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stderr is not None
+    assert "processing" in waiting.stderr.readline()
+    waiting.send_signal(signal.SIGINT)
+    stdout, stderr = waiting.communicate(timeout=60)
+    assert (waiting.returncode, stdout) == (130, "")
+    assert stderr == f"The job goes on. To wait for it again: jobctl watch {job_id}\n"
+    assert get(client, job_id)["status"] == "processing"
+    timed_out = run_jobs(stack, "watch", job_id, "--timeout", "100ms")
+    assert (timed_out.returncode, timed_out.stderr.split()[-1]) == (124, job_id)
+    gate.open()
+    assert json.loads(output_of(stack, "watch", job_id)) == {"attempt": 1}
+
+
+def test_a_terminal_shows_progress_and_nothing_of_a_job_raw(stack: Stack, gate: Gate) -> None:
+    payload = json.dumps({**gate.payload, "progress": [40, f"[bold]half {RED}"]})
+    main, terminal = pty.openpty()
+    arguments = [*COMMAND, "submit", "gated", "--data", payload, "--wait"]
+    variables = {**environment(stack), "TERM": "xterm", "COLUMNS": "120"}
+    waiting = subprocess.Popen(arguments, env=variables, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    while b"40 %" not in shown:
+        shown += os.read(main, 65536)
+    gate.open()
+    assert waiting.wait(timeout=60) == 0
+    os.close(main)
+    text = shown.decode(errors="replace")
+    assert r"40 % [bold]half \x1b[31mred" in text
+    assert RED not in text
+
+
+def test_the_states_of_jobs_types_and_workers_are_shown(stack: Stack) -> None:
+    job_id = output_of(stack, "submit", UNWORKED).strip()
+    assert json.loads(output_of(stack, "why", job_id, "-o", "json"))["reason"] == "no_worker"
+    assert output_of(stack, "why", job_id).startswith("No live worker")
+    rows = [line.split("\t") for line in output_of(stack, "types").splitlines()]
+    assert ["running" in row for row in rows if row[0] == "compute"] == [True]
+    assert ["no worker" in row for row in rows if row[0] == UNWORKED] == [True]
+    assert "worker-1/" in output_of(stack, "workers")
+    assert any(
+        each["type"] == UNWORKED for each in json.loads(output_of(stack, "stats", "-o", "json"))["types"]
+    )
+    watched = output_of(stack, "list", "--watch", "-t", UNWORKED, "--timeout", "1s", "-o", "ndjson")
+    assert job_id in {json.loads(line)["id"] for line in watched.splitlines()}
+    assert f"{job_id} cancelled" in run_jobs(stack, "cancel", job_id).stderr
+
+
+def test_a_type_is_stopped_and_started(stack: Stack) -> None:
+    change = json.loads(output_of(stack, "stop", "--type", UNWORKED, "-o", "json"))
+    assert UNWORKED in change["stoppedTypes"]
+    change = json.loads(output_of(stack, "start", "--type", UNWORKED, "-o", "json"))
+    assert UNWORKED not in change["stoppedTypes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        (("get", "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"), 1, "there is no job"),
+        (("submit", "no-such-type"), 2, "jobctl: type: must be"),
+        (("submit", "compute", "--file", "/no/such/file"), 2, "cannot be read"),
+    ],
+)
+def test_what_goes_wrong_is_a_sentence(
+    stack: Stack, arguments: tuple[str, ...], status: int, text: str
+) -> None:
+    ran = run_jobs(stack, *arguments)
+    assert (ran.returncode, ran.stdout) == (status, "")
+    assert text in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_an_address_where_nobody_listens_is_status_3(stack: Stack) -> None:
+    ran = run_jobs(stack, "list", JOBS_URL="http://127.0.0.1:1")
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert "no server answers at 127.0.0.1:1" in ran.stderr
+    assert "JOBS_URL" in ran.stderr
+
+
+# --- The page ---
+
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "use-the-jobs-command.md"
+
+
+def blocks() -> list[str]:
+    return [part.partition("```")[0] for part in PAGE.read_text().split("```console\n")[1:]]
+
+
+def test_the_commands_on_the_page_print_what_it_shows(stack: Stack, tmp_path: Path) -> None:
+    command = tmp_path / "bin" / "jobctl"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
+    command.chmod(0o755)
+    variables = {**environment(stack), "PATH": f"{command.parent}:{os.environ['PATH']}"}
+    assert blocks()
+    for block in blocks():
+        lines = block.splitlines()
+        script = "\n".join(line[2:] for line in lines if line.startswith("$ "))
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout.splitlines() == [line for line in lines if not line.startswith("$ ")], script
