@@ -23,9 +23,9 @@ settings.load_profile("quick")
 
 JOB_TYPES = (
     "compute,file,blockchain,data,"
-    "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking,webhook-delivery"
+    "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking,webhook-delivery,thumbnail"
 )
-"""The built-in types, and those of tests/handlers.py."""
+"""The built-in types, and those of tests/handlers.py and examples/thumbnails/."""
 WEBHOOK_SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.b64encode(b"n" * 32).decode())
 """With which the workers sign webhooks: two, as while they are changed."""
 SHARED_STACK = pytest.StashKey[Stack]()
@@ -44,7 +44,7 @@ API_SERVER = {
 }
 WORKER = {
     "WORKER_JOB_TYPES": JOB_TYPES,
-    "WORKER_HANDLERS": "tests.handlers",
+    "WORKER_HANDLERS": "tests.handlers,examples.thumbnails.thumbnail_handlers",
     "WORKER_DRAIN_TIMEOUT": "3",
     "WEBHOOK_SECRET": ",".join(WEBHOOK_SECRETS),
     "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
