@@ -170,12 +170,20 @@ class Dispatch:
     timeout: timedelta | None = None
     losses: int = 0
     payload_size: int = field(default=0, compare=False)
-    """Bytes of the payload as protobuf, or a lower bound of them, for jobs that are queued in memory."""
+    """Bytes of the payload as protobuf, or a lower bound of them, and of the labels, for jobs that are queued
+    in memory.
+    """
+    labels: Mapping[str, str] = field(default_factory=dict)
+    max_attempts: int = DEFAULT_POLICY.max_attempts
 
     @classmethod
     def of(cls, job: Job) -> "Dispatch":
         """The dispatch of a job. A payload that is too large for a record is left out, to save memory."""
+        labels, tries = job.labels, job.retry_policy.max_attempts
+        payload: Mapping[str, Any] | None = job.payload
         size = size_or_least(job.payload_size, job.payload)
         if size > MAX_TRAVELLING_BYTES:
-            return cls(job.id, job.type, job.attempt, None, job.timeout, job.losses)
-        return cls(job.id, job.type, job.attempt, job.payload, job.timeout, job.losses, size)
+            size, payload = 0, None
+        if labels:
+            size += sum(len(key) + len(value) for key, value in labels.items())
+        return cls(job.id, job.type, job.attempt, payload, job.timeout, job.losses, size, labels, tries)

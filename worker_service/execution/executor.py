@@ -123,7 +123,7 @@ class Executor:
             return Interrupted()
         lines = self.lines.open(job.id, job.attempt)
         started = time.monotonic()
-        result = invoke(spec.function, job, lines=lines)
+        result = invoke(spec.call, job, lines=lines)
         if seconds is not None and time.monotonic() - started > seconds:
             result = InvocationResult(Failed(Reason.TIMEOUT, str(TimeUp(seconds))))
         if not isinstance(result.outcome, Succeeded):
@@ -189,7 +189,10 @@ class Executor:
 
 
 def _function(spec: HandlerSpec) -> Callable[[Job], Any]:
-    return _as_async(spec.function) if spec.is_inline else spec.function
+    if spec.run_in == "process":
+        # It is sent by its name.
+        return spec.function
+    return _as_async(spec.call) if spec.is_inline else spec.call
 
 
 def _limit(seconds: float | None) -> TimeLimit | None:

@@ -27,8 +27,9 @@ from worker_service.execution.line_buffer import LineSink, send_lines_to
 from worker_service.execution.outcome import Failed, Reason, Succeeded
 from worker_service.execution.prints import end_lines
 from worker_service.handler_api.errors import InputError, PermanentError, RetryAfter, delay_seconds
-from worker_service.handler_api.job import Job, mark_cancelled
+from worker_service.handler_api.job import Job, mark_cancelled, mark_started
 from worker_service.handler_api.progress import ProgressSink, ignore_progress, send_progress_to
+from worker_service.handler_api.typed_call import WrongResult, call_of
 
 
 @value
@@ -108,8 +109,9 @@ def invoke_by_name(
 
     def find_and_call(job: Job) -> Any:
         function = attrgetter(qualified_name)(importlib.import_module(module))
+        call = call_of(function)
         on_started()
-        return function(job)
+        return call(job)
 
     return invoke(find_and_call, job, on_progress, lines)
 
@@ -118,6 +120,7 @@ def _set_context(job: Job, on_progress: ProgressSink, lines: LineSink | None) ->
     bind_contextvars(job_id=job.id, type=job.type, attempt=job.attempt)
     send_progress_to(on_progress)
     send_lines_to(lines)
+    mark_started(job)
 
 
 def _end_lines(lines: LineSink | None) -> None:
@@ -145,7 +148,12 @@ def _succeeded(result: Any) -> InvocationResult:
 
 
 def _failed(error: BaseException) -> InvocationResult:
-    """In a group, an error that forbids another try counts, else the RetryAfter with the longest delay."""
+    """The outcome of a handler that raised `error`.
+
+    In a group, an error that forbids another try counts, else the RetryAfter with the longest delay.
+    """
+    if _is_a(error, WrongResult):
+        return InvocationResult(Failed(Reason.INVALID_RESULT, text_of(error), permanent=True))
     members = leaves(error)
     errors = [error, *members] if is_group(error) else members
     final = next((each for each in errors if _is_a(each, InputError, PermanentError)), None)

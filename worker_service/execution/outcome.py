@@ -13,7 +13,7 @@ class Reason(StrEnum):
     """Why a job failed. Programs depend on these values, so they never change."""
 
     INVALID_INPUT = "INVALID_INPUT"
-    """The handler refused the payload; the message names the field."""
+    """The handler refused the payload, or it is not of the handler's type; the message names the fields."""
     PERMANENT_ERROR = "PERMANENT_ERROR"
     """The handler reported that another try cannot succeed; the message is the handler's."""
     RETRY_AFTER = "RETRY_AFTER"
@@ -24,7 +24,9 @@ class Reason(StrEnum):
     The message has the error's type and text, the log has its trace.
     """
     INVALID_RESULT = "INVALID_RESULT"
-    """The handler returned something that is not a JSON object; the message says where."""
+    """The handler returned something that is not a JSON object, or not of its own type; the message says
+    where.
+    """
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
     """The result is above the limit for payloads and results."""
     TIMEOUT = "TIMEOUT"

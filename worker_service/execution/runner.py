@@ -252,7 +252,17 @@ class Runner(ClaimedJobs):
 
 
 def _job(claimed: Claimed, payload: dict[str, Any]) -> Job:
-    return Job(id=claimed.id, type=claimed.type, attempt=claimed.attempt, payload=payload)
+    record = claimed.record
+    return Job(
+        claimed.id,
+        claimed.type,
+        claimed.attempt,
+        payload,
+        # A message's own map cannot be sent to a process.
+        dict(record.labels) if record.labels else {},
+        record.max_attempts,
+        time_limit_of(record),
+    )
 
 
 def _log_given_up(job: Claimed) -> None:

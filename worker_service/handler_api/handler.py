@@ -15,6 +15,9 @@ from types import FunctionType, ModuleType
 from typing import Any, Literal, TypeVar, get_args
 
 from contract_runtime.job_types import JOB_TYPE_PATTERN
+from worker_service.handler_api.job import Job
+from worker_service.handler_api.signature import WrongSignature
+from worker_service.handler_api.typed_call import call_of
 
 DECLARATIONS = "__job_handlers__"
 """Name of the list of declarations in a module's namespace."""
@@ -32,13 +35,25 @@ class WrongHandlers(ValueError):
 
 @dataclass(frozen=True)
 class HandlerSpec:
-    """A handler and where it runs. `function` takes a Job and returns a dict or a coroutine of a dict."""
+    """A handler and where it runs. `function` is the user's; see `call`."""
 
     type: str
     function: Callable[..., Any]
     run_in: RunIn
     own_lane: str = ""
     """The name of a lane with slots of its own; "": the handler shares the lane of its `run_in`."""
+
+    @cached_property
+    def call(self) -> Callable[[Job], Any]:
+        """Calls `function` with a Job, or with what it takes instead. It returns a dict, or a coroutine of a
+        dict.
+
+        Raises WrongHandlers.
+        """
+        try:
+            return call_of(self.function)
+        except WrongSignature as error:
+            raise WrongHandlers(f"handler {self.type!r} at {self.location}: {error}") from error
 
     @cached_property
     def is_async(self) -> bool:
@@ -67,7 +82,11 @@ class HandlerSpec:
 
 
 def handler(job_type: str, *, run_in: RunIn | None = None) -> Callable[[F], F]:
-    """Declare a function as the handler of a job type. It takes a Job and returns a JSON object as a dict.
+    """Declare a function as the handler of a job type.
+
+    It takes the job's payload as a dataclass, a pydantic model, a TypedDict or a dict, and returns the result
+    as one of these. If it has a second parameter, that gets the Job. A first parameter of the type Job, or
+    without a type, gets the Job instead of the payload.
 
     By default an `async def` runs on the event loop and a `def` in a thread. For a `def`, `run_in` can choose
     a process (for CPU-heavy work) or the loop (for work of less than a millisecond). Raises WrongHandlers.

@@ -29,6 +29,7 @@ def load_handlers(
             if spec.type in own:
                 where = f"{own[spec.type].location} and {spec.location}"
                 raise WrongHandlers(f"WORKER_HANDLERS: job type {spec.type!r} is declared twice: {where}")
+            _check_signature(spec)
             if spec.run_in == "process":
                 _check_found_by_name(spec)
             own[spec.type] = spec
@@ -58,6 +59,14 @@ def _import(name: str) -> ModuleType:
         raise WrongHandlers(
             f"WORKER_HANDLERS: module {name!r} cannot be imported: {type(error).__name__}: {error}{where}"
         ) from error
+
+
+def _check_signature(spec: HandlerSpec) -> None:
+    """Only now: types that a signature names may be defined after the function. Raises WrongHandlers."""
+    try:
+        _ = spec.call
+    except WrongHandlers as error:
+        raise WrongHandlers(f"WORKER_HANDLERS: {error}") from error
 
 
 def _check_found_by_name(spec: HandlerSpec) -> None:

@@ -49,6 +49,8 @@ def is_plainly_valid(record: DispatchRecord) -> bool:
         and 0 < len(record.type) <= MAX_TYPE
         and record.attempt >= 0
         and record.losses >= 0
+        and record.max_attempts >= 0
+        and not record.labels
         and (record.HasField("payload") or record.payload_omitted)
         and not record.HasField("timeout")
     )

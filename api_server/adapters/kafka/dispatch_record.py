@@ -18,6 +18,9 @@ def encode(dispatch: Dispatch) -> bytes:
     record.type = dispatch.type
     record.attempt = dispatch.attempt
     record.losses = dispatch.losses
+    record.max_attempts = dispatch.max_attempts
+    if dispatch.labels:
+        record.labels.update(dispatch.labels)
     if dispatch.timeout is not None:
         record.timeout.FromTimedelta(dispatch.timeout)
     if dispatch.payload is None or not _fill(record.payload, dispatch.payload):

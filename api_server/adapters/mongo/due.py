@@ -18,7 +18,14 @@ from api_server.adapters.mongo.client import (
     read_up_to,
     within,
 )
-from api_server.adapters.mongo.document_parts import decode, from_position, to_position, to_timeout
+from api_server.adapters.mongo.document_parts import (
+    decode,
+    from_position,
+    to_labels,
+    to_position,
+    to_timeout,
+    to_tries,
+)
 from api_server.adapters.mongo.expiry import expire_all, expire_due_leases
 from api_server.adapters.mongo.indexes import BY_DUE_TIME
 from api_server.adapters.mongo.writes import Writes, resend
@@ -76,6 +83,8 @@ class MongoDueStore:
             "record": 1,
             "timeout": 1,
             "losses": 1,
+            "labels": 1,
+            "retry_policy": 1,
             "due_time": 1,
             "expire_time": 1,
             "payload": {"$cond": [too_large, "$$REMOVE", "$payload"]},
@@ -114,6 +123,8 @@ def _due_job(document: Mapping[str, Any], now: datetime) -> DueJob:
         document.get("payload"),
         to_timeout(document),
         document.get("losses", 0),
+        labels=to_labels(document.get("labels", ())),
+        max_attempts=to_tries(document).policy.max_attempts,
     )
     record = document.get("record")
     is_expired = "expire_time" in document and document["expire_time"] <= now

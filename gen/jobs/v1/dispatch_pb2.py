@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jobs/v1/dispatch.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x92\x02\n\x0e\x44ispatchRecord\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x32\n\x07payload\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03H\x00\x12\"\n\x0fpayload_omitted\x18\x05 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x12\x34\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00\x12\x17\n\x06losses\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\x42\x33Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jobs/v1/dispatch.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xac\x03\n\x0e\x44ispatchRecord\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x32\n\x07payload\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03H\x00\x12\"\n\x0fpayload_omitted\x18\x05 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x12\x34\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00\x12\x17\n\x06losses\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12J\n\x06labels\x18\x08 \x03(\x0b\x32#.jobs.v1.DispatchRecord.LabelsEntryB\x15\xbaH\x12\x9a\x01\x0f\x10 \"\x04r\x02\x18?*\x05r\x03\x18\x80\x01\x12\x1d\n\x0cmax_attempts\x18\t \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\x42\x33Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z1example.com/distributed-processing/jobs/v1;jobsv1'
+  _globals['_DISPATCHRECORD_LABELSENTRY']._loaded_options = None
+  _globals['_DISPATCHRECORD_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_DISPATCHRECORD'].oneofs_by_name['content']._loaded_options = None
   _globals['_DISPATCHRECORD'].oneofs_by_name['content']._serialized_options = b'\272H\002\010\001'
   _globals['_DISPATCHRECORD'].fields_by_name['id']._loaded_options = None
@@ -51,6 +53,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISPATCHRECORD'].fields_by_name['timeout']._serialized_options = b'\272H\005\252\001\002*\000'
   _globals['_DISPATCHRECORD'].fields_by_name['losses']._loaded_options = None
   _globals['_DISPATCHRECORD'].fields_by_name['losses']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_DISPATCHRECORD'].fields_by_name['labels']._loaded_options = None
+  _globals['_DISPATCHRECORD'].fields_by_name['labels']._serialized_options = b'\272H\022\232\001\017\020 \"\004r\002\030?*\005r\003\030\200\001'
+  _globals['_DISPATCHRECORD'].fields_by_name['max_attempts']._loaded_options = None
+  _globals['_DISPATCHRECORD'].fields_by_name['max_attempts']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_DISPATCHRECORD']._serialized_start=127
-  _globals['_DISPATCHRECORD']._serialized_end=401
+  _globals['_DISPATCHRECORD']._serialized_end=555
+  _globals['_DISPATCHRECORD_LABELSENTRY']._serialized_start=492
+  _globals['_DISPATCHRECORD_LABELSENTRY']._serialized_end=537
 # @@protoc_insertion_point(module_scope)

@@ -354,7 +354,7 @@ async def test_retry_offers_the_job_to_the_workers_at_its_attempt(stores: MongoS
     offered = Offered()
     again = await service(stores, offered=offered).retry(job.id)
     assert (again.status, again.attempt, again.failures) == (Status.QUEUED, 1, 0)
-    assert offered.offers == [Dispatch(job.id, "compute", 1, {"input": "x"}, SECOND)]
+    assert offered.offers == [Dispatch(job.id, "compute", 1, {"input": "x"}, SECOND, max_attempts=1)]
     assert (await claimed(stores, job.id, 1)).attempt == 2
     await service(stores).update(failing(job.id, 2))
     assert [each.number for each in (await service(stores).get(job.id)).history] == [1, 2]

@@ -1,6 +1,7 @@
 """Recovery by due_time, and the leader's lease, on a real mongod."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ from api_server.adapters.mongo.stores import MongoStores
 from api_server.adapters.mongo.writes import Writes
 from api_server.domain.job import Dispatch
 from api_server.domain.record_positions import RecordPosition
+from api_server.domain.retry import RetryPolicy
 from api_server.domain.transitions import claim, release
 from api_server.ports import DueJob, Published
 from tests.integration.mongo.jobs import (
@@ -47,6 +49,14 @@ async def test_due_jobs_of_a_type_are_ordered_by_due_time(empty_stores: MongoSto
     assert [each.dispatch.job_id for each in await empty_stores.due.due("file", time, 1)] == [jobs[1].id]
     later = await empty_stores.due.due("file", time, 10, after=time - 2 * SECOND)
     assert [each.dispatch.job_id for each in later] == [jobs[0].id]
+
+
+async def test_a_due_job_has_its_labels_and_its_number_of_tries(empty_stores: MongoStores) -> None:
+    job = replace(new_job("file"), labels={"team": "a=b"}, retry_policy=RetryPolicy(7))
+    await insert(empty_stores, job, now() - SECOND)
+    [found] = await empty_stores.due.due("file", now(), 10)
+    assert found.dispatch == Dispatch.of(job)
+    assert (found.dispatch.labels, found.dispatch.max_attempts) == ({"team": "a=b"}, 7)
 
 
 async def test_claimed_jobs_are_not_due(empty_stores: MongoStores) -> None:

@@ -28,8 +28,18 @@ def test_a_cancelled_job_compares_and_is_pickled_like_any_job() -> None:
     for twin in (pickle.loads(pickle.dumps(job)), copy.deepcopy(job)):  # noqa: S301 - made by this test
         assert twin == JOB
         assert not twin.cancelled()
-    assert asdict(job) == {"id": "0190-id", "type": "x", "attempt": 2, "payload": {"a": [1]}}
-    assert repr(job) == "Job(id='0190-id', type='x', attempt=2, payload={'a': [1]})"
+    assert asdict(job) == {
+        "id": "0190-id",
+        "type": "x",
+        "attempt": 2,
+        "payload": {"a": [1]},
+        "labels": {},
+        "max_attempts": 0,
+        "timeout": None,
+    }
+    assert repr(job) == (
+        "Job(id='0190-id', type='x', attempt=2, payload={'a': [1]}, labels={}, max_attempts=0, timeout=None)"
+    )
     with pytest.raises(FrozenInstanceError):
         job.id = "other"  # type: ignore[misc]
 

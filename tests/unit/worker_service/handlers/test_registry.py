@@ -1,6 +1,7 @@
 """How handlers are declared and found, and which error each mistake causes."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,3 +154,25 @@ import sys, worker_service.execution.child_process
 sys.exit(any(name in sys.modules for name in ("aiokafka", "grpc", "pydantic")))"""
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0
+
+
+def test_a_signature_is_checked_when_all_types_of_the_module_are_known(module: Module) -> None:
+    own = module(
+        "late_types",
+        "from dataclasses import dataclass\n"
+        "@handler('own')\ndef run(payload: 'Later') -> dict: ...\n"
+        "@dataclass\nclass Later:\n    name: str\n",
+    )
+    assert load(own)["own"].run_in == "thread"
+
+
+def test_a_wrong_signature_names_the_handler_and_what_to_write(module: Module) -> None:
+    own = module("wrong_signature", "@handler('own')\ndef run(payload: int): ...\n")
+    with pytest.raises(WrongHandlers) as refusal:
+        load(own)
+    assert re.fullmatch(
+        r"WORKER_HANDLERS: handler 'own' at .*wrong_signature\.py:2: the type of payload must be "
+        r"a dataclass, a pydantic model, a TypedDict or a dict, is int; "
+        r"write async def handle\(payload: Request, job: Job\) -> Result",
+        str(refusal.value),
+    )

@@ -60,6 +60,15 @@ def test_a_record_says_how_long_the_job_may_run_and_how_often_it_was_lost() -> N
     assert (without.HasField("timeout"), without.losses) == (False, 0)
 
 
+def test_a_record_carries_the_labels_and_the_number_of_tries() -> None:
+    dispatch = replace(make_dispatch(), labels={"team": "a"}, max_attempts=7)
+    record = DispatchRecord.FromString(encode(dispatch))
+    ContractValidator().check(record)
+    assert (dict(record.labels), record.max_attempts) == ({"team": "a"}, 7)
+    without = DispatchRecord.FromString(encode(make_dispatch()))
+    assert (dict(without.labels), without.max_attempts) == ({}, 3)
+
+
 def test_a_payload_above_the_limit_is_left_out() -> None:
     largest = {"input": "x" * (MAX_TRAVELLING_BYTES - 25)}
     assert dict_to_struct(largest).ByteSize() <= MAX_TRAVELLING_BYTES
