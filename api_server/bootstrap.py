@@ -103,6 +103,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
                 operation_loop.wake,
             )
         )
+        await servicers.live_types.begin()
         server = make_server(settings, servicers)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)

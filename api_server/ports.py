@@ -153,8 +153,11 @@ class WorkerStore(Protocol):
     async def workers(self) -> list[Worker]:
         """All workers with a heartbeat in the last hour, ordered by worker_id."""
 
-    async def live_types(self, since: datetime) -> AbstractSet[str]:
-        """The types of the workers that have sent a heartbeat at `since` or later and do not shut down."""
+    async def live_handlers(self, since: datetime) -> Mapping[str, AbstractSet[str]]:
+        """The types of the workers that have sent a heartbeat at `since` or later and do not shut down.
+
+        For each type the ids of the schemas that these workers have; "": one of them has none.
+        """
 
 
 class FleetStore(Protocol):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from api_server.adapters.json_schema import compile_schema
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.status_update import Leases
@@ -16,6 +17,7 @@ from api_server.feed.watches import Watches
 from api_server.ports import Availability, DesiredFleet, Dispatcher, JobStore
 from api_server.rpc.fleet_servicer import FleetServicer
 from api_server.rpc.job_servicer import JobServicer
+from api_server.schema_ports import PayloadCheck
 from api_server.services.counted_failures import CountedLeases
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
@@ -28,6 +30,7 @@ from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.operation_watches import OperationWatches
 from api_server.services.operations import OperationService
+from api_server.services.payload_schemas import PayloadSchemas
 from api_server.services.stats import Stats
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.services.type_list import TypeList
@@ -89,11 +92,12 @@ def make_servicers(parts: Parts) -> Servicers:
     fleet = FleetService(
         stores.workers, stores.fleet, leases, clock, parts.times, parts.types, parts.availability
     )
-    type_list = TypeList(parts.types, fleet, stores.counts)
-    live_types = LiveTypes(stores.workers, clock, parts.times)
+    schemas = PayloadSchemas(stores.schemas, compile_schema)
+    type_list = TypeList(parts.types, fleet, stores.counts, schemas)
+    live_types = LiveTypes(stores.workers, clock, parts.times, schemas)
     logs = JobLogs(stores.job_logs)
     jobs = JobServicer(
-        job_service(parts),
+        job_service(parts, schemas),
         JobWaits(parts.jobs, feed.waits, settings.max_wait),
         job_watches(parts, logs),
         live_types,
@@ -106,7 +110,7 @@ def make_servicers(parts: Parts) -> Servicers:
             logs,
         ),
     )
-    return Servicers(jobs, FleetServicer(fleet, logs), type_list, live_types)
+    return Servicers(jobs, FleetServicer(fleet, logs, stores.schemas), type_list, live_types)
 
 
 def job_watches(parts: Parts, logs: JobLogs) -> JobWatches:
@@ -116,7 +120,7 @@ def job_watches(parts: Parts, logs: JobLogs) -> JobWatches:
     )
 
 
-def job_service(parts: Parts) -> JobService:
+def job_service(parts: Parts, payloads: PayloadCheck) -> JobService:
     unfenced = timedelta(seconds=parts.settings.unfenced_lease)
     return JobService(
         parts.jobs,
@@ -128,6 +132,7 @@ def job_service(parts: Parts) -> JobService:
             parts.types,
             Leases(worker=parts.times.lease, unfenced=unfenced),
             notify=parts.settings.job_notify,
+            payloads=payloads,
         ),
         parts.activity,
     )

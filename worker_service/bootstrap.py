@@ -24,6 +24,7 @@ from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.claimer import Claimer
 from worker_service.claiming.intake import Intake
 from worker_service.claiming.worker_state import WorkerState
+from worker_service.control.handler_schemas import handler_schemas
 from worker_service.control.heartbeat import Heartbeat
 from worker_service.control.membership import Membership
 from worker_service.control.servicer import CALL_SECONDS, WorkerControl
@@ -66,6 +67,7 @@ async def run_worker(
         new_identity(name, tuple(handlers)),
         lane_limits(settings),
         lane_names={job_type: spec.lane for job_type, spec in handlers.items()},
+        schemas=handler_schemas(handlers),
     )
     show_in_every_line(worker_id=state.identity.worker_id)
     async with AsyncExitStack() as stack:

@@ -88,13 +88,17 @@ def _with(names: tuple[str, ...], name: str, *, stopped: bool, field: str) -> tu
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """One worker process. `worker_id` is unique for each start of a process."""
+    """One worker process. `worker_id` is unique for each start of a process.
+
+    `schema_ids`: of the types for which it has declared a schema.
+    """
 
     worker_id: str
     name: str
     host: str
     pid: int
     types: tuple[str, ...]
+    schema_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from typing import Any
 from api_server.domain.errors import FleetTooLarge
 from api_server.rpc import answers, requests
 from api_server.rpc.log_message import attempt_logs
+from api_server.rpc.registration import handler_schemas, worker_identity
+from api_server.schema_ports import SchemaStore
 from api_server.services.fleet import FleetService
 from api_server.services.job_logs import JobLogs
 from job_client._gen.jobs.v1 import fleet_service_pb2, fleet_service_pb2_grpc, log_pb2
@@ -13,14 +15,18 @@ from job_client._gen.jobs.v1 import fleet_service_pb2, fleet_service_pb2_grpc, l
 class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
     """Each method is documented in proto/jobs/v1/fleet_service.proto."""
 
-    def __init__(self, fleet: FleetService, logs: JobLogs) -> None:
+    def __init__(self, fleet: FleetService, logs: JobLogs, schemas: SchemaStore) -> None:
         self._fleet = fleet
         self._logs = logs
+        self._schemas = schemas
 
     async def RegisterWorker(
         self, request: fleet_service_pb2.RegisterWorkerRequest, context: Any
     ) -> fleet_service_pb2.RegisterWorkerResponse:
-        fleet = await self._fleet.register(requests.worker_identity(request.worker))
+        schemas = handler_schemas(request)
+        # Before the worker, which names them.
+        await self._schemas.add(schemas)
+        fleet = await self._fleet.register(worker_identity(request.worker, schemas))
         known = self._fleet.job_types
         response = fleet_service_pb2.RegisterWorkerResponse(
             fleet=answers.fleet_message(fleet),

@@ -68,7 +68,8 @@ async def _unless_known(job: Job, context: Any) -> job_pb2.Job:
 
 
 async def _type_list(types: TypeList) -> job_types_pb2.ListTypesResponse:
-    return types_message(await types.states())
+    states = await types.states()
+    return await asyncio.to_thread(types_message, states, types.schemas.of)
 
 
 async def _stats(stats: Stats) -> stats_pb2.StatsResponse:

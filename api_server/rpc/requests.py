@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from api_server.domain.attempt import Failure
 from api_server.domain.changes import WatchFilter
 from api_server.domain.creation import NewJob
-from api_server.domain.fleet import OneType, OneWorker, Part, WorkerIdentity, WorkerReport
+from api_server.domain.fleet import OneType, OneWorker, Part, WorkerReport
 from api_server.domain.job import ProgressNote, Status
 from api_server.domain.listing import JobFilter, PageRequest, View
 from api_server.domain.notify import Notify
@@ -169,12 +169,6 @@ def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:
 def updates(request: job_service_pb2.BatchUpdateStatusRequest) -> list[StatusUpdate | InvalidArgument]:
     """For each item, its update or its error."""
     return [_or_error(update, item) for item in request.requests]
-
-
-def worker_identity(identity: worker_pb2.WorkerIdentity) -> WorkerIdentity:
-    return WorkerIdentity(
-        identity.worker_id, identity.name, identity.host, identity.pid, tuple(identity.types)
-    )
 
 
 def worker_report(report: worker_pb2.WorkerReport) -> WorkerReport:

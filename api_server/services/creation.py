@@ -9,8 +9,10 @@ import structlog
 from api_server.domain.creation import NewJob, check_client_id, first_due_time, new_job_id
 from api_server.domain.errors import IdempotencyKeyReused
 from api_server.domain.job import Job
-from api_server.domain.notification import NOBODY, NotifyDefaults
+from api_server.domain.notification import NotifyDefaults
+from api_server.domain.payload_size import size_or_least
 from api_server.ports import Clock, Dispatcher, KeyStore
+from api_server.schema_ports import PayloadCheck
 from api_server.services.batch_ids import check_each_once
 from api_server.services.job_groups import JobGroups
 from api_server.services.unknown_type import unknown_type
@@ -22,6 +24,8 @@ log = structlog.get_logger()
 
 KEY_LIFETIME = timedelta(hours=24)
 """How long an idempotency key is remembered."""
+MAX_EXPLAINED = 64 * 1024
+"""Bytes of refused payloads in a batch, after which the errors of further ones do not name wrong fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,15 @@ class IdempotencyKey:
 
     value: str
     request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CreationRules:
+    """Which types are known, what their payloads must be, and who is notified by default."""
+
+    types: JobTypes
+    payloads: PayloadCheck
+    notify: NotifyDefaults
 
 
 class JobCreation:
@@ -41,17 +54,17 @@ class JobCreation:
         keys: KeyStore,
         clock: Clock,
         dispatcher: Dispatcher,
-        job_types: JobTypes,
         activity: ActivityLog,
-        notify_defaults: NotifyDefaults = NOBODY,
+        rules: CreationRules,
     ) -> None:
         self._groups = groups
         self._keys = keys
         self._clock = clock
         self._dispatcher = dispatcher
-        self._job_types = job_types
+        self._job_types = rules.types
+        self._payloads = rules.payloads
         self._activity = activity
-        self._notify_defaults = notify_defaults
+        self._notify_defaults = rules.notify
 
     async def create(self, wanted: NewJob, key: IdempotencyKey | None) -> tuple[Job, bool]:
         """Store a job. Returns the older job if the same request was stored before, see JobStore.insert_all,
@@ -89,12 +102,14 @@ class JobCreation:
         now, grace = self._clock.now(), self._dispatcher.grace
         outcomes: dict[int, Job | ServiceError] = {}
         jobs: dict[int, tuple[Job, datetime]] = {}
+        refused = 0
         for index, each in enumerate(wanted):
             try:
-                job = self._new_job(each, now)
+                job = self._new_job(each, now, explained=refused < MAX_EXPLAINED)
                 jobs[index] = job, first_due_time(job, grace)
             except InvalidArgument as error:
                 outcomes[index] = error
+                refused += size_or_least(each.payload_size, each.payload) if isinstance(each, NewJob) else 0
         if jobs:
             stored = await self._groups.insert_all(list(jobs.values()))
             outcomes |= dict(zip(jobs, stored, strict=True))
@@ -108,13 +123,14 @@ class JobCreation:
         if isinstance(stored, Job) and stored.create_time == wanted.create_time:
             self._activity.created(stored.type)
 
-    def _new_job(self, wanted: NewJob | InvalidArgument, now: datetime) -> Job:
-        """Raises InvalidArgument if the type is unknown or reserved, if nobody delivers the webhook, or if a
-        time or the id's time is out of range.
+    def _new_job(self, wanted: NewJob | InvalidArgument, now: datetime, *, explained: bool = True) -> Job:
+        """Raises InvalidArgument if the type is unknown or reserved, if the payload does not fit the type, if
+        nobody delivers the webhook, or if a time or the id's time is out of range.
         """
         if isinstance(wanted, InvalidArgument):
             raise wanted
         self._check_type(wanted.type)
+        self._payloads.check(wanted.type, wanted.payload, wanted.payload_size, explained=explained)
         if wanted.notify is not None and WEBHOOK_TYPE not in self._job_types:
             raise invalid(
                 "notify", "notify.enabled", "must not be set: no worker of this server delivers webhooks"

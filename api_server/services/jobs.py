@@ -7,7 +7,7 @@ through job_groups.py, which also gives new jobs to the dispatcher.
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -22,8 +22,9 @@ from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Leases, StatusUpdate
 from api_server.domain.transitions import cancel, retry
 from api_server.ports import Clock, Dispatcher, JobStore, KeyStore
+from api_server.schema_ports import PayloadCheck, UncheckedPayloads
 from api_server.services.batch_ids import check_each_once
-from api_server.services.creation import IdempotencyKey, JobCreation
+from api_server.services.creation import CreationRules, IdempotencyKey, JobCreation
 from api_server.services.job_groups import JobGroups
 from api_server.services.ready_jobs import ReadyJobs
 from api_server.services.status_updates import StatusUpdates
@@ -36,14 +37,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class JobRules:
-    """Which types are known, how long claims hold, and who is notified by default. `chance`: a number from 0
-    to 1, which spreads the next tries of jobs.
+    """Which types are known and what their payloads must be, how long claims hold, and who is notified by
+    default. `chance`: a number from 0 to 1, which spreads the next tries of jobs.
     """
 
     types: JobTypes
     leases: Leases
     chance: Callable[[], float] = random.random
     notify: NotifyDefaults = NOBODY
+    payloads: PayloadCheck = field(default_factory=UncheckedPayloads)
 
 
 class JobService:
@@ -68,7 +70,12 @@ class JobService:
         self._ready = ReadyJobs(dispatcher, clock)
         self._groups = JobGroups(store, self._ready)
         self._creation = JobCreation(
-            self._groups, keys, clock, dispatcher, rules.types, activity, rules.notify
+            self._groups,
+            keys,
+            clock,
+            dispatcher,
+            activity,
+            CreationRules(rules.types, rules.payloads, rules.notify),
         )
         self._updates = StatusUpdates(
             store, self._groups, clock, dispatcher, rules.leases, stopped, rules.chance

@@ -3,8 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
+from typing import Protocol
 
 import structlog
 
@@ -19,11 +20,22 @@ FRESH_SECONDS = 0.25
 """How old an answer may be."""
 
 
+class LiveSchemas(Protocol):
+    """Learns the schemas of live workers; PayloadSchemas implements it."""
+
+    async def learn(self, live: Mapping[str, AbstractSet[str]]) -> None:
+        """The types of live workers, each with the ids of its schemas; "": a worker has none."""
+
+
 class LiveTypes:
     """`run` keeps the types fresh. A type without a worker is read again: one may just have started."""
 
-    def __init__(self, workers: WorkerStore, clock: Clock, times: HeartbeatTimes) -> None:
+    def __init__(
+        self, workers: WorkerStore, clock: Clock, times: HeartbeatTimes, schemas: LiveSchemas
+    ) -> None:
+        """`schemas` is told which schemas the live workers have."""
         self._workers = workers
+        self._schemas = schemas
         self._clock = clock
         self._times = times
         self._types: AbstractSet[str] = frozenset()
@@ -40,6 +52,15 @@ class LiveTypes:
             except Exception:
                 log.exception("live_types_not_read")
             await asyncio.sleep(REFRESH_SECONDS)
+
+    async def begin(self) -> None:
+        """Read the types once, so that the first calls find them. Never raises."""
+        try:
+            await self._read(0)
+        except StoreUnavailable:
+            pass  # The store has logged the outage.
+        except Exception:
+            log.exception("live_types_not_read")
 
     async def present(self) -> AbstractSet[str]:
         """The types that live workers run. Raises StoreUnavailable."""
@@ -68,8 +89,10 @@ class LiveTypes:
             begin = time.monotonic()
             if begin - self._as_of > fresh_seconds:
                 # Longer than a worker may be silent: a late heartbeat must not lead to a wrong warning.
-                self._types = await self._workers.live_types(self._clock.now() - self._times.lease)
+                handlers = await self._workers.live_handlers(self._clock.now() - self._times.lease)
+                self._types = handlers.keys()
                 self._as_of = begin
+                await self._schemas.learn(handlers)
 
 
 def warning(job_type: str) -> str:

@@ -9,6 +9,7 @@ from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Status
 from api_server.domain.job_type import MAX_COUNTED, MAX_TYPES, TypeState, Waiting, type_states
 from api_server.services.fleet import FleetService
+from api_server.services.payload_schemas import PayloadSchemas
 from api_server.stats_ports import JobCounts, JobTypes
 
 log = structlog.get_logger()
@@ -21,8 +22,11 @@ LOOK_EVERY = 60.0
 class TypeList:
     """See ListTypes in proto/jobs/v1/job_service.proto."""
 
-    def __init__(self, types: JobTypes, fleet: FleetService, counts: JobCounts) -> None:
+    def __init__(
+        self, types: JobTypes, fleet: FleetService, counts: JobCounts, schemas: PayloadSchemas
+    ) -> None:
         self._types = types
+        self.schemas = schemas
         self._fleet = fleet
         self._counts = counts
         self._looks = asyncio.Semaphore(COUNTS_AT_A_TIME)

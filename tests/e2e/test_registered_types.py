@@ -1,4 +1,6 @@
-"""A worker with a handler of a new type needs one variable, and an API server with `*` takes the type."""
+"""A worker with handlers of new types needs one variable. An API server with `*` takes the types, and checks
+their payloads.
+"""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,14 +10,17 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
+from grpc_status import rpc_status
 
+from contract_runtime.status_details import decode_status
 from contract_runtime.structs import dict_to_struct
 from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
+from job_client._gen.jobs.v1.job_types_pb2 import ListTypesRequest
 from local_stack.stack import Stack
 from tests.conftest import API_SERVER
 from tests.fork_server import ForkServer
-from tests.one_handler import JOB_TYPE
+from tests.one_handler import JOB_TYPE, TYPED
 from tests.waiting import wait_for
 from tests.worker_process import worker_processes
 
@@ -53,9 +58,41 @@ def test_a_type_is_taken_when_a_worker_has_registered_it(
             return None
 
         job = wait_for(create, "the type is taken")
+        assert result_of(stub, job) == {"hello": "Ada"}
+        check_the_typed_handler(stub)
 
-        def ended() -> job_pb2.Job | None:
-            found: job_pb2.Job = stub.Get(job_service_pb2.GetRequest(id=job.id), timeout=10)
-            return found if found.status == job_pb2.Job.completed else None
 
-        assert MessageToDict(wait_for(ended, "the job has ended").result) == {"hello": "Ada"}
+def result_of(stub: Any, job: job_pb2.Job) -> Any:
+    def ended() -> job_pb2.Job | None:
+        found: job_pb2.Job = stub.Get(job_service_pb2.GetRequest(id=job.id), timeout=10)
+        return found if found.status == job_pb2.Job.completed else None
+
+    return MessageToDict(wait_for(ended, "the job has ended").result)
+
+
+def check_the_typed_handler(stub: Any) -> None:
+    def listed() -> dict[str, Any] | None:
+        types = MessageToDict(stub.ListTypes(ListTypesRequest(), timeout=10))["types"]
+        found: list[dict[str, Any]] = [each for each in types if each["type"] == TYPED]
+        return found[0] if found and "payloadSchema" in found[0] else None
+
+    shown = wait_for(listed, "the schema is shown")
+    assert shown["payloadSchema"]["required"] == ["url", "size"]
+    assert set(shown["resultSchema"]["properties"]) == {"pixels", "team"}
+    assert "schemaProblem" not in shown
+
+    fitting = job_service_pb2.CreateRequest(
+        type=TYPED,
+        payload=dict_to_struct({"url": "http://a", "size": {"width": 3, "height": 4}}),
+        labels={"team": "web"},
+    )
+    wrong = job_service_pb2.CreateRequest(type=TYPED, payload=dict_to_struct({"size": {"width": "3"}}))
+    with pytest.raises(grpc.RpcError) as refusal:
+        stub.Create(wrong, timeout=10)
+    status: Any = rpc_status.from_call(refusal.value)
+    paths = {each.field for each in decode_status(status).violations}
+    assert paths == {"payload.url", "payload.size.height", "payload.size.width"}
+
+    batch = stub.BatchCreate(job_service_pb2.BatchCreateRequest(requests=[wrong, fitting]), timeout=10)
+    assert batch.outcomes[0].error.code == 3
+    assert result_of(stub, batch.outcomes[1].job) == {"pixels": 12, "team": "web3"}

@@ -158,6 +158,16 @@ for example in (
     job_service_pb2.ListOperationsRequest(page_size=2),
     *(job_service_pb2.DeleteRequest(id=job_id) for job_id in (*ID.values(), ABSENT_JOB)),
     fleet_service_pb2.RegisterWorkerRequest(worker=IDENTITY),
+    fleet_service_pb2.RegisterWorkerRequest(
+        worker=IDENTITY,
+        schemas=[
+            fleet_service_pb2.HandlerSchema(
+                type=IDENTITY.types[0],
+                payload_schema='{"properties":{"a":{"$ref":"http://127.0.0.1:1/x"}}}',
+                result_schema='{"type":"object"}',
+            )
+        ],
+    ),
     fleet_service_pb2.HeartbeatRequest(
         worker_id=WORKER_ID,
         job_ids=[ID[JobRole.HELD], ID[JobRole.CANCELLED]],

@@ -173,6 +173,18 @@ MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
             worker=worker_pb2.WorkerIdentity(worker_id=IDENTITY.worker_id, name="x", types=["t"] * 300_000)
         ),
     ),
+    "schemas of the largest size": (
+        "RegisterWorker",
+        lambda: fleet_service_pb2.RegisterWorkerRequest(
+            worker=IDENTITY,
+            schemas=[
+                fleet_service_pb2.HandlerSchema(
+                    type="t", payload_schema='{"a":' * 6_000, result_schema="[" * 30_000
+                )
+            ]
+            * 120,
+        ),
+    ),
     "100,000 labels as a filter": (
         "List",
         lambda: job_service_pb2.ListRequest(labels=[f"k{number}=v" for number in range(100_000)]),

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from job_client._gen.jobs.v1.fleet_service_pb2 import HandlerSchema
 from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
 from worker_service.claiming.in_flight import InFlightJobs
 from worker_service.claiming.lanes import Lane
@@ -27,12 +28,14 @@ class WorkerState:
         lane_limits: Mapping[str, int],
         clock: Callable[[], float] = time.monotonic,
         lane_names: Mapping[str, str] = MappingProxyType({}),
+        schemas: Sequence[HandlerSchema] = (),
     ) -> None:
         """`lane_limits`: how many jobs each lane runs at a time, by the lane's name.
 
-        `lane_names`: the lane of each job type.
+        `lane_names`: the lane of each job type. `schemas`: what handlers declare.
         """
         self.identity = identity
+        self.schemas = schemas
         self._lane_names = lane_names
         self.claim_wake = asyncio.Event()
         """Set when there may be something to claim."""

@@ -121,7 +121,7 @@ class Heartbeat:
             log.warning("last_heartbeat_failed", problem=repr(error))
 
     async def _register(self) -> None:
-        answer = await register(self._state.identity, self._api, self._backoff)
+        answer = await register(self._state.identity, self._api, self._backoff, self._state.schemas)
         lease = answer.lease.ToTimedelta().total_seconds()
         self._interval = max(answer.heartbeat_interval.ToTimedelta().total_seconds(), 0.1)
         self._call_seconds = min(

@@ -1,12 +1,17 @@
 """Registers a worker: waits for the name of a dead process, and leaves the name of a live process alone."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from contract_runtime.status_details import decode_status
-from job_client._gen.jobs.v1.fleet_service_pb2 import RegisterWorkerRequest, RegisterWorkerResponse
+from job_client._gen.jobs.v1.fleet_service_pb2 import (
+    HandlerSchema,
+    RegisterWorkerRequest,
+    RegisterWorkerResponse,
+)
 from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
@@ -39,13 +44,15 @@ class Holder:
     last_heartbeat_time: str
 
 
-async def register(identity: WorkerIdentity, api: ApiClient, backoff: Backoff) -> RegisterWorkerResponse:
-    """Ask until the name is ours.
+async def register(
+    identity: WorkerIdentity, api: ApiClient, backoff: Backoff, schemas: Sequence[HandlerSchema] = ()
+) -> RegisterWorkerResponse:
+    """Ask until the name is ours. `schemas`: of the worker's handlers.
 
     Raises NameTaken when its holder has sent SIGNS_OF_LIFE heartbeats, or when another process has taken the
     name.
     """
-    request = RegisterWorkerRequest(worker=identity)
+    request = RegisterWorkerRequest(worker=identity, schemas=schemas)
     known: Holder | None = None
     signs_of_life = 0
     while True:

@@ -13,6 +13,7 @@ from api_server.adapters.mongo.collections import (
     ACTIVITY,
     ELECTIONS,
     FLEET,
+    HANDLER_SCHEMAS,
     IDEMPOTENCY_KEYS,
     JOB_LOGS,
     JOB_TYPES,
@@ -24,6 +25,7 @@ from api_server.adapters.mongo.collections import (
 )
 from api_server.adapters.mongo.due import MongoDueStore, MongoLeaderLease
 from api_server.adapters.mongo.fleet import MongoFleetStore
+from api_server.adapters.mongo.handler_schemas import MongoSchemaStore
 from api_server.adapters.mongo.hint_stream import MongoHintStream
 from api_server.adapters.mongo.idempotency_keys import MongoKeyStore
 from api_server.adapters.mongo.indexes import create_indexes
@@ -69,6 +71,7 @@ class MongoStores:
     operations: MongoOperationStore
     unfinished: MongoUnfinishedJobs
     unnotified: MongoUnnotifiedStore
+    schemas: MongoSchemaStore
 
     async def ping(self) -> None:
         """Raises StoreUnavailable unless the primary answers.
@@ -119,6 +122,9 @@ async def connect(uri: str, database: str, retention: Retention = KEEP_ALL) -> A
                 operations=MongoOperationStore(collections[OPERATIONS], reads, writes),
                 unfinished=MongoUnfinishedJobs(jobs, reads),
                 unnotified=MongoUnnotifiedStore(jobs, reads, writes),
+                schemas=MongoSchemaStore(
+                    collections[HANDLER_SCHEMAS], collections[WORKERS], reads, writes, clock
+                ),
             )
         finally:
             await writes.drain()

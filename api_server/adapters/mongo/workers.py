@@ -20,6 +20,9 @@ from api_server.adapters.mongo.writes import Writes, pauses, resend
 from api_server.domain.fleet import Worker, WorkerIdentity, WorkerReport
 from api_server.ports import Clock
 
+HANDLERS = "handlers"
+"""The field with the worker's types, each with the id of its schema as in `type:id`."""
+
 
 class MongoWorkerStore:
     """See api_server.ports.WorkerStore."""
@@ -79,11 +82,19 @@ class MongoWorkerStore:
 
         return await self._reads.run(read)
 
-    async def live_types(self, since: datetime) -> AbstractSet[str]:
+    async def live_handlers(self, since: datetime) -> Mapping[str, AbstractSet[str]]:
         where = {"last_heartbeat_time": {"$gte": since}, "report.state": {"$ne": "draining"}}
 
-        async def read() -> AbstractSet[str]:
-            return set(await self._workers.distinct("types", where))
+        async def read() -> Mapping[str, AbstractSet[str]]:
+            handlers: dict[str, set[str]] = {}
+            # Workers that registered with a server of an earlier version have types only.
+            for each in (
+                *await self._workers.distinct(HANDLERS, where),
+                *await self._workers.distinct("types", where | {HANDLERS: {"$exists": False}}),
+            ):
+                job_type, _, schema_id = each.partition(":")
+                handlers.setdefault(job_type, set()).add(schema_id)
+            return handlers
 
         return await self._reads.run(read)
 
@@ -106,6 +117,10 @@ class MongoWorkerStore:
         return bool(answer.matched_count)
 
 
+def _handler(job_type: str, schema_id: str | None) -> str:
+    return job_type if schema_id is None else f"{job_type}:{schema_id}"
+
+
 def _to_worker(document: Mapping[str, Any]) -> Worker:
     report = document["report"]
     return Worker(
@@ -115,6 +130,7 @@ def _to_worker(document: Mapping[str, Any]) -> Worker:
             document["host"],
             document["pid"],
             tuple(document["types"]),
+            dict(each.split(":") for each in document.get(HANDLERS, ()) if ":" in each),
         ),
         WorkerReport(
             report["state"],
@@ -139,6 +155,7 @@ def _from_worker(worker: Worker) -> Document:
         "host": identity.host,
         "pid": identity.pid,
         "types": list(identity.types),
+        HANDLERS: [_handler(each, identity.schema_ids.get(each)) for each in identity.types],
         "report": _from_report(worker.report),
         "last_heartbeat_time": worker.last_heartbeat_time,
         "predecessor": worker.predecessor,

@@ -30,7 +30,7 @@ from ..v1 import options_pb2 as jobs_dot_v1_dot_options__pb2
 from ..v1 import worker_pb2 as jobs_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bjobs/v1/fleet_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x11jobs/v1/job.proto\x1a\x11jobs/v1/log.proto\x1a\x15jobs/v1/options.proto\x1a\x14jobs/v1/worker.proto\"H\n\x15RegisterWorkerRequest\x12/\n\x06worker\x18\x01 \x01(\x0b\x32\x17.jobs.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\"\xaf\x01\n\x16RegisterWorkerResponse\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1d\n\x05\x66leet\x18\x03 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12\x15\n\runtaken_types\x18\x04 \x03(\t\"\xb6\x01\n\x10HeartbeatRequest\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x07job_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x90N\"\x05r\x03\xb0\x01\x01\x12-\n\x06report\x18\x03 \x01(\x0b\x32\x15.jobs.v1.WorkerReportB\x06\xbaH\x03\xc8\x01\x01\x12\x31\n\x08progress\x18\x04 \x03(\x0b\x32\x14.jobs.v1.JobProgressB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"n\n\x0bJobProgress\x12\x18\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12+\n\x08progress\x18\x03 \x01(\x0b\x32\x11.jobs.v1.ProgressB\x06\xbaH\x03\xc8\x01\x01\"H\n\x11HeartbeatResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12\x14\n\x0cstop_job_ids\x18\x02 \x03(\t\"F\n\x0fSetFleetRequest\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12 \n\x04part\x18\x02 \x01(\x0b\x32\x12.jobs.v1.FleetPart\"M\n\x10SetFleetResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\"\x11\n\x0fGetFleetRequest\"S\n\x10GetFleetResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12 \n\x07workers\x18\x02 \x03(\x0b\x32\x0f.jobs.v1.Worker2\xc6\x03\n\x0c\x46leetService\x12`\n\x0eRegisterWorker\x12\x1e.jobs.v1.RegisterWorkerRequest\x1a\x1f.jobs.v1.RegisterWorkerResponse\"\r\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x12Q\n\tHeartbeat\x12\x19.jobs.v1.HeartbeatRequest\x1a\x1a.jobs.v1.HeartbeatResponse\"\r\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x12N\n\x08SetFleet\x12\x18.jobs.v1.SetFleetRequest\x1a\x19.jobs.v1.SetFleetResponse\"\r\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x03\x10\x01\x12N\n\x08GetFleet\x12\x18.jobs.v1.GetFleetRequest\x1a\x19.jobs.v1.GetFleetResponse\"\r\x90\x02\x01\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x12Q\n\tAppendLog\x12\x19.jobs.v1.AppendLogRequest\x1a\x1a.jobs.v1.AppendLogResponse\"\r\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x1a\x0e\x8a\xb5\x18\n\x10\x80\x80\x80\x04\x18\x80\x80\x80\x08\x42\x33Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bjobs/v1/fleet_service.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x11jobs/v1/job.proto\x1a\x11jobs/v1/log.proto\x1a\x15jobs/v1/options.proto\x1a\x14jobs/v1/worker.proto\"|\n\x15RegisterWorkerRequest\x12/\n\x06worker\x18\x01 \x01(\x0b\x32\x17.jobs.v1.WorkerIdentityB\x06\xbaH\x03\xc8\x01\x01\x12\x32\n\x07schemas\x18\x02 \x03(\x0b\x32\x16.jobs.v1.HandlerSchemaB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\"\x81\x01\n\rHandlerSchema\x12+\n\x04type\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\x12!\n\x0epayload_schema\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x02\x12 \n\rresult_schema\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x02\"\xaf\x01\n\x16RegisterWorkerResponse\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1d\n\x05\x66leet\x18\x03 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12\x15\n\runtaken_types\x18\x04 \x03(\t\"\xb6\x01\n\x10HeartbeatRequest\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12!\n\x07job_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x90N\"\x05r\x03\xb0\x01\x01\x12-\n\x06report\x18\x03 \x01(\x0b\x32\x15.jobs.v1.WorkerReportB\x06\xbaH\x03\xc8\x01\x01\x12\x31\n\x08progress\x18\x04 \x03(\x0b\x32\x14.jobs.v1.JobProgressB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"n\n\x0bJobProgress\x12\x18\n\x06job_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12+\n\x08progress\x18\x03 \x01(\x0b\x32\x11.jobs.v1.ProgressB\x06\xbaH\x03\xc8\x01\x01\"H\n\x11HeartbeatResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12\x14\n\x0cstop_job_ids\x18\x02 \x03(\t\"F\n\x0fSetFleetRequest\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12 \n\x04part\x18\x02 \x01(\x0b\x32\x12.jobs.v1.FleetPart\"M\n\x10SetFleetResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12\x1a\n\x12pending_worker_ids\x18\x02 \x03(\t\"\x11\n\x0fGetFleetRequest\"S\n\x10GetFleetResponse\x12\x1d\n\x05\x66leet\x18\x01 \x01(\x0b\x32\x0e.jobs.v1.Fleet\x12 \n\x07workers\x18\x02 \x03(\x0b\x32\x0f.jobs.v1.Worker2\xc6\x03\n\x0c\x46leetService\x12`\n\x0eRegisterWorker\x12\x1e.jobs.v1.RegisterWorkerRequest\x1a\x1f.jobs.v1.RegisterWorkerResponse\"\r\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x12Q\n\tHeartbeat\x12\x19.jobs.v1.HeartbeatRequest\x1a\x1a.jobs.v1.HeartbeatResponse\"\r\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x12N\n\x08SetFleet\x12\x18.jobs.v1.SetFleetRequest\x1a\x19.jobs.v1.SetFleetResponse\"\r\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x03\x10\x01\x12N\n\x08GetFleet\x12\x18.jobs.v1.GetFleetRequest\x1a\x19.jobs.v1.GetFleetResponse\"\r\x90\x02\x01\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x12Q\n\tAppendLog\x12\x19.jobs.v1.AppendLogRequest\x1a\x1a.jobs.v1.AppendLogResponse\"\r\x90\x02\x02\x8a\xb5\x18\x06\n\x02\x08\x01\x10\x01\x1a\x0e\x8a\xb5\x18\n\x10\x80\x80\x80\x04\x18\x80\x80\x80\x08\x42\x33Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'Z1example.com/distributed-processing/jobs/v1;jobsv1'
   _globals['_REGISTERWORKERREQUEST'].fields_by_name['worker']._loaded_options = None
   _globals['_REGISTERWORKERREQUEST'].fields_by_name['worker']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_REGISTERWORKERREQUEST'].fields_by_name['schemas']._loaded_options = None
+  _globals['_REGISTERWORKERREQUEST'].fields_by_name['schemas']._serialized_options = b'\272H\006\222\001\003\020\200\002'
+  _globals['_HANDLERSCHEMA'].fields_by_name['type']._loaded_options = None
+  _globals['_HANDLERSCHEMA'].fields_by_name['type']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9-]{0,62}$'
+  _globals['_HANDLERSCHEMA'].fields_by_name['payload_schema']._loaded_options = None
+  _globals['_HANDLERSCHEMA'].fields_by_name['payload_schema']._serialized_options = b'\272H\006r\004(\200\200\002'
+  _globals['_HANDLERSCHEMA'].fields_by_name['result_schema']._loaded_options = None
+  _globals['_HANDLERSCHEMA'].fields_by_name['result_schema']._serialized_options = b'\272H\006r\004(\200\200\002'
   _globals['_HEARTBEATREQUEST'].fields_by_name['worker_id']._loaded_options = None
   _globals['_HEARTBEATREQUEST'].fields_by_name['worker_id']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_HEARTBEATREQUEST'].fields_by_name['job_ids']._loaded_options = None
@@ -67,23 +75,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FLEETSERVICE'].methods_by_name['AppendLog']._loaded_options = None
   _globals['_FLEETSERVICE'].methods_by_name['AppendLog']._serialized_options = b'\220\002\002\212\265\030\006\n\002\010\001\020\001'
   _globals['_REGISTERWORKERREQUEST']._serialized_start=184
-  _globals['_REGISTERWORKERREQUEST']._serialized_end=256
-  _globals['_REGISTERWORKERRESPONSE']._serialized_start=259
-  _globals['_REGISTERWORKERRESPONSE']._serialized_end=434
-  _globals['_HEARTBEATREQUEST']._serialized_start=437
-  _globals['_HEARTBEATREQUEST']._serialized_end=619
-  _globals['_JOBPROGRESS']._serialized_start=621
-  _globals['_JOBPROGRESS']._serialized_end=731
-  _globals['_HEARTBEATRESPONSE']._serialized_start=733
-  _globals['_HEARTBEATRESPONSE']._serialized_end=805
-  _globals['_SETFLEETREQUEST']._serialized_start=807
-  _globals['_SETFLEETREQUEST']._serialized_end=877
-  _globals['_SETFLEETRESPONSE']._serialized_start=879
-  _globals['_SETFLEETRESPONSE']._serialized_end=956
-  _globals['_GETFLEETREQUEST']._serialized_start=958
-  _globals['_GETFLEETREQUEST']._serialized_end=975
-  _globals['_GETFLEETRESPONSE']._serialized_start=977
-  _globals['_GETFLEETRESPONSE']._serialized_end=1060
-  _globals['_FLEETSERVICE']._serialized_start=1063
-  _globals['_FLEETSERVICE']._serialized_end=1517
+  _globals['_REGISTERWORKERREQUEST']._serialized_end=308
+  _globals['_HANDLERSCHEMA']._serialized_start=311
+  _globals['_HANDLERSCHEMA']._serialized_end=440
+  _globals['_REGISTERWORKERRESPONSE']._serialized_start=443
+  _globals['_REGISTERWORKERRESPONSE']._serialized_end=618
+  _globals['_HEARTBEATREQUEST']._serialized_start=621
+  _globals['_HEARTBEATREQUEST']._serialized_end=803
+  _globals['_JOBPROGRESS']._serialized_start=805
+  _globals['_JOBPROGRESS']._serialized_end=915
+  _globals['_HEARTBEATRESPONSE']._serialized_start=917
+  _globals['_HEARTBEATRESPONSE']._serialized_end=989
+  _globals['_SETFLEETREQUEST']._serialized_start=991
+  _globals['_SETFLEETREQUEST']._serialized_end=1061
+  _globals['_SETFLEETRESPONSE']._serialized_start=1063
+  _globals['_SETFLEETRESPONSE']._serialized_end=1140
+  _globals['_GETFLEETREQUEST']._serialized_start=1142
+  _globals['_GETFLEETREQUEST']._serialized_end=1159
+  _globals['_GETFLEETRESPONSE']._serialized_start=1161
+  _globals['_GETFLEETRESPONSE']._serialized_end=1244
+  _globals['_FLEETSERVICE']._serialized_start=1247
+  _globals['_FLEETSERVICE']._serialized_end=1701
 # @@protoc_insertion_point(module_scope)

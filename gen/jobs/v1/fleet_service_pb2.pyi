@@ -28,22 +28,62 @@ class RegisterWorkerRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKER_FIELD_NUMBER: _builtins.int
+    SCHEMAS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def worker(self) -> _worker_pb2.WorkerIdentity:
         """The process to register."""
+
+    @_builtins.property
+    def schemas(self) -> _containers.RepeatedCompositeFieldContainer[Global___HandlerSchema]:
+        """What the handlers of the worker declare about their payloads and results. At most one entry for each of
+        the worker's types, and at most 1 MiB in all. A type without an entry takes every payload.
+        """
 
     def __init__(
         self,
         *,
         worker: _worker_pb2.WorkerIdentity | None = ...,
+        schemas: _abc.Iterable[Global___HandlerSchema] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["schemas", b"schemas", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RegisterWorkerRequest: _TypeAlias = RegisterWorkerRequest  # noqa: Y015
+
+@_typing.final
+class HandlerSchema(_message.Message):
+    """What one handler declares, as JSON Schema (draft 2020-12)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    PAYLOAD_SCHEMA_FIELD_NUMBER: _builtins.int
+    RESULT_SCHEMA_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """The job type."""
+    payload_schema: _builtins.str
+    """The schema of the payload: a JSON object as text, at most 32 KiB and 32 levels deep. Empty: the handler
+    declares none.
+    """
+    result_schema: _builtins.str
+    """The schema of the result, with the same limits."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        payload_schema: _builtins.str = ...,
+        result_schema: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload_schema", b"payload_schema", "result_schema", b"result_schema", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandlerSchema: _TypeAlias = HandlerSchema  # noqa: Y015
 
 @_typing.final
 class RegisterWorkerResponse(_message.Message):

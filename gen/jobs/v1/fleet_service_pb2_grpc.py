@@ -76,7 +76,8 @@ class FleetServiceServicer:
     def RegisterWorker(self, request, context):
         """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
         a worker that is gone: the jobs of that worker are queued again at once. If JOB_TYPES of the server has
-        `*`, the server takes jobs of the worker's types from now on, and creates their topics.
+        `*`, the server takes jobs of the worker's types from now on, and creates their topics. Within a second,
+        all servers check the payloads of new jobs against the schemas of the live workers.
 
         INVALID_ARGUMENT: a field breaks its rule.
         ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;

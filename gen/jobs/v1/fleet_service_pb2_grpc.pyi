@@ -41,7 +41,8 @@ class FleetServiceStub:
     RegisterWorker: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.RegisterWorkerRequest, _fleet_service_pb2.RegisterWorkerResponse]
     """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
     a worker that is gone: the jobs of that worker are queued again at once. If JOB_TYPES of the server has
-    `*`, the server takes jobs of the worker's types from now on, and creates their topics.
+    `*`, the server takes jobs of the worker's types from now on, and creates their topics. Within a second,
+    all servers check the payloads of new jobs against the schemas of the live workers.
 
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
@@ -91,7 +92,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     RegisterWorker: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.RegisterWorkerRequest, _fleet_service_pb2.RegisterWorkerResponse]  # type: ignore[assignment]
     """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
     a worker that is gone: the jobs of that worker are queued again at once. If JOB_TYPES of the server has
-    `*`, the server takes jobs of the worker's types from now on, and creates their topics.
+    `*`, the server takes jobs of the worker's types from now on, and creates their topics. Within a second,
+    all servers check the payloads of new jobs against the schemas of the live workers.
 
     INVALID_ARGUMENT: a field breaks its rule.
     ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
@@ -144,7 +146,8 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_fleet_service_pb2.RegisterWorkerResponse, _abc.Awaitable[_fleet_service_pb2.RegisterWorkerResponse]]:
         """Makes a worker process known. A worker calls this before it claims jobs. A worker takes over the name of
         a worker that is gone: the jobs of that worker are queued again at once. If JOB_TYPES of the server has
-        `*`, the server takes jobs of the worker's types from now on, and creates their topics.
+        `*`, the server takes jobs of the worker's types from now on, and creates their topics. Within a second,
+        all servers check the payloads of new jobs against the schemas of the live workers.
 
         INVALID_ARGUMENT: a field breaks its rule.
         ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;

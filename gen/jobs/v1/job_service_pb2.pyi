@@ -73,7 +73,8 @@ class CreateRequest(_message.Message):
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
         """The handler's input: an object, at most 1 MiB as protobuf, at most 32 levels deep. Required. The server
-        checks it in code, because the rules in this file cannot describe its content.
+        checks it in code, because the rules in this file cannot describe its content. It must fit the schema that
+        the handlers of the type declare, see JobType.payload_schema.
         """
 
     @_builtins.property

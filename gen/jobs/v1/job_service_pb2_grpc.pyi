@@ -65,7 +65,8 @@ class JobServiceStub:
     to 255 printable ASCII characters, remembered for 24 hours. In both ways, a repeated call returns the
     existing job in its present status.
 
-    INVALID_ARGUMENT: a field breaks its rule.
+    INVALID_ARGUMENT: a field breaks its rule, or the payload does not fit the schema that the handlers of the
+    type declare (JobType.payload_schema).
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
     was created with a different request. For an id, expire_time is not compared, because Retry can change
     it, nor is a default of `notify`. `wait` is never compared.
@@ -81,7 +82,7 @@ class JobServiceStub:
 
     INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
     that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
-    the limits of a payload, the time of an id) refuses only the request that breaks it.
+    the limits of a payload and its schema, the time of an id) refuses only the request that breaks it.
     RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
     stored.
     """
@@ -342,7 +343,8 @@ class JobServiceAsyncStub(JobServiceStub):
     to 255 printable ASCII characters, remembered for 24 hours. In both ways, a repeated call returns the
     existing job in its present status.
 
-    INVALID_ARGUMENT: a field breaks its rule.
+    INVALID_ARGUMENT: a field breaks its rule, or the payload does not fit the schema that the handlers of the
+    type declare (JobType.payload_schema).
     ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
     was created with a different request. For an id, expire_time is not compared, because Retry can change
     it, nor is a default of `notify`. `wait` is never compared.
@@ -358,7 +360,7 @@ class JobServiceAsyncStub(JobServiceStub):
 
     INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
     that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
-    the limits of a payload, the time of an id) refuses only the request that breaks it.
+    the limits of a payload and its schema, the time of an id) refuses only the request that breaks it.
     RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
     stored.
     """
@@ -622,7 +624,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         to 255 printable ASCII characters, remembered for 24 hours. In both ways, a repeated call returns the
         existing job in its present status.
 
-        INVALID_ARGUMENT: a field breaks its rule.
+        INVALID_ARGUMENT: a field breaks its rule, or the payload does not fit the schema that the handlers of the
+        type declare (JobType.payload_schema).
         ALREADY_EXISTS: the id (reason JOB_ID_TAKEN) or the key (IDEMPOTENCY_KEY_REUSED) belongs to a job that
         was created with a different request. For an id, expire_time is not compared, because Retry can change
         it, nor is a default of `notify`. `wait` is never compared.
@@ -644,7 +647,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks a rule
         that this file states for it. Nothing was stored. A rule that only the server can check (a known type,
-        the limits of a payload, the time of an id) refuses only the request that breaks it.
+        the limits of a payload and its schema, the time of an id) refuses only the request that breaks it.
         RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
         stored.
         """

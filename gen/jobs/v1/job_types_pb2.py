@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jobs/v1/job_types.proto\x12\x07jobs.v1\"\x12\n\x10ListTypesRequest\"4\n\x11ListTypesResponse\x12\x1f\n\x05types\x18\x01 \x03(\x0b\x32\x10.jobs.v1.JobType\"\x8f\x01\n\x07JobType\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x14\n\x0clive_workers\x18\x03 \x01(\x05\x12\x14\n\x0cworker_names\x18\x04 \x03(\t\x12\x0f\n\x07stopped\x18\x05 \x01(\x08\x12\x0f\n\x07waiting\x18\x06 \x01(\x05\x12\x16\n\x0ewaiting_capped\x18\x07 \x01(\x08\x42\x33Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jobs/v1/job_types.proto\x12\x07jobs.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x12\n\x10ListTypesRequest\"4\n\x11ListTypesResponse\x12\x1f\n\x05types\x18\x01 \x03(\x0b\x32\x10.jobs.v1.JobType\"\x88\x02\n\x07JobType\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x14\n\x0clive_workers\x18\x03 \x01(\x05\x12\x14\n\x0cworker_names\x18\x04 \x03(\t\x12\x0f\n\x07stopped\x18\x05 \x01(\x08\x12\x0f\n\x07waiting\x18\x06 \x01(\x05\x12\x16\n\x0ewaiting_capped\x18\x07 \x01(\x08\x12/\n\x0epayload_schema\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\rresult_schema\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0eschema_problem\x18\n \x01(\tB3Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,10 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z1example.com/distributed-processing/jobs/v1;jobsv1'
-  _globals['_LISTTYPESREQUEST']._serialized_start=36
-  _globals['_LISTTYPESREQUEST']._serialized_end=54
-  _globals['_LISTTYPESRESPONSE']._serialized_start=56
-  _globals['_LISTTYPESRESPONSE']._serialized_end=108
-  _globals['_JOBTYPE']._serialized_start=111
-  _globals['_JOBTYPE']._serialized_end=254
+  _globals['_LISTTYPESREQUEST']._serialized_start=66
+  _globals['_LISTTYPESREQUEST']._serialized_end=84
+  _globals['_LISTTYPESRESPONSE']._serialized_start=86
+  _globals['_LISTTYPESRESPONSE']._serialized_end=138
+  _globals['_JOBTYPE']._serialized_start=141
+  _globals['_JOBTYPE']._serialized_end=405
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -74,6 +75,9 @@ class JobType(_message.Message):
     STOPPED_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     WAITING_CAPPED_FIELD_NUMBER: _builtins.int
+    PAYLOAD_SCHEMA_FIELD_NUMBER: _builtins.int
+    RESULT_SCHEMA_FIELD_NUMBER: _builtins.int
+    SCHEMA_PROBLEM_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """The type."""
     accepted: _builtins.bool
@@ -90,9 +94,24 @@ class JobType(_message.Message):
     """The number of queued jobs of this type, those that wait for their schedule or their next try included."""
     waiting_capped: _builtins.bool
     """True: there are more than `waiting` jobs. The server counts up to 10,000 of each type."""
+    schema_problem: _builtins.str
+    """How the live workers differ, why payloads are not checked, or that the schemas of all types do not fit
+    into one response (1 MiB), so that these are absent. Empty: all is well, or there is no schema.
+    """
     @_builtins.property
     def worker_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The names of these workers, in ascending order; at most 20."""
+
+    @_builtins.property
+    def payload_schema(self) -> _struct_pb2.Struct:
+        """The JSON Schema (draft 2020-12) of the payload that the handlers of live workers declare. Create and
+        BatchCreate check payloads against it, but ignore `format`. Absent: they take every payload. If live
+        workers declare different schemas, a newer one counts if it accepts what the older ones accept.
+        """
+
+    @_builtins.property
+    def result_schema(self) -> _struct_pb2.Struct:
+        """The JSON Schema of the result, from the same handler. Absent: it declares none."""
 
     def __init__(
         self,
@@ -104,10 +123,13 @@ class JobType(_message.Message):
         stopped: _builtins.bool = ...,
         waiting: _builtins.int = ...,
         waiting_capped: _builtins.bool = ...,
+        payload_schema: _struct_pb2.Struct | None = ...,
+        result_schema: _struct_pb2.Struct | None = ...,
+        schema_problem: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payload_schema", b"payload_schema", "result_schema", b"result_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "live_workers", b"live_workers", "stopped", b"stopped", "type", b"type", "waiting", b"waiting", "waiting_capped", b"waiting_capped", "worker_names", b"worker_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "live_workers", b"live_workers", "payload_schema", b"payload_schema", "result_schema", b"result_schema", "schema_problem", b"schema_problem", "stopped", b"stopped", "type", b"type", "waiting", b"waiting", "waiting_capped", b"waiting_capped", "worker_names", b"worker_names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

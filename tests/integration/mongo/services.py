@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from api_server.adapters.json_schema import compile_schema
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.domain.creation import DISPATCH_GRACE
 from api_server.domain.fleet import Fleet
@@ -18,6 +19,7 @@ from api_server.feed.hints import Hints
 from api_server.feed.waits import Waits
 from api_server.feed.watches import Watches
 from api_server.rpc.job_servicer import JobServicer
+from api_server.schema_ports import PayloadCheck, UncheckedPayloads
 from api_server.services.explanations import Explanations
 from api_server.services.fleet import FleetService
 from api_server.services.insight import Insight
@@ -29,6 +31,7 @@ from api_server.services.jobs import JobRules, JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.operation_watches import OperationWatches
 from api_server.services.operations import OperationService
+from api_server.services.payload_schemas import PayloadSchemas
 from api_server.services.stats import Stats
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.services.type_list import TypeList
@@ -105,6 +108,7 @@ def service(
     activity: ActivityLog | None = None,
     types: Sequence[str] = ("compute",),
     notify: NotifyDefaults = NOBODY,
+    payloads: PayloadCheck | None = None,
 ) -> JobService:
     """The waits of its jobs have no jitter."""
     store = store or stores.jobs
@@ -114,7 +118,13 @@ def service(
         stores.clock,
         offered or Offered(),
         StoppedClaims(AlwaysConsuming(), store),
-        JobRules(KnownJobTypes(types), LEASES, chance=lambda: 0.5, notify=notify),
+        JobRules(
+            KnownJobTypes(types),
+            LEASES,
+            chance=lambda: 0.5,
+            notify=notify,
+            payloads=payloads or UncheckedPayloads(),
+        ),
         activity or Uncounted(),
     )
 
@@ -145,7 +155,8 @@ def servicer(
 ) -> JobServicer:
     """Of the same server."""
     fleet = fleet_service(stores)
-    live_types = LiveTypes(stores.workers, stores.clock, TIMES)
+    schemas = PayloadSchemas(stores.schemas, compile_schema)
+    live_types = LiveTypes(stores.workers, stores.clock, TIMES, schemas)
     return JobServicer(
         service(stores, store, activity=activity),
         waits or job_waits(stores.jobs),
@@ -156,7 +167,7 @@ def servicer(
         or OperationWatches(stores.operations, Hints(), Watches(1, Demand()), heartbeat=15.0),
         Insight(
             Explanations(stores.inspection, fleet, stores.clock),
-            TypeList(fleet.job_types, fleet, stores.counts),
+            TypeList(fleet.job_types, fleet, stores.counts, schemas),
             Stats(stores.activity, stores.counts, fleet.job_types, live_types, stores.clock),
             JobLogs(stores.job_logs),
         ),

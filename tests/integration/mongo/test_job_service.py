@@ -3,7 +3,7 @@ call.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,8 +19,10 @@ from api_server.domain.job import Dispatch, Job, Status
 from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Claim, StatusUpdate, Token
 from api_server.ports import JobStore
-from api_server.services.creation import IdempotencyKey
+from api_server.schema_ports import PayloadCheck
+from api_server.services.creation import MAX_EXPLAINED, IdempotencyKey
 from api_server.stats_ports import ActivityLog
+from contract_runtime.errors import InvalidArgument, invalid
 from tests.integration.mongo.jobs import document
 from tests.integration.mongo.services import Offered, service
 from tests.waiting import until
@@ -243,3 +245,35 @@ async def test_a_claim_without_a_worker_is_a_replay_only_with_the_same_key(store
     assert not is_replay
     await a_millisecond_after(stores, ended)
     assert await jobs.update_or_replay(done) == (ended, True)
+
+
+class OnlyTexts(PayloadCheck):
+    """Accepts payloads with a text. Notes whether the error shall name the fields."""
+
+    def __init__(self) -> None:
+        self.explained: list[bool] = []
+
+    def check(
+        self,
+        job_type: str,  # noqa: ARG002 - an argument of the port
+        payload: Mapping[str, Any],
+        size: int | None,  # noqa: ARG002 - the same
+        *,
+        explained: bool = True,
+    ) -> None:
+        if not isinstance(payload.get("text"), str):
+            self.explained.append(explained)
+            raise invalid("payload.text", "schema.type", "must be of type string")
+
+
+async def test_a_payload_that_does_not_fit_is_refused_alone(stores: MongoStores) -> None:
+    payloads = OnlyTexts()
+    jobs = service(stores, payloads=payloads)
+    with pytest.raises(InvalidArgument, match=r"payload\.text: must be of type string"):
+        await jobs.create(NewJob("compute", {"text": 7}))
+
+    wrong, fitting = NewJob("compute", {}, payload_size=MAX_EXPLAINED // 2), NewJob("compute", {"text": "x"})
+    outcomes = await jobs.create_batch([wrong, fitting, wrong, wrong])
+
+    assert [type(each) for each in outcomes] == [InvalidArgument, Job, InvalidArgument, InvalidArgument]
+    assert payloads.explained == [True, True, True, False]

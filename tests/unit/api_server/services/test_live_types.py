@@ -1,6 +1,7 @@
 """A new job of a type without a live worker has a warning. The usual case costs no read."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,19 +24,23 @@ class Workers:
         self.types = set(types)
         self.since: list[datetime] = []
         self.faults: list[Exception] = []
+        self.learned: list[Any] = []
 
     def now(self) -> datetime:
         return NOW
 
-    async def live_types(self, since: datetime) -> set[str]:
+    async def live_handlers(self, since: datetime) -> dict[str, set[str]]:
         self.since.append(since)
         if self.faults:
             raise self.faults.pop()
-        return set(self.types)
+        return {each: {""} for each in self.types}
+
+    async def learn(self, live: Mapping[str, Any]) -> None:
+        self.learned.append(live)
 
 
 def live(workers: Any) -> LiveTypes:
-    return LiveTypes(workers, workers, HeartbeatTimes(15 * SECOND, SECOND))
+    return LiveTypes(workers, workers, HeartbeatTimes(15 * SECOND, SECOND), workers)
 
 
 async def test_types_without_a_live_worker_have_a_warning() -> None:
@@ -52,6 +57,18 @@ async def test_types_with_a_live_worker_cost_no_read() -> None:
     for _ in range(3):
         assert await types.warnings(["a"]) == []
     assert len(workers.since) == 1
+    assert workers.learned == [{"a": {""}}]
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailable(), ValueError("a fault")])
+async def test_the_first_read_fails_quietly(fault: Exception) -> None:
+    workers = Workers("a")
+    workers.faults = [fault]
+    types = live(workers)
+    await types.begin()
+    assert workers.learned == []
+    await types.begin()
+    assert workers.learned == [{"a": {""}}]
 
 
 async def test_a_worker_that_has_just_started_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from api_server.adapters.json_schema import compile_schema
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.fleet import Fleet, Worker
 from api_server.domain.job import Status
 from api_server.domain.job_type import MAX_COUNTED, Waiting
 from api_server.services import type_list
 from api_server.services.job_types import KnownJobTypes
+from api_server.services.payload_schemas import PayloadSchemas
 from api_server.services.type_list import TypeList
 from tests.waiting import until
 
@@ -39,7 +41,7 @@ class Store:
 
 
 def types_of(store: Any) -> TypeList:
-    return TypeList(KnownJobTypes(("a",)), store, store)
+    return TypeList(KnownJobTypes(("a",)), store, store, PayloadSchemas(store, compile_schema))
 
 
 async def test_queued_jobs_are_counted_up_to_a_limit() -> None:
