@@ -29,9 +29,7 @@ def load_handlers(
             if spec.type in own:
                 where = f"{own[spec.type].location} and {spec.location}"
                 raise WrongHandlers(f"WORKER_HANDLERS: job type {spec.type!r} is declared twice: {where}")
-            _check_signature(spec)
-            if spec.run_in == "process":
-                _check_found_by_name(spec)
+            check_handler(spec)
             own[spec.type] = spec
     return {spec.type: spec for spec in (*built_in_handlers(file_root), *more)} | own
 
@@ -61,12 +59,16 @@ def _import(name: str) -> ModuleType:
         ) from error
 
 
-def _check_signature(spec: HandlerSpec) -> None:
-    """Only now: types that a signature names may be defined after the function. Raises WrongHandlers."""
+def check_handler(spec: HandlerSpec) -> None:
+    """What can be checked only when its module is complete: types may be defined after the function that
+    names them. Raises WrongHandlers.
+    """
     try:
         _ = spec.call
     except WrongHandlers as error:
         raise WrongHandlers(f"WORKER_HANDLERS: {error}") from error
+    if spec.run_in == "process":
+        _check_found_by_name(spec)
 
 
 def _check_found_by_name(spec: HandlerSpec) -> None:

@@ -6,15 +6,19 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from api_server.adapters.json_schema import compile_schema
 from contract_runtime.structs import struct_to_dict
+from job_client.worker import run_handler
 from tests.unit.worker_service.recording_listener import RecordingListener
 from worker_service import Job
 from worker_service.execution.executor import Executor
 from worker_service.execution.outcome import Failed, Outcome, Succeeded
-from worker_service.handler_api.handler import handlers_in
+from worker_service.handler_api.handler import HandlerSpec, handlers_in
+from worker_service.handler_api.json_schema import schemas_of
 from worker_service.handler_api.progress import ProgressUpdate
 from worker_service.handlers.registry import load_handlers
 
@@ -37,7 +41,7 @@ async def test_the_page_s_handler_gives_the_page_s_result(
     (tmp_path / f"{module}.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    request = json.loads(only(r"-d '(\{.*?\})'"))
+    request = json.loads(re.findall(r"-d '(\{.*?\})'", PAGE)[0])
     executor = Executor(threads=1, processes=1)
 
     spec = load_handlers([module], tmp_path)[request["type"]]
@@ -46,9 +50,42 @@ async def test_the_page_s_handler_gives_the_page_s_result(
     assert isinstance(outcome, Succeeded)
     assert struct_to_dict(outcome.result) == json.loads(only(r"its result is `(.*?)`"))
     wrong = await executor.run(spec, Job("0190-id", request["type"], 1, {}))
-    assert wrong == Failed("INVALID_INPUT", "text: must be a string", permanent=True)
+    assert wrong == Failed("INVALID_INPUT", "text: Field required", permanent=True)
+    check_the_schema(spec)
+    check_the_page_s_tests()
     del sys.modules[module]
     await executor.close()
+
+
+def check_the_schema(spec: HandlerSpec) -> None:
+    """What Create answers to the second request of the page."""
+    schema = json.loads(schemas_of(spec.function).payload)
+    request = json.loads(re.findall(r"-d '(\{.*?\})'", PAGE)[1])
+    [violation] = compile_schema(schema).violations(request["payload"], 10)
+    assert only(r"names the field: `(.*?)`") == f"{violation.field}: {violation.description}"
+
+
+def check_the_page_s_tests() -> None:
+    tests: dict[str, Any] = {}
+    exec(only(r"## Test it\n.*?```python\n(.*?)```"), tests)  # noqa: S102 - the page's own code
+    functions = [each for name, each in tests.items() if name.startswith("test_")]
+    assert len(functions) == 2
+    for each in functions:
+        each()
+
+
+def test_every_program_of_the_page_is_tested() -> None:
+    assert PAGE.count("```python\n") == 5
+
+
+def test_the_page_s_handler_with_a_job_knows_its_last_attempt() -> None:
+    module = ModuleType("greet_handlers")
+    sys.modules[module.__name__] = module
+    exec(only(r"### The job\n.*?```python\n(.*?)```"), vars(module))  # noqa: S102 - the page's own code
+    first = run_handler(module.greet, {"name": "Ada"}, labels={"team": "web"})
+    assert first.result == {"text": "hello Ada", "team": "web"}
+    assert run_handler(module.greet, {"name": "Ada"}, attempt=3).result == {"text": "hello"}
+    del sys.modules[module.__name__]
 
 
 async def test_the_page_s_second_handler_raises_and_reports_as_the_page_says(tmp_path: Path) -> None:
