@@ -59,15 +59,22 @@ def find_handler(job_type: str, modules: Sequence[str], file_root: Path) -> Hand
 def replay(job: "Job", spec: HandlerSpec, on_progress: OnProgress, *, debug: bool) -> Replayed:
     """Call the handler in this process, whatever its `run_in` is. What it logs goes to standard error."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    payload = dict(job.payload or {})
-    handler_job = HandlerJob(id=job.id, type=job.type, attempt=max(1, job.attempt), payload=payload)
+    payload, policy = dict(job.payload or {}), job.retry_policy
+    handler_job = HandlerJob(
+        id=job.id,
+        type=job.type,
+        attempt=max(1, job.attempt),
+        payload=payload,
+        labels=job.labels,
+        max_attempts=(policy and policy.max_attempts) or 0,
+    )
 
     def run() -> InvocationResult:
         # What the handler prints must not mix with the result.
         with redirect_stdout(sys.stderr):
             if spec.is_async:
-                return asyncio.run(invoke_async(spec.function, handler_job, report))
-            return invoke(spec.function, handler_job, report)
+                return asyncio.run(invoke_async(spec.call, handler_job, report))
+            return invoke(spec.call, handler_job, report)
 
     def report(update: Any) -> None:
         on_progress(update.percent, update.message)
