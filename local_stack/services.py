@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 from pydantic_settings import BaseSettings
@@ -101,7 +102,7 @@ def gateway(settings: StackSettings) -> Part:
     return Part(
         name="gateway",
         number=1,
-        command=("envoy", "-c", str(config), "--disable-hot-restart", "--concurrency", "1"),
+        command=(_envoy(), "-c", str(config), "--disable-hot-restart", "--concurrency", "1"),
         ports={
             "STACK_JOBS_PORT": settings.jobs_port,
             "STACK_WORKERS_PORT": settings.workers_port,
@@ -116,6 +117,12 @@ def gateway(settings: StackSettings) -> Part:
             and accepts_connections(settings.workers_port)
         ),
     )
+
+
+def _envoy() -> str:
+    """The program of this interpreter's environment, which need not be in PATH."""
+    installed = Path(sys.executable).with_name("envoy")
+    return str(installed) if installed.exists() else "envoy"
 
 
 def _files() -> list[tuple[str, int]]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
-from local_stack.settings import StackSettings
 from local_stack.stack import Stack
+from local_stack.testing import running_stack
 from tests.fork_server import ForkServer
 from tests.gate import Gate
 from tests.groups import GroupScheduling, group_of, in_order_of_start
@@ -31,8 +31,10 @@ WEBHOOK_SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.b
 SHARED_STACK = pytest.StashKey[Stack]()
 UNWORKED = "unworked"
 """A type that no worker handles: such a job changes only when a test changes it."""
+READERS_TYPES = ("word-count",)
+"""The types of the handlers that readers of the docs write. The tests of the pages start workers for them."""
 API_SERVER = {
-    "JOB_TYPES": f"{JOB_TYPES},{UNWORKED}",
+    "JOB_TYPES": ",".join((JOB_TYPES, UNWORKED, *READERS_TYPES)),
     # Short, so that tests of recovery take seconds.
     "JOB_LEASE": "3",
     "HEARTBEAT_INTERVAL": "0.5",
@@ -63,14 +65,10 @@ def fork_server() -> Iterator[ForkServer]:
 def shared_stack(
     fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Stack]:
-    settings = StackSettings.with_free_ports(tmp_path_factory.mktemp("stack"))
-    stack = Stack(settings, spawn=fork_server.spawn)
-    for number in (1, 2, 3):
-        stack.set_environment("api_server", number, API_SERVER)
-        stack.set_environment("worker", number, WORKER)
-    pytestconfig.stash[SHARED_STACK] = stack
-    yield stack
-    stack.down()
+    folder, handlers = tmp_path_factory.mktemp("stack"), WORKER["WORKER_HANDLERS"]
+    with running_stack(folder, handlers, {**API_SERVER, **WORKER}, fork_server.spawn) as stack:
+        pytestconfig.stash[SHARED_STACK] = stack
+        yield stack
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from local_stack.stack import Stack
-from tests.conftest import UNWORKED
+from tests.conftest import READERS_TYPES, UNWORKED
 
 ROOT = Path(__file__).parents[2]
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -25,8 +25,7 @@ IS_WATCH = ":watch"
 TIMED_OUT = 28
 """curl's exit status."""
 FITTING = {200, 201, 404, 409}
-OF_READERS = '"word-count"'
-"""A type that the reader's own handler runs."""
+OF_READERS = re.compile(f'"(?:{"|".join(READERS_TYPES)})"')
 
 
 class Command(NamedTuple):
@@ -69,7 +68,7 @@ def job_id(jobs: httpx.Client) -> str:
 
 
 def run(command: Command, stack: Stack, job_id: str) -> subprocess.CompletedProcess[str]:
-    text = command.text.replace("/ID", f"/{job_id}").replace(OF_READERS, f'"{UNWORKED}"')
+    text = OF_READERS.sub(f'"{UNWORKED}"', command.text.replace("/ID", f"/{job_id}"))
     for port, address in ((3000, stack.endpoints.jobs_address), (4000, stack.endpoints.workers_address)):
         text = re.sub(rf"(127\.0\.0\.1|localhost):{port}\b", address, text)
     # What is piped to another program gets no status.
