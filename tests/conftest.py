@@ -31,7 +31,7 @@ WEBHOOK_SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.b
 SHARED_STACK = pytest.StashKey[Stack]()
 UNWORKED = "unworked"
 """A type that no worker handles: such a job changes only when a test changes it."""
-READERS_TYPES = ("word-count",)
+READERS_TYPES = ("word-count", "invoice")
 """The types of the handlers that readers of the docs write. The tests of the pages start workers for them."""
 API_SERVER = {
     "JOB_TYPES": ",".join((JOB_TYPES, UNWORKED, *READERS_TYPES)),

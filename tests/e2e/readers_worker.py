@@ -11,6 +11,7 @@ from tests.waiting import wait_for
 from tests.worker_process import worker_processes
 
 NUMBER = 2
+DEADLINE = 30.0
 
 
 @contextmanager
@@ -22,3 +23,6 @@ def readers_worker(stack: Stack, fork_server: ForkServer, folder: Path, module: 
         wait_for(lambda: workers.is_ready(NUMBER) or worker.process.poll() is not None, "the worker is ready")
         assert worker.process.poll() is None, worker.log.read_text()
         yield
+        # A worker that is killed would be listed as lost for a while.
+        worker.process.terminate()
+        worker.process.wait(DEADLINE)
