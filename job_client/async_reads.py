@@ -6,14 +6,16 @@ from contextlib import aclosing
 from typing import Unpack
 
 from job_client._gen.jobs.v1 import job_pb2
-from job_client._gen.jobs.v1.job_service_pb2 import ListRequest, WatchRequest
+from job_client._gen.jobs.v1.job_service_pb2 import ListRequest, WatchRequest, WatchResponse
 from job_client.async_base import AsyncBase
-from job_client.errors import JobNotFound
+from job_client.decode import decode
+from job_client.errors import JobNotFound, invalid
 from job_client.fields import id_text, text, whole
 from job_client.handles import JobRef
 from job_client.job import Job, JobPage, to_job
 from job_client.options import JobFilter, fill_filter, known, label_texts, status_numbers, texts
 from job_client.pending import PendingItem
+from job_client.reports import LogEntry
 from job_client.watching import watch
 
 FoundJobs = list[Job | None]
@@ -136,12 +138,39 @@ class AsyncReads(AsyncBase):
             type=texts("types", types),
             labels=label_texts(labels),
         )
+        async with aclosing(self._news(request, timeout)) as news:
+            async for response in news:
+                yield to_job(response.job)
+
+    async def follow_log(
+        self, job: JobRef, *, after_number: int = 0, timeout: float | None = None
+    ) -> AsyncGenerator[LogEntry, None]:
+        """What the job's handler logged and printed, and each new entry until the job has ended.
+
+        `after_number`: only entries with a higher number. An outage of the server is bridged. Numbers are
+        missing where entries are not kept. `timeout` None: without a limit; after it the generator ends
+        without an error. Raises JobNotFound, InvalidArgument.
+        """
+        request = WatchRequest(id=id_text(job), include_log=True)
+        if (last := whole("after_number", after_number)) < 0:
+            raise invalid("after_number", "int32.gte", "must be at least 0")
+        async with aclosing(self._news(request, timeout)) as news:
+            async for response in news:
+                for entry in response.log.entries:
+                    # A watch that has to begin anew tells all kept entries again.
+                    if entry.number > last:
+                        last = entry.number
+                        yield decode(entry, LogEntry)
+
+    async def _news(
+        self, request: WatchRequest, timeout: float | None
+    ) -> AsyncGenerator[WatchResponse, None]:
         give_up = self._session.forever(timeout)
         calls = await self._session.calls()
-        async with aclosing(watch(calls.long, request, give_up)) as states:
+        async with aclosing(watch(calls.long, request, give_up)) as news:
             try:
-                async for state in states:
-                    yield state
+                async for response in news:
+                    yield response
             except TimeoutError:
                 return
 

@@ -8,7 +8,7 @@ import grpc
 
 from job_client.errors import JobFailed
 from job_client.job import Job, Status
-from job_client.reports import Explanation, Log
+from job_client.reports import Explanation, Log, LogEntry
 from job_client.results import typed_result
 
 if TYPE_CHECKING:
@@ -65,6 +65,10 @@ class AsyncJobHandle(Generic[R]):
     async def log(self, *, timeout: float | None = None) -> Log:
         """What the job's handler logged and printed."""
         return await self._client.log(self.id, timeout=timeout)
+
+    def follow_log(self, *, timeout: float | None = None) -> AsyncGenerator[LogEntry, None]:
+        """What the job's handler logged and printed, and each new entry until the job has ended."""
+        return self._client.follow_log(self.id, timeout=timeout)
 
 
 JobRef = Job | AsyncJobHandle[Any] | UUID | str

@@ -18,6 +18,7 @@ from job_client.fields import id_text
 from job_client.job import Job, JobPage
 from job_client.new_job import NewJob
 from job_client.options import JobFilter, JobOptions
+from job_client.reports import LogEntry
 from job_client.session import CONNECT_SECONDS, TIMEOUT
 from job_client.sync_calls import SyncCalls, describe_like
 from job_client.sync_handle import JobHandle, JobRef
@@ -202,6 +203,13 @@ class JobClient(Operations):
         job_id = None if job is None else id_text(job)
         return self._calls.iterate(
             self._client.watch, job_id, statuses=statuses, types=types, labels=labels, timeout=timeout
+        )
+
+    def follow_log(
+        self, job: JobRef, *, after_number: int = 0, timeout: float | None = None
+    ) -> Iterator[LogEntry]:
+        return self._calls.iterate(
+            self._client.follow_log, id_text(job), after_number=after_number, timeout=timeout
         )
 
     # --- Change ---

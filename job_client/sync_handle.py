@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 from job_client.handles import AsyncJobHandle
 from job_client.handles import JobRef as AsyncJobRef
 from job_client.job import Job
-from job_client.reports import Explanation, Log
+from job_client.reports import Explanation, Log, LogEntry
 from job_client.sync_calls import SyncCalls, describe_like
 
 R = TypeVar("R")
@@ -47,6 +47,9 @@ class JobHandle(Generic[R]):
 
     def log(self, *, timeout: float | None = None) -> Log:
         return self._calls.run(self._handle.log, timeout=timeout)
+
+    def follow_log(self, *, timeout: float | None = None) -> Iterator[LogEntry]:
+        return self._calls.iterate(self._handle.follow_log, timeout=timeout)
 
 
 JobRef = AsyncJobRef | JobHandle[Any]

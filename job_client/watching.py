@@ -1,4 +1,4 @@
-"""Watches jobs: the states of a stream, which is opened again where it was cut."""
+"""Watches jobs: what a stream tells. The stream is opened again where it was cut."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,12 +7,11 @@ from typing import Any
 
 import grpc
 
-from job_client._gen.jobs.v1.job_service_pb2 import WatchRequest
+from job_client._gen.jobs.v1.job_service_pb2 import WatchRequest, WatchResponse
 from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from job_client.backoff import Backoff
 from job_client.channel import telling_of_close
 from job_client.errors import JobClientError, from_call, is_transient
-from job_client.job import Job, to_job
 
 BEGIN_ANEW = frozenset({"HISTORY_LOST", "RESUME_TOKEN_EXPIRED"})
 """Reasons after which the latest token is of no use."""
@@ -22,8 +21,9 @@ SILENCE_SECONDS = 60.0
 
 async def watch(
     channel: grpc.aio.Channel, request: WatchRequest, give_up: float
-) -> AsyncGenerator[Job, None]:
-    """The present states, and each later one. A watch of one job ends after its final state.
+) -> AsyncGenerator[WatchResponse, None]:
+    """The present states, each later one, and log entries if `request` includes them. A watch of one job ends
+    after its final state.
 
     Raises JobClientError, and TimeoutError at `give_up`.
     """
@@ -32,9 +32,9 @@ async def watch(
     while True:
         with telling_of_close():
             stream = _Stream(stub.Watch(request), request, give_up)
-        async with aclosing(stream.states()) as states:
-            async for job in states:
-                yield job
+        async with aclosing(stream.news()) as news:
+            async for response in news:
+                yield response
         if stream.end == "JOB_ENDED":
             return
         if stream.end in BEGIN_ANEW:
@@ -56,15 +56,15 @@ class _Stream:
         self.end = ""
         self.has_answered = False
 
-    async def states(self) -> AsyncGenerator[Job, None]:
+    async def news(self) -> AsyncGenerator[WatchResponse, None]:
         try:
             while not self.end and (response := await self._read()) is not None:
                 self.has_answered = True
                 self._request.resume_token = response.resume_token
-                if response.HasField("job"):
-                    yield to_job(response.job)
-                elif response.HasField("ended"):
+                if response.HasField("ended"):
                     self.end = response.ended.reason
+                elif response.HasField("job") or response.HasField("log"):
+                    yield response
         except grpc.aio.AioRpcError as failure:
             self.end = _resumable(from_call(failure)).reason
         finally:

@@ -97,7 +97,7 @@ _add(
     "jobctl list --status processing --watch",
 )
 _add("watch", show.watch, f"jobctl watch {ID} --timeout 5m")
-_add("log", show.log, f"jobctl log {ID}")
+_add("log", show.log, f"jobctl log {ID}", f"jobctl log {ID} --follow")
 _add("why", show.why, f"jobctl why {ID}")
 _add("cancel", change.cancel, f"jobctl cancel {ID}", "jobctl cancel --type compute --status queued --dry-run")
 _add("retry", change.retry, f"jobctl retry {ID}", "jobctl retry --failed --type compute --reason TIMEOUT")

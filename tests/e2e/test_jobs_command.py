@@ -68,6 +68,22 @@ def test_many_jobs_are_submitted_counted_and_retried(stack: Stack) -> None:
     assert (retried.returncode, retried.stderr) == (0, "3 of 3 jobs queued again\n")
 
 
+def test_a_log_is_followed_while_the_handler_runs(stack: Stack, client: httpx.Client, gate: Gate) -> None:
+    job_id = create(client, "gated", {**gate.payload, "say": RED})["id"]
+    following = subprocess.Popen(
+        [*COMMAND, "log", job_id, "--follow"], env=environment(stack), stdout=subprocess.PIPE, text=True
+    )
+    assert following.stdout is not None
+    lines = [following.stdout.readline() for _ in range(2)]
+    assert get(client, job_id)["status"] == "processing"
+    gate.open()
+    rest, _ = following.communicate(timeout=60)
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        f"{word} \\x1b[31mred\n" for word in ("logged", "printed")
+    ]
+    assert (following.returncode, rest) == (0, "")
+
+
 def test_ctrl_c_during_a_wait_leaves_the_job_running(stack: Stack, client: httpx.Client, gate: Gate) -> None:
     job_id = create(client, "gated", gate.payload)["id"]
     wait_for_status(client, job_id, "processing")

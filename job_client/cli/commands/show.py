@@ -10,7 +10,7 @@ from job_client.cli import options
 from job_client.cli.ending import show_end
 from job_client.cli.exits import DONE, INTERRUPTED, of_job
 from job_client.cli.fleet_views import count_text, log_cells
-from job_client.cli.following import follow
+from job_client.cli.following import follow, leaving_running
 from job_client.cli.job_views import (
     ATTEMPT_HEADER,
     JOB_HEADER,
@@ -28,13 +28,16 @@ from job_client.cli.times import clock_text, from_now
 if TYPE_CHECKING:
     from job_client.job import Job
     from job_client.options import JobFilter
-    from job_client.reports import Explanation
+    from job_client.reports import Explanation, LogEntry
 
 WATCHED = frozenset({"statuses", "types", "labels"})
 """The conditions that a watch can have."""
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most this many.")]
 OldestFirst = Annotated[bool, typer.Option("--oldest-first", help="Instead of the newest first.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Go on: a line for each change, until Ctrl-C.")]
+FollowLog = Annotated[
+    bool, typer.Option("--follow", "-f", help="Go on with new entries, until the job has ended or Ctrl-C.")
+]
 WatchTimeout = Annotated[
     str | None, typer.Option("--timeout", metavar="DURATION", help="With --watch: end after this time.")
 ]
@@ -145,10 +148,14 @@ def log(
     after: Annotated[
         int, typer.Option("--after", metavar="NUMBER", min=0, help="Only entries with a higher number.")
     ] = 0,
+    is_followed: FollowLog = False,
     output: options.OutputOption = Format.table,
 ) -> None:
     """Show what the handler of a job logged and printed, and the traces of its errors."""
     out = Output(output)
+    if is_followed:
+        _follow_log(job_id, after, out)
+        return
     with connected() as client:
         found = client.log(job_id, after_number=after)
     if not out.is_for_people:
@@ -159,11 +166,28 @@ def log(
     if not found.entries:
         out.note("The log is empty")
     for entry in found.entries:
-        # The lines of a text stand behind the first, so that a job cannot make up entries.
-        first, *others = entry.message.splitlines() or [""]
-        out.line(*log_cells(entry), first)
-        for line in others:
-            out.line("    ", line)
+        _show_entry(entry, out)
+
+
+def _follow_log(job_id: str, after: int, out: Output) -> None:
+    last = after
+    with connected() as client, leaving_running(out, job_id):
+        for entry in client.follow_log(job_id, after_number=after):
+            if not out.is_for_people:
+                out.value(entry)
+                continue
+            if missing := entry.number - last - 1:
+                out.note(f"{missing} entries before this one are not kept")
+            last = entry.number
+            _show_entry(entry, out)
+
+
+def _show_entry(entry: "LogEntry", out: Output) -> None:
+    # The lines of a text stand behind the first, so that a job cannot make up entries.
+    first, *others = entry.message.splitlines() or [""]
+    out.line(*log_cells(entry), first)
+    for line in others:
+        out.line("    ", line)
 
 
 def why(job_id: options.JobId, output: options.OutputOption = Format.table) -> None:

@@ -13,7 +13,7 @@ from api_server.domain.errors import TooManyWaits
 from contract_runtime.limits import JOB_SERVICE, WORKER_SERVICE
 from contract_runtime.statuses import error_to_status
 from contract_runtime.structs import dict_to_struct
-from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_types_pb2, worker_service_pb2
+from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_types_pb2, log_pb2, worker_service_pb2
 
 FIRST, SECOND = "first", "second"
 """The resume tokens of a watch."""
@@ -72,15 +72,22 @@ class FakeSystem:
         return worker_service_pb2.StopResponse(consuming=not request.all, stopped_types=[request.type])
 
     async def watch(self, request: Any, _context: Any) -> AsyncIterator[Any]:
-        """The first call is cut after one state; the next begins after it."""
+        """The first call is cut after one state; the next begins after it.
+
+        With the log, the first call tells two entries and the next one the second again, and a third one.
+        """
         self.requests.append(("Watch", job_service_pb2.WatchRequest.FromString(request.SerializeToString())))
         job = self.jobs[request.id]
         if job.type == "stuck":
             yield job_service_pb2.WatchResponse(job=job, resume_token=FIRST)
             await asyncio.sleep(60)
         if not request.resume_token:
+            if request.include_log:
+                yield _log(1, 2)
             yield job_service_pb2.WatchResponse(job=job, resume_token=FIRST)
             return
+        if request.include_log:
+            yield _log(2, 3)
         yield job_service_pb2.WatchResponse(job=self.end(request.id), resume_token=SECOND)
         ended = job_service_pb2.WatchEnded(reason="JOB_ENDED")
         yield job_service_pb2.WatchResponse(ended=ended, resume_token=SECOND)
@@ -114,6 +121,12 @@ NAMES: Mapping[str, str] = {
     "ListTypes": "list_types",
     "Stop": "stop",
 }
+
+
+def _log(*numbers: int) -> Any:
+    entries = [log_pb2.LogEntry(number=each, kind=log_pb2.LogEntry.line) for each in numbers]
+    log = job_service_pb2.WatchLog(entries=entries)
+    return job_service_pb2.WatchResponse(log=log, resume_token=FIRST)
 
 
 def _handlers(system: FakeSystem, service: Any) -> Any:

@@ -114,6 +114,25 @@ async def test_a_watch_goes_on_where_it_was_cut(client: AsyncJobClient, system: 
     assert [request.resume_token for request in sent(system, "Watch")] == ["", "first"]
 
 
+async def test_a_log_is_followed_to_the_end_of_the_job_and_each_entry_comes_once(
+    client: AsyncJobClient, system: FakeSystem
+) -> None:
+    handle = await client.submit("compute", {})
+    assert [entry.number async for entry in handle.follow_log()] == [1, 2, 3]
+    assert [(each.include_log, each.resume_token) for each in sent(system, "Watch")] == [
+        (True, ""),
+        (True, "first"),
+    ]
+    assert [entry.number async for entry in client.follow_log(handle, after_number=2)] == [3]
+    with pytest.raises(InvalidArgument, match="after_number"):
+        await anext(client.follow_log(handle, after_number=-1))
+
+
+async def test_a_log_is_followed_for_the_time_of_the_caller(client: AsyncJobClient) -> None:
+    handle = await client.submit("stuck", {})
+    assert [entry async for entry in handle.follow_log(timeout=0.2)] == []
+
+
 async def test_workers_are_controlled_at_their_own_address(
     client: AsyncJobClient, system: FakeSystem
 ) -> None:

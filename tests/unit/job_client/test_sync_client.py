@@ -34,6 +34,7 @@ RENAMED = {
     "handles": "sync_handle",
     "AsyncJobHandle": "JobHandle",
     "AsyncGenerator[job_client.job.Job, None]": "Iterator[job_client.job.Job]",
+    "AsyncGenerator[job_client.reports.LogEntry, None]": "Iterator[job_client.reports.LogEntry]",
     "AsyncGenerator[job_client.create_many.Outcome, None]": "Iterator[job_client.create_many.Outcome]",
 }
 """What is written in signatures of AsyncJobClient, and in those of JobClient."""
@@ -131,6 +132,8 @@ def test_it_needs_no_block_and_opens_itself(address: str) -> None:
         assert isinstance(handle, JobHandle)
         assert [job.status for job in handle.watch()] == [Status.QUEUED, Status.COMPLETED]
         assert handle.result() == {"b": 2}
+        assert [entry.number for entry in handle.follow_log()] == [1, 2, 3]
+        assert [entry.number for entry in client.follow_log(handle, after_number=1)] == [2, 3]
         assert client.get(handle) == handle.get() == client.wait(handle)
         assert [job.id for job in client.list()][-1] == handle.id
         with pytest.raises(JobFailed):

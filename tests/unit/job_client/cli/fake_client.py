@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from job_client import (
     Failure,
     Job,
     JobNotFound,
+    LogEntry,
     NewJob,
     Operation,
     Outcome,
@@ -16,6 +17,7 @@ from job_client import (
 )
 from job_client.job import ENDED
 
+T = TypeVar("T")
 ID = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 HOSTILE = "\x1b[31mred \x9b2J[bold]\u202e\x07"
@@ -83,11 +85,14 @@ class FakeHandle:
 
 
 class FakeClient:
-    """`states`: what a watch yields. `error`: what each call raises. `calls`: what was called."""
+    """`states`: what a watch yields, `entries`: what a log that is followed yields. `error`: what each call
+    raises. `calls`: what was called.
+    """
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.states: list[Job | BaseException] = []
+        self.entries: list[LogEntry | BaseException] = []
         self.operations: list[Operation] = []
         self.outcome_of: Callable[[NewJob, int], Outcome] | None = None
         self.error: BaseException | None = None
@@ -134,10 +139,11 @@ class FakeClient:
 
     def watch(self, job: str | None = None, **options: Any) -> Iterator[Job]:
         self._called("watch", id=job, **options)
-        for state in self.states:
-            if isinstance(state, BaseException):
-                raise state
-            yield state
+        yield from _each(self.states)
+
+    def follow_log(self, job_id: str, *, after_number: int) -> Iterator[LogEntry]:
+        self._called("follow_log", id=job_id, after_number=after_number)
+        yield from _each(self.entries)
 
     def cancel(self, job_id: str, *, reason: str = "") -> Job:
         self._called("cancel", id=job_id, reason=reason)
@@ -183,3 +189,11 @@ class FakeClient:
     def _answer(self, name: str, **arguments: Any) -> Any:
         self._called(name, **arguments)
         return self.answers[name]
+
+
+def _each(items: Iterable[T | BaseException]) -> Iterator[T]:
+    """The items, until one is an error, which is raised."""
+    for item in items:
+        if isinstance(item, BaseException):
+            raise item
+        yield item

@@ -211,6 +211,21 @@ def test_log_shows_lines_that_a_job_cannot_make_up(client: FakeClient, run: Run)
     assert client.calls[-1] == ("log", {"id": ID, "after_number": 7})
 
 
+def test_log_follow_shows_entries_as_they_come(client: FakeClient, run: Run) -> None:
+    client.entries = [entry(3, "hello"), entry(6, f"a\n{HOSTILE}"), KeyboardInterrupt()]
+    ran = run("log", ID, "--follow", "--after", "2")
+    assert client.calls == [("follow_log", {"id": ID, "after_number": 2})]
+    assert [line[-5:] for line in ran.lines[:2]] == ["hello", "ne: a"]
+    assert ran.lines[2].startswith("    \\x1b[31mred")
+    assert (ran.status, ran.stderr) == (130, f"The job goes on. To wait for it again: jobctl watch {ID}\n")
+    client.entries = client.entries[:2]
+    assert run("log", ID, "-f", "--after", "2", terminal=True).stderr == (
+        "2 entries before this one are not kept\n"
+    )
+    ran = run("log", ID, "-f", "-o", "ndjson")
+    assert (ran.status, [json.loads(line)["number"] for line in ran.lines]) == (0, [3, 6])
+
+
 def test_why_tells_the_reasons_and_what_is_next(client: FakeClient, run: Run) -> None:
     client.answers["explain"] = Explanation(
         reason="no_worker",
