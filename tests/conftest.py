@@ -23,7 +23,8 @@ settings.load_profile("quick")
 
 JOB_TYPES = (
     "compute,file,blockchain,data,"
-    "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking,webhook-delivery,thumbnail"
+    "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking,webhook-delivery,"
+    "thumbnail,reader"
 )
 """The built-in types, and those of tests/handlers.py and examples/thumbnails/."""
 WEBHOOK_SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.b64encode(b"n" * 32).decode())

@@ -87,6 +87,20 @@ async def stubborn(job: Job) -> dict[str, Any]:
     return {"attempt": job.attempt}
 
 
+@handler("reader")
+def reader(job: Job) -> dict[str, Any]:
+    """Prints each line that is written to a file, the `gate`, until the line `end`."""
+    printed = 0
+    while True:
+        lines = Path(job.payload["gate"]).read_text().splitlines()
+        for line in lines[printed:]:
+            if line == "end":
+                return {"attempt": job.attempt}
+            print(line)  # noqa: T201 - it becomes a line of the log
+        printed = len(lines)
+        time.sleep(POLL)
+
+
 @handler("broken")
 async def broken(job: Job) -> dict[str, Any]:
     """Raises the error that the payload names; only in the first attempt if the payload has `mends`."""

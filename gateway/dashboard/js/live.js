@@ -59,7 +59,8 @@ function lead() {
   };
   isLeader = true;
   return follow(
-    connected.token,
+    "/jobs:watch",
+    { resumeToken: connected.token },
     {
       job(job) {
         waiting.delete(job.id);

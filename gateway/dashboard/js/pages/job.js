@@ -3,6 +3,7 @@
 import { get, post } from "../api.js";
 import { h } from "../dom.js";
 import { ENDED, shortId } from "../format.js";
+import { JobLog } from "../job_log.js";
 import * as live from "../live.js";
 import { confirm } from "../parts/dialog.js";
 import { explanation } from "../parts/explanation.js";
@@ -15,17 +16,14 @@ import { poll, throttled } from "../poll.js";
 
 export class JobPage {
   job = null;
-  entries = [];
-  dropped = 0;
-  isLogComplete = false;
   why = null;
   error = null;
   views = new Map(); // What of the payload and the result is shown.
 
   constructor({ parameter, redraw, signal }) {
     Object.assign(this, { id: parameter, redraw, signal });
+    this.log = new JobLog(parameter, redraw, signal);
     this.askSoon = throttled(400, this.ask, signal);
-    this.askLogNow = poll(1500, this.askLog, signal);
     this.askWhyNow = poll(3000, this.askWhy, signal);
     poll(15_000, this.ask, signal);
     live.on("gap", this.ask, signal);
@@ -38,28 +36,14 @@ export class JobPage {
       const path = `/jobs/${encodeURIComponent(this.id)}`;
       this.job = live.newest(await get(path, {}, this.signal));
       this.error = null;
-      if (isFirst) {
-        this.askLogNow();
-        this.askWhyNow();
-      }
+      this.log.start(this.job.revision);
+      if (isFirst) this.askWhyNow();
     } catch (error) {
       if (this.signal.aborted) return;
+      if (error.status === 404) this.log.stop();
       this.error = error;
     }
     this.redraw();
-  };
-
-  askLog = async () => {
-    if (!this.job || this.isLogComplete) return;
-    const hasEnded = ENDED.has(this.job.status);
-    const last = this.entries.at(-1)?.number ?? 0;
-    const query = { afterNumber: last };
-    const answer = await get(`/jobs/${this.id}/log`, query, this.signal).catch(() => null);
-    if (!answer) return;
-    this.entries.push(...answer.entries);
-    this.dropped = answer.dropped;
-    this.isLogComplete = hasEnded;
-    if (answer.entries.length) this.redraw();
   };
 
   askWhy = async () => {
@@ -76,7 +60,7 @@ export class JobPage {
     const isOther = told.status !== this.job.status || told.attempt !== this.job.attempt;
     this.job = { ...this.job, ...told };
     if (isOther) {
-      this.isLogComplete = false;
+      this.log.start(told.revision);
       this.askSoon(); // The stream does not tell the attempts, nor the result.
       this.askWhyNow();
     }
@@ -109,7 +93,7 @@ export class JobPage {
         jsonCard("Payload", job.payload, views, redraw),
         jsonCard("Result", job.result, views, redraw, noResult(job)),
       ),
-      logCard(this, now),
+      logCard(job, this.log),
     ];
   }
 }

@@ -6,7 +6,7 @@ import { card } from "./ui.js";
 
 const PRINTED = new Set(["stdout", "stderr"]);
 
-export function logCard({ job, entries, dropped }) {
+export function logCard(job, { entries, dropped }) {
   const isOpen = !ENDED.has(job.status);
   const older = dropped ? `${count(dropped, "older entry", "older entries")} dropped · ` : "";
   const size = isOpen ? "new entries appear by themselves" : count(entries.length, "entry", "entries");
