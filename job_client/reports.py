@@ -173,13 +173,15 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """One worker process."""
+    """One worker process. A worker of an earlier version tells no `start_time`, and its `version` is ""."""
 
     worker_id: str
     name: str
     host: str
     pid: int
     types: tuple[str, ...]
+    start_time: datetime | None
+    version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 import structlog
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from contract_runtime.topics import topic_of
+from contract_runtime.version import VERSION
 from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
 from job_client._gen.jobs.v1.worker_service_pb2 import DESCRIPTOR
@@ -93,12 +95,16 @@ async def run_worker(
 
 def new_identity(name: str, job_types: Sequence[str]) -> WorkerIdentity:
     """The identity of this process: the worker's name and a new incarnation."""
+    now = Timestamp()
+    now.GetCurrentTime()
     return WorkerIdentity(
         worker_id=f"{name}/{secrets.token_hex(4)}",
         name=name,
         host=socket.gethostname(),
         pid=os.getpid(),
         types=job_types,
+        start_time=now,
+        version=VERSION,
     )
 
 

@@ -90,7 +90,8 @@ def _with(names: tuple[str, ...], name: str, *, stopped: bool, field: str) -> tu
 class WorkerIdentity:
     """One worker process. `worker_id` is unique for each start of a process.
 
-    `schema_ids`: of the types for which it has declared a schema.
+    `schema_ids`: of the types for which it has declared a schema. `start_time` and `version` are None and ""
+    for a worker of an earlier version.
     """
 
     worker_id: str
@@ -99,6 +100,8 @@ class WorkerIdentity:
     pid: int
     types: tuple[str, ...]
     schema_ids: Mapping[str, str] = field(default_factory=dict)
+    start_time: datetime | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

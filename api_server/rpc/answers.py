@@ -229,6 +229,8 @@ def worker_message(worker: Worker) -> worker_pb2.Worker:
             host=identity.host,
             pid=identity.pid,
             types=identity.types,
+            start_time=timestamp(identity.start_time),
+            version=identity.version,
         ),
         report=worker_pb2.WorkerReport(
             state=worker_pb2.WorkerReport.State.Value(report.state),

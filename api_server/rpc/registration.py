@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from api_server.domain.fleet import WorkerIdentity
@@ -37,6 +38,7 @@ def handler_schemas(request: RegisterWorkerRequest) -> Sequence[HandlerSchema]:
 def worker_identity(
     identity: worker_pb2.WorkerIdentity, schemas: Sequence[HandlerSchema] = ()
 ) -> WorkerIdentity:
+    """Raises InvalidArgument."""
     return WorkerIdentity(
         identity.worker_id,
         identity.name,
@@ -44,7 +46,20 @@ def worker_identity(
         identity.pid,
         tuple(identity.types),
         {each.type: each.id for each in schemas},
+        _start_time(identity),
+        identity.version,
     )
+
+
+def _start_time(identity: worker_pb2.WorkerIdentity) -> datetime | None:
+    """To the millisecond, as it is stored."""
+    if not identity.HasField("start_time"):
+        return None
+    try:
+        time: datetime = identity.start_time.ToDatetime(UTC)
+    except (OverflowError, ValueError):
+        raise invalid("worker.start_time", "timestamp", "must be from year 1 to year 9999") from None
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def _check(text: str, field: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperGroup
 
+from contract_runtime.version import VERSION
 from job_client.cli.commands import change, fleet, local, show, submit
 from job_client.cli.exits import FAILED, INTERRUPTED, of_error
 from job_client.cli.output import Format, Output
@@ -48,17 +49,8 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"jobctl {_version()}")
+        typer.echo(f"jobctl {VERSION}")
         raise typer.Exit
-
-
-def _version() -> str:
-    from importlib import metadata  # noqa: PLC0415 - only `--version` needs it, and it is slow
-
-    try:
-        return metadata.version("distributed-processing")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 @app.callback(epilog="\b\nExample:\n  $ jobctl submit compute input=hello --wait")

@@ -22,7 +22,7 @@ STATS_HEADER = (
     "RUN P99",
 )
 TYPES_HEADER = ("TYPE", "WORKERS", "WAITING", "STATE")
-WORKERS_HEADER = ("ID", "STATE", "RUNNING", "DONE", "FAILED", "HEARTBEAT", "TYPES")
+WORKERS_HEADER = ("ID", "STATE", "RUNNING", "DONE", "FAILED", "HEARTBEAT", "STARTED", "VERSION", "TYPES")
 LEVELS = {"warning": YELLOW, "error": RED, "critical": RED, "debug": DIM}
 
 
@@ -90,6 +90,8 @@ def worker_row(worker: "Worker", fleet: "Fleet", now: datetime) -> Sequence[Cell
         str(report.completed_total),
         str(report.failed_total),
         from_now(worker.last_heartbeat_time, now),
+        from_now(identity.start_time, now),
+        identity.version,
         ", ".join(identity.types),
     )
 

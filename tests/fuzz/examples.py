@@ -105,7 +105,13 @@ PROGRESS = fleet_service_pb2.JobProgress(
     job_id=ID[JobRole.HELD], attempt=1, progress=job_pb2.Progress(percent=50, message="half")
 )
 IDENTITY = worker_pb2.WorkerIdentity(
-    worker_id=WORKER_ID, name=WORKER_NAME, host="h", pid=1, types=["compute"]
+    worker_id=WORKER_ID,
+    name=WORKER_NAME,
+    host="h",
+    pid=1,
+    types=["compute"],
+    start_time=Timestamp(seconds=NOW),
+    version="0.1.0",
 )
 
 LINE = log_pb2.LogEntry(

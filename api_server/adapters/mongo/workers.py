@@ -131,6 +131,9 @@ def _to_worker(document: Mapping[str, Any]) -> Worker:
             document["pid"],
             tuple(document["types"]),
             dict(each.split(":") for each in document.get(HANDLERS, ()) if ":" in each),
+            # A server of an earlier version stores neither.
+            document.get("start_time"),
+            document.get("version", ""),
         ),
         WorkerReport(
             report["state"],
@@ -156,6 +159,8 @@ def _from_worker(worker: Worker) -> Document:
         "pid": identity.pid,
         "types": list(identity.types),
         HANDLERS: [_handler(each, identity.schema_ids.get(each)) for each in identity.types],
+        "start_time": identity.start_time,
+        "version": identity.version,
         "report": _from_report(worker.report),
         "last_heartbeat_time": worker.last_heartbeat_time,
         "predecessor": worker.predecessor,

@@ -26,7 +26,7 @@ from .._validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14jobs/v1/worker.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x01\n\x0eWorkerIdentity\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x04name\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x16\n\x04host\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x14\n\x03pid\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x34\n\x05types\x18\x05 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x80\x02\"\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\"\xfb\x02\n\x0cWorkerReport\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32\x1b.jobs.v1.WorkerReport.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12;\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32\x1b.jobs.v1.AssignedPartitionsB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12\x1a\n\tin_flight\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12 \n\x0f\x63ompleted_total\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1d\n\x0c\x66\x61iled_total\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1f\n\x0e\x66leet_revision\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12#\n\nbusy_types\x18\x07 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x80\x02\"\x04r\x02\x18?\"U\n\x05State\x12\x0f\n\x0bunspecified\x10\x00\x12\r\n\tconsuming\x10\x01\x12\n\n\x06paused\x10\x02\x12\x0c\n\x08\x64raining\x10\x03\x12\x08\n\x04lost\x10\x04\x12\x08\n\x04idle\x10\x05\"L\n\x12\x41ssignedPartitions\x12\x17\n\x05topic\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xf9\x01\x12\x1d\n\npartitions\x18\x02 \x03(\x05\x42\t\xbaH\x06\x92\x01\x03\x10\x90N\"\\\n\x05\x46leet\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"S\n\tFleetPart\x12\x1c\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x19\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\x93\x01\n\x06Worker\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.jobs.v1.WorkerIdentity\x12%\n\x06report\x18\x02 \x01(\x0b\x32\x15.jobs.v1.WorkerReport\x12\x37\n\x13last_heartbeat_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB3Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14jobs/v1/worker.proto\x12\x07jobs.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x01\n\x0eWorkerIdentity\x12\x1d\n\tworker_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x04name\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x16\n\x04host\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x14\n\x03pid\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x34\n\x05types\x18\x05 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x80\x02\"\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,62}$\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x07version\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xfb\x02\n\x0cWorkerReport\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32\x1b.jobs.v1.WorkerReport.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12;\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32\x1b.jobs.v1.AssignedPartitionsB\t\xbaH\x06\x92\x01\x03\x10\x80\x02\x12\x1a\n\tin_flight\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12 \n\x0f\x63ompleted_total\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1d\n\x0c\x66\x61iled_total\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1f\n\x0e\x66leet_revision\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12#\n\nbusy_types\x18\x07 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x80\x02\"\x04r\x02\x18?\"U\n\x05State\x12\x0f\n\x0bunspecified\x10\x00\x12\r\n\tconsuming\x10\x01\x12\n\n\x06paused\x10\x02\x12\x0c\n\x08\x64raining\x10\x03\x12\x08\n\x04lost\x10\x04\x12\x08\n\x04idle\x10\x05\"L\n\x12\x41ssignedPartitions\x12\x17\n\x05topic\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xf9\x01\x12\x1d\n\npartitions\x18\x02 \x03(\x05\x42\t\xbaH\x06\x92\x01\x03\x10\x90N\"\\\n\x05\x46leet\x12\x11\n\tconsuming\x18\x01 \x01(\x08\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x17\n\x0fstopped_workers\x18\x03 \x03(\t\x12\x15\n\rstopped_types\x18\x04 \x03(\t\"S\n\tFleetPart\x12\x1c\n\x06worker\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x19\n\x04type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\x93\x01\n\x06Worker\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.jobs.v1.WorkerIdentity\x12%\n\x06report\x18\x02 \x01(\x0b\x32\x15.jobs.v1.WorkerReport\x12\x37\n\x13last_heartbeat_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB3Z1example.com/distributed-processing/jobs/v1;jobsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKERIDENTITY'].fields_by_name['pid']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_WORKERIDENTITY'].fields_by_name['types']._loaded_options = None
   _globals['_WORKERIDENTITY'].fields_by_name['types']._serialized_options = b'\272H\"\222\001\037\020\200\002\"\032r\0302\026^[a-z][a-z0-9-]{0,62}$'
+  _globals['_WORKERIDENTITY'].fields_by_name['version']._loaded_options = None
+  _globals['_WORKERIDENTITY'].fields_by_name['version']._serialized_options = b'\272H\004r\002\030@'
   _globals['_WORKERREPORT'].fields_by_name['state']._loaded_options = None
   _globals['_WORKERREPORT'].fields_by_name['state']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_WORKERREPORT'].fields_by_name['assignments']._loaded_options = None
@@ -69,17 +71,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FLEETPART'].fields_by_name['type']._loaded_options = None
   _globals['_FLEETPART'].fields_by_name['type']._serialized_options = b'\272H\006r\004\020\001\030?'
   _globals['_WORKERIDENTITY']._serialized_start=96
-  _globals['_WORKERIDENTITY']._serialized_end=269
-  _globals['_WORKERREPORT']._serialized_start=272
-  _globals['_WORKERREPORT']._serialized_end=651
-  _globals['_WORKERREPORT_STATE']._serialized_start=566
-  _globals['_WORKERREPORT_STATE']._serialized_end=651
-  _globals['_ASSIGNEDPARTITIONS']._serialized_start=653
-  _globals['_ASSIGNEDPARTITIONS']._serialized_end=729
-  _globals['_FLEET']._serialized_start=731
-  _globals['_FLEET']._serialized_end=823
-  _globals['_FLEETPART']._serialized_start=825
-  _globals['_FLEETPART']._serialized_end=908
-  _globals['_WORKER']._serialized_start=911
-  _globals['_WORKER']._serialized_end=1058
+  _globals['_WORKERIDENTITY']._serialized_end=343
+  _globals['_WORKERREPORT']._serialized_start=346
+  _globals['_WORKERREPORT']._serialized_end=725
+  _globals['_WORKERREPORT_STATE']._serialized_start=640
+  _globals['_WORKERREPORT_STATE']._serialized_end=725
+  _globals['_ASSIGNEDPARTITIONS']._serialized_start=727
+  _globals['_ASSIGNEDPARTITIONS']._serialized_end=803
+  _globals['_FLEET']._serialized_start=805
+  _globals['_FLEET']._serialized_end=897
+  _globals['_FLEETPART']._serialized_start=899
+  _globals['_FLEETPART']._serialized_end=982
+  _globals['_WORKER']._serialized_start=985
+  _globals['_WORKER']._serialized_end=1132
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,8 @@ class WorkerIdentity(_message.Message):
     HOST_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     TYPES_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """The id of one process, new at each start: `<name>/<incarnation>`."""
     name: _builtins.str
@@ -39,9 +41,19 @@ class WorkerIdentity(_message.Message):
     """The host on which it runs."""
     pid: _builtins.int
     """Its process id on that host."""
+    version: _builtins.str
+    """The version of the distribution that the worker runs, such as `0.1.0`. Empty for a worker of an earlier
+    version. At most 64 characters.
+    """
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The job types that it handles."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the process started, by its own clock. A time from year 1 to year 9999, kept to the millisecond. Not set
+        by a worker of an earlier version.
+        """
 
     def __init__(
         self,
@@ -51,10 +63,12 @@ class WorkerIdentity(_message.Message):
         host: _builtins.str = ...,
         pid: _builtins.int = ...,
         types: _abc.Iterable[_builtins.str] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "name", b"name", "pid", b"pid", "types", b"types", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "name", b"name", "pid", b"pid", "start_time", b"start_time", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from contract_runtime.version import VERSION
 from tests.waiting import until
 
 
@@ -37,6 +38,13 @@ async def test_a_part_is_stopped_and_started(
     await page.get_by_role("button", name=f"Start {name}").click()
     await expect(page.get_by_role("button", name=f"Stop {name}")).to_be_enabled()
     assert state_of(workers)[listed] == []
+
+
+async def test_a_worker_tells_when_it_started_and_its_version(page: Page) -> None:
+    await page.goto("/ui/fleet")
+    row = page.get_by_role("row").filter(has_text="worker-1")
+    await expect(row).to_contain_text(VERSION)
+    await expect(page.get_by_role("columnheader", name="Started")).to_be_visible()
 
 
 async def test_the_fleet_is_stopped_only_after_a_question(page: Page, workers: httpx.Client) -> None:

@@ -73,7 +73,7 @@ async def test_a_worker_is_known_when_it_has_its_name_and_keeps_its_last_report(
     assert await workers.workers() == [Worker(identity("b"), WorkerReport(), time)]
     later = time + 2 * SECOND
     assert await workers.heartbeat("b/1", REPORT, later)
-    again = replace(identity("b"), pid=8)
+    again = replace(identity("b"), pid=8, start_time=time, version="1.2")
     assert await workers.take_name(again, never, time + SECOND) == Worker(again, REPORT, later)
     assert await workers.workers() == [Worker(again, REPORT, later)]
 

@@ -1,15 +1,17 @@
 """What a worker may register as the schemas of its handlers, and how readers see them."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from api_server.domain.handler_schema import HandlerSchema
 from api_server.domain.job_type import TypeState, Waiting
 from api_server.domain.schema_choice import SchemaChoice
 from api_server.rpc import types_message
-from api_server.rpc.registration import handler_schemas
+from api_server.rpc.registration import handler_schemas, worker_identity
 from contract_runtime.errors import InvalidArgument
 from contract_runtime.schemas import MAX_SCHEMA_BYTES, MAX_SCHEMAS_BYTES
 from contract_runtime.structs import MAX_DEPTH, struct_to_dict
@@ -32,6 +34,22 @@ def of_size(size: int) -> str:
 
 def nested(levels: int) -> str:
     return '{"a":' * levels + "1" + "}" * levels
+
+
+def test_the_start_of_a_worker_is_read_to_the_millisecond_and_checked() -> None:
+    assert worker_identity(WORKER).start_time is None
+    start = Timestamp(seconds=1, nanos=2_999_999)
+    known = worker_identity(WorkerIdentity(start_time=start, version="1.2"))
+    assert (known.start_time, known.version) == (datetime(1970, 1, 1, 0, 0, 1, 2000, UTC), "1.2")
+    with pytest.raises(InvalidArgument, match=r"worker\.start_time: must be from year 1 to year 9999"):
+        worker_identity(WorkerIdentity(start_time=Timestamp(seconds=253_402_300_800)))
+
+
+def test_a_version_has_64_characters_at_most() -> None:
+    validator = ContractValidator()
+    validator.check(WorkerIdentity(worker_id="w/1", name="w", version="x" * 64))
+    with pytest.raises(InvalidArgument, match="version: "):
+        validator.check(WorkerIdentity(worker_id="w/1", name="w", version="x" * 65))
 
 
 def test_schemas_are_taken_as_they_are() -> None:

@@ -39,7 +39,9 @@ CHANGE = FleetChange(True, (), (), ())
 
 
 def worker(name: str, state: str = "consuming") -> Worker:
-    identity = WorkerIdentity(f"{name}/1", name, "host", 1, ("a", "b"))
+    identity = WorkerIdentity(
+        f"{name}/1", name, "host", 1, ("a", "b"), datetime.now(UTC) - timedelta(hours=2), "1.2"
+    )
     return Worker(identity, WorkerReport(state, (), 2, 7, 1, 1, ()), datetime.now(UTC))
 
 
@@ -78,6 +80,7 @@ def test_workers_say_what_they_do(client: FakeClient, run: Run) -> None:
         ["two/1", "stopped", "2", "7", "1"],
         ["three/1", "lost", "2", "7", "1"],
     ]
+    assert rows[0][6:] == ["2h ago", "1.2", "a, b"]
     assert "stopped workers: two, three; stopped types: a" in run("workers", terminal=True).stderr
     assert run("workers", "-o", "json").json["stoppedTypes"] == ["a"]
     client.answers["workers"] = Fleet(False, (), (), ())
