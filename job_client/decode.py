@@ -7,8 +7,10 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from contract_runtime.structs import struct_to_dict
 from job_client.job import to_duration, to_time
 
 T = TypeVar("T")
@@ -38,6 +40,8 @@ def _single(value: Any, enum: EnumDescriptor | None, wanted: Any) -> Any:
         return to_time(value)
     if isinstance(value, Duration):
         return to_duration(value)
+    if isinstance(value, Struct):
+        return struct_to_dict(value)
     return decode(value, wanted) if isinstance(value, Message) else value
 
 

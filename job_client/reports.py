@@ -5,6 +5,7 @@ The contract (proto/jobs/v1/) describes each field. Times are aware datetimes in
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """One job type as of now."""
+    """One job type as of now. A schema is a JSON Schema, None: the handlers declare none."""
 
     type: str
     accepted: bool
@@ -75,6 +76,9 @@ class JobType:
     stopped: bool
     waiting: int
     waiting_capped: bool
+    payload_schema: dict[str, Any] | None
+    result_schema: dict[str, Any] | None
+    schema_problem: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,7 @@ RESPONSES: Mapping[str, Any] = {
                 "stopped": False,
                 "waiting": 0,
                 "waitingCapped": False,
+                "schemaProblem": "",
             }
         ]
     },

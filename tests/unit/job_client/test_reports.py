@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from contract_runtime.structs import dict_to_struct
 from job_client import reports
 from job_client._gen.jobs.v1 import (
     explain_pb2,
@@ -71,4 +72,8 @@ def test_values_are_times_durations_words_and_reports() -> None:
     assert report.other_causes == (reports.Cause("unspecified", "x"),)
     assert report.next_time == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
     stats = decode(stats_pb2.TypeStats(oldest_waiting=Duration(seconds=90)), reports.TypeStats)
+    schema = dict_to_struct({"type": "object", "required": ["input"]})
+    job_type = decode(job_types_pb2.JobType(payload_schema=schema), reports.JobType)
+    assert job_type.payload_schema == {"type": "object", "required": ["input"]}
+    assert job_type.result_schema is None
     assert (stats.oldest_waiting, stats.last_hour) == (timedelta(minutes=1.5), None)

@@ -66,9 +66,12 @@ def test_stats_have_a_line_for_each_type(client: FakeClient, run: Run) -> None:
 def test_types_say_whether_they_run(
     accepted: bool, live: int, stopped: bool, state: str, client: FakeClient, run: Run
 ) -> None:
-    client.answers["types"] = [JobType("compute", accepted, live, (), stopped, 3, False)]
+    client.answers["types"] = [
+        JobType("compute", accepted, live, (), stopped, 3, False, {"type": "object"}, None, "")
+    ]
     assert run("types").stdout == f"compute\t{live}\t3\t{state}\n"
     assert run("types", "-o", "ndjson").json["liveWorkers"] == live
+    assert run("types", "-o", "ndjson").json["payloadSchema"] == {"type": "object"}
 
 
 def test_workers_say_what_they_do(client: FakeClient, run: Run) -> None:
