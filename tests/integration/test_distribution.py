@@ -141,7 +141,7 @@ def test_a_service_leaves_the_names_jobs_and_buf_to_its_user(service: str, proje
     succeed(sys.executable, "-c", program, folder=project, python_path=f"{project}:{ROOT}")
 
 
-PLAIN = "from job_client._gen.jobs.v1 import job_pb2 as plain, job_service_pb2_grpc as stubs"
+PLAIN = "from jobs.v1 import job_pb2 as plain, job_service_pb2_grpc as stubs"
 OURS = "from job_client._gen.jobs.v1 import job_pb2 as ours, job_service_pb2_grpc"
 
 SAME = """
