@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from job_client.worker import Job, handler
 
 JOB_TYPE = "newcomer"
-TYPED = "thumbnail"
+TYPED = "picture-size"
 
 
 @dataclass

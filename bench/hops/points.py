@@ -77,7 +77,7 @@ API_SERVER = (
     ),
     Point("api_server.rpc.job_servicer:JobServicer.BatchUpdateStatus", before=_updates),
     Point(
-        "api_server.rpc.job_servicer:JobServicer._until_ended",
+        "api_server.services.job_waits:JobWaits.until_ended",
         after=lambda arguments, _: [(Hop.TOLD, arguments[1])],
     ),
     Point(

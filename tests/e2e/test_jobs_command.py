@@ -93,6 +93,8 @@ def test_ctrl_c_during_a_wait_leaves_the_job_running(stack: Stack, client: httpx
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that starts the tests in the background lets them ignore SIGINT, and their children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - the child only runs exec
     )
     assert waiting.stderr is not None
     assert "processing" in waiting.stderr.readline()

@@ -212,7 +212,7 @@ BODIES: dict[str, Callable[[], str]] = {
 }
 TARGETS = {
     "a long path": f"/jobs/{'a' * 20_000}",
-    "a path of dots": f"/jobs{'/..' * 6_000}",
+    "a path of dots": f"/jobs{'/..' * 6_000}/jobs/x",
     "a path of slashes": f"/jobs{'/' * 20_000}",
     "a path of percent signs": f"/jobs/{'%25' * 6_000}",
     "a path of verbs": f"/jobs/x{':cancel' * 2_000}",
