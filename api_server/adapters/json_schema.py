@@ -13,6 +13,7 @@ from api_server.domain.schema_cost import SchemaCost
 from api_server.domain.schema_parts import UnusableSchema
 from api_server.schema_ports import PayloadValidator
 from contract_runtime.errors import Violation
+from contract_runtime.json_kind import kind_of
 
 MAX_PATTERN_BYTES = 64 * 1024
 """How large a pattern may become when it is compiled."""
@@ -94,12 +95,12 @@ def _size(words: str) -> Describe:
 
 
 def _form(_facts: Mapping[str, Any], error: jsonschema_rs.ValidationError) -> str:
-    return f"fits none of the forms that are allowed, is {_kind(error.instance)}"
+    return f"fits none of the forms that are allowed, is {kind_of(error.instance)}"
 
 
 DESCRIPTIONS: Mapping[str, Describe] = {
     "type": lambda facts, error: (
-        f"must be of type {' or '.join(sorted(facts['types']))}, is {_kind(error.instance)}"
+        f"must be of type {' or '.join(sorted(facts['types']))}, is {kind_of(error.instance)}"
     ),
     "enum": lambda facts, error: (
         f"must be one of {', '.join(map(repr, facts['options'][:20]))}, is {_shown(error.instance)}"
@@ -122,24 +123,8 @@ DESCRIPTIONS: Mapping[str, Describe] = {
 }
 
 
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
-
-
 def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str | int | float | None) else _kind(value)
+    return repr(value) if isinstance(value, str | int | float | None) else kind_of(value)
 
 
 def _path(steps: Sequence[str | int]) -> str:

@@ -14,10 +14,11 @@ import hashlib
 import re
 from typing import Any
 
+from contract_runtime.json_kind import kind_of
 from worker_service.handler_api.errors import InputError
 from worker_service.handler_api.handler import handler
 from worker_service.handler_api.job import Job
-from worker_service.handlers.fields import kind_of, list_field, one_of, shown, text_field
+from worker_service.handlers.fields import list_field, one_of, shown, text_field
 
 TRANSACTION_ID = re.compile(r"[0-9a-fA-F]{64}")
 HEADER = re.compile(r"[0-9a-fA-F]{160}")

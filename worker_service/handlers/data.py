@@ -16,10 +16,11 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from contract_runtime.json_kind import kind_of
 from worker_service.handler_api.errors import InputError
 from worker_service.handler_api.handler import handler
 from worker_service.handler_api.job import Job
-from worker_service.handlers.fields import kind_of, list_field, one_of, optional_text_field, shown, text_field
+from worker_service.handlers.fields import list_field, one_of, optional_text_field, shown, text_field
 from worker_service.handlers.tables import Table, table_of_csv, table_of_records
 
 MAX_SUMMARIES = 10_000

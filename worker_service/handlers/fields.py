@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from contract_runtime.json_kind import kind_of
 from worker_service.handler_api.errors import InputError
 
 MAX_SHOWN = 60
@@ -40,23 +41,6 @@ def one_of(payload: Mapping[str, Any], *fields: str) -> str:
     if len(given) != 1:
         raise InputError(" or ".join(fields), f"exactly one must be given, not {len(given)}")
     return given[0]
-
-
-def kind_of(value: Any) -> str:
-    """The JSON type of a value, with its article."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
 
 
 def shown(text: str) -> str:

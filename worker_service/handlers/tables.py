@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from contract_runtime.json_kind import kind_of
 from worker_service.handler_api.errors import InputError
-from worker_service.handlers.fields import kind_of, shown
+from worker_service.handlers.fields import shown
 
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 """A number in CSV. Spaces around it are removed before."""

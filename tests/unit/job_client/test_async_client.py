@@ -239,10 +239,11 @@ async def test_a_wait_that_times_out_tells_the_id(client: AsyncJobClient) -> Non
         assert caught.value.metadata["id"]
 
 
-async def test_a_cancelled_caller_is_cancelled(client: AsyncJobClient) -> None:
+async def test_a_cancelled_caller_is_cancelled(client: AsyncJobClient, system: FakeSystem) -> None:
     handle = await client.submit("stuck", {})
+    before = len(system.requests)
     waiting = asyncio.create_task(handle.wait())
-    await asyncio.sleep(0.1)
+    await until(lambda: len(system.requests) > before)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

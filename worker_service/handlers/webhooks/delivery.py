@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from contract_runtime.json_kind import kind_of
 from contract_runtime.webhooks import WEBHOOK_TYPE
 from worker_service.handler_api.errors import InputError, PermanentError, RetryAfter
 from worker_service.handler_api.handler import HandlerSpec
 from worker_service.handler_api.job import Job
-from worker_service.handlers.fields import kind_of, text_field
+from worker_service.handlers.fields import text_field
 from worker_service.handlers.webhooks.addresses import Network
 from worker_service.handlers.webhooks.post import NotConnected, PostFailed, Response, post
 from worker_service.handlers.webhooks.retry_after import retry_after_seconds
