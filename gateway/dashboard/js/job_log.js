@@ -1,7 +1,7 @@
 // The log of one job, as it is told by the job's own event stream.
 //
-// A browser opens six connections to a host, and many tabs with jobs would use them up. So a hidden tab has no
-// such stream. It goes on when the tab can be seen again.
+// A browser opens six connections to a host, and many tabs with jobs would use them up. So a hidden tab has
+// no such stream. It goes on when the tab can be seen again.
 
 import { get } from "./api.js";
 import { follow } from "./event_stream.js";
