@@ -37,7 +37,8 @@ SCHEMA = {
 
 def found(payload: dict[str, Any], schema: dict[str, Any] = SCHEMA) -> list[tuple[str, str, str]]:
     size = dict_to_struct(payload).ByteSize()
-    return [tuple(each) for each in compile_schema(schema).violations(payload, size)]  # type: ignore[misc]
+    violations = compile_schema(schema).violations(payload, size)
+    return [(each.field, each.rule, each.description) for each in violations]
 
 
 @pytest.mark.parametrize(

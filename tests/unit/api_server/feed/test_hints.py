@@ -74,7 +74,8 @@ def test_nothing_is_kept_of_watches_that_have_ended() -> None:
 async def test_the_stream_is_open_while_hints_are_wanted_and_a_while_longer() -> None:
     source, hints, clock = HintSource(), Hints(), MonotonicClock()
     async with following(HintFeed(source, hints, clock)):
-        await asyncio.sleep(0.02)
+        for _ in range(20):  # turns of the event loop, in which the feed could open it
+            await asyncio.sleep(0)
         assert source.opened == 0
         for _ in range(2):
             with hints.on(ONE, one := watch()):
