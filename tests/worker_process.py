@@ -14,6 +14,7 @@ from local_stack.settings import ROOT
 from local_stack.stack import Stack
 from tests.conftest import WORKER
 from tests.fork_server import Child, ForkServer
+from tests.waiting import wait_for
 
 KILL_DEADLINE = 10.0
 
@@ -34,6 +35,10 @@ class WorkerProcess:
     def told(self) -> list[str]:
         """What it said to people, beside its log."""
         return [line for line in self.log.read_text().splitlines() if not line.startswith("{")]
+
+    def said(self) -> str:
+        """Its log. Empty if it writes to something else than a file."""
+        return self.log.read_text() if self.log.is_file() else ""
 
     def freeze(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
@@ -74,9 +79,22 @@ class WorkerProcesses:
         self._cleanup.callback(process.kill)
         return WorkerProcess(process, log)
 
-    def is_ready(self, number: int) -> bool:
-        """Whether the worker on this number's port serves."""
-        return services.worker(self._stack.settings, number).is_ready()
+    def start_serving(
+        self,
+        number: int,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> WorkerProcess:
+        """The same, and wait until it serves. Raises AssertionError, with its log, if it does not."""
+        worker = self.start(number, *arguments, environment=environment, log=log)
+        is_ready = services.worker(self._stack.settings, number).is_ready
+        try:
+            wait_for(lambda: worker.process.poll() is not None or is_ready(), "the worker serves")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{worker.said()}") from None
+        assert worker.process.poll() is None, f"the worker has ended\n{worker.said()}"
+        return worker
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from pathlib import Path
 from local_stack.stack import Stack
 from local_stack.testing import environments_of
 from tests.fork_server import ForkServer
-from tests.waiting import wait_for
 from tests.worker_process import worker_processes
 
 NUMBER = 2
@@ -19,9 +18,7 @@ def readers_worker(stack: Stack, fork_server: ForkServer, folder: Path, module: 
     """Beside the shared system's worker. The module must be importable."""
     own = {"WORKER_JOB_TYPES": "", **environments_of(module, {})["worker"]}
     with worker_processes(stack, fork_server, folder) as workers:
-        worker = workers.start(NUMBER, environment=own)
-        wait_for(lambda: workers.is_ready(NUMBER) or worker.process.poll() is not None, "the worker is ready")
-        assert worker.process.poll() is None, worker.log.read_text()
+        worker = workers.start_serving(NUMBER, environment=own)
         yield
         # A worker that is killed would be listed as lost for a while.
         worker.process.terminate()

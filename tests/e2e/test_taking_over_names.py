@@ -111,8 +111,7 @@ def test_a_killed_worker_s_job_is_run_by_its_successor_before_the_lease_ends(
 
 def test_a_drained_worker_frees_its_name_at_once(processes: WorkerProcesses) -> None:
     for _ in range(2):
-        worker = processes.start(2)
-        wait_for(lambda: processes.is_ready(2), "the worker is ready")
+        worker = processes.start_serving(2)
         worker.process.terminate()
         assert worker.process.wait(END_DEADLINE) == 0
 
@@ -125,8 +124,7 @@ def test_a_frozen_worker_that_has_lost_its_name_ends_when_it_is_thawed(
 ) -> None:
     patient.stop("worker", 1)
     try:
-        frozen = processes.start(2)
-        wait_for(lambda: processes.is_ready(2), "the worker is ready")
+        frozen = processes.start_serving(2)
         job_id = create(client, "gated", gate.payload)["id"]
         wait_for(lambda: gate.runs(job_id) == [1], "the job runs")
         frozen.freeze()

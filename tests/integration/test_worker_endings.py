@@ -73,9 +73,7 @@ def start_worker(
     def start(
         *arguments: str, environment: Mapping[str, str] | None = None, log: Path | None = None
     ) -> WorkerProcess:
-        worker = processes.start(NUMBER, *arguments, environment=environment, log=log)
-        wait_for(lambda: processes.is_ready(NUMBER), "the worker serves")
-        return worker
+        return processes.start_serving(NUMBER, *arguments, environment=environment, log=log)
 
     with worker_processes(workerless, fork_server, tmp_path) as processes:
         yield start

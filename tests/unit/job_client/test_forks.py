@@ -100,7 +100,7 @@ print("parent goes on:", asyncio.run(create()))
 BESIDE_A_CHANNEL_OF_ITS_OWN = """
 async def main():
     async with grpc.aio.insecure_channel(ADDRESS) as channel:
-        channel.get_state(try_to_connect=True)
+        await channel.channel_ready()  # a fork in the middle of a look-up of the name can end the child
         try:
             child(create())
         except SystemExit:
