@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run demo up down status browser logs test test-fast test-properties test-faults test-stubs test-api test-compose bench bench-scaling bench-waiting bench-hops bench-profile docs screenshots check fix proto release-contract verify lock clean
+.PHONY: help run demo up down status browser logs test test-all test-fast test-properties test-faults test-stubs test-api test-compose bench bench-scaling bench-waiting bench-hops bench-profile docs screenshots check fix proto release-contract verify lock clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -69,8 +69,11 @@ browser:
 	fi; \
 	echo "Chromium is missing, so the tests of the dashboard are skipped. Install it to run them"
 
-test: $(DEV) browser ## Run all tests, on real MongoDB, Kafka and Envoy, in LANES processes
+test: $(DEV) browser ## Run the tests, on real MongoDB, Kafka and Envoy, in LANES processes: minutes
 	@exec pytest -n $(LANES)
+
+test-all: $(DEV) browser ## Run the slow tests too, before a release: more faults, outages and variants
+	@exec pytest -n $(LANES) -m ""
 
 test-fast: $(DEV) ## Run the tests that need no server: about a minute
 	@exec pytest -n $(shell nproc) $(FAST_TESTS)
@@ -82,13 +85,13 @@ test-faults: $(DEV) ## Kill and freeze every part under load, then random faults
 	@FAULTS_JOINED=false FAULTS_JOBS=1000 FAULTS_RATE=50 FAULTS_LEASE=15 FAULTS_BOUND=120 FAULTS_REPUBLISH_AFTER=60 FAULTS_COMPARED=2000 \
 		FAULTS_COMPARED_WITHIN=10 FAULTS_READ_PAUSE=0.02 FAULTS_LIST_PAUSE=0.25 FAULTS_MINUTES=$(or $(MINUTES),5) \
 		FAULTS_SEED=$(SEED) FUZZ_INPUTS=10000 FUZZ_SEED=$(SEED) \
-		exec pytest tests/faults tests/fuzz
+		exec pytest -m "" tests/faults tests/fuzz
 
 test-stubs: $(DEV) ## Run what the how-to says about Node and Go, which must be installed; the first time takes minutes
-	@STUBS_GO=true exec pytest tests/stubs
+	@STUBS_GO=true exec pytest -m "" tests/stubs
 
 test-api: $(DEV) ## Compare the REST API with its OpenAPI document by EXAMPLES made-up requests of each operation: minutes
-	@API_EXAMPLES=$(or $(EXAMPLES),50) exec pytest tests/e2e/test_api_document.py
+	@API_EXAMPLES=$(or $(EXAMPLES),50) exec pytest -m "" tests/e2e/test_api_document.py
 
 test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
 	@exec deploy/compose_demo.sh

@@ -81,6 +81,7 @@ TOO_LARGE = 431
     phases=[Phase.explicit, Phase.generate],
     database=None,
 )
+@pytest.mark.slow
 def test_the_api_does_what_its_document_says(stack: Stack, case: Any) -> None:
     """Watches are not among the operations, because they do not end; tests/e2e/test_watches.py has them."""
     without_waits(case)

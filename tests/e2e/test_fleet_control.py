@@ -105,6 +105,7 @@ def test_a_stopped_worker_finishes_what_it_has(
     assert (job["status"], job["attempt"], name_of(job)) == ("completed", 1, holder)
 
 
+@pytest.mark.slow
 def test_what_waits_in_a_worker_that_is_stopped_goes_to_the_others(
     client: httpx.Client, control: httpx.Client, gate: Gate, second_worker: str
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_stopped_type_waits_while_others_of_its_lane_go_on(
     assert {(job["status"], job["attempt"]) for job in ended} == {("completed", 1)}
 
 
+@pytest.mark.slow
 def test_a_type_is_taken_again_once_no_stop_holds_for_it(client: httpx.Client, control: httpx.Client) -> None:
     assert ask(control, "/stop", type="compute") == desired(types=("compute",))
     assert ask(control, "/stop", worker="worker-1") == desired(workers=("worker-1",), types=("compute",))

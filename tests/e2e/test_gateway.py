@@ -217,6 +217,7 @@ def test_a_payload_of_1_mib_that_json_makes_six_times_larger_can_be_read(
     assert answer.json()["payload"]["input"] == request.payload["input"]
 
 
+@pytest.mark.slow
 def test_jobs_that_grow_as_protobuf_are_listed_in_pages_that_every_client_accepts(
     jobs: httpx.Client, jobs_channel: grpc.Channel
 ) -> None:
@@ -245,6 +246,7 @@ def test_jobs_that_grow_as_protobuf_are_listed_in_pages_that_every_client_accept
     error_of(jobs.post("/jobs:batchGet", json={"ids": ids}), 429, 8)
 
 
+@pytest.mark.slow
 def test_a_page_of_what_json_makes_six_times_larger_can_be_read(
     jobs: httpx.Client, jobs_channel: grpc.Channel
 ) -> None:

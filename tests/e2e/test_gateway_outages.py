@@ -81,6 +81,7 @@ def test_without_a_worker_the_control_port_is_503(stack: Stack) -> None:
     assert error_of(answer, 503, 14)["message"] == OUT_OF_REACH
 
 
+@pytest.mark.slow
 def test_an_api_server_that_hangs_is_504_and_deadline_exceeded(stack: Stack) -> None:
     with frozen(stack, "api_server"):
         with ThreadPoolExecutor() as threads:

@@ -144,6 +144,7 @@ def test_an_api_server_that_is_stopped_answers_the_calls_in_flight(
     assert {wait_until_ended(client, job_id)["status"] for job_id in stored} == {"completed"}
 
 
+@pytest.mark.slow
 def test_jobs_created_while_kafka_is_down_run_when_kafka_is_back(stack: Stack, client: httpx.Client) -> None:
     stack.kill("kafka", 1)
     try:
@@ -159,6 +160,7 @@ def test_jobs_created_while_kafka_is_down_run_when_kafka_is_back(stack: Stack, c
     assert {wait_until_ended(client, job_id)["status"] for job_id in ids} == {"completed"}
 
 
+@pytest.mark.slow
 def test_without_mongodb_calls_are_unavailable_until_it_is_back(
     stack: Stack, client: httpx.Client, gate: Gate
 ) -> None:

@@ -23,6 +23,8 @@ from tests.e2e.upstreams import healthy_ports
 from tests.fork_server import ForkServer
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
 
 

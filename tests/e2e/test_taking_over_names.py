@@ -119,6 +119,7 @@ def test_a_drained_worker_frees_its_name_at_once(processes: WorkerProcesses) -> 
         assert {"name_not_free_yet", "dead_members_removed"}.isdisjoint(worker.names())
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_that_has_lost_its_name_ends_when_it_is_thawed(
     patient: Stack, client: httpx.Client, processes: WorkerProcesses, gate: Gate
 ) -> None:

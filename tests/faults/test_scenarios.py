@@ -4,23 +4,31 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from local_stack.stack import Stack
 from tests.faults.cluster import Cluster
 from tests.faults.nemesis import nemesis
-from tests.faults.scenarios import SCENARIOS, compared
+from tests.faults.scenarios import SCENARIOS, compared, nothing, poison, topic_deleted, wrong_clocks
 from tests.faults.settings import FaultSettings
 from tests.faults.trial import Result, Scenario, run_trial
 
 RunScenarios = Callable[[Sequence[Scenario], int, float], Awaitable[Result]]
 """Arguments: the scenarios in their order, the jobs for each, and the seconds until all jobs must end."""
 TRIALS = SCENARIOS if FaultSettings().joined else [[scenario] for joined in SCENARIOS for scenario in joined]
+SLOW = {nothing, poison, topic_deleted, wrong_clocks}
+"""Smaller tests of `make test` show the same."""
 
 pytestmark = pytest.mark.timeout(3600)
 
 
 def name_of(scenarios: Sequence[Scenario]) -> str:
     return ", ".join(scenario.__name__ for scenario in scenarios)
+
+
+def trial(scenarios: Sequence[Scenario]) -> ParameterSet:
+    marks = [pytest.mark.slow] if SLOW.intersection(scenarios) else []
+    return pytest.param(scenarios, id=name_of(scenarios), marks=marks)
 
 
 @pytest.fixture
@@ -39,13 +47,14 @@ def run(
     return run_scenarios
 
 
-@pytest.mark.parametrize("scenarios", TRIALS, ids=name_of)
+@pytest.mark.parametrize("scenarios", [trial(scenarios) for scenarios in TRIALS])
 async def test_no_job_is_lost_stuck_or_completed_twice(
     run: RunScenarios, fault_settings: FaultSettings, scenarios: Sequence[Scenario]
 ) -> None:
     await run(scenarios, fault_settings.jobs, fault_settings.bound)
 
 
+@pytest.mark.slow
 async def test_no_job_is_lost_stuck_or_completed_twice_under_random_faults(
     run: RunScenarios, fault_settings: FaultSettings
 ) -> None:
@@ -54,6 +63,7 @@ async def test_no_job_is_lost_stuck_or_completed_twice_under_random_faults(
     await run([nemesis], round(seconds * fault_settings.rate), fault_settings.bound + 2 * seconds)
 
 
+@pytest.mark.slow
 async def test_all_workers_work_again_soon_after_they_were_killed_and_restarted(
     run: RunScenarios, fault_settings: FaultSettings, show: Callable[[str], None]
 ) -> None:

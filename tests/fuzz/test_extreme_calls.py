@@ -287,6 +287,7 @@ async def test_bytes_that_are_not_a_message(world: World, method: MethodDescript
 
 
 @pytest.mark.parametrize("count", [240, 270])
+@pytest.mark.slow
 async def test_more_workers_than_fit_into_one_answer(world: World, count: int) -> None:
     await world.crowd(worker_pb2.WorkerIdentity(types=["t" * 63] * 256), count)  # 17 KB each
     await world.play([native(METHOD["GetFleet"], b""), native(METHOD["GetState"], b""), rest(STATE)])

@@ -111,6 +111,7 @@ def test_the_wheel_has_only_the_packages_of_the_distribution(wheel: Path) -> Non
     assert not [name for name in names if "__pycache__" in name]
 
 
+@pytest.mark.slow
 def test_the_client_works_beside_a_package_jobs_of_the_user(python: Path, project: Path) -> None:
     succeed(python, "-W", "error", "program.py", folder=project)
 
@@ -122,6 +123,7 @@ def test_the_command_is_installed_and_says_which_packages_it_lacks(python: Path)
         assert "pip install 'distributed-processing[cli]'" in ran.stderr
 
 
+@pytest.mark.slow
 def test_mypy_in_strict_mode_finds_the_types_of_the_client(python: Path, project: Path) -> None:
     mypy = (sys.executable, "-m", "mypy", "--strict", f"--python-executable={python}")
     cache = f"--cache-dir={project / '.mypy_cache'}"

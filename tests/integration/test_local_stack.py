@@ -43,6 +43,7 @@ def documents(settings: StackSettings) -> Any:
     return client, client["test"].get_collection("kept", write_concern=WriteConcern("majority"))
 
 
+@pytest.mark.slow
 def test_mongodb_keeps_its_data_across_a_kill_and_a_change_of_port(own: Stack, tmp_path: Path) -> None:
     own.start("mongodb")
     client, kept = documents(own.settings)
@@ -251,6 +252,7 @@ def test_a_part_that_ends_while_starting_is_shown_with_its_log(own: Stack) -> No
         own.start("api_server", 1, {"JOB_TYPES": "Bad"})
 
 
+@pytest.mark.slow
 def test_run_shows_the_demo_stays_and_leaves_nothing_behind_on_ctrl_c(settings: StackSettings) -> None:
     ports = {f"STACK_{name.upper()}": str(value) for name, value in settings if name.endswith("_port")}
     environment = {**os.environ, **ports, "STACK_DATA_DIR": str(settings.data_dir)}

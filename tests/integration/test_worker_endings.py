@@ -105,7 +105,7 @@ def standing_reader(tmp_path: Path) -> Iterator[Path]:
     os.close(number)
 
 
-@pytest.mark.parametrize("log", ["/dev/full", "standing_reader"])
+@pytest.mark.parametrize("log", ["/dev/full", pytest.param("standing_reader", marks=pytest.mark.slow)])
 def test_a_worker_whose_log_cannot_be_written_runs_its_jobs_and_ends_in_order(
     client: httpx.Client,
     gate: Gate,
@@ -124,7 +124,7 @@ def test_a_worker_whose_log_cannot_be_written_runs_its_jobs_and_ends_in_order(
     assert worker.process.wait(END_DEADLINE) == 0
 
 
-@pytest.mark.parametrize("fault", ["freeze", "kill"])
+@pytest.mark.parametrize("fault", ["freeze", pytest.param("kill", marks=pytest.mark.slow)])
 def test_a_worker_that_is_asked_to_end_while_kafka_is_away_releases_all_its_jobs(
     stack: Stack,
     client: httpx.Client,
@@ -222,6 +222,7 @@ def test_a_job_whose_claim_has_no_answer_when_the_worker_ends_is_released(
     assert (drained["released"], drained["superseded"]) == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_job_whose_handler_does_not_stop_is_released_once_and_the_worker_ends(
     client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:
@@ -279,6 +280,7 @@ def test_a_worker_whose_event_loop_stays_blocked_releases_its_jobs_and_fails(
     assert {"handler_loop_given_up", "part_failed", "drained"} <= worker.names()
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_lost_kafka_for_good_releases_its_jobs_before_it_fails(
     stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:
@@ -293,6 +295,7 @@ def test_a_worker_that_has_lost_kafka_for_good_releases_its_jobs_before_it_fails
     assert {"part_failed", "drained", "worker_failed"} <= worker.names()
 
 
+@pytest.mark.slow
 def test_a_job_whose_outcome_ends_its_worker_is_lost_together_with_the_jobs_beside_it(
     client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:

@@ -14,10 +14,13 @@ from local_stack.stack import Stack
 from tests.stubs.page import ADDRESS, BEGIN, commands, program
 from tests.stubs.workplace import Workplace, cache, run
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("node") is None or shutil.which("npm") is None,
-    reason="Node is missing: install Node.js 18 or newer, with npm",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("node") is None or shutil.which("npm") is None,
+        reason="Node is missing: install Node.js 18 or newer, with npm",
+    ),
+]
 PINS = Path(__file__).parent / "node"
 """package.json and package-lock.json. They are what the page's `npm install` makes of a package without
 dependencies.

@@ -1,7 +1,10 @@
 """The page that shows the API document."""
 
+import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Page
+
+pytestmark = pytest.mark.slow
 
 
 async def test_the_page_shows_each_operation_and_is_accessible(page: Page) -> None:

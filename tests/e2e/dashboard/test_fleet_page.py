@@ -40,6 +40,7 @@ async def test_a_part_is_stopped_and_started(
     assert state_of(workers)[listed] == []
 
 
+@pytest.mark.slow
 async def test_a_worker_tells_when_it_started_and_its_version(page: Page) -> None:
     await page.goto("/ui/fleet")
     row = page.get_by_role("row").filter(has_text="worker-1")

@@ -53,6 +53,7 @@ async def test_filters_are_in_the_address(page: Page, client: httpx.Client, grou
     await page.get_by_role("button", name="Remove all filters").wait_for(state="detached")
 
 
+@pytest.mark.slow
 async def test_an_id_leads_to_its_job(page: Page, client: httpx.Client) -> None:
     job = completed(client)
     await page.goto("/ui/jobs")
@@ -110,6 +111,7 @@ async def test_all_that_match_are_changed_after_a_dry_run(
     await until(lambda: {get(client, job["id"])["attempt"] for job in jobs} == {2}, "both have run again")
 
 
+@pytest.mark.slow
 async def test_nothing_to_change_is_said(page: Page, client: httpx.Client, group: str) -> None:
     completed(client, **labels(group))
     await page.goto(f"/ui/jobs?labels={group}")

@@ -1,6 +1,7 @@
 """The dashboard without a mouse."""
 
 import httpx
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.dashboard.jobs import completed
@@ -27,6 +28,7 @@ async def test_keys_lead_to_pages_and_through_the_list(page: Page, client: httpx
     await expect(page.get_by_label("Find a job or add a filter")).to_be_focused()
 
 
+@pytest.mark.slow
 async def test_the_list_of_keys_opens_and_closes(page: Page) -> None:
     await page.goto("/ui/fleet")
     await expect(page.get_by_text("worker-1").first).to_be_visible()
@@ -47,6 +49,7 @@ async def test_the_first_tab_stop_skips_the_navigation(page: Page) -> None:
     await expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_the_theme_is_chosen_and_kept(page: Page) -> None:
     await page.emulate_media(color_scheme="light")
     await page.goto("/ui/fleet")

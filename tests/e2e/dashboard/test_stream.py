@@ -1,12 +1,15 @@
 """The stream of changes: one for all tabs, and without a gap after an outage."""
 
 import httpx
+import pytest
 from playwright.async_api import BrowserContext, Page, Request, expect
 
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
 from tests.e2e.dashboard.jobs import cancel
 from tests.e2e.jobs_api import create
+
+pytestmark = pytest.mark.slow
 
 
 async def test_tabs_share_one_stream_and_another_tab_takes_it_over(

@@ -22,6 +22,8 @@ from tests.e2e.readers_worker import readers_worker
 from tests.fork_server import ForkServer
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 STEP = re.compile(

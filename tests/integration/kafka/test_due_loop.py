@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from api_server.adapters.mongo.stores import MongoStores
 from api_server.dispatch.dispatcher import QueuedDispatcher
 from api_server.domain.creation import DISPATCH_GRACE
@@ -214,6 +216,7 @@ async def test_jobs_whose_records_retention_removed_are_published_again(
         assert await passes.next() == (0, 5 * PARTITIONS)
 
 
+@pytest.mark.slow
 async def test_jobs_stored_while_kafka_is_frozen_are_published_afterwards(
     servers: Stack, stores: MongoStores, broker: Broker, job_type: str
 ) -> None:
@@ -240,6 +243,7 @@ async def _leads(loop: DueLoop) -> bool:
     return loop.is_leader
 
 
+@pytest.mark.slow
 async def test_one_of_two_loops_publishes_and_the_other_takes_over_when_it_dies(
     stores: MongoStores, broker: Broker, job_type: str
 ) -> None:
@@ -289,6 +293,7 @@ async def test_a_job_whose_worker_fell_silent_is_queued_and_published_again(
         assert await status(stores, job.id) is Status.QUEUED
 
 
+@pytest.mark.slow
 async def test_an_outage_of_mongodb_longer_than_a_lease_ends_no_lease_that_is_prolonged_after_it(
     stores: MongoStores, broker: Broker, servers: Stack, job_type: str
 ) -> None:

@@ -96,6 +96,7 @@ async def test_a_topic_that_was_deleted_is_made_again(broker: Broker, job_type: 
         assert set(reader.ids) == {str(dispatch.job_id) for dispatch in later}
 
 
+@pytest.mark.slow
 async def test_after_a_kill_of_kafka_every_job_is_written_and_missing_topics_are_made(
     servers: Stack, broker: Broker, job_type: str
 ) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
+import pytest
+
 from contract_runtime.topics import topic_of
 from local_stack.stack import Stack
 from tests.integration.kafka.broker import Broker
@@ -14,6 +16,8 @@ from worker_service.api.backoff import Backoff
 from worker_service.kafka.committer import Committer
 from worker_service.kafka.consumer import JobConsumer, KafkaAddress
 from worker_service.kafka.offsets import OffsetTracker, Partition, Ticket
+
+pytestmark = pytest.mark.slow
 
 SOON = 10.0
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import pytest
+
 from api_server.adapters.kafka.partition_offsets import PartitionOffsets
 from api_server.domain.record_positions import PartitionState, RecordPosition
 from local_stack.stack import Stack
@@ -125,6 +127,7 @@ async def test_a_topic_made_again_holds_its_own_records_only(broker: Broker, job
     assert any(replace(states[position.partition], first_time=0).holds(position) for position in old)
 
 
+@pytest.mark.slow
 async def test_while_a_broker_loads_the_commits_they_are_unknown(
     servers: Stack, broker: Broker, job_type: str
 ) -> None:

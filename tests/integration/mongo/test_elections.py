@@ -134,6 +134,7 @@ async def test_an_election_costs_a_reader_one_write(replica_set: ReplicaSet, sto
     assert before < await written() <= before + 5
 
 
+@pytest.mark.slow
 async def test_writes_and_the_due_lease_continue_while_a_majority_lags_by_three_seconds(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:
@@ -193,6 +194,7 @@ async def test_writes_that_wait_for_a_majority_do_not_delay_reads(
     await asyncio.gather(*writes, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_after_a_primary_froze_everything_continues_with_the_next_one(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:

@@ -37,6 +37,8 @@ from tests.integration.mongo.jobs import FAILURE, LEASE, WORKER, get, insert, ne
 from tests.integration.mongo.test_mongo_fleet import identity
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 BATCHES, BATCH = 100, 20
 PAUSE = 0.05
 """Seconds between two batches of a load, so that it goes on through the fault with few batches."""

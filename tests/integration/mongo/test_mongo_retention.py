@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from api_server.adapters.mongo.retention import USUAL_NAME
 from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.retention import KEEP_ALL, Retention
@@ -53,6 +55,7 @@ async def test_the_indexes_follow_the_setting(mongod: Stack) -> None:
         assert await after_a_start(mongod, database, retention) == expected(retention)
 
 
+@pytest.mark.slow
 async def test_servers_that_start_together_agree(mongod: Stack) -> None:
     database = f"own_{uuid4().hex}"
     for retention in (Retention(60), Retention(60, {"compute": 5}), KEEP_ALL):

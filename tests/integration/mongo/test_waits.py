@@ -130,6 +130,7 @@ async def test_create_of_a_job_that_has_ended_answers_at_once(server: WaitingSer
     assert (again.id, again.status) == (str(job_id), job_pb2.Job.completed)
 
 
+@pytest.mark.slow
 async def test_an_outage_after_the_job_is_stored_does_not_hide_that_it_is(stores: MongoStores) -> None:
     server = WaitingServer(stores)
 
