@@ -1,5 +1,7 @@
 """The calls of AsyncJobClient that look at a job, at many jobs, or at the workers."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Unpack
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from job_client._gen.jobs.v1.job_service_pb2 import (
     BulkRetryRequest,
     CancelOperationRequest,
     GetOperationRequest,
+    WatchOperationRequest,
 )
 from job_client._gen.jobs.v1.job_types_pb2 import ListTypesRequest
 from job_client._gen.jobs.v1.log_pb2 import GetLogRequest
@@ -20,6 +23,7 @@ from job_client.fields import id_text, text, whole
 from job_client.handles import JobRef
 from job_client.options import JobFilter, fill_filter, known
 from job_client.reports import Explanation, Fleet, FleetChange, JobType, Log, Operation, Stats
+from job_client.watching import watch_operation
 
 
 class AsyncOperations(AsyncBase):
@@ -35,7 +39,7 @@ class AsyncOperations(AsyncBase):
         timeout: float | None = None,
         **conditions: Unpack[JobFilter],
     ) -> Operation:
-        """Cancel all jobs that match all conditions and have not ended. `get_operation` shows the progress.
+        """Cancel all jobs that match all conditions and have not ended. `watch_operation` shows the progress.
 
         `dry_run`: change nothing; `matched` of the operation is what would be tried. At least one condition
         is needed. The call is not repeated after an error.
@@ -58,6 +62,29 @@ class AsyncOperations(AsyncBase):
         """How far a bulk_cancel or bulk_retry is. Raises JobClientError with code NOT_FOUND."""
         request = GetOperationRequest(id=id_text(operation_id))
         return decode(await self._call("GetOperation", request, timeout), Operation)
+
+    async def watch_operation(
+        self, operation_id: UUID | str, *, timeout: float | None = None
+    ) -> AsyncGenerator[Operation, None]:
+        """The present state of an operation and each later one; the last is its end.
+
+        Changes that follow each other quickly come as one state. Only the last state has the refusals. An
+        outage of the server is bridged: a state may come twice, but the end comes once. `timeout` None:
+        without a limit; after it the watch ends without an error. Raises JobClientError with code NOT_FOUND.
+        """
+        request = WatchOperationRequest(id=id_text(operation_id))
+        give_up = self._session.forever(timeout)
+        calls = await self._session.calls()
+        async with aclosing(watch_operation(calls.long, request, give_up)) as states:
+            try:
+                async for state in states:
+                    operation = decode(state, Operation)
+                    yield operation
+                    # If the stream breaks now, there is nothing more to ask for.
+                    if operation.has_ended:
+                        return
+            except TimeoutError:
+                return
 
     async def cancel_operation(self, operation_id: UUID | str, *, timeout: float | None = None) -> Operation:
         """End an operation early. Jobs that it has changed stay as they are."""

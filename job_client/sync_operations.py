@@ -1,5 +1,6 @@
 """The calls of JobClient that look at a job, at many jobs, or at the workers."""
 
+from collections.abc import Iterator
 from typing import Unpack
 from uuid import UUID
 
@@ -39,6 +40,11 @@ class Operations:
 
     def get_operation(self, operation_id: UUID | str, *, timeout: float | None = None) -> Operation:
         return self._calls.run(self._client.get_operation, operation_id, timeout=timeout)
+
+    def watch_operation(
+        self, operation_id: UUID | str, *, timeout: float | None = None
+    ) -> Iterator[Operation]:
+        return self._calls.iterate(self._client.watch_operation, operation_id, timeout=timeout)
 
     def cancel_operation(self, operation_id: UUID | str, *, timeout: float | None = None) -> Operation:
         return self._calls.run(self._client.cancel_operation, operation_id, timeout=timeout)

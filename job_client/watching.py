@@ -1,4 +1,4 @@
-"""Watches jobs: what a stream tells. The stream is opened again where it was cut."""
+"""Watches jobs and operations: what a stream tells. The stream is opened again where it was cut."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,7 +7,12 @@ from typing import Any
 
 import grpc
 
-from job_client._gen.jobs.v1.job_service_pb2 import WatchRequest, WatchResponse
+from job_client._gen.jobs.v1.job_service_pb2 import (
+    Operation,
+    WatchOperationRequest,
+    WatchRequest,
+    WatchResponse,
+)
 from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from job_client.backoff import Backoff
 from job_client.channel import telling_of_close
@@ -19,6 +24,10 @@ SILENCE_SECONDS = 60.0
 """A server sends something every 15 s (setting WATCH_HEARTBEAT). After this time it counts as lost."""
 
 
+FINAL = frozenset({"JOB_ENDED", "OPERATION_ENDED"})
+"""Reasons after which there is nothing more to tell."""
+
+
 async def watch(
     channel: grpc.aio.Channel, request: WatchRequest, give_up: float
 ) -> AsyncGenerator[WatchResponse, None]:
@@ -28,42 +37,65 @@ async def watch(
     Raises JobClientError, and TimeoutError at `give_up`.
     """
     stub: Any = JobServiceStub(channel)
+    async with aclosing(_news(stub.Watch, request, give_up)) as news:
+        async for response in news:
+            if response.HasField("job") or response.HasField("log"):
+                yield response
+
+
+async def watch_operation(
+    channel: grpc.aio.Channel, request: WatchOperationRequest, give_up: float
+) -> AsyncGenerator[Operation, None]:
+    """The present state and each later one, until the operation has ended.
+
+    Raises JobClientError, and TimeoutError at `give_up`.
+    """
+    stub: Any = JobServiceStub(channel)
+    async with aclosing(_news(stub.WatchOperation, request, give_up)) as news:
+        async for response in news:
+            if response.HasField("operation"):
+                yield response.operation
+
+
+async def _news(send: Any, request: Any, give_up: float) -> AsyncGenerator[Any, None]:
+    """The responses of a watch but its end. A stream that is cut is opened again."""
     backoff, failures = Backoff(), 0
     while True:
         with telling_of_close():
-            stream = _Stream(stub.Watch(request), request, give_up)
+            stream = _Stream(send(request), request, give_up)
         async with aclosing(stream.news()) as news:
             async for response in news:
                 yield response
-        if stream.end == "JOB_ENDED":
+        if stream.end in FINAL:
             return
-        if stream.end in BEGIN_ANEW:
+        if stream.end in BEGIN_ANEW and isinstance(request, WatchRequest):
             request.resume_token = ""
         failures = 0 if stream.has_answered else failures + 1
         await asyncio.sleep(backoff.wait(max(1, failures)))
 
 
 class _Stream:
-    """One call of Watch. Stores the latest resume token in `request`.
+    """One call that watches. Stores the latest resume token in `request`, if the call has such tokens.
 
     `end`: why the server ended it, "" if it did not say.
     """
 
-    def __init__(self, call: Any, request: WatchRequest, give_up: float) -> None:
+    def __init__(self, call: Any, request: Any, give_up: float) -> None:
         self._call = call
         self._request = request
         self._give_up = give_up
         self.end = ""
         self.has_answered = False
 
-    async def news(self) -> AsyncGenerator[WatchResponse, None]:
+    async def news(self) -> AsyncGenerator[Any, None]:
         try:
             while not self.end and (response := await self._read()) is not None:
                 self.has_answered = True
-                self._request.resume_token = response.resume_token
+                if isinstance(self._request, WatchRequest):
+                    self._request.resume_token = response.resume_token
                 if response.HasField("ended"):
                     self.end = response.ended.reason
-                elif response.HasField("job") or response.HasField("log"):
+                else:
                     yield response
         except grpc.aio.AioRpcError as failure:
             self.end = _resumable(from_call(failure)).reason

@@ -32,8 +32,6 @@ with JobClient.from_env() as client:
     print(f"{time.monotonic() - begin:.1f} s with {len(client.workers().workers)} worker(s)")
     print("errors:", dict(Counter(job.error.reason for job in ended if job.error)))
     operation = client.bulk_retry(labels=BATCH, error_reasons=["HANDLER_ERROR"])
-    while not operation.has_ended:
-        time.sleep(0.1)
-        operation = client.get_operation(operation.id)
+    *_, operation = client.watch_operation(operation.id)
     print(operation.changed, "retried")
     print(dict(Counter(client.wait(job).status.value for job in ended)))

@@ -1,8 +1,9 @@
 """Changes many jobs: first a dry run and a question, then the change with its progress."""
 
 import sys
-import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import typer
@@ -14,8 +15,6 @@ from job_client.cli.output import Output
 if TYPE_CHECKING:
     from job_client.reports import Operation
     from job_client.sync_client import JobClient
-
-FIRST_PAUSE, LAST_PAUSE = 0.1, 1.0
 
 
 class Start(Protocol):
@@ -67,19 +66,26 @@ def _show_plan(output: Output, plan: "Operation", text: str) -> None:
 
 
 def _follow(client: "JobClient", output: Output, operation: "Operation", done: str) -> "Operation":
-    pause = FIRST_PAUSE
-    try:
-        with output.bar(done, operation.matched or None) as bar:
-            while not operation.has_ended:
-                handled = operation.changed + operation.refused
-                bar.show(handled, f"{handled} of {operation.matched} {done}", operation.matched or None)
-                time.sleep(pause)
-                pause = min(pause * 1.5, LAST_PAUSE)
-                operation = client.get_operation(operation.id)
-    except KeyboardInterrupt:
-        output.say(f"Operation {operation.id} goes on in the server")
-        raise typer.Exit(INTERRUPTED) from None
+    """The operation at its end."""
+    if operation.has_ended:
+        return operation
+    with _leaving_running(output, operation), output.bar(done, operation.matched or None) as bar:
+        for state in client.watch_operation(operation.id):
+            operation, handled = state, state.changed + state.refused
+            bar.show(handled, f"{handled} of {state.matched} {done}", state.matched or None)
     return operation
+
+
+@contextmanager
+def _leaving_running(output: Output, operation: "Operation") -> Iterator[None]:
+    """At Ctrl-C exit. Say then, and after an error, that the operation goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Exception) as error:
+        output.say(f"Operation {operation.id} goes on in the server")
+        if isinstance(error, KeyboardInterrupt):
+            raise typer.Exit(INTERRUPTED) from None
+        raise
 
 
 def _show_refusals(output: Output, operation: "Operation") -> None:

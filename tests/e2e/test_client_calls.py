@@ -9,7 +9,6 @@ import pytest
 from job_client import JobClient, JobClientError, JobFailed, JobNotFound, Status
 from local_stack.stack import Stack
 from tests.conftest import UNWORKED
-from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -63,10 +62,9 @@ def test_many_jobs_are_cancelled_and_retried(client: JobClient) -> None:
     tried = client.bulk_cancel(labels={"mark": mark}, dry_run=True)
     assert (tried.id, tried.kind, tried.matched) == ("", "bulk_cancel", 3)
     for operation in (client.bulk_cancel(labels={"mark": mark}), client.bulk_retry(labels={"mark": mark})):
-        operation_id = operation.id
-        wait_for(lambda: client.get_operation(operation_id).has_ended, "the operation ends")  # noqa: B023 - used at once
-        assert client.get_operation(operation_id).changed == 3
-        assert client.cancel_operation(operation_id).state == "finished"
+        *_, ended = client.watch_operation(operation.id, timeout=60)
+        assert (ended.state, ended.changed) == ("finished", 3)
+        assert client.get_operation(operation.id) == client.cancel_operation(operation.id) == ended
     assert {job.status for job in client.list(labels={"mark": mark})} == {Status.QUEUED}
 
 

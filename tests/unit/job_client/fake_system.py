@@ -17,6 +17,8 @@ from job_client._gen.jobs.v1 import job_pb2, job_service_pb2, job_types_pb2, log
 
 FIRST, SECOND = "first", "second"
 """The resume tokens of a watch."""
+STUCK = "01a212ed-8077-7e02-b9cc-e18b1c00cbbf"
+"""The id of an operation that does not end."""
 REFUSED = error_to_status(TooManyWaits(1))
 
 
@@ -33,6 +35,7 @@ class FakeSystem:
         self.requests: list[tuple[str, Any]] = []
         self.metadata: dict[str, Any] = {}
         self.takes_waits = True
+        self.operation_breaks = False
 
     def create(self, request: Any) -> job_pb2.Job:
         job = job_pb2.Job(
@@ -92,6 +95,27 @@ class FakeSystem:
         ended = job_service_pb2.WatchEnded(reason="JOB_ENDED")
         yield job_service_pb2.WatchResponse(ended=ended, resume_token=SECOND)
 
+    async def watch_operation(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        """The first call is cut after one state, the second has an error, and the third tells the end.
+
+        `operation_breaks`: the third breaks after it. Operation STUCK goes on.
+        """
+        self.requests.append(("WatchOperation", request))
+        number = len([name for name, _ in self.requests if name == "WatchOperation"])
+        if number == 2:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
+        yield _operation(request.id, changed=number)
+        yield job_service_pb2.WatchOperationResponse(heartbeat=job_service_pb2.WatchHeartbeat())
+        if request.id == STUCK:
+            await asyncio.sleep(60)
+        if number == 1:
+            return
+        yield _operation(request.id, changed=9, state=job_service_pb2.Operation.finished)
+        if self.operation_breaks:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
+        ended = job_service_pb2.WatchEnded(reason="OPERATION_ENDED")
+        yield job_service_pb2.WatchOperationResponse(ended=ended)
+
     def end(self, job_id: str) -> job_pb2.Job:
         job = self.jobs[job_id]
         job.revision = 2
@@ -129,14 +153,21 @@ def _log(*numbers: int) -> Any:
     return job_service_pb2.WatchResponse(log=log, resume_token=FIRST)
 
 
+def _operation(operation_id: str, **fields: Any) -> Any:
+    state = {"state": job_service_pb2.Operation.running, **fields}
+    operation = job_service_pb2.Operation(id=operation_id, matched=9, **state)
+    return job_service_pb2.WatchOperationResponse(operation=operation)
+
+
 def _handlers(system: FakeSystem, service: Any) -> Any:
     handlers = {
         name: _unary(system, method) for name, method in service.methods_by_name.items() if name in NAMES
     }
-    if "Watch" in service.methods_by_name:
-        handlers["Watch"] = grpc.unary_stream_rpc_method_handler(
-            system.watch,
-            request_deserializer=job_service_pb2.WatchRequest.FromString,
+    streams = {"Watch": system.watch, "WatchOperation": system.watch_operation}
+    for name in streams.keys() & service.methods_by_name.keys():
+        handlers[name] = grpc.unary_stream_rpc_method_handler(
+            streams[name],
+            request_deserializer=GetMessageClass(service.methods_by_name[name].input_type).FromString,
             response_serializer=lambda answer: answer.SerializeToString(),
         )
     return grpc.method_handlers_generic_handler(service.full_name, handlers)

@@ -25,7 +25,7 @@ from job_client import (
     Status,
     Unavailable,
 )
-from tests.unit.job_client.fake_system import FakeSystem, running
+from tests.unit.job_client.fake_system import STUCK, FakeSystem, running
 from tests.waiting import until
 
 GIVEN = "s3cret"
@@ -112,6 +112,21 @@ async def test_a_watch_goes_on_where_it_was_cut(client: AsyncJobClient, system: 
     handle = await client.submit("compute", {})
     assert [job.status async for job in handle.watch()] == [Status.QUEUED, Status.COMPLETED]
     assert [request.resume_token for request in sent(system, "Watch")] == ["", "first"]
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_a_watch_of_an_operation_goes_on_after_an_outage_and_its_end_comes_once(
+    breaks: bool, client: AsyncJobClient, system: FakeSystem
+) -> None:
+    system.operation_breaks = breaks
+    states = [(each.state, each.changed) async for each in client.watch_operation(uuid7())]
+    assert states == [("running", 1), ("running", 3), ("finished", 9)]
+    assert len(sent(system, "WatchOperation")) == 3
+
+
+async def test_an_operation_is_watched_for_the_time_of_the_caller(client: AsyncJobClient) -> None:
+    states = [each.changed async for each in client.watch_operation(STUCK, timeout=0.5)]
+    assert states == [1]
 
 
 async def test_a_log_is_followed_to_the_end_of_the_job_and_each_entry_comes_once(

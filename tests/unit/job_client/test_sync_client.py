@@ -35,6 +35,7 @@ RENAMED = {
     "AsyncJobHandle": "JobHandle",
     "AsyncGenerator[job_client.job.Job, None]": "Iterator[job_client.job.Job]",
     "AsyncGenerator[job_client.reports.LogEntry, None]": "Iterator[job_client.reports.LogEntry]",
+    "AsyncGenerator[job_client.reports.Operation, None]": "Iterator[job_client.reports.Operation]",
     "AsyncGenerator[job_client.create_many.Outcome, None]": "Iterator[job_client.create_many.Outcome]",
 }
 """What is written in signatures of AsyncJobClient, and in those of JobClient."""
@@ -134,6 +135,7 @@ def test_it_needs_no_block_and_opens_itself(address: str) -> None:
         assert handle.result() == {"b": 2}
         assert [entry.number for entry in handle.follow_log()] == [1, 2, 3]
         assert [entry.number for entry in client.follow_log(handle, after_number=1)] == [2, 3]
+        assert [state.changed for state in client.watch_operation(handle.id)] == [1, 3, 9]
         assert client.get(handle) == handle.get() == client.wait(handle)
         assert [job.id for job in client.list()][-1] == handle.id
         with pytest.raises(JobFailed):

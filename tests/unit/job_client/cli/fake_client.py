@@ -85,8 +85,8 @@ class FakeHandle:
 
 
 class FakeClient:
-    """`states`: what a watch yields, `entries`: what a log that is followed yields. `error`: what each call
-    raises. `calls`: what was called.
+    """`states`: what a watch yields, `entries`: what a log that is followed yields, `progress`: what a watch
+    of an operation yields. `error`: what each call raises. `calls`: what was called.
     """
 
     def __init__(self) -> None:
@@ -94,6 +94,7 @@ class FakeClient:
         self.states: list[Job | BaseException] = []
         self.entries: list[LogEntry | BaseException] = []
         self.operations: list[Operation] = []
+        self.progress: list[Operation | BaseException] = []
         self.outcome_of: Callable[[NewJob, int], Outcome] | None = None
         self.error: BaseException | None = None
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -161,9 +162,9 @@ class FakeClient:
         self._called("bulk_retry", **options)
         return self.operations.pop(0)
 
-    def get_operation(self, operation_id: str) -> Operation:
-        self._called("get_operation", id=operation_id)
-        return self.operations.pop(0)
+    def watch_operation(self, operation_id: str) -> Iterator[Operation]:
+        self._called("watch_operation", id=operation_id)
+        yield from _each(self.progress)
 
     def explain(self, job_id: str) -> Any:
         return self._answer("explain", id=job_id)

@@ -3,16 +3,10 @@
 import pytest
 
 from job_client import JobClientError, Refusal
-from job_client.cli import bulk
 from tests.unit.job_client.cli.conftest import Run
 from tests.unit.job_client.cli.fake_client import ID, FakeClient, make_job, make_operation
 
 PLAN = make_operation(id="", state="unspecified", matched=3, changed=0)
-
-
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "FIRST_PAUSE", 0.0)
 
 
 def names(client: FakeClient) -> list[tuple[str, bool]]:
@@ -36,10 +30,11 @@ def test_one_refusal_does_not_stop_the_others(client: FakeClient, run: Run) -> N
 
 
 def test_many_jobs_are_counted_first_and_changed_only_with_yes(client: FakeClient, run: Run) -> None:
-    client.operations = [PLAN, make_operation(state="running", changed=1), make_operation()]
+    client.operations = [PLAN, make_operation(state="running", changed=0)]
+    client.progress = [make_operation(state="running", changed=1), make_operation()]
     ran = run("retry", "--failed", "--type", "compute", "--reason", "TIMEOUT", "--yes")
     assert (ran.status, ran.stderr) == (0, "3 of 3 jobs queued again\n")
-    assert names(client) == [("bulk_retry", True), ("bulk_retry", False), ("get_operation", False)]
+    assert names(client) == [("bulk_retry", True), ("bulk_retry", False), ("watch_operation", False)]
     given = client.calls[1][1]
     assert (given["statuses"], given["types"]) == (["failed"], ["compute"])
     assert given["error_reasons"] == ["TIMEOUT"]
@@ -90,16 +85,37 @@ def test_an_operation_that_ended_early_is_no_success(client: FakeClient, run: Ru
     assert run("cancel", "--type", "x", "--yes", "-o", "json").status == 1
 
 
-def test_ctrl_c_leaves_the_operation_running(
-    client: FakeClient, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(_operation_id: str) -> None:
-        raise KeyboardInterrupt
+def test_a_terminal_shows_how_far_the_operation_is(client: FakeClient, run: Run) -> None:
+    client.operations = [PLAN, make_operation(state="running", changed=0)]
+    client.progress = [make_operation(state="running", changed=1, refused=1), make_operation()]
+    ran = run("retry", "--failed", "--yes", terminal=True)
+    assert ran.status == 0
+    assert "3 of 3 queued again" in ran.stderr
+    assert "3 of 3 jobs queued again" in ran.stderr
 
-    monkeypatch.setattr(client, "get_operation", interrupt)
+
+def test_an_operation_that_has_ended_at_once_is_not_watched(client: FakeClient, run: Run) -> None:
+    client.operations = [PLAN, make_operation()]
+    assert run("retry", "--failed", "--yes").status == 0
+    assert names(client) == [("bulk_retry", True), ("bulk_retry", False)]
+
+
+def test_ctrl_c_leaves_the_operation_running(client: FakeClient, run: Run) -> None:
     client.operations = [PLAN, make_operation(state="running")]
+    client.progress = [make_operation(state="running"), KeyboardInterrupt()]
     ran = run("cancel", "--type", "x", "--yes")
     assert (ran.status, ran.stderr) == (130, f"Operation {ID} goes on in the server\n")
+
+
+def test_if_the_watch_fails_it_says_that_the_operation_goes_on(client: FakeClient, run: Run) -> None:
+    client.operations = [PLAN, make_operation(state="running")]
+    client.progress = [JobClientError("the server is older")]
+    ran = run("cancel", "--type", "x", "--yes")
+    assert ran.status == 1
+    assert ran.stderr.splitlines() == [
+        f"Operation {ID} goes on in the server",
+        "jobctl: the server is older",
+    ]
 
 
 @pytest.mark.parametrize(
