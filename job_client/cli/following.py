@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from job_client.cli.job_views import progress_text
 from job_client.cli.output import Output
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from job_client.job import Job
     from job_client.sync_client import JobClient
 
@@ -101,6 +102,12 @@ def counts_text(counts: Counter[str]) -> str:
 
 def _ended(client: "JobClient", ids: Iterable[str], give_up: float | None) -> Iterator["Job"]:
     """Each job at its end. Ends early when it is time to give up."""
+    from concurrent.futures import (  # noqa: PLC0415 - few commands need it
+        FIRST_COMPLETED,
+        ThreadPoolExecutor,
+        wait,
+    )
+
     from job_client.errors import DeadlineExceeded  # noqa: PLC0415 - `--help` needs no gRPC
 
     left = iter(ids)

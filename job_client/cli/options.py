@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from job_client.cli import times
+from job_client.cli import completion, times
 from job_client.cli.inputs import read_labels
 from job_client.cli.output import Format
 
@@ -14,13 +14,7 @@ if TYPE_CHECKING:
     from job_client.options import JobFilter
 
 T = TypeVar("T")
-STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 WHEN = "10m, 2h, 3d (before now), or 2026-05-01T12:00Z"
-
-
-def _known_statuses(incomplete: str) -> list[str]:
-    return [each for each in STATUSES if each.startswith(incomplete)]
-
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_default=False)]
 OutputOption = Annotated[
@@ -28,10 +22,13 @@ OutputOption = Annotated[
 ]
 Statuses = Annotated[
     list[str] | None,
-    typer.Option("--status", "-s", metavar="STATUS", help="Only these.", autocompletion=_known_statuses),
+    typer.Option("--status", "-s", metavar="STATUS", help="Only these.", autocompletion=completion.statuses),
 ]
 Types = Annotated[
-    list[str] | None, typer.Option("--type", "-t", metavar="TYPE", help="Only these job types.")
+    list[str] | None,
+    typer.Option(
+        "--type", "-t", metavar="TYPE", help="Only these job types.", autocompletion=completion.types
+    ),
 ]
 Labels = Annotated[
     list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="Only jobs with all of these.")
@@ -39,7 +36,12 @@ Labels = Annotated[
 Reasons = Annotated[
     list[str] | None, typer.Option("--reason", metavar="REASON", help="Only these reasons of errors.")
 ]
-Workers = Annotated[list[str] | None, typer.Option("--worker", metavar="ID", help="Only of these workers.")]
+Workers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--worker", metavar="ID", help="Only of these workers.", autocompletion=completion.worker_ids
+    ),
+]
 CreatedAfter = Annotated[str | None, typer.Option(metavar="TIME", help=f"Created since: {WHEN}.")]
 CreatedBefore = Annotated[str | None, typer.Option(metavar="TIME", help="Created before.")]
 EndedAfter = Annotated[str | None, typer.Option(metavar="TIME", help="Ended since.")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from job_client.sync_client import JobClient
 
 
-def make_client() -> "JobClient":
-    """Raises ValueError, which names the variable that is wrong."""
-    from job_client.sync_client import JobClient  # noqa: PLC0415 - `--help` needs no gRPC
+def make_client(seconds: float | None = None) -> "JobClient":
+    """`seconds`: the maximum of a call and of its connection; None: the client's own.
 
-    return JobClient.from_env()
+    Raises ValueError, which names the variable that is wrong.
+    """
+    from job_client.connection import from_environment  # noqa: PLC0415 - `--help` needs no gRPC
+    from job_client.sync_client import JobClient  # noqa: PLC0415 - the same
+
+    limits: dict[str, Any] = {} if seconds is None else {"timeout": seconds, "connect_timeout": seconds}
+    return JobClient(**from_environment(), **limits)
 
 
 @contextmanager

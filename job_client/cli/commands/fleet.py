@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from job_client.cli import options
+from job_client.cli import completion, options
 from job_client.cli.fleet_views import (
     STATS_HEADER,
     TYPES_HEADER,
@@ -23,9 +23,20 @@ if TYPE_CHECKING:
 
 Everything = Annotated[bool, typer.Option("--all", help="All workers and types.")]
 OneWorker = Annotated[
-    str | None, typer.Option("--worker", metavar="NAME", help="Only this worker; an id works, too.")
+    str | None,
+    typer.Option(
+        "--worker",
+        metavar="NAME",
+        help="Only this worker; an id works, too.",
+        autocompletion=completion.worker_names,
+    ),
 ]
-OneType = Annotated[str | None, typer.Option("--type", "-t", metavar="TYPE", help="Only jobs of this type.")]
+OneType = Annotated[
+    str | None,
+    typer.Option(
+        "--type", "-t", metavar="TYPE", help="Only jobs of this type.", autocompletion=completion.types
+    ),
+]
 
 
 def stats(output: options.OutputOption = Format.table) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from job_client.cli import inputs, options
+from job_client.cli import completion, inputs, options
 from job_client.cli.ending import show_end
 from job_client.cli.exits import of_job
 from job_client.cli.following import follow, leaving_submitted
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from job_client.job import Job
 
 
-JobType = Annotated[str | None, typer.Argument(metavar="TYPE", help="The job type.", show_default=False)]
+JobType = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TYPE", help="The job type.", show_default=False, autocompletion=completion.accepted_types
+    ),
+]
 Pairs = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="The payload: key=text, or key:=JSON.", show_default=False),

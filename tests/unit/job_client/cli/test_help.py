@@ -61,19 +61,6 @@ def test_the_help_imports_nothing_slow() -> None:
     assert SLOW & set(ran.stderr.split()) == set()
 
 
-def test_a_shell_can_complete_commands_and_statuses(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_JOBCTL_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "jobctl st")
-    monkeypatch.setenv("COMP_CWORD", "1")
-    assert run().lines == ["stats", "start", "stop"]
-    monkeypatch.setenv("COMP_WORDS", "jobctl list --status c")
-    monkeypatch.setenv("COMP_CWORD", "3")
-    assert run().lines == ["completed", "cancelled"]
-    monkeypatch.setenv("_JOBCTL_COMPLETE", "complete_zsh")
-    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "jobctl wo")
-    assert "workers" in run().stdout
-
-
 def test_without_its_packages_the_command_says_what_to_install() -> None:
     program = "import sys; sys.modules['typer'] = None; from job_client.cli import main; main(['list'])"
     ran = subprocess.run(

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from job_client.cli.output import RED, Cell, Format, Output, Styled
-from tests.unit.job_client.cli.conftest import Terminal
+from tests.jobctl import Terminal
 from tests.unit.job_client.cli.fake_client import HOSTILE, make_job
 
 ROWS: list[tuple[Cell, ...]] = [
