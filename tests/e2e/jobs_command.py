@@ -1,12 +1,12 @@
-"""Runs the `jobctl` command as a process against the stack."""
+"""The `jobctl` command against the stack."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 
 from local_stack.services import PYTHON_PATH
 from local_stack.stack import Stack
+from tests.jobctl import Ran, run_here
 
 COMMAND = (sys.executable, "-m", "job_client.cli")
 
@@ -21,22 +21,13 @@ def environment(stack: Stack) -> Mapping[str, str]:
     }
 
 
-def run_jobs(
-    stack: Stack, *arguments: str, stdin: str = "", **variables: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env={**environment(stack), **variables},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def run_jobs(stack: Stack, *arguments: str, stdin: str = "", **variables: str) -> Ran:
+    """Run the command in this process."""
+    return run_here(*arguments, stdin=stdin, environment={**environment(stack), **variables})
 
 
 def output_of(stack: Stack, *arguments: str, stdin: str = "") -> str:
     """The standard output of a command that succeeds."""
     ran = run_jobs(stack, *arguments, stdin=stdin)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.status == 0, ran.stderr
     return ran.stdout

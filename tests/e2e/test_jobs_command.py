@@ -1,10 +1,14 @@
-"""The `jobctl` command as a process, against the running system."""
+"""The `jobctl` command against the running system.
+
+It runs in this process, but for what needs one of its own: signals, pipes, terminals and shells.
+"""
 
 import json
 import os
 import pty
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +20,7 @@ from tests.conftest import UNWORKED
 from tests.e2e.jobs_api import create, get, wait_for_status, wait_until_ended
 from tests.e2e.jobs_command import COMMAND, environment, output_of, run_jobs
 from tests.gate import Gate
+from tests.jobctl_program import jobctl_in
 
 HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 RED = "\x1b[31mred"
@@ -33,7 +38,7 @@ def test_a_job_is_submitted_waited_for_and_shown(stack: Stack, client: httpx.Cli
 
 def test_a_failed_job_is_status_1_and_its_text_is_harmless(stack: Stack) -> None:
     ran = run_jobs(stack, "submit", "broken", "raise=permanent", f"text={RED}", "--wait", "-o", "json")
-    assert ran.returncode == 1
+    assert ran.status == 1
     job = json.loads(ran.stdout)
     assert job["error"]["message"] == RED
     for arguments in (("get", job["id"]), ("log", job["id"]), ("list", "-t", "broken"), ("watch", job["id"])):
@@ -47,7 +52,7 @@ def test_a_failed_job_runs_again_in_a_handler_of_this_machine(stack: Stack, clie
     job_id = output_of(stack, "submit", "broken", "--data", payload, "--max-attempts", "1").strip()
     before = wait_until_ended(client, job_id)
     ran = run_jobs(stack, "replay", job_id, "--local")
-    assert ran.returncode == 1
+    assert ran.status == 1
     assert "tests/handlers.py" in ran.stderr
     assert "The handler failed: HANDLER_ERROR: RuntimeError: no luck" in ran.stderr
     assert get(client, job_id) == before
@@ -57,15 +62,15 @@ def test_many_jobs_are_submitted_counted_and_retried(stack: Stack) -> None:
     batch = f"batch={uuid4()}"
     lines = "".join(json.dumps({"input": n if n % 3 == 0 else str(n)}) + "\n" for n in range(9))
     ran = run_jobs(stack, "submit", "compute", "--ndjson", "-", "-l", batch, "--wait", stdin=lines)
-    assert ran.returncode == 1
+    assert ran.status == 1
     assert ran.stdout.splitlines()[0] == "6 completed, 3 failed"
     assert "3 INVALID_INPUT" in ran.stdout
     failed = output_of(stack, "list", "-l", batch, "-s", "failed", "--reason", "INVALID_INPUT")
     assert len(failed.splitlines()) == 3
     assert output_of(stack, "retry", "--failed", "-l", batch, "--dry-run") == "would retry 3 jobs\n"
-    assert run_jobs(stack, "retry", "--failed", "-l", batch).returncode == 2
+    assert run_jobs(stack, "retry", "--failed", "-l", batch).status == 2
     retried = run_jobs(stack, "retry", "--failed", "-l", batch, "--yes")
-    assert (retried.returncode, retried.stderr) == (0, "3 of 3 jobs queued again\n")
+    assert (retried.status, retried.stderr) == (0, "3 of 3 jobs queued again\n")
 
 
 def test_a_log_is_followed_while_the_handler_runs(stack: Stack, client: httpx.Client, gate: Gate) -> None:
@@ -104,7 +109,7 @@ def test_ctrl_c_during_a_wait_leaves_the_job_running(stack: Stack, client: httpx
     assert stderr == f"The job goes on. To wait for it again: jobctl watch {job_id}\n"
     assert get(client, job_id)["status"] == "processing"
     timed_out = run_jobs(stack, "watch", job_id, "--timeout", "100ms")
-    assert (timed_out.returncode, timed_out.stderr.split()[-1]) == (124, job_id)
+    assert (timed_out.status, timed_out.stderr.split()[-1]) == (124, job_id)
     gate.open()
     assert json.loads(output_of(stack, "watch", job_id)) == {"attempt": 1}
 
@@ -162,16 +167,51 @@ def test_what_goes_wrong_is_a_sentence(
     stack: Stack, arguments: tuple[str, ...], status: int, text: str
 ) -> None:
     ran = run_jobs(stack, *arguments)
-    assert (ran.returncode, ran.stdout) == (status, "")
+    assert (ran.status, ran.stdout) == (status, "")
     assert text in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
 def test_an_address_where_nobody_listens_is_status_3(stack: Stack) -> None:
     ran = run_jobs(stack, "list", JOBS_URL="http://127.0.0.1:1")
-    assert (ran.returncode, ran.stdout) == (3, "")
+    assert (ran.status, ran.stdout) == (3, "")
     assert "no server answers at 127.0.0.1:1" in ran.stderr
     assert "JOBS_URL" in ran.stderr
+
+
+# --- Shells ---
+
+COMPLETED = """
+eval "$(_JOBCTL_COMPLETE=source_bash jobctl)"
+COMP_WORDS=(jobctl submit bl) COMP_CWORD=2
+_jobctl_completion jobctl
+echo "${COMPREPLY[@]}"
+"""
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the program `jobctl`."""
+    folder = tmp_path_factory.mktemp("programs")
+    with jobctl_in(folder):
+        yield folder
+
+
+def run_in_bash(script: str, stack: Stack, programs: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env={**environment(stack), "PATH": f"{programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_bash_completes_the_types_of_the_server(stack: Stack, programs: Path, tmp_path: Path) -> None:
+    ran = run_in_bash(COMPLETED, stack, programs, tmp_path)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "blockchain blocking\n", "")
 
 
 # --- The page ---
@@ -183,24 +223,11 @@ def blocks() -> list[str]:
     return [part.partition("```")[0] for part in PAGE.read_text().split("```console\n")[1:]]
 
 
-def test_the_commands_on_the_page_print_what_it_shows(stack: Stack, tmp_path: Path) -> None:
-    command = tmp_path / "bin" / "jobctl"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
-    command.chmod(0o755)
-    variables = {**environment(stack), "PATH": f"{command.parent}:{os.environ['PATH']}"}
+def test_the_commands_on_the_page_print_what_it_shows(stack: Stack, programs: Path, tmp_path: Path) -> None:
     assert blocks()
     for block in blocks():
         lines = block.splitlines()
         script = "\n".join(line[2:] for line in lines if line.startswith("$ "))
-        ran = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=tmp_path,
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        ran = run_in_bash(script, stack, programs, tmp_path)
         assert ran.returncode == 0, ran.stderr
         assert ran.stdout.splitlines() == [line for line in lines if not line.startswith("$ ")], script

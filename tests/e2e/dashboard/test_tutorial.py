@@ -17,9 +17,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from local_stack.stack import Stack
-from tests.e2e.jobs_command import COMMAND, environment
+from tests.e2e.jobs_command import environment
 from tests.e2e.readers_worker import readers_worker
 from tests.fork_server import ForkServer
+from tests.jobctl_program import jobctl_in
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -126,15 +127,15 @@ def commands_in(block: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """As the reader's clone, with the programs that the reader installs."""
-    programs = {"jobctl": " ".join(COMMAND), "python": sys.executable}
-    (tmp_path / "bin").mkdir()
-    for name, program in programs.items():
-        (tmp_path / "bin" / name).write_text(f'#!/bin/sh\nexec {program} "$@"\n')
-        (tmp_path / "bin" / name).chmod(0o755)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (programs / "python").chmod(0o755)
     monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
+    with jobctl_in(programs):
+        yield tmp_path
 
 
 def test_no_snippet_of_the_page_is_left_out() -> None:

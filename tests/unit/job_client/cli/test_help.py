@@ -11,7 +11,10 @@ from job_client.cli.app import app
 from tests.unit.job_client.cli.conftest import Run
 
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # - a group has them
-SLOW = {"grpc", "google", "rich", "job_client.errors", "job_client.sync_client", "worker_service", "asyncio"}
+SLOW = {
+    "grpc", "google", "rich", "pydantic", "asyncio", "concurrent.futures", "logging",
+    "job_client.errors", "job_client.sync_client", "worker_service",
+}  # fmt: skip
 WANTED = {
     "submit", "get", "list", "watch", "log", "why", "cancel", "retry", "stats", "types", "workers", "start",
     "stop", "replay", "dev",
