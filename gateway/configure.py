@@ -1,4 +1,4 @@
-"""Changes ports, upstream addresses and CORS origins in envoy.yaml; adds dashboard and API document.
+"""Changes ports, upstream addresses and CORS origins in envoy.yaml; adds the dashboard and the page at /api.
 
     python -m gateway.configure FILE
 
@@ -178,7 +178,7 @@ def _allow_origins(resources: Json, origins: Sequence[str]) -> None:
 
 
 def _add_files(resources: Json, dashboard: Dashboard) -> None:
-    """Put the routes of dashboard and API document behind those of calls, which then do not pay for them."""
+    """Put the routes of the dashboard and of /api behind those of calls, which then do not pay for them."""
     listeners = {each["name"]: each for each in resources["listeners"]}
     route_config = _connection_manager(listeners["jobs"])["route_config"]
     [host] = route_config["virtual_hosts"]

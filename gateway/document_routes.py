@@ -1,4 +1,4 @@
-"""The routes of the API document, at /openapi.json, and of the page that shows it, at /api."""
+"""The routes of the page at /api, which shows the API document. The API servers serve the document."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 from gateway.static_files import routes_of_file
 
 Json = dict[str, Any]
-DOCUMENT = Path(__file__).parents[1] / "gen/openapi.json"
 PAGE = Path(__file__).parent / "api_page"
 POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -22,13 +21,10 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-# A page of another site may show the document.
-FOR_ANYONE = {"access-control-allow-origin": "*"}
 
 
 def routes() -> Iterator[Json]:
     """The routes for the jobs listener."""
-    yield from routes_of_file({"path": "/openapi.json"}, DOCUMENT, FOR_ANYONE)
     for url in ("/api", "/api/"):
         yield from routes_of_file({"path": url}, PAGE / "index.html", HEADERS)
     for path in _files_of_the_page():
@@ -37,7 +33,7 @@ def routes() -> Iterator[Json]:
 
 def largest_file() -> int:
     """The size in bytes of the largest body of a route."""
-    return max(path.stat().st_size for path in (DOCUMENT, *_files_of_the_page()))
+    return max(path.stat().st_size for path in _files_of_the_page())
 
 
 def _files_of_the_page() -> list[Path]:

@@ -11,7 +11,6 @@ from pydantic_settings import BaseSettings
 from api_server.settings import ApiServerSettings
 from gateway.configure import BASE_FILE, Ports, render
 from gateway.descriptor import descriptor_set
-from gateway.document_routes import DOCUMENT
 from local_stack import kafka, mongodb
 from local_stack.part import Part, accepts_connections
 from local_stack.settings import HOST, ROOT, StackSettings
@@ -128,7 +127,7 @@ def _envoy() -> str:
 def _files() -> list[tuple[str, int]]:
     """All that the gateway's configuration is made from, each file with the time of its last change."""
     files = [path for path in BASE_FILE.parent.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    return sorted((str(path), path.stat().st_mtime_ns) for path in [*files, DOCUMENT])
+    return sorted((str(path), path.stat().st_mtime_ns) for path in files)
 
 
 def _numbers(count: int) -> range:

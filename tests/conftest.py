@@ -24,7 +24,7 @@ settings.load_profile("quick")
 JOB_TYPES = (
     "compute,file,blockchain,data,"
     "gated,gated-thread,gated-process,stubborn,broken,flaky,suicidal,slow,deadly,blocking,webhook-delivery,"
-    "thumbnail,reader"
+    "thumbnail,reader,typed"
 )
 """The built-in types, and those of tests/handlers.py and examples/thumbnails/."""
 WEBHOOK_SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.b64encode(b"n" * 32).decode())
@@ -42,7 +42,7 @@ API_SERVER = {
     # No test waits long for a job that does not end.
     "MAX_WAIT": "20",
     "WATCH_HEARTBEAT": "0.5",
-    # Sixteen topics with the usual 12 partitions each would cost Kafka and the workers CPU time all the time.
+    # Many topics with the usual 12 partitions each would cost Kafka and the workers CPU time all the time.
     "KAFKA_PARTITIONS": "4",
 }
 WORKER = {

@@ -9,8 +9,9 @@ import logging
 import os
 import signal
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from worker_service import Job, PermanentError, RetryAfter, handler, progress
 
@@ -145,3 +146,23 @@ async def deadly(job: Job) -> dict[str, Any]:
     await asyncio.sleep(job.payload["seconds"])
     os.kill(os.getpid(), signal.SIGKILL)
     return {}
+
+
+@dataclass
+class Options:
+    rounds: int = 1
+    salt: bool = False
+    more: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Text:
+    input: str
+    algorithm: Literal["md5", "sha256"] = "sha256"
+    options: Options = field(default_factory=Options)
+
+
+@handler("typed")
+async def typed(payload: Text) -> dict[str, Any]:
+    """Its payload has a schema."""
+    return {"algorithm": payload.algorithm, "rounds": payload.options.rounds}

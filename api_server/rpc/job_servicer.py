@@ -10,12 +10,14 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.duration_pb2 import Duration
 
 from api_server.domain.errors import JobNotFound, StoreUnavailable
 from api_server.domain.job import Job, Status
 from api_server.rpc import answers, page_token, requests, rest_answers
 from api_server.rpc.admission import Admission
+from api_server.rpc.api_document import JSON_TYPE, ApiDocument
 from api_server.rpc.explanation_message import explanation_message
 from api_server.rpc.log_message import log_message
 from api_server.rpc.off_loop import decoded, encoded
@@ -102,6 +104,7 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
         self._explains = asyncio.Semaphore(ANSWERS_AT_A_TIME)
         self._type_list = RecentAnswer(partial(_type_list, insight.types))
         self._stats = RecentAnswer(partial(_stats, insight.stats))
+        self._api_document = ApiDocument(insight.types.schemas)
         # Two limits, so that new jobs never keep workers from reporting.
         self._creates, self._updates = Admission(), Admission()
         # One is prepared while another is written; more would only delay small calls.
@@ -261,3 +264,9 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
 
     async def GetLog(self, request: log_pb2.GetLogRequest, context: Any) -> log_pb2.GetLogResponse:
         return log_message(await self._logs.read(requests.job_id(request.id)), request.after_number)
+
+    async def GetApiDocument(self, request: job_service_pb2.GetApiDocumentRequest, context: Any) -> HttpBody:
+        document = await self._api_document.get()
+        if rest_answers.is_document_known(context, document.tag):
+            return HttpBody()
+        return HttpBody(content_type=JSON_TYPE, data=document.content)

@@ -1,4 +1,4 @@
-"""What REST answers have besides the job: status 201 and Location, ETag and 304, Idempotent-Replayed.
+"""What REST answers have besides the body: status 201 and Location, ETag and 304, Idempotent-Replayed.
 
 Native calls have none of it. A job's entity tag is its revision. It is weak, because the gateway may compress
 an answer.
@@ -32,9 +32,22 @@ def note_job(context: Any, job: Job, *, is_replay: bool = False) -> None:
 def is_known(context: Any, job: Job) -> bool:
     """Whether the caller of Get has this version of the job, as If-None-Match says: the answer is 304."""
     rest = rest_of(context)
+    return rest is not None and _is_known(rest, entity_tag(job))
+
+
+def is_document_known(context: Any, tag: str) -> bool:
+    """The same for the API document with this entity tag. A page of another site may read it."""
+    rest = rest_of(context)
     if rest is None:
         return False
-    tag = rest.headers["etag"] = entity_tag(job)
+    rest.headers["access-control-allow-origin"] = "*"
+    rest.headers["cache-control"] = "no-cache"
+    rest.headers["x-content-type-options"] = "nosniff"
+    return _is_known(rest, tag)
+
+
+def _is_known(rest: RestContext, tag: str) -> bool:
+    rest.headers["etag"] = tag
     if not any(matches(value, tag) for value in rest.request_headers(IF_NONE_MATCH)):
         return False
     rest.status = NOT_MODIFIED

@@ -48,6 +48,8 @@ class PayloadSchemas(PayloadCheck):
         self._known: dict[str, _Compiled] = {}
         """By id, those that live workers have."""
         self._types: Mapping[str, TypeSchema] = {}
+        self.checked: Mapping[str, Mapping[str, Any]] = {}
+        """The schemas that payloads are checked against, by type. The same object until they change."""
 
     def check(
         self, job_type: str, payload: Mapping[str, Any], size: int | None, *, explained: bool = True
@@ -73,6 +75,7 @@ class PayloadSchemas(PayloadCheck):
         await self._read({each for ids in live.values() for each in ids if each})
         before = self._types
         self._types = await asyncio.to_thread(self._chosen, live)
+        self.checked = _checked(self._types)
         self._live = live
         for job_type in sorted(before.keys() | self._types.keys()):
             _log_change(job_type, before.get(job_type, NO_SCHEMA), self._types.get(job_type, NO_SCHEMA))
@@ -111,6 +114,14 @@ def _chosen_of(found: Collection[_Compiled], *, some_have_none: bool) -> TypeSch
     choice = choose([each.schema for each in found], some_have_none=some_have_none)
     validator = next((each.validator for each in found if each.schema is choice.schema), None)
     return TypeSchema(choice, validator)
+
+
+def _checked(types: Mapping[str, TypeSchema]) -> Mapping[str, Mapping[str, Any]]:
+    return {
+        job_type: each.choice.schema.payload
+        for job_type, each in types.items()
+        if each.choice.schema and each.validator
+    }
 
 
 def _log_change(job_type: str, before: TypeSchema, now: TypeSchema) -> None:

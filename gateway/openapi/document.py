@@ -13,7 +13,6 @@ from gateway.openapi import manners
 from gateway.openapi.comments import Comments, comments_of, described
 from gateway.openapi.errors import gateway_responses, service_responses
 from gateway.openapi.operations import JOB, paths_of
-from gateway.openapi.payloads import with_payload_schemas
 from gateway.openapi.schemas import Schemas
 
 Json = dict[str, Any]
@@ -25,13 +24,11 @@ SERVERS: Mapping[str, Json] = {
 """The services at the gateway, and where it serves each."""
 
 
-def document(
-    descriptors: FileDescriptorSet, version: str, payload_schemas: Mapping[str, Json] | None = None
-) -> Json:
+def document(descriptors: FileDescriptorSet, version: str) -> Json:
     """The OpenAPI document of the services at the gateway.
 
-    `descriptors` have all files of the contract with their imports and with source info. `payload_schemas`
-    are the JSON Schemas of payloads by job type, where they are known.
+    `descriptors` have all files of the contract with their imports and with source info. The API server adds
+    the schemas of payloads (api_server/rpc/api_document.py).
     """
     pool = DescriptorPool()
     for file in descriptors.file:
@@ -49,7 +46,7 @@ def document(
         for path, item in paths_of(service, schemas, comments).items():
             server = SERVERS[service.full_name]
             paths[path] = item if server is manners.JOBS_SERVER else {"servers": [server], **item}
-    found: Json = {
+    return {
         "openapi": "3.1.1",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "info": {
@@ -63,7 +60,6 @@ def document(
         "paths": paths,
         "components": _components(services, schemas, comments),
     }
-    return with_payload_schemas(found, payload_schemas or {})
 
 
 def _tag(service: ServiceDescriptor, comments: Comments) -> Json:

@@ -165,6 +165,7 @@ RESPONSES: Mapping[str, Any] = {
         ],
         "dropped": 0,
     },
+    "jobs.v1.JobService.GetApiDocument": {"openapi": "3.1.1", "info": {}, "paths": {}, "components": {}},
     "jobs.v1.WorkerService.Start": {"consuming": True, **_FLEET},
     "jobs.v1.WorkerService.Stop": {"consuming": True, **_FLEET, "stoppedTypes": ["data"]},
     "jobs.v1.WorkerService.GetState": {

@@ -60,8 +60,8 @@ PARAMETERS: Mapping[str, Json] = {
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The `ETag` of an earlier response. While the job has not changed, the response is "
-        "304 without a body.",
+        "description": "The `ETag` of an earlier response. While the job, or the document, has not "
+        "changed, the response is 304 without a body.",
         "schema": {"type": "string"},
     },
 }
@@ -72,9 +72,9 @@ HEADERS: Mapping[str, Json] = {
         "schema": {"type": "string", "minLength": 1, "maxLength": 64},
     },
     "ETag": {
-        "description": "The job's revision, as a weak entity tag",
+        "description": "The job's revision, or a hash of the document, as a weak entity tag",
         "required": True,
-        "schema": {"type": "string", "pattern": '^W/"[0-9]+"$'},
+        "schema": {"type": "string", "pattern": '^W/"[0-9a-f]+"$'},
         "example": 'W/"3"',
     },
     "Location": {

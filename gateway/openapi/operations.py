@@ -20,6 +20,8 @@ JSON_TYPE, EVENTS_TYPE = "application/json", "text/event-stream"
 CREATE = "jobs.v1.JobService.Create"
 CREATED_JOB = "CreatedJob"
 JOB = "jobs.v1.Job"
+WITH_TAG = {JOB, "google.api.HttpBody"}
+"""Responses that have an ETag."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ def _headers(method: MethodDescriptor) -> list[Json]:
 
 
 def _is_conditional(method: MethodDescriptor) -> bool:
-    """Whether the method answers 304: it reads one job."""
-    return method.output_type.full_name == JOB and limits.is_read(method)
+    """Whether the method answers 304: it reads one job, or the API document."""
+    return method.output_type.full_name in WITH_TAG and limits.is_read(method)
 
 
 def _repeatable(method: MethodDescriptor) -> str:
@@ -119,7 +121,7 @@ def _body(binding: Binding, schemas: Schemas) -> Json:
 def _success(method: MethodDescriptor, schemas: Schemas) -> Json:
     schema = schemas.response(method.output_type)
     names = ["Request-Id", "Content-Encoding"]
-    if method.output_type.full_name == JOB:
+    if method.output_type.full_name in WITH_TAG:
         names.append("ETag")
     status, description = "200", "The call succeeded"
     if method.full_name == CREATE:
@@ -138,7 +140,7 @@ def _success(method: MethodDescriptor, schemas: Schemas) -> Json:
     }
     if _is_conditional(method):
         found["304"] = {
-            "description": "The job has not changed",
+            "description": "The job, or the document, has not changed",
             "headers": {**REQUEST_ID, **_references(["ETag"])},
         }
     return found

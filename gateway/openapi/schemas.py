@@ -27,6 +27,8 @@ WELL_KNOWN: Mapping[str, Json] = {
         "properties": {"@type": {"type": "string"}},
         "required": ["@type"],
     },
+    # The gateway sends its data as they are; they are a JSON object in the only answer of this kind.
+    "google.api.HttpBody": {"type": "object"},
 }
 _T = FieldDescriptor
 _INT32: Json = {"type": "integer", "format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1}

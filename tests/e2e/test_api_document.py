@@ -8,11 +8,13 @@ import os
 import re
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import (
@@ -26,8 +28,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from gateway.openapi.__main__ import FILE
+from job_client._gen.jobs.v1.job_service_pb2 import GetApiDocumentRequest
+from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceStub
 from local_stack.stack import Stack
+from tests.document_schemas import errors_in
 from tests.e2e.openapi_leniency import Lenient
+from tests.waiting import wait_for
 
 EXAMPLES = int(os.environ.get("API_EXAMPLES", "4"))
 """Made-up requests of each operation, besides the examples in the document."""
@@ -155,15 +161,32 @@ def _started_again(stack: Stack) -> Any:
 # How it is served.
 
 
-def test_the_document_is_served(jobs: httpx.Client) -> None:
-    answer = jobs.get("/openapi.json", headers={"accept-encoding": "gzip"})
+def served(jobs: httpx.Client) -> httpx.Response:
+    """The answer when the API server has learnt the schema of tests/handlers.py."""
+    wait_for(lambda: "Payload.typed" in jobs.get("/openapi.json").text, "the schema is in the document")
+    return jobs.get("/openapi.json")
+
+
+def test_the_document_is_served_with_the_schemas_of_payloads(stack: Stack, jobs: httpx.Client) -> None:
+    answer = served(jobs)
 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["content-encoding"] == "gzip"
-    assert answer.json() == DOCUMENT
     assert answer.num_bytes_downloaded < len(answer.content) / 2
+    document = answer.json()
+    assert document["paths"] == DOCUMENT["paths"]
+    OpenAPIV31SpecValidator(document).validate()
+    create = {"$ref": "#/components/schemas/CreateRequest"}
+    for payload in ({"input": "x", "options": {"rounds": 3}}, {"input": "x", "options": {"rounds": "3"}}, {}):
+        body = {"type": "typed", "payload": payload}
+        fits = not errors_in(document, create, body)
+        assert fits is jobs.post("/jobs", json=body).is_success
+    with grpc.insecure_channel(stack.endpoints.jobs_address) as channel:
+        stub: Any = JobServiceStub(channel)
+        native = stub.GetApiDocument(GetApiDocumentRequest(), timeout=10)
+    assert (native.content_type, native.data) == ("application/json", answer.content)
 
 
 def test_the_page_and_all_that_it_names_are_served(jobs: httpx.Client) -> None:
@@ -182,6 +205,7 @@ def test_the_page_and_all_that_it_names_are_served(jobs: httpx.Client) -> None:
 
 
 def test_a_file_is_sent_again_only_after_it_has_changed(jobs: httpx.Client) -> None:
+    served(jobs)
     for path in ("/openapi.json", "/api"):
         tag = jobs.get(path).headers["etag"]
         for sent in (tag, tag.removeprefix("W/"), f'"other", {tag}'):

@@ -106,7 +106,10 @@ def project(tmp_path: Path) -> Path:
 def test_the_wheel_has_only_the_packages_of_the_distribution(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == PACKAGES
-    assert {name.split("/")[2] for name in names if name.startswith("job_client/_gen/")} == {"jobs"}
+    assert {name.split("/")[2] for name in names if name.startswith("job_client/_gen/")} == {
+        "jobs",
+        "openapi.json",
+    }
     assert "job_client/py.typed" in names
     assert not [name for name in names if "__pycache__" in name]
 

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from ..v1 import explain_pb2 as jobs_dot_v1_dot_explain__pb2
 from ..v1 import job_pb2 as jobs_dot_v1_dot_job__pb2
 from ..v1 import job_service_pb2 as jobs_dot_v1_dot_job__service__pb2
@@ -159,6 +160,11 @@ class JobServiceStub:
                 '/jobs.v1.JobService/WatchOperation',
                 request_serializer=jobs_dot_v1_dot_job__service__pb2.WatchOperationRequest.SerializeToString,
                 response_deserializer=jobs_dot_v1_dot_job__service__pb2.WatchOperationResponse.FromString,
+                _registered_method=True)
+        self.GetApiDocument = channel.unary_unary(
+                '/jobs.v1.JobService/GetApiDocument',
+                request_serializer=jobs_dot_v1_dot_job__service__pb2.GetApiDocumentRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
 
 
@@ -521,6 +527,16 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetApiDocument(self, request, context):
+        """Returns this API as an OpenAPI 3.1 document, in JSON. With schemas of payloads: those that Create and
+        BatchCreate check at present, as far as they fit. The document says which it leaves out. A response can be
+        up to 1 second old.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the document as it is, for readers of OpenAPI
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -628,6 +644,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WatchOperation,
                     request_deserializer=jobs_dot_v1_dot_job__service__pb2.WatchOperationRequest.FromString,
                     response_serializer=jobs_dot_v1_dot_job__service__pb2.WatchOperationResponse.SerializeToString,
+            ),
+            'GetApiDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetApiDocument,
+                    request_deserializer=jobs_dot_v1_dot_job__service__pb2.GetApiDocumentRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1213,6 +1234,33 @@ class JobService:
             '/jobs.v1.JobService/WatchOperation',
             jobs_dot_v1_dot_job__service__pb2.WatchOperationRequest.SerializeToString,
             jobs_dot_v1_dot_job__service__pb2.WatchOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetApiDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobs.v1.JobService/GetApiDocument',
+            jobs_dot_v1_dot_job__service__pb2.GetApiDocumentRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

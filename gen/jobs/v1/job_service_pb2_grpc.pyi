@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from ..v1 import explain_pb2 as _explain_pb2
 from ..v1 import job_pb2 as _job_pb2
@@ -310,6 +311,12 @@ class JobServiceStub:
     RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
     ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
     """
+    GetApiDocument: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetApiDocumentRequest, _httpbody_pb2.HttpBody]
+    """Returns this API as an OpenAPI 3.1 document, in JSON. With schemas of payloads: those that Create and
+    BatchCreate check at present, as far as they fit. The document says which it leaves out. A response can be
+    up to 1 second old.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the document as it is, for readers of OpenAPI
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -587,6 +594,12 @@ class JobServiceAsyncStub(JobServiceStub):
     NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
     RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
     ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
+    """
+    GetApiDocument: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetApiDocumentRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Returns this API as an OpenAPI 3.1 document, in JSON. With schemas of payloads: those that Create and
+    BatchCreate check at present, as far as they fit. The document says which it leaves out. A response can be
+    up to 1 second old.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the document as it is, for readers of OpenAPI
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -988,6 +1001,18 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: there is no such operation (reason OPERATION_NOT_FOUND).
         RESOURCE_EXHAUSTED: too many calls watch in the server process (reason TOO_MANY_WATCHES, with RetryInfo).
         ABORTED: the caller has read nothing for a minute (reason SLOW_READER).
+        """
+
+    @_abc_1.abstractmethod
+    def GetApiDocument(
+        self,
+        request: _job_service_pb2.GetApiDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """Returns this API as an OpenAPI 3.1 document, in JSON. With schemas of payloads: those that Create and
+        BatchCreate check at present, as far as they fit. The document says which it leaves out. A response can be
+        up to 1 second old.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the document as it is, for readers of OpenAPI
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -92,3 +92,18 @@ def test_a_native_call_has_none_of_it() -> None:
     rest_answers.note_job(context, JOB)
 
     assert not rest_answers.is_known(context, JOB)
+
+
+def test_the_document_has_its_tag_and_may_be_read_by_pages_of_other_sites() -> None:
+    context, known = rest(), rest(("if-none-match", '"abc"'))
+
+    assert not rest_answers.is_document_known(context, 'W/"abc"')
+    assert context.headers == {
+        "etag": 'W/"abc"',
+        "access-control-allow-origin": "*",
+        "cache-control": "no-cache",
+        "x-content-type-options": "nosniff",
+    }
+    assert rest_answers.is_document_known(known, 'W/"abc"')
+    assert (known.status, known.headers) == (304, context.headers)
+    assert not rest_answers.is_document_known(Call(("if-none-match", "*")), 'W/"abc"')
