@@ -1,4 +1,4 @@
-"""What the services, the dispatcher and the recovery need from outside. Adapters implement these.
+"""What the services and the dispatcher need from outside. Adapters implement these.
 
 Each Protocol has the calls that one user needs, so that a reader sees who may do what.
 
@@ -18,7 +18,7 @@ from api_server.domain.errors import JobIdTaken, JobNotFound, TransitionRefused
 from api_server.domain.fleet import Fleet, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.job import Dispatch, Job, ProgressNote
 from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
-from api_server.domain.record_positions import PartitionState, RecordPosition
+from api_server.domain.record_positions import RecordPosition
 from api_server.domain.resolution import Applied
 from api_server.domain.retry import Tries
 from api_server.domain.transition import Transition
@@ -34,25 +34,11 @@ class Clock(Protocol):
         """Aware, UTC, cut to milliseconds. Never goes back, and is never ahead of the database."""
 
 
-class DatabaseClock(Clock, Protocol):
-    """A clock that notices jumps of the database's time, for example when another member is elected."""
-
-    def steady_seconds(self) -> float:
-        """Seconds since the time last jumped. Older leases were given in the time before the jump."""
-
-
 class Availability(Protocol):
     """For how long this server was able to serve heartbeats."""
 
     def unbroken_seconds(self) -> float | None:
         """Seconds without a break until now; None: it cannot serve them now."""
-
-
-class Database(Protocol):
-    """The database as a whole."""
-
-    async def ping(self) -> None:
-        """Return when the database answers."""
 
 
 # --- Jobs, for the services ---
@@ -105,6 +91,14 @@ class JobStore(Protocol):
         """How many wanted jobs there are. Examines at most 10,000 jobs."""
 
 
+@dataclass(frozen=True, slots=True)
+class EndedLeases:
+    """How many leases were ended. `poison`: how many jobs of each type have failed thereby, as POISON."""
+
+    count: int
+    poison: Mapping[str, int] = field(default_factory=dict)
+
+
 class LeaseStore(Protocol):
     """The jobs that workers hold, and the leases on them. A call names each job at most once."""
 
@@ -119,7 +113,7 @@ class LeaseStore(Protocol):
     async def note_progress(self, worker_id: str, notes: Sequence[ProgressNote], now: datetime) -> None:
         """Store the notes of attempts that `worker_id` holds, and drop the others."""
 
-    async def release_all(self, worker_id: str, now: datetime) -> "EndedLeases":
+    async def release_all(self, worker_id: str, now: datetime) -> EndedLeases:
         """End the leases of all jobs that `worker_id` holds, as if they had run out."""
 
 
@@ -227,77 +221,3 @@ class PublishedMarks(Protocol):
 
         It moves by 60 s, doubling with each mark up to 1 h, spread out. Jobs claimed meanwhile do not change.
         """
-
-
-# --- Recovery ---
-
-
-@dataclass(frozen=True, slots=True)
-class DueJob:
-    """A waiting job that is due.
-
-    `position`: of its latest record, if it was published since it was queued. `is_expired`: its expire_time
-    has passed, so it must not start any more.
-    """
-
-    dispatch: Dispatch
-    position: RecordPosition | None
-    due_time: datetime
-    is_expired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EndedLeases:
-    """How many leases were ended. `poison`: how many jobs of each type have failed thereby, as POISON."""
-
-    count: int
-    poison: Mapping[str, int] = field(default_factory=dict)
-
-
-class LeaseExpiryStore(Protocol):
-    """Jobs whose workers were lost."""
-
-    async def expire_leases(self, now: datetime, limit: int) -> EndedLeases:
-        """End up to `limit` leases that have run out.
-
-        Each job is queued again, due at once, or has failed as POISON.
-        """
-
-
-class DueStore(LeaseExpiryStore, PublishedMarks, Protocol):
-    """Jobs that somebody must look at again. Used by the one server that holds the due lease."""
-
-    async def expire(self, job_type: str, job_ids: Sequence[UUID], now: datetime) -> int:
-        """Fail the jobs of this type among `job_ids` that wait and whose expire_time has passed. Returns how
-        many.
-        """
-
-    async def has_due(self, job_types: Sequence[str], now: datetime) -> bool:
-        """Whether a queued job of one of these types is due."""
-
-    async def due(
-        self, job_type: str, now: datetime, limit: int, after: datetime | None = None
-    ) -> list[DueJob]:
-        """Up to `limit` queued jobs of a type that are due after `after`, if given; earliest first.
-
-        Less than 100 only if there are no more.
-        """
-
-
-class LeaderLease(Protocol):
-    """A lease that one process at a time holds."""
-
-    async def acquire(self, holder: str, seconds: float) -> bool:
-        """Take the lease, or prolong it. Returns whether `holder` has it now."""
-
-    async def release(self, holder: str) -> None:
-        """Give the lease up, if `holder` has it."""
-
-
-class TopicReader(Protocol):
-    """Reads how far the workers' consumer group is in a type's topic."""
-
-    async def partition_states(
-        self, job_type: str, partitions: Collection[int]
-    ) -> Mapping[int, PartitionState] | None:
-        """The state of each of `partitions` that exists; None: the broker does not answer."""

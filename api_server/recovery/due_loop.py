@@ -12,9 +12,10 @@ import structlog
 
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.heartbeat_times import HeartbeatTimes
-from api_server.ports import DatabaseClock, DueStore, LeaderLease, Publisher, TopicReader
+from api_server.ports import Publisher
 from api_server.recovery.due_scans import DueScan, LeaseExpiryScan
 from api_server.recovery.leadership import Leadership
+from api_server.recovery.ports import DatabaseClock, DueStore, LeaderLease, TopicReader
 from service_runtime.outage import Outage
 
 log = structlog.get_logger()

@@ -10,16 +10,8 @@ import structlog
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
 from api_server.domain.record_positions import PartitionState
-from api_server.ports import (
-    Availability,
-    DatabaseClock,
-    DueJob,
-    DueStore,
-    LeaseExpiryStore,
-    Published,
-    Publisher,
-    TopicReader,
-)
+from api_server.ports import Availability, Published, Publisher
+from api_server.recovery.ports import DatabaseClock, DueJob, DueStore, LeaseExpiryStore, TopicReader
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from api_server.domain.errors import StoreUnavailable
-from api_server.ports import LeaderLease
+from api_server.recovery.ports import LeaderLease
 
 log = structlog.get_logger()
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import structlog
 
 from api_server.domain.errors import StoreUnavailable
-from api_server.ports import Database, DatabaseClock
 from api_server.recovery.leadership import UnbrokenTime
+from api_server.recovery.ports import Database, DatabaseClock
 
 log = structlog.get_logger()
 

@@ -5,12 +5,13 @@ from datetime import datetime
 from uuid import UUID
 
 from api_server.domain.job import ProgressNote
-from api_server.ports import DueJob, DueStore, EndedLeases, LeaseStore, Published
+from api_server.ports import EndedLeases, LeaseStore, Published
+from api_server.recovery.ports import DueJob, DueStore
 from api_server.stats_ports import ActivityLog
 
 
 class CountedDue:
-    """See api_server.ports.DueStore. All calls go to `store`."""
+    """See api_server.recovery.ports.DueStore. All calls go to `store`."""
 
     def __init__(self, store: DueStore, activity: ActivityLog) -> None:
         self._store = store

@@ -19,7 +19,7 @@ RETRY_AFTER = 1.0
 
 
 class PartitionOffsets:
-    """A ports.TopicReader. Each call takes four requests, however many partitions it names."""
+    """See api_server.recovery.ports.TopicReader. Each call takes four requests, however many partitions."""
 
     def __init__(self, bootstrap_servers: Sequence[str], group: str, time_limit: float = 3.0) -> None:
         """`time_limit`: seconds for one answer."""
@@ -36,7 +36,7 @@ class PartitionOffsets:
     async def partition_states(
         self, job_type: str, partitions: Collection[int]
     ) -> Mapping[int, PartitionState] | None:
-        """See ports.TopicReader."""
+        """See TopicReader."""
         if asyncio.get_running_loop().time() < self._retry_at:
             return None
         try:

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class MongoClock:
-    """See api_server.ports.DatabaseClock. `read_time` asks the database; `monotonic` counts seconds.
+    """See api_server.recovery.ports.DatabaseClock. `read_time` asks the database; `monotonic` counts seconds.
 
     `now` is the earliest time that the database's clock can show, so it is never ahead: no schedule starts
     early, and no lease ends early. It is behind by up to the round trip of the fastest answers.

@@ -30,7 +30,8 @@ from api_server.adapters.mongo.expiry import expire_all, expire_due_leases
 from api_server.adapters.mongo.indexes import BY_DUE_TIME
 from api_server.adapters.mongo.writes import Writes, resend
 from api_server.domain.job import Dispatch, Status
-from api_server.ports import DueJob, EndedLeases, Published
+from api_server.ports import EndedLeases, Published
+from api_server.recovery.ports import DueJob
 
 MAX_PAYLOAD = 128 * 1024
 """Bytes (BSON). A larger payload is not sent in a record."""
@@ -43,7 +44,7 @@ MIN_FACTOR, SPREAD = 0.75, 0.5
 
 
 class MongoDueStore:
-    """See api_server.ports.DueStore.
+    """See api_server.recovery.ports.DueStore.
 
     Both scans use the index (status, type, due_time). `due` examines only the jobs that it returns: a million
     waiting jobs of one type cost another type nothing. `expire_leases` names no type: the index skips from
@@ -150,7 +151,7 @@ def _mark(published: Sequence[Published], now: datetime) -> list[Document]:
 
 
 class MongoLeaderLease:
-    """See api_server.ports.LeaderLease.
+    """See api_server.recovery.ports.LeaderLease.
 
     The lease is one document. The database's own time decides when it ends.
     """

@@ -14,7 +14,8 @@ from api_server.domain.job import Dispatch
 from api_server.domain.record_positions import RecordPosition
 from api_server.domain.retry import RetryPolicy
 from api_server.domain.transitions import claim, release
-from api_server.ports import DueJob, Published
+from api_server.ports import Published
+from api_server.recovery.ports import DueJob
 from tests.integration.mongo.jobs import (
     LEASE,
     WORKER,

@@ -10,7 +10,8 @@ from api_server.domain.errors import StoreUnavailable
 from api_server.domain.job import Dispatch
 from api_server.domain.payload_size import least_bytes
 from api_server.domain.record_positions import PartitionState, RecordPosition
-from api_server.ports import DueJob, EndedLeases, Published
+from api_server.ports import EndedLeases, Published
+from api_server.recovery.ports import DueJob
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.record_positions import PartitionState, RecordPosition
-from api_server.ports import DueJob, Published
+from api_server.ports import Published
 from api_server.recovery.due_scans import (
     BATCH,
     MANY,
@@ -21,6 +21,7 @@ from api_server.recovery.due_scans import (
     decide,
 )
 from api_server.recovery.leadership import LEASE_SECONDS, MAX_SILENCE, Leadership, UnbrokenTime
+from api_server.recovery.ports import DueJob
 from tests.clocks import MonotonicClock
 from tests.unit.api_server.dispatch.dispatch_fakes import (
     NOW,

@@ -4,7 +4,8 @@ from typing import Any, cast
 from unittest.mock import AsyncMock, call
 from uuid import UUID
 
-from api_server.ports import DueStore, EndedLeases, LeaseStore
+from api_server.ports import EndedLeases, LeaseStore
+from api_server.recovery.ports import DueStore
 from api_server.services.counted_failures import CountedDue, CountedLeases
 from tests.unit.api_server.feed.feed_fakes import NOW
 
