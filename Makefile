@@ -93,7 +93,7 @@ test-stubs: $(DEV) ## Run what the how-to says about Node and Go, which must be 
 test-api: $(DEV) ## Compare the REST API with its OpenAPI document by EXAMPLES made-up requests of each operation: minutes
 	@API_EXAMPLES=$(or $(EXAMPLES),50) exec pytest -m "" tests/e2e/test_api_document.py
 
-test-compose: $(LOCAL) ## Run the demo against `docker compose up` (needs Docker)
+test-compose: $(LOCAL) ## Run the demo and the checks of containers against `docker compose up` (needs Docker; minutes)
 	@exec deploy/compose_demo.sh
 
 bench: $(BENCH) ## Compare this system with others, and show which targets are met (12 to 18 minutes)

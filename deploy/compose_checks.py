@@ -80,6 +80,38 @@ def images_hold_what_they_need() -> None:
         check(compose("exec", "-T", service, "python", "-c", source) == "[]", f"{service} has __pycache__")
 
 
+def containers_are_confined() -> None:
+    # The capabilities that a process has, and could gain; and whether programs can give it more rights.
+    expected = {"CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1"}
+    for service in ("api-server", "worker-service", "gateway", "mongo", "kafka"):
+        lines = compose("exec", "-T", service, "cat", "/proc/1/status").splitlines()
+        status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        found = {name: status[name] for name in expected}
+        check(found == expected, f"{service} has {found}")
+        check(status["Uid"].split()[0] != "0", f"{service} runs as root")
+        written = subprocess.run(
+            (*COMPOSE, "exec", "-T", service, "touch", "/new"), capture_output=True, check=False
+        )
+        check(b"Read-only" in written.stderr, f"{service} can write to its image")
+
+
+def handlers_reach_no_database() -> None:
+    mongo = containers("mongo")[0]
+    address = run(
+        "docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", mongo
+    )
+    for host in ("mongo", address):
+        source = f"""
+import socket
+try:
+    socket.create_connection(({host!r}, 27017), 3)
+except OSError as error:
+    print("refused:", error)
+"""
+        answer = compose("exec", "-T", "worker-service", "python", "-c", source)
+        check(answer.startswith("refused:"), f"a worker reaches MongoDB at {host}")
+
+
 def pages_are_served(url: str) -> None:
     with httpx.Client(base_url=url, trust_env=False, timeout=20) as http:
         check(http.get("/").headers.get("location") == "/ui/", "/ does not lead to the dashboard")
@@ -155,6 +187,9 @@ def main(jobs_address: str, workers_address: str) -> None:
     with JobClient(jobs_address, control_address=workers_address) as client:
         with step("Images hold what they need, and no more"):
             images_hold_what_they_need()
+        with step("Containers are confined, and handlers do not reach MongoDB"):
+            containers_are_confined()
+            handlers_reach_no_database()
         with step("Dashboard, API document and types"):
             pages_are_served(f"http://{jobs_address}")
         with step("The command jobctl"):
