@@ -93,20 +93,23 @@ def check_make(command: Command) -> None:
 
 
 def check_docker(command: Command) -> None:
-    require_variables(command.variables, COMPOSE_FILE)
     name, *words = command.arguments
     if name == "compose":
-        check_compose(words)
+        check_compose(words, command.variables)
         return
+    require_variables(command.variables)
     require("the command", [name], DOCKER)
     split(words, DOCKER[name])
 
 
-def check_compose(words: list[str]) -> None:
+def check_compose(words: list[str], variables: Iterable[str]) -> None:
+    files = COMPOSE_FILE
     while words[:1] == ["-f"]:
         if not (ROOT / words[1]).is_file():
             raise LookupError(f"the file {words[1]}")
+        files += (ROOT / words[1]).read_text()
         words = words[2:]
+    require_variables(variables, files)
     if not words:
         return
     name, *words = words
