@@ -24,6 +24,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     # Tests that leave the shared system's parts alone. Some start more servers beside it.
     "running": (
         "tests/e2e/",
+        "tests/security/",
         "tests/fuzz/test_",
         "tests/stubs/",
         "tests/integration/test_worker.py",
