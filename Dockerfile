@@ -38,6 +38,8 @@ COPY contract_runtime contract_runtime
 COPY gateway gateway
 # Which web pages may call the API: origins separated by commas, or *; none by default.
 ARG GATEWAY_CORS_ORIGINS=
+# Under which host names clients may call, besides localhost, 127.0.0.1, ::1 and gateway.
+ARG GATEWAY_HOSTS=
 # What the dashboard can do: full, no-stop, or off.
 ARG GATEWAY_DASHBOARD=full
 # How many processes, each with a port, there are at every address of a service.

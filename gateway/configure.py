@@ -1,10 +1,10 @@
-"""Changes ports, upstream addresses and CORS origins in envoy.yaml; adds the dashboard and the page at /api.
+"""Changes ports, addresses, host names and CORS origins in envoy.yaml; adds dashboard and the page at /api.
 
     python -m gateway.configure FILE
 
-writes the configuration for containers. It allows the origins in GATEWAY_CORS_ORIGINS, and lists one upstream
-port for each process: API_SERVER_PROCESSES for an API server, WORKER_COUNT for a worker service.
-GATEWAY_DASHBOARD says how much the dashboard can do.
+writes the configuration for containers. It allows the origins in GATEWAY_CORS_ORIGINS and the host names in
+GATEWAY_HOSTS, and lists one upstream port for each process: API_SERVER_PROCESSES for an API server,
+WORKER_COUNT for a worker service. GATEWAY_DASHBOARD says how much the dashboard can do.
 """
 
 import os
@@ -16,49 +16,28 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from gateway import dashboard_routes, document_routes, yaml_text
+from gateway import dashboard_routes, document_routes, web_pages, yaml_text
 from gateway.dashboard_routes import DASHBOARDS, Dashboard
+from gateway.listeners import connection_manager, http_filter, own_host
+from gateway.web_pages import ANY_PROGRAM, CORS_VARIABLE, HOSTS_VARIABLE, Callers
 
 BASE_FILE = Path(__file__).parent / "envoy.yaml"
-CORS_VARIABLE = "GATEWAY_CORS_ORIGINS"
 DASHBOARD_VARIABLE = "GATEWAY_DASHBOARD"
 PROCESSES_VARIABLES = {"api_server": "API_SERVER_PROCESSES", "worker_service": "WORKER_COUNT"}
 MAX_PROCESSES = 64
 """The same as in service_runtime.settings, which the gateway's image does not contain."""
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
-ALLOWED_HEADERS = (
-    "content-type",
-    "idempotency-key",
-    "if-none-match",
-    "request-id",
-    # gRPC-Web's.
-    "grpc-timeout",
-    "x-grpc-web",
-    "x-user-agent",
-)
-EXPOSED_HEADERS = (
-    "etag",
-    "idempotent-replayed",
-    "location",
-    "request-id",
-    # gRPC-Web's.
-    "grpc-message",
-    "grpc-status",
-    "grpc-status-details-bin",
-)
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
-
 Json = dict[str, Any]
 Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The TCP ports that Envoy listens on."""
+    """The TCP ports that Envoy listens on, and the Unix socket of its admin pages, if it shall have any."""
 
     jobs: int
     workers: int
-    admin: int
+    admin: Path | None = None
 
 
 def render(
@@ -66,7 +45,7 @@ def render(
     api_servers: Sequence[Address],
     workers: Sequence[Address],
     descriptor_path: Path,
-    cors_origins: Sequence[str] = (),
+    callers: Callers = ANY_PROGRAM,
     listen_host: str = "127.0.0.1",
     dashboard: Dashboard = "full",
 ) -> str:
@@ -74,11 +53,13 @@ def render(
 
     `api_servers` and `workers` are (host, port) pairs. A host is an IP address or a name. A name stands for
     all addresses that it resolves to. `descriptor_path` is the file that gateway.descriptor wrote.
-    `cors_origins` are the origins of web pages that may call, such as `https://example.org`, or `*` for all.
-    Raises ValueError for an empty list of servers or an invalid origin.
+    Raises ValueError for an empty list of servers, or an invalid origin or host.
     """
     config = _base()
-    config["admin"]["address"]["socket_address"]["port_value"] = ports.admin
+    if ports.admin is None:
+        del config["admin"]
+    else:
+        config["admin"]["address"]["pipe"]["path"] = str(ports.admin)
     resources = config["static_resources"]
     for listener in resources["listeners"]:
         listener["address"]["socket_address"] = {
@@ -88,15 +69,15 @@ def render(
         http_filter(listener, TRANSCODER)["proto_descriptor"] = str(descriptor_path)
     for cluster in resources["clusters"]:
         _set_endpoints(cluster, {"api_server": api_servers, "worker_service": workers}[cluster["name"]])
-    _allow_origins(resources, cors_origins)
+    web_pages.allow(resources["listeners"], callers)
     _add_files(resources, dashboard)
     return yaml_text.dump(config)
 
 
 def render_for_containers(
-    cors_origins: Sequence[str], processes: Mapping[str, int] | None = None, dashboard: Dashboard = "full"
+    callers: Callers, processes: Mapping[str, int] | None = None, dashboard: Dashboard = "full"
 ) -> str:
-    """The text of envoy.yaml with its own ports and host names, and with `cors_origins` as in render().
+    """The text of envoy.yaml with its own ports and servers, and with `callers` as in render().
 
     `processes` has the number of processes behind each address, by the cluster's name; the default is one.
     The n-th process listens on the cluster's port + n - 1.
@@ -106,25 +87,13 @@ def render_for_containers(
     for cluster in resources["clusters"]:
         [(host, port)] = _endpoints(cluster)
         _set_endpoints(cluster, [(host, port + n) for n in range((processes or {}).get(cluster["name"], 1))])
-    _allow_origins(resources, cors_origins)
+    web_pages.allow(resources["listeners"], callers)
     _add_files(resources, dashboard)
     return yaml_text.dump(config)
 
 
 def _base() -> Json:
     config: Json = yaml_text.load(BASE_FILE.read_text(encoding="utf-8"))
-    return config
-
-
-def _connection_manager(listener: Json) -> Json:
-    manager: Json = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    return manager
-
-
-def http_filter(listener: Json, name: str) -> Json:
-    """The configuration of one of the listener's HTTP filters."""
-    filters = {each["name"]: each for each in _connection_manager(listener)["http_filters"]}
-    config: Json = filters[name]["typed_config"]
     return config
 
 
@@ -161,27 +130,11 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-def _allow_origins(resources: Json, origins: Sequence[str]) -> None:
-    if not origins:
-        return
-    policy = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
-        "allow_origin_string_match": [_origin_matcher(origin) for origin in origins],
-        "allow_methods": "GET, HEAD, POST, PATCH, DELETE",
-        "allow_headers": ", ".join(ALLOWED_HEADERS),
-        "expose_headers": ", ".join(EXPOSED_HEADERS),
-        "max_age": "600",
-    }
-    for listener in resources["listeners"]:
-        for host in _connection_manager(listener)["route_config"]["virtual_hosts"]:
-            host["typed_per_filter_config"] = {"envoy.filters.http.cors": policy}
-
-
 def _add_files(resources: Json, dashboard: Dashboard) -> None:
     """Put the routes of the dashboard and of /api behind those of calls, which then do not pay for them."""
     listeners = {each["name"]: each for each in resources["listeners"]}
-    route_config = _connection_manager(listeners["jobs"])["route_config"]
-    [host] = route_config["virtual_hosts"]
+    route_config = connection_manager(listeners["jobs"])["route_config"]
+    host = own_host(listeners["jobs"])
     *others, rest = host["routes"]
     most_calls = {**rest, "name": "rest_jobs", "match": {"prefix": "/jobs"}}
     files = [*dashboard_routes.routes(dashboard), *document_routes.routes()]
@@ -193,15 +146,8 @@ def _add_files(resources: Json, dashboard: Dashboard) -> None:
         resources["clusters"].append(dashboard_routes.cluster(port))
 
 
-def _origin_matcher(origin: str) -> Json:
-    if origin == "*":
-        return {"safe_regex": {"regex": ".*"}}
-    if not ORIGIN.fullmatch(origin):
-        raise ValueError(
-            f"{CORS_VARIABLE}: {origin!r} is not allowed: each must be scheme, host and port, such as "
-            "https://example.org or http://localhost:8080, or * for all"
-        )
-    return {"exact": origin}
+def _listed(variable: str) -> list[str]:
+    return [part.strip() for part in os.environ.get(variable, "").split(",") if part.strip()]
 
 
 def _processes(variable: str) -> int:
@@ -226,10 +172,10 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m gateway.configure FILE\n")
         return 2
-    origins = [part.strip() for part in os.environ.get(CORS_VARIABLE, "").split(",") if part.strip()]
+    callers = Callers(_listed(CORS_VARIABLE), _listed(HOSTS_VARIABLE))
     try:
         processes = {name: _processes(variable) for name, variable in PROCESSES_VARIABLES.items()}
-        text = render_for_containers(origins, processes, _dashboard())
+        text = render_for_containers(callers, processes, _dashboard())
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -17,7 +17,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from contract_runtime import limits, rest
 from gateway import yaml_text
-from gateway.configure import BASE_FILE, TRANSCODER, http_filter
+from gateway.configure import BASE_FILE, TRANSCODER
+from gateway.listeners import http_filter
 from job_client._gen.jobs.v1.options_pb2 import Repeats, Waits
 
 CLUSTERS = {limits.JOB_SERVICE.full_name: "api_server", limits.WORKER_SERVICE.full_name: "worker_service"}

@@ -8,10 +8,11 @@ from pathlib import Path
 from gateway.configure import BASE_FILE, Ports, render, render_for_containers
 from gateway.descriptor import descriptor_set
 from gateway.routes import disagreements
+from gateway.web_pages import Callers
 
 CONTAINER_DESCRIPTOR = "/etc/envoy/jobs.binpb"
-PORTS = Ports(jobs=3000, workers=4000, admin=9901)
-ORIGINS = ("https://example.org",)
+PORTS = Ports(jobs=3000, workers=4000)
+CALLERS = Callers(["https://example.org"], ["jobs.example.org", "*.jobs.svc.cluster.local"])
 PROCESSES = {"api_server": 2, "worker_service": 2}
 
 
@@ -23,8 +24,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         descriptor = Path(directory) / "jobs.binpb"
         descriptor.write_bytes(descriptor_set())
-        local = render(PORTS, [("127.0.0.1", 50051)], [("127.0.0.1", 50151)], descriptor, ORIGINS)
-        containers = [BASE_FILE.read_text(), render_for_containers(ORIGINS, PROCESSES)]
+        local = render(PORTS, [("127.0.0.1", 50051)], [("127.0.0.1", 50151)], descriptor, CALLERS)
+        containers = [BASE_FILE.read_text(), render_for_containers(CALLERS, PROCESSES)]
         for text in [local, *(text.replace(CONTAINER_DESCRIPTOR, str(descriptor)) for text in containers)]:
             config = Path(directory) / "envoy.yaml"
             config.write_text(text)

@@ -2,12 +2,10 @@
 
 import hashlib
 import os
-import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from local_stack.ports import is_free
-from local_stack.settings import HOST
 
 
 class StackError(Exception):
@@ -72,11 +70,3 @@ def check_ports_differ(parts: Iterable[Part]) -> None:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def accepts_connections(port: int) -> bool:
-    try:
-        socket.create_connection((HOST, port), timeout=1).close()
-    except OSError:
-        return False
-    return True

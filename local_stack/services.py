@@ -11,12 +11,15 @@ from pydantic_settings import BaseSettings
 from api_server.settings import ApiServerSettings
 from gateway.configure import BASE_FILE, Ports, render
 from gateway.descriptor import descriptor_set
+from gateway.web_pages import Callers
 from local_stack import kafka, mongodb
-from local_stack.part import Part, accepts_connections
+from local_stack.part import Part
 from local_stack.settings import HOST, ROOT, StackSettings
 from service_runtime.health_probe import all_are_serving
 from worker_service.settings import WorkerSettings
 
+MAX_SOCKET_PATH = 100
+"""Bytes that the path of a Unix socket has on every system."""
 # The user's PYTHONPATH is kept, because it may lead to handlers.
 PYTHON_PATH = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
@@ -81,6 +84,7 @@ def gateway(settings: StackSettings) -> Part:
     config = settings.data_dir / "envoy.yaml"
     descriptor = settings.data_dir / "jobs.binpb"
 
+    callers = Callers(settings.cors_origins, settings.gateway_hosts)
     api_servers = _addresses(settings.api_server_ports, settings.api_servers)
     workers = _addresses(settings.worker_ports, settings.workers)
 
@@ -89,11 +93,11 @@ def gateway(settings: StackSettings) -> Part:
         descriptor.write_bytes(descriptor_set())
         config.write_text(
             render(
-                Ports(settings.jobs_port, settings.workers_port, settings.envoy_admin_port),
+                Ports(settings.jobs_port, settings.workers_port, admin_socket(settings)),
                 api_servers=api_servers,
                 workers=workers,
                 descriptor_path=descriptor,
-                cors_origins=settings.cors_origins,
+                callers=callers,
                 dashboard=settings.dashboard,
             )
         )
@@ -105,17 +109,18 @@ def gateway(settings: StackSettings) -> Part:
         ports={
             "STACK_JOBS_PORT": settings.jobs_port,
             "STACK_WORKERS_PORT": settings.workers_port,
-            "STACK_ENVOY_ADMIN_PORT": settings.envoy_admin_port,
         },
         prepare=prepare,
         # Rendering the whole configuration takes longer than everything else that `make up` compares.
-        configuration=f"{api_servers} {workers} {settings.cors_origins} {settings.dashboard} {_files()}",
-        is_ready=lambda: (
-            _is_live(settings.envoy_admin_port)
-            and accepts_connections(settings.jobs_port)
-            and accepts_connections(settings.workers_port)
-        ),
+        configuration=f"{api_servers} {workers} {callers} {settings.dashboard} {_files()}",
+        is_ready=lambda: _is_live(settings.jobs_port) and _is_live(settings.workers_port),
     )
+
+
+def admin_socket(settings: StackSettings) -> Path | None:
+    """The socket of Envoy's admin pages, or None if the folder's path is too long for one."""
+    path = settings.data_dir.absolute() / "envoy-admin.sock"
+    return path if len(os.fsencode(path)) <= MAX_SOCKET_PATH else None
 
 
 def _envoy() -> str:
@@ -144,8 +149,9 @@ def _named(variable: str, base: int, ports: range) -> dict[str, int]:
     return {f"{variable} + {port - base}" if port > base else variable: port for port in ports}
 
 
-def _is_live(admin_port: int) -> bool:
+def _is_live(port: int) -> bool:
+    """Whether the gateway itself answers at one of its ports."""
     try:
-        return httpx.get(f"http://{HOST}:{admin_port}/ready", timeout=1, trust_env=False).is_success
+        return httpx.get(f"http://{HOST}:{port}/healthz", timeout=1, trust_env=False).is_success
     except httpx.HTTPError:
         return False

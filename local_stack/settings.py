@@ -28,13 +28,13 @@ class StackSettings(BaseSettings):
     file_root: Path = ROOT / "examples/files"
     jobs_port: Port = 3000
     workers_port: Port = 4000
-    envoy_admin_port: Port = 9901
     mongodb_port: Port = 27017
     kafka_port: Port = 9092
     kafka_controller_port: Port = 9094
     api_server_port: Port = 50051
     worker_port: Port = 50151
     cors_origins: CommaSeparated = Field(default=(), validation_alias="GATEWAY_CORS_ORIGINS")
+    gateway_hosts: CommaSeparated = Field(default=(), validation_alias="GATEWAY_HOSTS")
     dashboard: Dashboard = Field(default="full", validation_alias="GATEWAY_DASHBOARD")
     api_servers: Annotated[NonNegativeInt, Field(le=MAX_REPLICAS)] = 1
     workers: Annotated[NonNegativeInt, Field(le=MAX_REPLICAS)] = 1

@@ -95,6 +95,7 @@ HEADERS: Mapping[str, Json] = {
 
 HTTP_STATUS: Mapping[str, int] = {
     "INVALID_ARGUMENT": 400,
+    "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
     "ALREADY_EXISTS": 409,
     "FAILED_PRECONDITION": 409,
@@ -106,11 +107,16 @@ HTTP_STATUS: Mapping[str, int] = {
 }
 """The HTTP status of each code that a call may fail with."""
 GATEWAY_ERRORS: Mapping[int, tuple[str, int, str]] = {
+    403: (
+        "A web page of another site calls, or the host name is not allowed",
+        7,
+        "This host name is not allowed: add it to GATEWAY_HOSTS",
+    ),
     413: ("The body is larger than 4 MiB", 3, "The body is larger than 4 MiB"),
     415: (
-        "The body is compressed",
+        "The body is compressed, or its content type is not JSON",
         3,
-        "A body must not be compressed: leave out the header content-encoding, and send JSON as it is",
+        "A body must be JSON: send the header content-type with the value application/json",
     ),
     431: ("The headers are larger than 24 KiB", 3, "The headers are larger than 24 KiB"),
 }

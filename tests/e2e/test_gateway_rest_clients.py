@@ -28,7 +28,7 @@ def answer_to(url: str, request: bytes) -> bytes:
 # HTTP/1.0: nginx uses it for its upstreams by default, and so does `ab`.
 
 
-@pytest.mark.parametrize("host", [b"", b"Host: example.org\r\n"])
+@pytest.mark.parametrize("host", [b"", b"Host: localhost\r\n"])
 def test_http_1_0_is_served_on_both_ports(stack: Stack, host: bytes) -> None:
     post = b"POST /jobs HTTP/1.0\r\n%sContent-Length: %d\r\n\r\n%s" % (host, len(BODY), BODY)
     head, _, body = answer_to(stack.endpoints.jobs_url, post).partition(b"\r\n\r\n")

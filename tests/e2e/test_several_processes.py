@@ -25,7 +25,7 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
-OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
+OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port")
 
 
 @pytest.fixture(scope="module")

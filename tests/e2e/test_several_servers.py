@@ -29,7 +29,7 @@ from tests.waiting import until, wait_for
 
 pytestmark = pytest.mark.slow
 
-OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port", "envoy_admin_port")
+OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port")
 ROUNDS = 2
 PAUSE = 0.1
 """Seconds between two calls of a caller."""

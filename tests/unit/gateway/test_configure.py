@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from gateway import configure, descriptor, yaml_text
+from gateway import configure, descriptor, web_pages, yaml_text
 from gateway.configure import BASE_FILE, Ports, render, render_for_containers
+from gateway.web_pages import ANY_PROGRAM, Callers
 
-PORTS = Ports(jobs=13000, workers=14000, admin=19901)
+PORTS = Ports(jobs=13000, workers=14000)
 API_SERVERS = [("127.0.0.1", 15051), ("127.0.0.1", 15052)]
 WORKERS = [("worker.internal", 15151)]
 CORS = "envoy.filters.http.cors"
@@ -46,12 +47,17 @@ def envoy_accepts(path: Path) -> str:
     return run.stderr if run.returncode or "[warning]" in run.stderr else ""
 
 
-@pytest.mark.parametrize("origins", [(), ("https://example.org",), ("*",)])
-def test_envoy_accepts_what_is_rendered(
-    descriptor_file: Path, tmp_path: Path, origins: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize(
+    "callers",
+    [
+        ANY_PROGRAM,
+        Callers(["https://example.org"], ["jobs.example.org", "*.svc.cluster.local", "[2001:db8::7]"]),
+        Callers(["*"], ["*"]),
+    ],
+)
+def test_envoy_accepts_what_is_rendered(descriptor_file: Path, tmp_path: Path, callers: Callers) -> None:
     file = tmp_path / "envoy.yaml"
-    file.write_text(render(PORTS, API_SERVERS, WORKERS, descriptor_file, origins))
+    file.write_text(render(PORTS, API_SERVERS, WORKERS, descriptor_file, callers))
 
     assert envoy_accepts(file) == ""
 
@@ -71,16 +77,15 @@ def test_ports_and_the_listening_host_are_set(descriptor_file: Path) -> None:
         {"address": "127.0.0.1", "port_value": 13000},
         {"address": "127.0.0.1", "port_value": 14000},
     ]
-    assert config["admin"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 19901}
 
 
-def test_the_admin_port_stays_on_loopback_whatever_the_listening_host(descriptor_file: Path) -> None:
-    config = rendered(descriptor_file, listen_host="0.0.0.0")
+def test_no_port_leads_to_the_admin_pages(descriptor_file: Path) -> None:
+    text = render(Ports(13000, 14000, Path("/run/admin.sock")), API_SERVERS, WORKERS, descriptor_file)
+    base = yaml_text.load(BASE_FILE.read_text())
 
-    assert config["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
-    assert (
-        yaml_text.load(BASE_FILE.read_text())["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
-    )
+    assert yaml_text.load(text)["admin"] == {"address": {"pipe": {"path": "/run/admin.sock", "mode": 0o600}}}
+    assert base["admin"] == {"address": {"pipe": {"path": "/tmp/envoy-admin.sock", "mode": 0o600}}}  # noqa: S108 - the container's
+    assert "admin" not in rendered(descriptor_file)
 
 
 def test_every_server_becomes_an_endpoint(descriptor_file: Path) -> None:
@@ -115,15 +120,18 @@ def test_both_listeners_transcode_with_the_given_descriptor(descriptor_file: Pat
 
 def test_no_origin_is_allowed_by_default(descriptor_file: Path) -> None:
     assert "CorsPolicy" not in render(PORTS, API_SERVERS, WORKERS, descriptor_file)
-    assert "CorsPolicy" not in render_for_containers([])
+    assert "CorsPolicy" not in render_for_containers(ANY_PROGRAM)
 
 
 def test_listed_origins_are_allowed_on_both_listeners(descriptor_file: Path) -> None:
-    config = rendered(descriptor_file, cors_origins=["https://example.org", "http://localhost:8080"])
+    config = rendered(descriptor_file, callers=Callers(["https://example.org", "http://localhost:8080"]))
 
-    hosts = [host for manager in managers(config) for host in manager["route_config"]["virtual_hosts"]]
-    assert len(hosts) == 2
-    for host in hosts:
+    for manager in managers(config):
+        host, other_hosts = manager["route_config"]["virtual_hosts"]
+        assert "typed_per_filter_config" not in other_hosts
+        assert 'local origins = {["https://example.org"] = true, ["http://localhost:8080"] = true}' in source(
+            manager
+        )
         assert host["typed_per_filter_config"][CORS]["allow_origin_string_match"] == [
             {"exact": "https://example.org"},
             {"exact": "http://localhost:8080"},
@@ -131,12 +139,50 @@ def test_listed_origins_are_allowed_on_both_listeners(descriptor_file: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "origin", ["example.org", "https://example.org/", "https://", "https://*.org", "null"]
+    "origin", ["example.org", "https://example.org/", "https://", "https://*.org", "null", 'https://a"] = b']
 )
 def test_an_invalid_origin_is_named_in_the_error(descriptor_file: Path, origin: str) -> None:
     with pytest.raises(ValueError, match="GATEWAY_CORS_ORIGINS") as error:
-        render(PORTS, API_SERVERS, WORKERS, descriptor_file, [origin])
+        render(PORTS, API_SERVERS, WORKERS, descriptor_file, Callers([origin]))
     assert repr(origin) in str(error.value)
+
+
+def source(manager: dict[str, Any]) -> str:
+    """The source of the filter that knows the origins."""
+    [text] = [
+        each["typed_config"]["default_source_code"]["inline_string"]
+        for each in manager["http_filters"]
+        if each["name"] == "web_pages"
+    ]
+    return str(text)
+
+
+def test_no_other_origin_is_known_by_default(descriptor_file: Path) -> None:
+    for manager in managers(rendered(descriptor_file)):
+        assert source(manager).startswith(web_pages.NO_ORIGINS)
+
+
+def test_listed_hosts_are_served_besides_the_machines_own_names(descriptor_file: Path) -> None:
+    config = rendered(descriptor_file, callers=Callers(hosts=["Jobs.Example.org", "*.test", "localhost"]))
+
+    for manager in managers(config):
+        host, other_hosts = manager["route_config"]["virtual_hosts"]
+        own = ["localhost", "127.0.0.1", "[::1]", "gateway"]
+        assert host["domains"] == [*own, "jobs.example.org", "*.test"]
+        assert other_hosts["domains"] == ["*"]
+
+
+def test_a_star_allows_every_host(descriptor_file: Path) -> None:
+    for manager in managers(rendered(descriptor_file, callers=Callers(hosts=["a.example", "*"]))):
+        [host] = manager["route_config"]["virtual_hosts"]
+        assert host["domains"] == ["*"]
+
+
+@pytest.mark.parametrize("host", ["a.example:3000", "http://a.example", "a.*", "*a.example", "a b", ".a", ""])
+def test_an_invalid_host_is_named_in_the_error(descriptor_file: Path, host: str) -> None:
+    with pytest.raises(ValueError, match="GATEWAY_HOSTS") as error:
+        render(PORTS, API_SERVERS, WORKERS, descriptor_file, Callers(hosts=[host]))
+    assert repr(host) in str(error.value)
 
 
 def test_the_command_writes_the_file_for_containers_with_the_origins_of_the_setting(
@@ -151,7 +197,7 @@ def test_the_command_writes_the_file_for_containers_with_the_origins_of_the_sett
     written = yaml_text.load(file.read_text())
     remove_files(written)
     for manager in managers(written):
-        [host] = manager["route_config"]["virtual_hosts"]
+        host = manager["route_config"]["virtual_hosts"][0]
         policy = host.pop("typed_per_filter_config")[CORS]
         assert {"etag", "location", "request-id"} <= set(policy["expose_headers"].split(", "))
         assert {"if-none-match", "request-id", "x-grpc-web"} <= set(policy["allow_headers"].split(", "))
@@ -160,13 +206,23 @@ def test_the_command_writes_the_file_for_containers_with_the_origins_of_the_sett
             "https://a.example",
             "https://b.example",
         ]
-    assert written == yaml_text.load(BASE_FILE.read_text())
+    assert without_callers(written) == without_callers(yaml_text.load(BASE_FILE.read_text()))
+
+
+def without_callers(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration without the list of origins, whose tests are above."""
+    for manager in managers(config):
+        for each in manager["http_filters"]:
+            if each["name"] == "web_pages":
+                # Both listeners have the same filter in the base file.
+                each["typed_config"].pop("default_source_code", None)
+    return config
 
 
 def remove_files(config: dict[str, Any]) -> None:
     """Remove the routes of files, of which the base file has none."""
     routes = managers(config)[0]["route_config"]
-    [host] = routes["virtual_hosts"]
+    host = routes["virtual_hosts"][0]
     names = [route["name"] for route in host["routes"]]
     begin = names.index("rest_jobs")
     paths = {route["match"].get("path") for route in host["routes"][begin:-1]}

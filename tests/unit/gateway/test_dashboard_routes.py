@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway import configure, dashboard_routes, yaml_text
+from gateway import configure, dashboard_routes, web_pages, yaml_text
 from gateway.configure import Ports, render
 
-PORTS = Ports(jobs=13000, workers=14000, admin=19901)
+PORTS = Ports(jobs=13000, workers=14000)
 FILES = sorted(path for path in dashboard_routes.FOLDER.rglob("*") if path.is_file())
 OWN = [path for path in FILES if "vendor" not in path.parts]
 
@@ -84,7 +84,7 @@ def test_calls_of_the_workers_port_need_the_header_of_the_dashboard() -> None:
 
     assert [route["match"]["path"] for route in calls] == ["/ui/api/state", "/ui/api/start", "/ui/api/stop"]
     assert all(dashboard_routes.SENT_BY_THE_DASHBOARD in route["match"]["headers"] for route in calls)
-    assert "x-requested-with" not in configure.ALLOWED_HEADERS
+    assert "x-requested-with" not in web_pages.ALLOWED_HEADERS
     clusters = {each["name"]: each for each in config()["static_resources"]["clusters"]}
     [endpoint] = clusters["workers_port"]["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert endpoint["endpoint"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 14000}
