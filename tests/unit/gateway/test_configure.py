@@ -33,7 +33,7 @@ def rendered(descriptor_file: Path, **changes: Any) -> dict[str, Any]:
 
 def managers(config: dict[str, Any]) -> list[dict[str, Any]]:
     listeners = config["static_resources"]["listeners"]
-    return [listener["filter_chains"][0]["filters"][0]["typed_config"] for listener in listeners]
+    return [listener["filter_chains"][0]["filters"][-1]["typed_config"] for listener in listeners]
 
 
 def envoy_accepts(path: Path) -> str:

@@ -23,7 +23,7 @@ def config(dashboard: dashboard_routes.Dashboard = "full") -> dict[str, Any]:
 
 def routes(listener: int, dashboard: dashboard_routes.Dashboard = "full") -> list[dict[str, Any]]:
     chain = config(dashboard)["static_resources"]["listeners"][listener]["filter_chains"][0]
-    found: list[dict[str, Any]] = chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0][
+    found: list[dict[str, Any]] = chain["filters"][-1]["typed_config"]["route_config"]["virtual_hosts"][0][
         "routes"
     ]
     return found

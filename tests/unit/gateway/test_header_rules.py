@@ -26,7 +26,7 @@ def matchers(part: Any) -> Iterator[dict[str, Any]]:
 
 def managers() -> list[dict[str, Any]]:
     listeners = yaml_text.load(BASE_FILE.read_text())["static_resources"]["listeners"]
-    return [each["filter_chains"][0]["filters"][0]["typed_config"] for each in listeners]
+    return [each["filter_chains"][0]["filters"][-1]["typed_config"] for each in listeners]
 
 
 def headers_with_one_value(manager: dict[str, Any]) -> set[str]:

@@ -33,7 +33,7 @@ def virtual_host(service: str) -> dict[str, Any]:
     [manager] = [
         config
         for listener in listeners
-        for config in [listener["filter_chains"][0]["filters"][0]["typed_config"]]
+        for config in [listener["filter_chains"][0]["filters"][-1]["typed_config"]]
         if any(
             rest.twin_of(service) in each["typed_config"].get("services", ())
             for each in config["http_filters"]
