@@ -261,7 +261,7 @@ def test_an_upgrade_is_403(jobs: httpx.Client) -> None:
     error_of(answer, 403, 2)
 
 
-def test_a_content_type_that_only_begins_like_grpc_is_404(jobs: httpx.Client) -> None:
+def test_a_content_type_that_only_begins_like_grpc_is_415(jobs: httpx.Client) -> None:
     answer = jobs.post(LIST, content=EMPTY_MESSAGE, headers={"content-type": "application/grpc;foo"})
 
-    error_of(answer, 404, 5)
+    error_of(answer, 415, 3)

@@ -140,7 +140,8 @@ def test_probes_need_no_name(jobs: httpx.Client, workers: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", FORM, "multipart/form-data; boundary=x", "application/jsonx", "a"]
+    "kind",
+    ["text/plain", f"{FORM}; charset=utf-8", "multipart/form-data; boundary=x", "application/jsonx", "a"],
 )
 def test_a_body_of_another_type_than_json_is_415(
     jobs: httpx.Client, workers: httpx.Client, kind: str
@@ -168,6 +169,15 @@ def test_json_has_several_names(jobs: httpx.Client, kind: str) -> None:
     answer = jobs.post("/jobs", content=json.dumps(COMPUTE), headers={"content-type": kind})
 
     assert answer.status_code == 201
+
+
+def test_the_type_that_curl_sends_is_taken_as_json_but_not_from_a_browser(jobs: httpx.Client) -> None:
+    body = json.dumps(COMPUTE)
+    assert jobs.post("/jobs", content=body, headers={"content-type": FORM}).status_code == 201
+
+    for browser in ({"origin": origin_of(jobs)}, {"sec-fetch-site": "none"}):
+        answer = jobs.post("/jobs", content=body, headers={"content-type": FORM, **browser})
+        error_of(answer, 415, 3)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-type": FORM}, {"content-type": ""}])
