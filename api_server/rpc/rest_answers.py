@@ -36,11 +36,10 @@ def is_known(context: Any, job: Job) -> bool:
 
 
 def is_document_known(context: Any, tag: str) -> bool:
-    """The same for the API document with this entity tag. A page of another site may read it."""
+    """The same for the API document with this entity tag."""
     rest = rest_of(context)
     if rest is None:
         return False
-    rest.headers["access-control-allow-origin"] = "*"
     rest.headers["cache-control"] = "no-cache"
     rest.headers["x-content-type-options"] = "nosniff"
     return _is_known(rest, tag)

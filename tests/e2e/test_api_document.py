@@ -172,7 +172,6 @@ def test_the_document_is_served_with_the_schemas_of_payloads(stack: Stack, jobs:
 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.num_bytes_downloaded < len(answer.content) / 2
     document = answer.json()

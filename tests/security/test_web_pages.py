@@ -83,12 +83,6 @@ def test_a_page_may_not_call_natively(jobs: httpx.Client) -> None:
     assert "REST or gRPC-Web" in answer.headers["grpc-message"]
 
 
-def test_anyone_may_read_the_api_document(jobs: httpx.Client) -> None:
-    answer = jobs.get("/openapi.json", headers={"origin": "https://evil.example"})
-
-    assert answer.headers["access-control-allow-origin"] == "*"
-
-
 # Host names.
 
 

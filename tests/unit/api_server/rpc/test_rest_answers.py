@@ -94,13 +94,12 @@ def test_a_native_call_has_none_of_it() -> None:
     assert not rest_answers.is_known(context, JOB)
 
 
-def test_the_document_has_its_tag_and_may_be_read_by_pages_of_other_sites() -> None:
+def test_the_document_has_its_tag() -> None:
     context, known = rest(), rest(("if-none-match", '"abc"'))
 
     assert not rest_answers.is_document_known(context, 'W/"abc"')
     assert context.headers == {
         "etag": 'W/"abc"',
-        "access-control-allow-origin": "*",
         "cache-control": "no-cache",
         "x-content-type-options": "nosniff",
     }
