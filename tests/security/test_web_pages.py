@@ -44,6 +44,7 @@ def test_a_page_of_another_origin_may_neither_read_nor_change_anything(
     foreign = {"origin": origin}
     for answer in (
         jobs.get("/jobs", headers=foreign),
+        jobs.get("/openapi.json", headers=foreign),
         jobs.post("/jobs", json=COMPUTE, headers=foreign),
         # What a form without fields sends.
         workers.post("/stop", headers=foreign | {"content-type": FORM, "content-length": "0"}),
