@@ -76,10 +76,9 @@ def write_stubs(out_dir: Path, scratch: Path) -> None:
     """Write the stubs, typed, of every proto file and of validate.proto, which they import."""
     descriptor = scratch / "validate.binpb"
     write_validate_descriptor(descriptor)
-    outputs = [f"--python_out={out_dir}", f"--mypy_out=quiet:{out_dir}"]
-    run_protoc(f"--descriptor_set_in={descriptor}", *outputs, VALIDATE_PROTO)
     ours = [f"--descriptor_set_in={descriptor}", f"-I{PROTO_DIR}", *INCLUDES]
-    run_protoc(*ours, *outputs, *proto_files(PROTO_DIR))
+    outputs = [f"--python_out={out_dir}", f"--mypy_out=quiet:{out_dir}"]
+    run_protoc(*ours, *outputs, VALIDATE_PROTO, *proto_files(PROTO_DIR))
     grpc_outputs = [f"--grpc_python_out={out_dir}", f"--mypy_grpc_out=quiet:{out_dir}"]
     run_protoc(*ours, *grpc_outputs, *proto_files(PROTO_DIR, "*_service.proto"))
     make_relative(out_dir)
