@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from local_stack.settings import ROOT
 from service_runtime.logging import MAX_LINE
+from tests.forked_code import CodeServer, ForkedCode
 
 START = """
 import logging, os, sys, time, warnings
@@ -44,31 +45,25 @@ def log_in_every_way(size):
     logging.getLogger("library").warning("%d %s", Hostile(), Hostile())
 """
 DEADLINE = 60.0
+Start = Callable[..., ForkedCode]
 
 
-@contextmanager
-def started(code: str, stderr: Any, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", START + code],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-        **options,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+@pytest.fixture(scope="module")
+def server() -> Iterator[CodeServer]:
+    with CodeServer("structlog", "service_runtime.logging", "api_server.settings") as server:
+        yield server
 
 
-def run(code: str, stderr: Any, **options: Any) -> tuple[int, str]:
+@pytest.fixture
+def start(server: CodeServer) -> Iterator[Start]:
+    with ExitStack() as cleanup:
+        yield lambda code, stderr=None: cleanup.enter_context(server.run(START + code, stderr=stderr))
+
+
+def ended(run: ForkedCode) -> tuple[int | None, str]:
     """Exit status and standard output."""
-    with started(code, stderr, **options) as process:
-        out, _ = process.communicate(timeout=DEADLINE)
-        return process.returncode, out
+    out, _ = run.communicate()
+    return run.returncode, out
 
 
 def parsed(text: str) -> list[dict[str, Any]]:
@@ -78,16 +73,16 @@ def parsed(text: str) -> list[dict[str, Any]]:
 WORK = "log_in_every_way(10); print('worked'); sys.exit(5)"
 
 
-def test_a_full_disk_does_not_stop_the_process() -> None:
+def test_a_full_disk_does_not_stop_the_process(start: Start) -> None:
     with Path("/dev/full").open("w") as full:
-        assert run(WORK, full) == (5, "worked\n")
+        assert ended(start(WORK, full.fileno())) == (5, "worked\n")
 
 
-def test_a_closed_reader_does_not_stop_the_process() -> None:
+def test_a_closed_reader_does_not_stop_the_process(start: Start) -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        assert run(WORK, write) == (5, "worked\n")
+        assert ended(start(WORK, write)) == (5, "worked\n")
     finally:
         os.close(write)
 
@@ -98,29 +93,37 @@ def test_without_standard_error_the_process_works_and_writes_to_no_other_file() 
         "opened = [os.dup(1) for _ in range(3)]; assert min(opened) > 2, opened; "
         "sys.stderr.write('x'); print",
     )
-    assert run(code, None, preexec_fn=lambda: os.close(2)) == (5, "worked\n")
+    # In a process of its own: Python looks for standard error when it starts.
+    process = subprocess.run(
+        [sys.executable, "-c", START + code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.close(2),
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert (process.returncode, process.stdout) == (5, "worked\n")
 
 
 @pytest.mark.parametrize(
     "closing",
     ["os.close(2)", "sys.stderr.close()", "sys.stderr = None", "import io; sys.stderr = io.StringIO()"],
 )
-def test_a_handler_that_closes_standard_error_does_not_stop_the_log(closing: str) -> None:
-    with started(
-        f"{closing}\nlog_in_every_way(10); print('worked'); sys.exit(5)", subprocess.PIPE
-    ) as process:
-        out, err = process.communicate(timeout=DEADLINE)
+def test_a_handler_that_closes_standard_error_does_not_stop_the_log(start: Start, closing: str) -> None:
+    process = start(f"{closing}\n{WORK}")
+    out, err = process.communicate()
     assert out == "worked\n"
     assert process.returncode == 5
     assert len(parsed(err)) == 8
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
-def test_a_stalled_reader_does_not_block_the_process_and_gets_the_last_lines(kind: str) -> None:
+def test_a_stalled_reader_does_not_block_the_process_and_gets_the_last_lines(start: Start, kind: str) -> None:
     """Before anything is read, more is logged than a pipe or a socket can hold."""
     code = """
-for number in range(20_000):
-    log.info("line", number=number, text="x" * 200)
+for number in range(4_000):
+    log.info("line", number=number, text="x" * 1000)
 print("worked", flush=True)
 sys.stdin.readline()
 log.info("last")
@@ -130,42 +133,41 @@ log.info("last")
     else:
         ends = socket.socketpair()
         read, write = (end.detach() for end in ends)
-    with started(code, write) as process, open(read, encoding="utf-8") as log:  # noqa: PTH123 - a file descriptor
-        os.close(write)
-        assert process.stdout is not None
+    process = start(code, write)
+    os.close(write)
+    with open(read, encoding="utf-8") as log:  # noqa: PTH123 - a file descriptor
         assert select.select([process.stdout], [], [], DEADLINE)[0], "it waits for the reader"
         assert process.stdout.readline() == "worked\n"
-        assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
         lines = parsed(log.read())
-        assert process.wait(DEADLINE) == 0
+        assert process.wait() == 0
     events = [line["event"] for line in lines]
     lost = sum(line["count"] for line in lines if line["event"] == "log_lines_lost")
     assert events[-1] == "last"
-    assert [line["number"] for line in lines if line["event"] == "line"][-1] == 19_999
+    assert [line["number"] for line in lines if line["event"] == "line"][-1] == 3_999
     assert lost > 0
-    assert lost + events.count("line") == 20_000
+    assert lost + events.count("line") == 4_000
     assert {line["process"] for line in lines} == {7}
 
 
-def test_a_process_with_a_stalled_reader_ends() -> None:
+def test_a_process_with_a_stalled_reader_ends(start: Start) -> None:
     read, write = os.pipe()
     try:
-        code = "for number in range(20_000): log.info('line', text='x' * 200)\nsys.exit(5)"
-        assert run(code, write) == (5, "")
+        code = "for number in range(4_000): log.info('line', text='x' * 1000)\nsys.exit(5)"
+        assert ended(start(code, write)) == (5, "")
     finally:
         os.close(read)
         os.close(write)
 
 
-def test_writes_of_other_processes_to_the_pipe_stay_blocking() -> None:
+def test_writes_of_other_processes_to_the_pipe_stay_blocking(start: Start) -> None:
     """O_NONBLOCK is a flag of the open file, which processes share when they inherit it."""
     code = "import fcntl; log.info('x'); print(bool(fcntl.fcntl(2, fcntl.F_GETFL) & os.O_NONBLOCK))"
-    assert run(code, subprocess.PIPE) == (0, "False\n")
+    assert ended(start(code)) == (0, "False\n")
 
 
-def test_lost_lines_are_reported_when_there_is_space_again(tmp_path: Path) -> None:
+def test_lost_lines_are_reported_when_there_is_space_again(start: Start, tmp_path: Path) -> None:
     """A limit of the file's size simulates a full disk."""
     log = tmp_path / "log"
     code = """
@@ -178,7 +180,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 log.info("again")
 """
     with log.open("w") as file:
-        assert run(code, file)[0] == 0
+        assert ended(start(code, file.fileno()))[0] == 0
     *before, torn, lost, last = log.read_text().splitlines()
     kept = len(parsed("\n".join(before)))
     assert not torn.endswith("}")
@@ -187,11 +189,11 @@ log.info("again")
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_lines_have_a_limited_length_whatever_is_logged(log_format: str) -> None:
-    code = "log_in_every_way(10_000_000); log.info('k', **{str(n): '\\x00' * 4000 for n in range(100)})"
+def test_lines_have_a_limited_length_whatever_is_logged(start: Start, log_format: str) -> None:
+    code = "log_in_every_way(1_000_000); log.info('k', **{str(n): '\\x00' * 4000 for n in range(100)})"
     code = f"configure_logging(ServiceSettings(log_format='{log_format}'), 7); {code}"
-    with started(code, subprocess.PIPE) as process:
-        _, err = process.communicate(timeout=DEADLINE)
+    process = start(code)
+    _, err = process.communicate()
     assert process.returncode == 0
     if log_format == "json":
         assert len(parsed(err)) == 9
@@ -200,9 +202,8 @@ def test_lines_have_a_limited_length_whatever_is_logged(log_format: str) -> None
     assert "characters left out" in err
 
 
-def test_values_that_cannot_be_printed_are_named_by_their_type() -> None:
-    with started("log_in_every_way(1)", subprocess.PIPE) as process:
-        _, err = process.communicate(timeout=DEADLINE)
+def test_values_that_cannot_be_printed_are_named_by_their_type(start: Start) -> None:
+    _, err = start("log_in_every_way(1)").communicate()
     own, theirs, warned, failed, failed_too, hostile, mismatch = parsed(err)[:5] + parsed(err)[-2:]
     assert own["text"] == "x"
     assert (theirs["event"], theirs["logger"]) == ("theirs y", "library")
@@ -213,7 +214,7 @@ def test_values_that_cannot_be_printed_are_named_by_their_type() -> None:
     assert mismatch["event"].startswith("%d %s")
 
 
-def test_a_forked_child_logs_and_does_not_repeat_lines_of_its_parent() -> None:
+def test_a_forked_child_logs_and_does_not_repeat_lines_of_its_parent(start: Start) -> None:
     code = """
 log.info("parent")
 pid = os.fork()
@@ -221,12 +222,11 @@ log.info("both", pid=os.getpid())
 if pid:
     os.waitpid(pid, 0)
 """
-    with started(code, subprocess.PIPE) as process:
-        _, err = process.communicate(timeout=DEADLINE)
+    _, err = start(code).communicate()
     assert [line["event"] for line in parsed(err)] == ["parent", "both", "both"]
 
 
-def test_flush_logs_writes_the_last_lines_before_os_exit() -> None:
+def test_flush_logs_writes_the_last_lines_before_os_exit(start: Start) -> None:
     read, write = os.pipe()
     code = """
 from service_runtime.logging import flush_logs
@@ -235,16 +235,22 @@ for number in range(2_000):
 flush_logs(30)
 os._exit(3)
 """
-    with started(code, write) as process, open(read, encoding="utf-8") as log:  # noqa: PTH123
-        os.close(write)
+    process = start(code, write)
+    os.close(write)
+    with open(read, encoding="utf-8") as log:  # noqa: PTH123 - a file descriptor
         time.sleep(0.1)  # lets the pipe fill up; the assertions hold in any case
         assert len(parsed(log.read())) == 2_000
-        assert process.wait(DEADLINE) == 3
+        assert process.wait() == 3
 
 
-@pytest.mark.parametrize("kind", ["full", "closed", "stalled reader"])
-def test_wrong_settings_give_status_two_even_if_they_cannot_be_reported(kind: str) -> None:
-    environment = {**os.environ, "API_SERVER_PORT": "0"}
+API_SERVER = "import runpy; runpy.run_module('api_server', run_name='__main__', alter_sys=True)"
+WRONG_SETTINGS = {**os.environ, "API_SERVER_PORT": "0"}
+
+
+@pytest.mark.parametrize("kind", ["full", "stalled reader"])
+def test_wrong_settings_give_status_two_even_if_they_cannot_be_reported(
+    server: CodeServer, kind: str
+) -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)
     with suppress(BlockingIOError):
@@ -253,16 +259,21 @@ def test_wrong_settings_give_status_two_even_if_they_cannot_be_reported(kind: st
     os.set_blocking(write, True)
     try:
         with Path("/dev/full").open("w") as full:
-            ended = subprocess.run(
-                [sys.executable, "-m", "api_server"],
-                cwd=ROOT,
-                env=environment,
-                stderr=write if kind == "stalled reader" else full,
-                preexec_fn=(lambda: os.close(2)) if kind == "closed" else None,
-                timeout=DEADLINE,
-                check=False,
-            )
+            stderr = full.fileno() if kind == "full" else write
+            with server.run(API_SERVER, stderr=stderr, environment=WRONG_SETTINGS) as process:
+                assert process.wait() == 2
     finally:
         os.close(read)
         os.close(write)
-    assert ended.returncode == 2
+
+
+def test_wrong_settings_give_status_two_without_standard_error() -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "api_server"],
+        cwd=ROOT,
+        env=WRONG_SETTINGS,
+        preexec_fn=lambda: os.close(2),
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert process.returncode == 2
