@@ -25,6 +25,19 @@ def descriptor_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def config(descriptor_file: Path) -> dict[str, Any]:
+    """What is rendered without further settings."""
+    return rendered(descriptor_file)
+
+
+@pytest.fixture(scope="module")
+def open_config(descriptor_file: Path) -> dict[str, Any]:
+    """What is rendered for callers from other hosts and other sites."""
+    callers = Callers(["https://example.org", "http://localhost:8080"])
+    return rendered(descriptor_file, listen_host="0.0.0.0", callers=callers)
+
+
 def rendered(descriptor_file: Path, **changes: Any) -> dict[str, Any]:
     text = render(PORTS, API_SERVERS, WORKERS, descriptor_file, **changes)
     config: dict[str, Any] = yaml_text.load(text)
@@ -69,14 +82,17 @@ def test_envoy_accepts_the_file_for_containers(descriptor_file: Path, tmp_path: 
     assert envoy_accepts(file) == ""
 
 
-def test_ports_and_the_listening_host_are_set(descriptor_file: Path) -> None:
-    config = rendered(descriptor_file)
-
+def test_ports_are_set_and_listen_on_loopback(config: dict[str, Any]) -> None:
     listeners = config["static_resources"]["listeners"]
     assert [listener["address"]["socket_address"] for listener in listeners] == [
         {"address": "127.0.0.1", "port_value": 13000},
         {"address": "127.0.0.1", "port_value": 14000},
     ]
+
+
+def test_the_listening_host_is_a_setting(open_config: dict[str, Any]) -> None:
+    listeners = open_config["static_resources"]["listeners"]
+    assert {listener["address"]["socket_address"]["address"] for listener in listeners} == {"0.0.0.0"}  # noqa: S104 - no socket is opened
 
 
 def test_no_port_leads_to_the_admin_pages(descriptor_file: Path) -> None:
@@ -88,8 +104,8 @@ def test_no_port_leads_to_the_admin_pages(descriptor_file: Path) -> None:
     assert "admin" not in rendered(descriptor_file)
 
 
-def test_every_server_becomes_an_endpoint(descriptor_file: Path) -> None:
-    api_server, worker_service, _dashboard = rendered(descriptor_file)["static_resources"]["clusters"]
+def test_every_server_becomes_an_endpoint(config: dict[str, Any]) -> None:
+    api_server, worker_service, _dashboard = config["static_resources"]["clusters"]
 
     endpoints = api_server["load_assignment"]["endpoints"][0]["lb_endpoints"]
     addresses = [each["endpoint"]["address"]["socket_address"] for each in endpoints]
@@ -103,10 +119,12 @@ def test_an_empty_list_of_servers_is_refused(descriptor_file: Path) -> None:
         render(PORTS, API_SERVERS, [], descriptor_file)
 
 
-def test_both_listeners_transcode_with_the_given_descriptor(descriptor_file: Path) -> None:
+def test_both_listeners_transcode_with_the_given_descriptor(
+    config: dict[str, Any], descriptor_file: Path
+) -> None:
     transcoders = [
         each["typed_config"]
-        for manager in managers(rendered(descriptor_file))
+        for manager in managers(config)
         for each in manager["http_filters"]
         if each["name"] == "envoy.filters.http.grpc_json_transcoder"
     ]
@@ -123,10 +141,8 @@ def test_no_origin_is_allowed_by_default(descriptor_file: Path) -> None:
     assert "CorsPolicy" not in render_for_containers(ANY_PROGRAM)
 
 
-def test_listed_origins_are_allowed_on_both_listeners(descriptor_file: Path) -> None:
-    config = rendered(descriptor_file, callers=Callers(["https://example.org", "http://localhost:8080"]))
-
-    for manager in managers(config):
+def test_listed_origins_are_allowed_on_both_listeners(open_config: dict[str, Any]) -> None:
+    for manager in managers(open_config):
         host, other_hosts = manager["route_config"]["virtual_hosts"]
         assert "typed_per_filter_config" not in other_hosts
         assert 'local origins = {["https://example.org"] = true, ["http://localhost:8080"] = true}' in source(

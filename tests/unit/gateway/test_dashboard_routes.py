@@ -1,6 +1,7 @@
 """The routes of the dashboard's files and calls, as they are put into the configuration."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ FILES = sorted(path for path in dashboard_routes.FOLDER.rglob("*") if path.is_fi
 OWN = [path for path in FILES if "vendor" not in path.parts]
 
 
+@cache
 def config(dashboard: dashboard_routes.Dashboard = "full") -> dict[str, Any]:
     server = [("127.0.0.1", 15051)]
     text = render(PORTS, server, server, Path("/nowhere"), dashboard=dashboard)
