@@ -227,6 +227,7 @@ def test_any_error_text_becomes_a_bounded_message_valid_for_the_contract(text: s
         ({"die": signal.SIGTERM}, "signal 15, Terminated"),
     ],
 )
+@pytest.mark.usefixtures("spawned")
 async def test_a_process_that_dies_fails_only_its_own_job(
     two_processes: Executor, tmp_path: Path, payload: dict[str, Any], how: str
 ) -> None:
@@ -352,8 +353,8 @@ async def test_a_process_exists_from_its_first_use_until_the_executor_is_closed(
     assert not process.is_running()
 
 
-async def test_a_process_ignores_ctrl_c(shared: Executor) -> None:
-    assert isinstance(await run(shared, "act-process", sigint=True), Succeeded)
+async def test_a_process_ignores_ctrl_c(spawned: Executor) -> None:
+    assert isinstance(await run(spawned, "act-process", sigint=True), Succeeded)
 
 
 async def test_the_log_lines_of_a_handler_name_its_job(shared: Executor) -> None:

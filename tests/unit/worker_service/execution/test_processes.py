@@ -103,7 +103,7 @@ FORKS = ["os.fork()", "__import__('ctypes').PyDLL(None).fork()"]
 
 @pytest.mark.parametrize("fork", FORKS, ids=["python", "native"])
 async def test_the_end_of_a_process_is_noticed_even_if_a_fork_of_it_lives_on(
-    shared: Executor, tmp_path: Path, fork: str
+    spawned: Executor, tmp_path: Path, fork: str
 ) -> None:
     path = tmp_path / "pid"
     body = f"""
@@ -112,7 +112,7 @@ if not pid:
     {HANG}
 pathlib.Path({str(path)!r}).write_text(str(pid))
 os._exit(3)"""
-    outcome = await do(shared, body)
+    outcome = await do(spawned, body)
     assert outcome == Failed(
         Reason.WORKER_PROCESS_DIED, "the process that ran the handler died: exit status 3"
     )
@@ -154,9 +154,9 @@ async def test_a_handler_that_closes_all_files_fails_only_its_own_job(shared: Ex
     await pid_of(shared)
 
 
-async def test_a_program_starts_with_the_default_signal_handling(shared: Executor) -> None:
+async def test_a_program_starts_with_the_default_signal_handling(spawned: Executor) -> None:
     body = "return {'status': subprocess.check_output(['cat', '/proc/self/status'], text=True)}"
-    lines = result_of(await do(shared, body))["status"].splitlines()
+    lines = result_of(await do(spawned, body))["status"].splitlines()
     masks = dict(line.split(":\t") for line in lines if line.startswith("Sig"))
     blocked, ignored, caught = (int(masks[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt"))
     assert (blocked, caught) == (0, 0)
