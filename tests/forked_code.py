@@ -14,6 +14,7 @@ import sys
 import types
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -39,12 +40,17 @@ class Order:
 class CodeServer:
     """Use it as a context manager."""
 
-    def __init__(self, *imports: str) -> None:
-        """`imports`: the modules that the server imports. They must start no thread."""
+    def __init__(self, *imports: str, **variables: str) -> None:
+        """`imports`: the modules that the server imports. They must start no thread.
+
+        `variables`: what to add to the environment, also for all runs.
+        """
+        self._environment = {**os.environ, **variables}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.forked_code", str(theirs.fileno()), *imports],
+                env=self._environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -70,9 +76,9 @@ class CodeServer:
     ) -> "ForkedCode":
         """Start a run. `stderr`: a file descriptor, or None for a pipe.
 
-        `environment` replaces the environment of the tests.
+        `environment`: in place of the server's.
         """
-        variables = dict(os.environ if environment is None else environment)
+        variables = dict(self._environment if environment is None else environment)
         order = Order(code, list(arguments), variables, str(directory))
         stdin, to_stdin = os.pipe()
         from_stdout, stdout = os.pipe()
@@ -93,7 +99,10 @@ class CodeServer:
 
 
 class ForkedCode:
-    """A run, to be used like a Popen object with pipes for text. As a context manager it kills the run."""
+    """A run, to be used like a Popen object with pipes for text.
+
+    At its end the context manager kills the run and the children that it left.
+    """
 
     def __init__(
         self, server: CodeServer, pid: int, to_stdin: int, from_stdout: int, from_stderr: int | None
@@ -111,6 +120,8 @@ class ForkedCode:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self.kill()
         self.wait()
         for file in (self.stdin, self.stdout, self.stderr):
@@ -155,6 +166,7 @@ def serve(orders: socket.socket) -> Order | None:
             answer = os.fork()
             if answer == 0:
                 orders.close()
+                os.setpgid(0, 0)
                 for standard, descriptor in enumerate(descriptors):
                     os.dup2(descriptor, standard)
             for descriptor in descriptors:

@@ -1,12 +1,11 @@
 """Clients and real forks. Each test runs in its own process, because gRPC may end it or let it hang."""
 
 import asyncio
-import os
-import sys
+from collections.abc import Iterator
 
 import pytest
 
-from local_stack.settings import ROOT
+from tests.forked_code import CodeServer
 from tests.unit.job_client.test_calls import Counting
 from tests.unit.worker_service.job_service_fake import serving
 
@@ -123,45 +122,46 @@ print("parent goes on:", asyncio.run(create()))
 """
 
 
-async def run(code: str, **environment: str) -> str:
+@pytest.fixture(scope="module")
+def server() -> Iterator[CodeServer]:
+    with CodeServer("grpc", "job_client", GRPC_ENABLE_FORK_SUPPORT="") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def supporting_server() -> Iterator[CodeServer]:
+    """With gRPC's own support for forks. gRPC reads the variable when it is imported, and later."""
+    with CodeServer("grpc", "job_client", GRPC_ENABLE_FORK_SUPPORT="true") as server:
+        yield server
+
+
+async def run(server: CodeServer, code: str) -> str:
     """The output of a program, which gets the address of a server that accepts every job."""
     async with serving(Counting().calls) as address:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            START + code,
-            address,
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
+        with server.run(START + code, address) as program:
             async with asyncio.timeout(100):
-                out, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    assert process.returncode == 0
-    return out.decode()
+                out, _ = await asyncio.to_thread(program.communicate)
+    assert program.returncode == 0
+    return out
 
 
 REFUSED = "child: FAILED_PRECONDITION CLIENT_FORKED this process was forked from process "
 
 
 @pytest.mark.parametrize("code", [OPENS_ANOTHER, BESIDE_A_CHANNEL_OF_ITS_OWN], ids=["client", "channel"])
-@pytest.mark.parametrize("support", ["", "true"])
-async def test_no_client_is_opened_in_a_child_forked_while_grpc_was_in_use(code: str, support: str) -> None:
-    out = await run(code, GRPC_ENABLE_FORK_SUPPORT=support)
-    child, status, parent = out.splitlines()
-    assert child.startswith(REFUSED)
-    assert "open a client in each process after the fork and none before" in child
-    assert status == "status: 7"
-    assert parent == "parent goes on: created"
+async def test_no_client_is_opened_in_a_child_forked_while_grpc_was_in_use(
+    server: CodeServer, supporting_server: CodeServer, code: str
+) -> None:
+    for each in (server, supporting_server):
+        child, status, parent = (await run(each, code)).splitlines()
+        assert child.startswith(REFUSED)
+        assert "open a client in each process after the fork and none before" in child
+        assert status == "status: 7"
+        assert parent == "parent goes on: created"
 
 
-async def test_a_client_is_not_used_in_a_child_forked_while_it_was_open() -> None:
-    *children, parent = (await run(USES_THE_INHERITED_ONE)).splitlines()
+async def test_a_client_is_not_used_in_a_child_forked_while_it_was_open(server: CodeServer) -> None:
+    *children, parent = (await run(server, USES_THE_INHERITED_ONE)).splitlines()
     assert len(children) == 10
     for child in children[::2]:
         assert child.startswith("child: FAILED_PRECONDITION CLIENT_FORKED this client was opened in process ")
@@ -169,20 +169,20 @@ async def test_a_client_is_not_used_in_a_child_forked_while_it_was_open() -> Non
     assert parent == "parent goes on: created"
 
 
-async def test_a_client_is_not_used_in_the_event_loop_that_was_forked() -> None:
-    child, status, parent = (await run(USES_THE_INHERITED_ONE_IN_THE_SAME_LOOP)).splitlines()
+async def test_a_client_is_not_used_in_the_event_loop_that_was_forked(server: CodeServer) -> None:
+    child, status, parent = (await run(server, USES_THE_INHERITED_ONE_IN_THE_SAME_LOOP)).splitlines()
     assert child.startswith("child: CLIENT_FORKED this client was opened in process ")
     assert (status, parent) == ("status: 7", "parent goes on: created")
 
 
-async def test_a_child_can_leave_the_block_of_an_inherited_client() -> None:
-    out = await run(LEAVES_THE_INHERITED_ONE)
+async def test_a_child_can_leave_the_block_of_an_inherited_client(server: CodeServer) -> None:
+    out = await run(server, LEAVES_THE_INHERITED_ONE)
     assert out.splitlines() == ["child: left", "status: 7", "parent goes on: created"]
 
 
 @pytest.mark.parametrize(
     "code", [AFTER_THE_CLIENT_WAS_CLOSED, BEFORE_A_CLIENT_WAS_OPENED], ids=["after", "before"]
 )
-async def test_a_child_forked_while_no_client_is_open_can_open_one(code: str) -> None:
-    out = await run(code)
+async def test_a_child_forked_while_no_client_is_open_can_open_one(server: CodeServer, code: str) -> None:
+    out = await run(server, code)
     assert out.splitlines()[-3:] == ["child: created", "status: 7", "parent goes on: created"]

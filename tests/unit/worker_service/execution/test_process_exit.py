@@ -1,9 +1,10 @@
 """A worker's process ends in order, or at once if a thread is left, whose job may run elsewhere by now."""
 
-import subprocess
-import sys
+from collections.abc import Iterator
 
 import pytest
+
+from tests.forked_code import CodeServer
 
 SCRIPT = """
 import asyncio, atexit, sys, threading
@@ -27,12 +28,19 @@ sys.exit(asyncio.run(run_and_exit(work())))
 """
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[CodeServer]:
+    with CodeServer("worker_service.execution.process_exit", "worker_service.execution.threads") as server:
+        yield server
+
+
 @pytest.mark.parametrize(
     ("handler", "written"), [("returns", ["worked", "cleaned up"]), ("goes on", ["worked"])]
 )
-def test_a_process_with_a_thread_left_ends_before_python_cleans_up(handler: str, written: list[str]) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", SCRIPT, handler], capture_output=True, text=True, timeout=30, check=False
-    )
+def test_a_process_with_a_thread_left_ends_before_python_cleans_up(
+    server: CodeServer, handler: str, written: list[str]
+) -> None:
+    with server.run(SCRIPT, handler) as run:
+        out, _ = run.communicate()
 
-    assert (ended.returncode, ended.stdout.splitlines()) == (3, written)
+    assert (run.returncode, out.splitlines()) == (3, written)
