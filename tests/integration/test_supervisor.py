@@ -106,16 +106,16 @@ def test_a_single_process_has_no_parent(start: Callable[..., Service]) -> None:
 
 @pytest.mark.parametrize("to_all", [False, True], ids=["SIGTERM", "Ctrl-C"])
 def test_all_end_in_order_with_their_parent(start: Callable[..., Service], to_all: bool) -> None:
-    service = start(3)
+    service = start(2)
     pids = service.pids()
-    assert len({service.parent.pid, *pids}) == 4
+    assert len({service.parent.pid, *pids}) == 3
     if to_all:
         os.killpg(service.parent.pid, signal.SIGINT)
     else:
         service.parent.terminate()
     assert service.parent.wait(END_DEADLINE) == 0
     assert have_ended(pids)
-    assert sorted(line["process"] for line in service.logged("ended_in_order")) == [1, 2, 3]
+    assert sorted(line["process"] for line in service.logged("ended_in_order")) == [1, 2]
     assert {line["ended"] for line in service.logged("process_ended")} == {"exit status 0"}
 
 
@@ -148,11 +148,11 @@ def test_a_killed_process_is_restarted_and_the_others_keep_serving(start: Callab
 
 
 def test_no_process_outlives_a_killed_parent(start: Callable[..., Service]) -> None:
-    service = start(3)
+    service = start(2)
     pids = service.pids()
     service.parent.kill()
     wait_for(lambda: have_ended(pids), "all have ended")
-    assert sorted(line["process"] for line in service.logged("supervisor_gone")) == [1, 2, 3]
+    assert sorted(line["process"] for line in service.logged("supervisor_gone")) == [1, 2]
 
 
 def test_a_port_that_is_in_use_at_the_first_start_ends_all_with_status_two(

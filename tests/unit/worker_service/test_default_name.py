@@ -1,8 +1,6 @@
 """Processes on one host choose different names, and a name is free again when its process has ended."""
 
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
-from local_stack.settings import ROOT
 from service_runtime.settings import WrongSettings, read_settings
 from service_runtime.validation import ContractValidator
+from tests.forked_code import CodeServer, ForkedCode
 from worker_service.default_name import FOLDER, MAX_NUMBER, name_stem
 from worker_service.settings import WorkerSettings
 
@@ -46,7 +44,13 @@ if (child := os.fork()) == 0:
 print(child, flush=True)
 sys.stdin.read()
 """
-Start = Callable[..., tuple[str, subprocess.Popen[str]]]
+Start = Callable[..., tuple[str, ForkedCode]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[CodeServer]:
+    with CodeServer("worker_service.default_name") as server:
+        yield server
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Start]:
+def start(server: CodeServer, folder: Path) -> Iterator[Start]:
     """Starts a process on a host of this name.
 
     Returns the name that it chose, and the process, which keeps the name.
@@ -67,25 +71,17 @@ def start(folder: Path) -> Iterator[Start]:
 
     def start(
         host: str = "host", then: str = UNTIL_TOLD, user: int = 0, umask: str = "022"
-    ) -> tuple[str, subprocess.Popen[str]]:
-        process = cleanup.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-c", WORKER + then, host, umask, str(user)],
-                env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        )
-        cleanup.callback(process.kill)
+    ) -> tuple[str, ForkedCode]:
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        process = server.run(WORKER + then, host, umask, str(user), environment=environment)
+        cleanup.enter_context(process)
         return line_of(process.stdout), process
 
     with ExitStack() as cleanup:
         yield start
 
 
-def line_of(stream: IO[str] | None) -> str:
-    assert stream is not None
+def line_of(stream: IO[str]) -> str:
     return stream.readline().strip()
 
 
