@@ -139,9 +139,15 @@ class ForkedCode:
         assert self.returncode is not None
         return self.returncode
 
+    def terminate(self) -> None:
+        self._send(signal.SIGTERM)
+
     def kill(self) -> None:
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
 
     def communicate(self) -> tuple[str, str]:
         """End its input, read its output and its errors, and wait for its end."""

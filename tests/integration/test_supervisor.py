@@ -5,10 +5,10 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,38 +17,24 @@ import psutil
 import pytest
 
 from local_stack.ports import FREE_PORTS
-from local_stack.settings import HOST, ROOT
+from local_stack.settings import HOST
 from service_runtime.supervisor import Supervisor
+from tests.forked_code import CodeServer, ForkedCode
 from tests.waiting import until, wait_for
 
-END_DEADLINE = 60.0
+RUN = "import runpy; runpy.run_module('tests.supervised_service', run_name='__main__', alter_sys=True)"
+"""Only the parent is forked. It starts its processes as any parent does."""
 
 
 @dataclass
 class Service:
-    """Runs tests/supervised_service.py on `count` ports from `port` on."""
+    """tests/supervised_service.py on `count` ports from `port` on."""
 
+    parent: ForkedCode
     port: int
     count: int
     obstacle: Path
     log: Path
-
-    def __post_init__(self) -> None:
-        environment = {
-            "TINY_PORT": str(self.port),
-            "TINY_PROCESSES": str(self.count),
-            "TINY_OBSTACLE": str(self.obstacle),
-        }
-        with self.log.open("wb") as output:
-            self.parent = subprocess.Popen(
-                [sys.executable, "-m", "tests.supervised_service"],
-                env={**os.environ, **environment},
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                stdout=output,
-                stderr=output,
-            )
 
     def pid(self, number: int) -> int | None:
         """The process that serves on the port of this number; None if there is none."""
@@ -73,19 +59,30 @@ class Service:
         return [line for line in lines if line["event"] == event]
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[CodeServer]:
+    with CodeServer("tests.supervised_service") as server:
+        yield server
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    services = []
+def start(server: CodeServer, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    obstacle = tmp_path / "obstacle"
 
     def start(count: int, port: int | None = None, log: Path = tmp_path / "log") -> Service:
         port = port or FREE_PORTS.take(count)
-        services.append(Service(port, count, tmp_path / "obstacle", log))
-        return services[-1]
+        environment = {
+            **os.environ,
+            "TINY_PORT": str(port),
+            "TINY_PROCESSES": str(count),
+            "TINY_OBSTACLE": str(obstacle),
+        }
+        with log.open("wb") as output:
+            parent = server.run(RUN, stderr=output.fileno(), environment=environment)
+        return Service(cleanup.enter_context(parent), port, count, obstacle, log)
 
-    yield start
-    for service in services:
-        service.parent.kill()
-        service.parent.wait()
+    with ExitStack() as cleanup:
+        yield start
 
 
 def have_ended(pids: list[int]) -> bool:
@@ -99,7 +96,7 @@ def test_a_single_process_has_no_parent(start: Callable[..., Service]) -> None:
     assert service.pids() == [service.parent.pid]
     assert psutil.Process(service.parent.pid).children() == []
     service.parent.terminate()
-    assert service.parent.wait(END_DEADLINE) == 0
+    assert service.parent.wait() == 0
     [line] = service.logged("ended_in_order")
     assert "process" not in line
 
@@ -113,7 +110,7 @@ def test_all_end_in_order_with_their_parent(start: Callable[..., Service], to_al
         os.killpg(service.parent.pid, signal.SIGINT)
     else:
         service.parent.terminate()
-    assert service.parent.wait(END_DEADLINE) == 0
+    assert service.parent.wait() == 0
     assert have_ended(pids)
     assert sorted(line["process"] for line in service.logged("ended_in_order")) == [1, 2]
     assert {line["ended"] for line in service.logged("process_ended")} == {"exit status 0"}
@@ -123,7 +120,7 @@ def test_processes_that_are_still_starting_end_too(start: Callable[..., Service]
     service = start(2)
     wait_for(lambda: len(service.logged("process_started")) == 2, "both were started")
     service.parent.terminate()
-    assert service.parent.wait(END_DEADLINE) == 0
+    assert service.parent.wait() == 0
     assert have_ended([line["pid"] for line in service.logged("process_started")])
 
 
@@ -134,7 +131,7 @@ def test_a_full_disk_stops_neither_the_parent_nor_its_processes(start: Callable[
     wait_for(lambda: service.pid(1) not in (None, first), "it is back")
     assert service.pid(2) == other
     service.parent.terminate()
-    assert service.parent.wait(END_DEADLINE) == 0
+    assert service.parent.wait() == 0
 
 
 def test_a_killed_process_is_restarted_and_the_others_keep_serving(start: Callable[..., Service]) -> None:
@@ -163,7 +160,7 @@ def test_a_port_that_is_in_use_at_the_first_start_ends_all_with_status_two(
         taken.bind((HOST, first + 1))
         taken.listen()
         service = start(2, first)
-        assert service.parent.wait(END_DEADLINE) == 2
+        assert service.parent.wait() == 2
     assert have_ended([line["pid"] for line in service.logged("process_started")])
     assert "TINY_PORT: " in service.log.read_text()
 
