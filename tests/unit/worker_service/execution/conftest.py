@@ -28,7 +28,7 @@ def job_processes_without_pytest() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def forked_job_processes() -> Iterator[None]:
     """Job processes are forked from one that has imported what they need. That takes a tenth of the CPU time.
 
