@@ -157,6 +157,7 @@ def test_a_wrong_list_of_ids_is_refused(jobs: JobServiceStub, ids: list[str]) ->
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.slow
 def test_jobs_too_large_for_one_answer_are_refused(jobs: JobServiceStub) -> None:
     large = CreateRequest(type="compute", labels={"large": "yes"})
     large.payload.update({"input": "x" * 1_000_000})

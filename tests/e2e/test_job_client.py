@@ -254,6 +254,7 @@ async def test_a_create_that_timed_out_can_be_repeated_with_its_id(
     assert [each["id"] for each in stored(client, mark)] == [job_id]
 
 
+@pytest.mark.slow
 async def test_a_wait_survives_a_restart_of_the_server(stack: Stack, gate: Gate) -> None:
     async with AsyncJobClient(stack.address("api_server")) as jobs:
         job = await jobs.submit("gated", gate.payload)

@@ -101,6 +101,7 @@ def test_a_job_survives_when_its_api_server_is_killed_right_after_the_answer(
     assert {wait_until_ended(client, job_id)["status"] for job_id in ids} == {"completed"}
 
 
+@pytest.mark.slow
 def test_an_operation_goes_on_when_its_api_server_is_killed(stack: Stack, client: httpx.Client) -> None:
     """Each job is cancelled once and counted once. There is one API server, so it runs the operation."""
     label = f"run={uuid4().hex}"

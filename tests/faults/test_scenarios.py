@@ -9,14 +9,23 @@ from _pytest.mark import ParameterSet
 from local_stack.stack import Stack
 from tests.faults.cluster import Cluster
 from tests.faults.nemesis import nemesis
-from tests.faults.scenarios import SCENARIOS, compared, nothing, poison, topic_deleted, wrong_clocks
+from tests.faults.scenarios import (
+    SCENARIOS,
+    compared,
+    kafka_frozen,
+    nothing,
+    poison,
+    rolling_restarts,
+    topic_deleted,
+    wrong_clocks,
+)
 from tests.faults.settings import FaultSettings
 from tests.faults.trial import Result, Scenario, run_trial
 
 RunScenarios = Callable[[Sequence[Scenario], int, float], Awaitable[Result]]
 """Arguments: the scenarios in their order, the jobs for each, and the seconds until all jobs must end."""
 TRIALS = SCENARIOS if FaultSettings().joined else [[scenario] for joined in SCENARIOS for scenario in joined]
-SLOW = {nothing, poison, topic_deleted, wrong_clocks}
+SLOW = {kafka_frozen, nothing, poison, rolling_restarts, topic_deleted, wrong_clocks}
 """Smaller tests of `make test` show the same."""
 
 pytestmark = pytest.mark.timeout(3600)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -60,6 +61,9 @@ def answered(call: Call, answer: Answer) -> Message | None:
             fields = set(json.loads(answer.body))
             if not fields:
                 return DeleteResponse()
+            if "openapi" in fields:
+                document: Message = HttpBody(content_type=answer.content_type, data=answer.body)
+                return document
             for method in call.service.methods:
                 if fields <= {field.json_name for field in method.output_type.fields}:
                     return json_format.Parse(answer.body, GetMessageClass(method.output_type)())

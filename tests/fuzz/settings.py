@@ -11,7 +11,7 @@ class FuzzSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FUZZ_", env_ignore_empty=True, frozen=True)
 
-    inputs: PositiveInt = 160
+    inputs: PositiveInt = 100
     seed: int = Field(default_factory=lambda: random.randrange(1_000_000))  # noqa: S311 - it is printed
 
 

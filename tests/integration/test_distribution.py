@@ -119,6 +119,7 @@ def test_the_client_works_beside_a_package_jobs_of_the_user(python: Path, projec
     succeed(python, "-W", "error", "program.py", folder=project)
 
 
+@pytest.mark.slow
 def test_the_command_is_installed_and_says_which_packages_it_lacks(python: Path) -> None:
     for name in ("jobctl", "jobs"):
         ran = run(python.with_name(name), "list")

@@ -167,6 +167,7 @@ async def test_jobs_go_on_through_rebalances(
     await kafka.wait_until_finished("jobs.compute")
 
 
+@pytest.mark.slow
 async def test_a_worker_without_kafka_is_not_healthy_until_kafka_is_back(
     stack: Stack, client: httpx.Client
 ) -> None:

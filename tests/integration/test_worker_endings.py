@@ -184,6 +184,7 @@ def consumers_of(stack: Stack, topic: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_job_in_a_thread_is_released_when_its_process_is_about_to_end(
     stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_job_in_a_thread_is_released_when_its_process_is_about_to_end(
         stack.thaw("kafka")
 
 
+@pytest.mark.slow
 def test_a_job_whose_claim_has_no_answer_when_the_worker_ends_is_released(
     stack: Stack, client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:

@@ -26,6 +26,7 @@ async def rows(page: Page, count: int) -> None:
     await expect(page.locator("tbody tr")).to_have_count(count)
 
 
+@pytest.mark.slow
 async def test_filters_are_in_the_address(page: Page, client: httpx.Client, group: str) -> None:
     failed(client, **labels(group))
     completed(client, **labels(group))

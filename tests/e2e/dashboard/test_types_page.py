@@ -3,12 +3,14 @@
 import json
 
 import httpx
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.dashboard.jobs import completed
 from tests.e2e.jobs_api import get, wait_for_status
 
 
+@pytest.mark.slow
 async def test_a_job_is_submitted_as_json(page: Page, client: httpx.Client) -> None:
     completed(client)
     await page.goto("/ui/types/compute")

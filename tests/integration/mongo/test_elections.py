@@ -89,6 +89,7 @@ async def elected(replica_set: ReplicaSet, change: Callable[[], Awaitable[T]]) -
     return Election(replica_set, heirs), done
 
 
+@pytest.mark.slow
 async def test_no_read_is_older_than_an_acknowledged_write_after_an_election(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:

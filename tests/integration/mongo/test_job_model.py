@@ -44,7 +44,7 @@ from tests.integration.mongo import job_model
 from tests.integration.mongo.job_model import ModelJob
 from tests.integration.mongo.services import AlwaysConsuming, Offered, Uncounted
 
-EXAMPLES, CHANGES = 30, 40
+EXAMPLES, CHANGES = 20, 40
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 WORKERS = ("w/1", "w/2", "w/3")
