@@ -1,10 +1,12 @@
 """Runs the API server: `python -m api_server`, with settings from the environment.
 
-This is one process, or the parent of several.
+This is one process, or the parent of several. `python -m api_server tokens` is a command of its own, see
+tokens_command.py.
 """
 
 import sys
 
+from api_server import tokens_command
 from api_server.settings import ApiServerSettings
 from service_runtime.logging import configure_logging
 from service_runtime.settings import load_settings
@@ -13,6 +15,8 @@ from service_runtime.supervisor import join_supervisor, supervise
 
 def main() -> int:
     """The exit status."""
+    if sys.argv[1:2] == [tokens_command.NAME]:
+        return tokens_command.main(sys.argv[2:])
     settings = load_settings(ApiServerSettings)
     number = join_supervisor(sys.argv[1:])
     configure_logging(settings, number)

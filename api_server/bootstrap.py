@@ -29,6 +29,8 @@ from contract_runtime.webhooks import WEBHOOK_TYPE
 from job_client._gen.jobs.v1 import fleet_service_pb2, job_service_pb2
 from job_client._gen.jobs.v1.fleet_service_pb2_grpc import add_FleetServiceServicer_to_server
 from job_client._gen.jobs.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
+from service_runtime.access.gate import Gate, OpenGate, TokenGate
+from service_runtime.access.token_file import TokenFile
 from service_runtime.server import GrpcServer
 from service_runtime.settings import ANY_TYPE
 
@@ -37,8 +39,8 @@ log = structlog.get_logger()
 CONNECT_RETRY = 1.0
 
 
-async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then shut down in order. Raises PortTaken.
+async def serve(settings: ApiServerSettings, gate: Gate, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then shut down in order. Raises PortTaken. `gate`: decides who may call.
 
     Longer than other functions, because it is the list of parts in the order in which they start.
     """
@@ -104,7 +106,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             )
         )
         await servicers.live_types.begin()
-        server = make_server(settings, servicers)
+        server = make_server(settings, gate, servicers)
         await server.start()
         opened.push_async_callback(server.stop, settings.shutdown_grace)
         # Before the server's stop, which waits for calls.
@@ -129,7 +131,7 @@ async def serve(settings: ApiServerSettings, stop: asyncio.Event) -> None:
             notification_loop.run(),
         ):
             await opened.enter_async_context(running(background))
-        log.info("api_server_started", address=server.address)
+        log.info("api_server_started", address=server.address, auth_mode=settings.auth_mode)
         await stop.wait()
         log.info("api_server_stopping", shutdown_delay=settings.shutdown_delay)
         # Calls are still served during the delay: not every client has chosen another server yet.
@@ -164,9 +166,22 @@ def known_job_types(settings: ApiServerSettings, stores: MongoStores) -> KnownJo
     return KnownJobTypes(named, stores.job_types if ANY_TYPE in settings.job_types else None)
 
 
-def make_server(settings: ApiServerSettings, servicers: Servicers) -> GrpcServer:
+def make_gate(settings: ApiServerSettings) -> Gate:
+    """Raises WrongTokens."""
+    if settings.auth_mode == "none" or settings.auth_tokens_file is None:
+        return OpenGate()
+    tokens = TokenFile(settings.auth_tokens_file)
+    tokens.load()
+    return TokenGate(tokens.principal_of)
+
+
+def make_server(settings: ApiServerSettings, gate: Gate, servicers: Servicers) -> GrpcServer:
     server = GrpcServer(
-        settings.api_server_host, settings.api_server_port, deadline=settings.request_deadline
+        settings.api_server_host,
+        settings.api_server_port,
+        deadline=settings.request_deadline,
+        gate=gate,
+        has_reflection=settings.has_reflection,
     )
     server.add(
         job_service_pb2.DESCRIPTOR.services_by_name["JobService"],

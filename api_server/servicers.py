@@ -31,6 +31,7 @@ from api_server.services.live_types import LiveTypes
 from api_server.services.operation_watches import OperationWatches
 from api_server.services.operations import OperationService
 from api_server.services.payload_schemas import PayloadSchemas
+from api_server.services.permissions import JobPermissions
 from api_server.services.stats import Stats
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.services.type_list import TypeList
@@ -110,7 +111,8 @@ def make_servicers(parts: Parts) -> Servicers:
             logs,
         ),
     )
-    return Servicers(jobs, FleetServicer(fleet, logs, stores.schemas), type_list, live_types)
+    fleet_servicer = FleetServicer(fleet, logs, stores.schemas, JobPermissions(parts.jobs))
+    return Servicers(jobs, fleet_servicer, type_list, live_types)
 
 
 def job_watches(parts: Parts, logs: JobLogs) -> JobWatches:

@@ -1,5 +1,6 @@
 """The settings of the API server, see docs/reference/settings.md."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, PlainValidator, StringConstraints, model_validator
@@ -45,6 +46,7 @@ class ApiServerSettings(ServiceSettings):
     api_server_host: str = "127.0.0.1"
     api_server_port: Port = 50051
     api_server_processes: ProcessCount = 1
+    auth_tokens_file: Path | None = None
     mongodb_uri: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
     mongodb_database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = "jobs"
     kafka_bootstrap_servers: Addresses = ("127.0.0.1:9092",)
@@ -80,6 +82,15 @@ class ApiServerSettings(ServiceSettings):
         check_ports(
             "API_SERVER_PROCESSES", self.api_server_processes, "API_SERVER_PORT", self.api_server_port
         )
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_are_known(self) -> Self:
+        if self.auth_mode == "tokens" and self.auth_tokens_file is None:
+            raise ValueError(
+                "AUTH_TOKENS_FILE: must be set with AUTH_MODE=tokens: the file that "
+                "`python -m api_server tokens new --role operator` makes and adds to"
+            )
         return self
 
     @model_validator(mode="after")

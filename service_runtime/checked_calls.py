@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 from contract_runtime.errors import ServiceError, invalid
 from contract_runtime.rest import REQUEST_ID_HEADER
 from contract_runtime.statuses import error_to_status
+from service_runtime.access.gate import Gate, OpenGate
 from service_runtime.deadlines import Deadlines
 from service_runtime.request_stream import RequestStream, RequestStreamContext
 from service_runtime.validation import ContractValidator
@@ -48,10 +49,18 @@ class CheckedCalls:
     """
 
     def __init__(
-        self, server: Any, validator: ContractValidator, deadline: float, stream_deadline: float | None
+        self,
+        server: Any,
+        validator: ContractValidator,
+        deadline: float,
+        stream_deadline: float | None,
+        gate: Gate | None = None,
     ) -> None:
-        """`deadline` and `stream_deadline` (seconds): see GrpcServer."""
+        """`deadline` and `stream_deadline` (seconds): see GrpcServer. `gate`: decides who may call; None:
+        anybody may.
+        """
         self._server = server
+        self._gate = gate or OpenGate()
         self._validator = validator
         self._deadlines = Deadlines(deadline)
         self._stream_deadlines = None if stream_deadline is None else Deadlines(stream_deadline)
@@ -74,12 +83,14 @@ class CheckedCalls:
 
     def _checked(self, method: str, handler: Any) -> Any:
         """The handler of a method, with checks, deadline and error translation."""
-        answer = self._answer(handler)
+        answer, guard = self._answer(handler), self._gate.guard(method)
         is_stream = handler.request_streaming or handler.response_streaming
         deadlines = self._stream_deadlines if is_stream else self._deadlines
 
         async def call(incoming: Any, context: Any) -> Any:
             try:
+                if guard is not None:
+                    guard(context)
                 if deadlines is None:
                     return await answer(incoming, context)
                 return await _in_time(answer(incoming, context), deadlines)

@@ -28,6 +28,8 @@ LARGE = 64 * 1024
 LARGE_AT_A_TIME = 2
 """Parsed JSON may need twenty times the memory of its text."""
 CONFLICT = 409
+CHALLENGE = ("www-authenticate", 'Bearer realm="jobs"')
+"""HTTP wants it in each answer with status 401."""
 
 
 class RestCalls(CheckedCalls):
@@ -84,6 +86,8 @@ class RestCalls(CheckedCalls):
             status = status._replace(
                 trailing_metadata=(*status.trailing_metadata, (STATUS_HEADER, str(CONFLICT)))
             )
+        elif error.code == Code.UNAUTHENTICATED:
+            status = status._replace(trailing_metadata=(*status.trailing_metadata, CHALLENGE))
         return status
 
 

@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from contract_runtime.limits import MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 from contract_runtime.rest import has_rest
+from service_runtime.access.gate import Gate
 from service_runtime.checked_calls import CheckedCalls
 from service_runtime.reflection import SERVICE_NAMES as REFLECTION
 from service_runtime.reflection import add_reflection
@@ -40,22 +41,30 @@ class GrpcServer:
     """Serves from `start` to `stop`. Its health is NOT_SERVING until `set_serving(True)`."""
 
     def __init__(
-        self, host: str, port: int, *, deadline: float, stream_deadline: float | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        deadline: float,
+        stream_deadline: float | None = None,
+        gate: Gate | None = None,
+        has_reflection: bool = True,
     ) -> None:
         """`deadline`: seconds that a unary call may take, unless its caller allows less.
 
         `stream_deadline`: the same for streaming calls. None: a stream lasts until its caller, its servicer
-        or the server's stop ends it.
+        or the server's stop ends it. `gate`: decides who may call; None: anybody may.
         """
         self.address = f"{host}:{port}"
         self._validator = ContractValidator()
         self._server = grpc.aio.server(options=OPTIONS)
-        self._calls = CheckedCalls(self._server, self._validator, deadline, stream_deadline)
-        self._rest_calls = RestCalls(self._server, self._validator, deadline, stream_deadline)
+        self._calls = CheckedCalls(self._server, self._validator, deadline, stream_deadline, gate)
+        self._rest_calls = RestCalls(self._server, self._validator, deadline, stream_deadline, gate)
         self._health = health.aio.HealthServicer()
         self._has_served = False
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._calls)
-        self._services = [health.SERVICE_NAME, *REFLECTION]
+        self._has_reflection = has_reflection
+        self._services = [health.SERVICE_NAME, *(REFLECTION if has_reflection else ())]
 
     def add(self, service: ServiceDescriptor, register: Callable[[Any], None]) -> None:
         """Serve `service` and its twin for REST, if it has one.
@@ -70,7 +79,8 @@ class GrpcServer:
 
     async def start(self) -> None:
         """Listen. Raises PortTaken."""
-        add_reflection(self._calls, self._services)
+        if self._has_reflection:
+            add_reflection(self._calls, self._services)
         await self.set_serving(False)
         try:
             self._server.add_insecure_port(self.address)

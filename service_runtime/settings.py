@@ -82,6 +82,14 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="auto: console on a terminal, else JSON"
     )
+    auth_mode: Literal["none", "tokens"] = Field(default="none", description="tokens: callers need one")
+    grpc_reflection: Literal["auto", "on", "off"] = Field(
+        default="auto", description="auto: on while callers need no token"
+    )
+
+    @property
+    def has_reflection(self) -> bool:
+        return self.grpc_reflection == "on" or (self.grpc_reflection == "auto" and self.auth_mode == "none")
 
 
 S = TypeVar("S", bound=ServiceSettings)

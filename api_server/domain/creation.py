@@ -41,6 +41,8 @@ class NewJob:
     """None: the server's settings decide."""
     payload_size: int | None = field(default=None, compare=False)
     """See Job.payload_size."""
+    owner: str = field(default="", compare=False)
+    """See Job.owner."""
 
     def check_times(self, now: datetime) -> None:
         """Raises InvalidArgument if a time is too far ahead, or the times are in the wrong order."""
@@ -70,6 +72,7 @@ class NewJob:
             notify=self.notify or default_notify,
             next_attempt_time=self.schedule_time if is_waiting else None,
             payload_size=self.payload_size,
+            owner=self.owner,
         )
 
 

@@ -2,6 +2,7 @@
 
 ServiceError
 ├── JobNotFound
+├── NotYourJob                            another principal has created the job
 ├── JobIdTaken, IdempotencyKeyReused      another request has used this id or key before
 ├── TransitionRefused                     the job does not allow this change now
 ├── JobNotEnded                           only jobs that have ended can be deleted
@@ -37,6 +38,19 @@ class JobNotFound(ServiceError):
 
     def __init__(self, job_id: UUID) -> None:
         super().__init__(f"there is no job {job_id}", {"id": str(job_id)})
+
+
+class NotYourJob(ServiceError):
+    """The job was created by another principal, or while callers were not known."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "NOT_YOUR_JOB"
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__(
+            f"job {job_id} is not yours: only its creator or an operator may cancel or retry it",
+            {"id": str(job_id)},
+        )
 
 
 class JobIdTaken(ServiceError):

@@ -89,6 +89,8 @@ class Job:
     """Identifies the latest Cancel that was applied. Never shown to readers."""
     retry_id: str = ""
     """Identifies the latest Retry that was applied. Never shown to readers."""
+    owner: str = ""
+    """The principal that created it; "" if callers were not known. Never shown to readers."""
     payload_size: int | None = field(default=None, compare=False)
     """Bytes of the payload as protobuf, measured once when the request arrives.
 

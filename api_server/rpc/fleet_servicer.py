@@ -9,20 +9,26 @@ from api_server.rpc.registration import handler_schemas, worker_identity
 from api_server.schema_ports import SchemaStore
 from api_server.services.fleet import FleetService
 from api_server.services.job_logs import JobLogs
+from api_server.services.permissions import JobPermissions, check_types
 from job_client._gen.jobs.v1 import fleet_service_pb2, fleet_service_pb2_grpc, log_pb2
+from service_runtime.access.principal import caller
 
 
 class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
     """Each method is documented in proto/jobs/v1/fleet_service.proto."""
 
-    def __init__(self, fleet: FleetService, logs: JobLogs, schemas: SchemaStore) -> None:
+    def __init__(
+        self, fleet: FleetService, logs: JobLogs, schemas: SchemaStore, permissions: JobPermissions
+    ) -> None:
         self._fleet = fleet
         self._logs = logs
         self._schemas = schemas
+        self._permissions = permissions
 
     async def RegisterWorker(
         self, request: fleet_service_pb2.RegisterWorkerRequest, context: Any
     ) -> fleet_service_pb2.RegisterWorkerResponse:
+        check_types(request.worker.types, caller())
         schemas = handler_schemas(request)
         # Before the worker, which names them.
         await self._schemas.add(schemas)
@@ -69,5 +75,7 @@ class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
         return response
 
     async def AppendLog(self, request: log_pb2.AppendLogRequest, context: Any) -> log_pb2.AppendLogResponse:
-        await self._logs.append(request.worker_id, attempt_logs(request))
+        logs = attempt_logs(request)
+        await self._permissions.check_types_of([each.job_id for each in logs], caller())
+        await self._logs.append(request.worker_id, logs)
         return log_pb2.AppendLogResponse()

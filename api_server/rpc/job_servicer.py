@@ -34,6 +34,7 @@ from api_server.services.jobs import JobService
 from api_server.services.live_types import LiveTypes
 from api_server.services.operation_watches import OperationWatches
 from api_server.services.operations import OperationService
+from api_server.services.permissions import check_type
 from api_server.services.stats import Stats
 from api_server.services.type_list import TypeList
 from contract_runtime.webhooks import WEBHOOK_TYPE
@@ -46,6 +47,7 @@ from job_client._gen.jobs.v1 import (
     log_pb2,
     stats_pb2,
 )
+from service_runtime.access.principal import caller
 from service_runtime.deadlines import untimed
 
 BATCHES_AT_A_TIME = 2
@@ -57,13 +59,23 @@ async def _nothing() -> None:
     """Stands for a read that was not asked for."""
 
 
+def owner() -> str:
+    """To whom the jobs of this call belong; "" if callers are not known."""
+    present = caller()
+    return "" if present is None else present.name
+
+
 def types_needed(job: Job) -> tuple[str, ...]:
     """The types for which a worker is needed: the job's own, and that of its webhook."""
     return (job.type,) if job.notify is None else (job.type, WEBHOOK_TYPE)
 
 
 async def _unless_known(job: Job, context: Any) -> job_pb2.Job:
-    """The answer of Get: an empty one, if the caller has this state of the job already."""
+    """The answer of Get: an empty one, if the caller has this state of the job already.
+
+    Raises TypeNotAllowed.
+    """
+    check_type(job, caller())
     if rest_answers.is_known(context, job):
         return job_pb2.Job()
     return await encoded(job)
@@ -133,9 +145,8 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
     async def _create(self, request: job_service_pb2.CreateRequest, context: Any) -> Job:
         key = requests.idempotency_key(context.invocation_metadata(), request)
         with self._creates.admit(request.ByteSize()) as size:
-            job, is_replay = await self._jobs.create_or_replay(
-                await decoded(requests.new_job, request, size), key
-            )
+            new_job = partial(requests.new_job, owner=owner())
+            job, is_replay = await self._jobs.create_or_replay(await decoded(new_job, request, size), key)
         rest_answers.note_created(context, job, is_replay=is_replay)
         return job
 
@@ -151,7 +162,8 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
     ) -> job_service_pb2.BatchCreateResponse:
         with self._creates.admit(request.ByteSize()) as size:
             async with self._batches:
-                outcomes = await self._jobs.create_batch(await decoded(requests.new_jobs, request, size))
+                new_jobs = partial(requests.new_jobs, owner=owner())
+                outcomes = await self._jobs.create_batch(await decoded(new_jobs, request, size))
         queued = (each for each in outcomes if isinstance(each, Job) and each.status is Status.QUEUED)
         waiting = {job_type for job in queued for job_type in types_needed(job)}
         return answers.created_message(outcomes, await self._live_types.warnings(waiting))
@@ -219,19 +231,20 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
         self, request: job_service_pb2.BatchUpdateStatusRequest, context: Any
     ) -> job_service_pb2.BatchUpdateStatusResponse:
         with self._updates.admit(request.ByteSize()) as size:
-            outcomes = await self._jobs.update_batch(await decoded(requests.updates, request, size))
+            updates = await decoded(requests.updates, request, size)
+            outcomes = await self._jobs.update_batch(updates, caller())
         return job_service_pb2.BatchUpdateStatusResponse(
             outcomes=[answers.outcome_message(outcome) for outcome in outcomes]
         )
 
     async def Cancel(self, request: job_service_pb2.CancelRequest, context: Any) -> job_pb2.Job:
-        job = await self._jobs.cancel(requests.job_id(request.id), request.reason)
+        job = await self._jobs.cancel(requests.job_id(request.id), request.reason, caller())
         rest_answers.note_job(context, job)
         return await encoded(job)
 
     async def Retry(self, request: job_service_pb2.RetryRequest, context: Any) -> job_pb2.Job:
         expire_time = requests.new_expire_time(request)
-        job = await self._jobs.retry(requests.job_id(request.id), expire_time)
+        job = await self._jobs.retry(requests.job_id(request.id), expire_time, caller())
         rest_answers.note_job(context, job)
         return await encoded(job)
 

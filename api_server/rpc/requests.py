@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -43,7 +44,7 @@ def job_id(text: str) -> UUID:
     return UUID(text)
 
 
-def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
+def new_job(request: job_service_pb2.CreateRequest, owner: str = "") -> NewJob:
     """Raises InvalidArgument if the payload is missing or exceeds a limit, or a time is out of range."""
     if not request.HasField("payload"):
         raise invalid("payload", "required", "value is required")
@@ -60,18 +61,20 @@ def new_job(request: job_service_pb2.CreateRequest) -> NewJob:
         expire_time=_stored_time(request, "expire_time"),
         timeout=_duration(request, "timeout"),
         notify=Notify(request.notify.url) if request.HasField("notify") else None,
+        owner=owner,
     )
 
 
-def new_jobs(request: job_service_pb2.BatchCreateRequest) -> list[NewJob | InvalidArgument]:
+def new_jobs(request: job_service_pb2.BatchCreateRequest, owner: str = "") -> list[NewJob | InvalidArgument]:
     """For each item, its job or its error."""
-    return [_or_error(_new_job_of_batch, item) for item in request.requests]
+    convert = partial(_new_job_of_batch, owner=owner)
+    return [_or_error(convert, item) for item in request.requests]
 
 
-def _new_job_of_batch(request: job_service_pb2.CreateRequest) -> NewJob:
+def _new_job_of_batch(request: job_service_pb2.CreateRequest, owner: str) -> NewJob:
     if request.HasField("wait"):
         raise invalid("wait", "wait.single", "must not be set in a batch, which does not wait")
-    return new_job(request)
+    return new_job(request, owner)
 
 
 def new_expire_time(request: job_service_pb2.RetryRequest) -> datetime | None:

@@ -26,11 +26,13 @@ from api_server.schema_ports import PayloadCheck, UncheckedPayloads
 from api_server.services.batch_ids import check_each_once
 from api_server.services.creation import CreationRules, IdempotencyKey, JobCreation
 from api_server.services.job_groups import JobGroups
+from api_server.services.permissions import JobPermissions
 from api_server.services.ready_jobs import ReadyJobs
 from api_server.services.status_updates import StatusUpdates
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.stats_ports import ActivityLog, JobTypes
 from contract_runtime.errors import InvalidArgument, ServiceError
+from service_runtime.access.principal import Principal
 
 log = structlog.get_logger()
 
@@ -81,6 +83,7 @@ class JobService:
             store, self._groups, clock, dispatcher, rules.leases, stopped, rules.chance
         )
         self._activity = activity
+        self._permissions = JobPermissions(store)
 
     async def create(self, wanted: NewJob, key: IdempotencyKey | None = None) -> Job:
         """The job of create_or_replay."""
@@ -147,17 +150,21 @@ class JobService:
         return job, outcome.is_replay
 
     async def update_batch(
-        self, updates: Sequence[StatusUpdate | InvalidArgument], key: str | None = None
+        self, updates: Sequence[StatusUpdate | InvalidArgument], by: Principal | None = None
     ) -> list[Applied | ServiceError]:
-        """See StatusUpdates.apply_all."""
-        outcomes = await self._updates.apply_all(updates, key)
+        """See StatusUpdates.apply_all. Raises PermissionDenied if `by` may not make all these updates."""
+        await self._permissions.check_updates(updates, by)
+        outcomes = await self._updates.apply_all(updates)
         for update, outcome in zip(updates, outcomes, strict=True):
             if isinstance(update, StatusUpdate) and isinstance(outcome, Applied):
                 self._count(update, outcome, update.job_type)
         return outcomes
 
-    async def cancel(self, job_id: UUID, reason: str) -> Job:
-        """Cancel a job that has not ended. Returns it afterwards. Raises JobNotFound, TransitionRefused."""
+    async def cancel(self, job_id: UUID, reason: str, by: Principal | None = None) -> Job:
+        """Cancel a job that has not ended. Returns it afterwards. Raises JobNotFound, TransitionRefused, and
+        NotYourJob if `by` may not change it.
+        """
+        await self._permissions.check_change(job_id, by)
         await self._groups.apply(cancel(job_id, uuid4().hex, reason, self._clock.now()))
         self._dispatcher.jobs_withdrawn([job_id])
         log.info("job_cancelled", job_id=str(job_id))
@@ -165,12 +172,15 @@ class JobService:
         self._activity.ended(job.type, Status.CANCELLED, job_id)
         return job
 
-    async def retry(self, job_id: UUID, expire_time: datetime | None = None) -> Job:
+    async def retry(
+        self, job_id: UUID, expire_time: datetime | None = None, by: Principal | None = None
+    ) -> Job:
         """Queue a failed or cancelled job again. Returns it afterwards. Raises JobNotFound,
-        TransitionRefused.
+        TransitionRefused, and NotYourJob if `by` may not change it.
 
         `expire_time`: its new one; None: it keeps the one it has, which must not have passed.
         """
+        await self._permissions.check_change(job_id, by)
         await self._groups.apply(retry(job_id, uuid4().hex, self._clock.now(), expire_time))
         job = await self.get(job_id)
         self._ready.offer(job, self._clock.now() + DISPATCH_GRACE)

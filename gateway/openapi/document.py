@@ -56,6 +56,7 @@ def document(descriptors: FileDescriptorSet, version: str) -> Json:
             "license": manners.LICENSE,
         },
         "servers": [manners.JOBS_SERVER],
+        "security": manners.SECURITY,
         "tags": [_tag(service, comments) for service in services],
         "paths": paths,
         "components": _components(services, schemas, comments),
@@ -84,4 +85,5 @@ def _components(services: Sequence[ServiceDescriptor], schemas: Schemas, comment
         "parameters": dict(manners.PARAMETERS),
         "headers": dict(manners.HEADERS),
         "responses": responses,
+        "securitySchemes": manners.SECURITY_SCHEMES,
     }

@@ -185,6 +185,26 @@ QUERY: Mapping[str, Any] = {"jobs.v1.BatchGetRequest.ids": [ID]}
 """Values of required query parameters, by the full name of the field. The page fills them in."""
 _CHANGED = {"id": ID, "status": "completed", "attempt": "1"}
 ERRORS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "TOKEN_MISSING": (
+        "this server asks for a token: send the header `authorization: Bearer TOKEN`",
+        {},
+    ),
+    "TOKEN_INVALID": (
+        "the token is not valid: send one valid token as `authorization: Bearer TOKEN`",
+        {},
+    ),
+    "ROLE_MISSING": (
+        "jobs.v1.JobService/Create needs a token with the role operator or submitter; this one has reader",
+        {"role": "reader", "needed": "operator,submitter"},
+    ),
+    "NOT_YOUR_JOB": (
+        f"job {ID} is not yours: only its creator or an operator may cancel or retry it",
+        {"id": ID},
+    ),
+    "TYPE_NOT_ALLOWED": (
+        "this token is limited to jobs of the types data, not file",
+        {"types": "file"},
+    ),
     "JOB_NOT_FOUND": (f"there is no job {ID}", {"id": ID}),
     "OPERATION_NOT_FOUND": (f"there is no operation {_OPERATION_ID}", {"id": _OPERATION_ID}),
     "WORKER_NOT_FOUND": (

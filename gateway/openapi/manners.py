@@ -95,6 +95,7 @@ HEADERS: Mapping[str, Json] = {
 
 HTTP_STATUS: Mapping[str, int] = {
     "INVALID_ARGUMENT": 400,
+    "UNAUTHENTICATED": 401,
     "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
     "ALREADY_EXISTS": 409,
@@ -106,6 +107,15 @@ HTTP_STATUS: Mapping[str, int] = {
     "DEADLINE_EXCEEDED": 504,
 }
 """The HTTP status of each code that a call may fail with."""
+SECURITY_SCHEMES: Json = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of the API servers. They ask for one if their AUTH_MODE is tokens",
+    }
+}
+SECURITY: list[Json] = [{}, {"token": []}]
+"""With a token or without: the servers decide."""
 GATEWAY_ERRORS: Mapping[int, tuple[str, int, str]] = {
     403: (
         "A web page of another site calls, or the host name is not allowed",

@@ -173,12 +173,12 @@ class Served(NamedTuple):
 
 
 @asynccontextmanager
-async def served(**deadlines: float) -> AsyncIterator[Served]:
+async def served(stream_deadline: float | None = None) -> AsyncIterator[Served]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     streams = Streams()
-    server = GrpcServer("127.0.0.1", port, deadline=DEADLINE, **deadlines)
+    server = GrpcServer("127.0.0.1", port, deadline=DEADLINE, stream_deadline=stream_deadline)
     server.add(SERVICE, streams.add_to)
     await server.start()
     try:

@@ -18,6 +18,7 @@ import yaml
 from typer import Exit
 from typer.main import get_command
 
+from api_server import tokens_command
 from job_client.cli.app import app
 from tests.docs_commands import ROOT, Command, commands_of, parse, texts_in
 
@@ -152,9 +153,22 @@ def check_python(command: Command) -> None:
 
 def check_module(module: str, *arguments: str) -> None:
     source = source_of(module)
-    if source.is_relative_to(ROOT) and ".venv" not in source.parts:
+    if module == "api_server" and arguments:
+        check_tokens(*arguments)
+    elif source.is_relative_to(ROOT) and ".venv" not in source.parts:
         words = [word for word in arguments if re.fullmatch(r"-{0,2}[a-z-]+", word)]
         require("the argument", words, re.findall(r"[\w-]+", source.read_text()))
+
+
+def check_tokens(*arguments: str) -> None:
+    name, *words = arguments
+    require("the argument", [name], [tokens_command.NAME])
+    # A sentence may name the command without its arguments.
+    if words:
+        try:
+            tokens_command.parser().parse_args(words)
+        except SystemExit:
+            raise LookupError(f"the arguments {' '.join(words)}") from None
 
 
 def source_of(module: str) -> Path:
@@ -227,6 +241,8 @@ def test_commands_of_each_kind_are_found() -> None:
         (".venv/bin/python -m worker_services", "the module worker_services"),
         ("python -m gateway", "the module gateway"),
         ("python -m local_stack restart", "the argument restart"),
+        ("python -m api_server token", "the argument token"),
+        ("python -m api_server tokens new --role admin", "the arguments new --role admin"),
         ("python proto/generator.py image", "the file proto/generator.py"),
         ("WORKER_SECRET=x python -m worker_service", "the variable WORKER_SECRET"),
         ("pip install '.[cli,tools]'", "the extra tools"),

@@ -14,6 +14,7 @@ worker_id         string, absent if no worker holds the job, or held it when it 
 claim_id          string, of an unfenced claim
 cancel_id         string, of the latest Cancel
 retry_id          string, of the latest Retry
+owner             string, the principal that created the job; absent if callers were not known
 labels            sorted list of "key=value", absent when empty
 create_time, update_time, start_time, end_time, schedule_time, expire_time
 timeout           seconds (double)
@@ -67,6 +68,7 @@ HIDDEN = {
     "claim_id": Kind.TEXT,
     "cancel_id": Kind.TEXT,
     "retry_id": Kind.TEXT,
+    "owner": Kind.TEXT,
 }
 """Fields that are stored and never shown."""
 STORED = {**FIELDS, **HIDDEN}

@@ -80,6 +80,7 @@ class FleetServiceServicer:
         all servers check the payloads of new jobs against the schemas of the live workers.
 
         INVALID_ARGUMENT: a field breaks its rule.
+        PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
         ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
         metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
         heartbeat of that process is older than three heartbeat intervals.
@@ -129,6 +130,7 @@ class FleetServiceServicer:
         same call again is harmless.
 
         INVALID_ARGUMENT: a field breaks its rule.
+        PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

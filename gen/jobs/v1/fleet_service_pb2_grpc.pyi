@@ -45,6 +45,7 @@ class FleetServiceStub:
     all servers check the payloads of new jobs against the schemas of the live workers.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
     ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
     metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
     heartbeat of that process is older than three heartbeat intervals.
@@ -78,6 +79,7 @@ class FleetServiceStub:
     same call again is harmless.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
     """
 
 @_typing.type_check_only
@@ -96,6 +98,7 @@ class FleetServiceAsyncStub(FleetServiceStub):
     all servers check the payloads of new jobs against the schemas of the live workers.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
     ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
     metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
     heartbeat of that process is older than three heartbeat intervals.
@@ -129,6 +132,7 @@ class FleetServiceAsyncStub(FleetServiceStub):
     same call again is harmless.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
     """
 
 class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -150,6 +154,7 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         all servers check the payloads of new jobs against the schemas of the live workers.
 
         INVALID_ARGUMENT: a field breaks its rule.
+        PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
         ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
         metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
         heartbeat of that process is older than three heartbeat intervals.
@@ -207,6 +212,7 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         same call again is harmless.
 
         INVALID_ARGUMENT: a field breaks its rule.
+        PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
         """
 
 def add_FleetServiceServicer_to_server(servicer: FleetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

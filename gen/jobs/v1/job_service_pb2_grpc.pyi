@@ -38,6 +38,10 @@ class JobServiceStub:
     Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
     other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
     listed at each call, any call can fail with:
+    UNAUTHENTICATED: the server asks for a token, and the metadata `authorization` is missing (reason
+    TOKEN_MISSING) or has no valid token (TOKEN_INVALID). The call had no effect.
+    PERMISSION_DENIED: callers with this role may not make the call (reason ROLE_MISSING; metadata `role` and
+    `needed`). The roles that may are the option `roles` of each call. The call had no effect.
     UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
     send the same call again.
     DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
@@ -93,6 +97,7 @@ class JobServiceStub:
     time is over.
 
     INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
+    PERMISSION_DENIED: the token of a worker is limited to other types (reason TYPE_NOT_ALLOWED).
     NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
@@ -157,6 +162,8 @@ class JobServiceStub:
 
     INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
     rule. Nothing was applied.
+    PERMISSION_DENIED: a worker changes a job without a claim or a token (reason ROLE_MISSING), or its token is
+    limited to other types (TYPE_NOT_ALLOWED). Nothing was applied.
     RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
     applied.
     """
@@ -166,6 +173,7 @@ class JobServiceStub:
     it has not started yet. Later reports on the attempt are refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    PERMISSION_DENIED: a submitter calls for a job of another principal (reason NOT_YOUR_JOB).
     NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
@@ -176,6 +184,7 @@ class JobServiceStub:
     all of its tries again. Its attempt and its history continue.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    PERMISSION_DENIED: a submitter calls for a job of another principal (reason NOT_YOUR_JOB).
     NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
     if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
@@ -325,6 +334,10 @@ class JobServiceAsyncStub(JobServiceStub):
     Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
     other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
     listed at each call, any call can fail with:
+    UNAUTHENTICATED: the server asks for a token, and the metadata `authorization` is missing (reason
+    TOKEN_MISSING) or has no valid token (TOKEN_INVALID). The call had no effect.
+    PERMISSION_DENIED: callers with this role may not make the call (reason ROLE_MISSING; metadata `role` and
+    `needed`). The roles that may are the option `roles` of each call. The call had no effect.
     UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
     send the same call again.
     DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
@@ -377,6 +390,7 @@ class JobServiceAsyncStub(JobServiceStub):
     time is over.
 
     INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
+    PERMISSION_DENIED: the token of a worker is limited to other types (reason TYPE_NOT_ALLOWED).
     NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
@@ -441,6 +455,8 @@ class JobServiceAsyncStub(JobServiceStub):
 
     INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
     rule. Nothing was applied.
+    PERMISSION_DENIED: a worker changes a job without a claim or a token (reason ROLE_MISSING), or its token is
+    limited to other types (TYPE_NOT_ALLOWED). Nothing was applied.
     RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
     applied.
     """
@@ -450,6 +466,7 @@ class JobServiceAsyncStub(JobServiceStub):
     it has not started yet. Later reports on the attempt are refused.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    PERMISSION_DENIED: a submitter calls for a job of another principal (reason NOT_YOUR_JOB).
     NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
@@ -460,6 +477,7 @@ class JobServiceAsyncStub(JobServiceStub):
     all of its tries again. Its attempt and its history continue.
 
     INVALID_ARGUMENT: a field breaks its rule.
+    PERMISSION_DENIED: a submitter calls for a job of another principal (reason NOT_YOUR_JOB).
     NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
     FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
     if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).
@@ -608,6 +626,10 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     Errors have details. INVALID_ARGUMENT has google.rpc.BadRequest with one entry for each broken rule. All
     other errors have google.rpc.ErrorInfo with a stable reason and the domain `jobs.v1`. Besides the codes
     listed at each call, any call can fail with:
+    UNAUTHENTICATED: the server asks for a token, and the metadata `authorization` is missing (reason
+    TOKEN_MISSING) or has no valid token (TOKEN_INVALID). The call had no effect.
+    PERMISSION_DENIED: callers with this role may not make the call (reason ROLE_MISSING; metadata `role` and
+    `needed`). The roles that may are the option `roles` of each call. The call had no effect.
     UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
     send the same call again.
     DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
@@ -676,6 +698,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         time is over.
 
         INVALID_ARGUMENT: `id` is not a UUID, or `wait` is out of range.
+        PERMISSION_DENIED: the token of a worker is limited to other types (reason TYPE_NOT_ALLOWED).
         NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         RESOURCE_EXHAUSTED: too many calls wait in the server process (reason TOO_MANY_WAITS, with RetryInfo).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - GET /jobs/{id} returns the job itself, as in AIP-131
@@ -764,6 +787,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: there is no request or there are too many, an id occurs twice, or a field breaks its
         rule. Nothing was applied.
+        PERMISSION_DENIED: a worker changes a job without a claim or a token (reason ROLE_MISSING), or its token is
+        limited to other types (TYPE_NOT_ALLOWED). Nothing was applied.
         RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
         applied.
         """
@@ -779,6 +804,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         it has not started yet. Later reports on the attempt are refused.
 
         INVALID_ARGUMENT: a field breaks its rule.
+        PERMISSION_DENIED: a submitter calls for a job of another principal (reason NOT_YOUR_JOB).
         NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: the job has already ended (reason JOB_TERMINAL).
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - returns the job itself, as the other calls of one job do
@@ -795,6 +821,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         all of its tries again. Its attempt and its history continue.
 
         INVALID_ARGUMENT: a field breaks its rule.
+        PERMISSION_DENIED: a submitter calls for a job of another principal (reason NOT_YOUR_JOB).
         NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: the job is neither failed nor cancelled (reason ILLEGAL_TRANSITION, or JOB_TERMINAL
         if it is completed), or its expire_time has passed and the request has no new one (EXPIRED).

@@ -7,6 +7,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
@@ -18,6 +20,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Role:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROLE_UNSPECIFIED: _Role.ValueType  # 0
+    """Not a role."""
+    ROLE_READER: _Role.ValueType  # 1
+    """Reads jobs, operations, types, figures and the fleet."""
+    ROLE_SUBMITTER: _Role.ValueType  # 2
+    """All that a reader may, and: creates jobs, cancels and retries its own."""
+    ROLE_WORKER: _Role.ValueType  # 3
+    """Is a worker: registers, sends heartbeats, claims jobs, reports them and reads them one by one."""
+    ROLE_OPERATOR: _Role.ValueType  # 4
+    """May call every method."""
+
+class Role(_Role, metaclass=_RoleEnumTypeWrapper):
+    """What a caller may do. Each caller has one role, see docs/explanation/security.md."""
+
+ROLE_UNSPECIFIED: Role.ValueType  # 0
+"""Not a role."""
+ROLE_READER: Role.ValueType  # 1
+"""Reads jobs, operations, types, figures and the fleet."""
+ROLE_SUBMITTER: Role.ValueType  # 2
+"""All that a reader may, and: creates jobs, cancels and retries its own."""
+ROLE_WORKER: Role.ValueType  # 3
+"""Is a worker: registers, sends heartbeats, claims jobs, reports them and reads them one by one."""
+ROLE_OPERATOR: Role.ValueType  # 4
+"""May call every method."""
+Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
 class ServiceLimits(_message.Message):
@@ -146,6 +180,7 @@ LIMITS_FIELD_NUMBER: _builtins.int
 REPEATS_FIELD_NUMBER: _builtins.int
 TIMEOUT_FIELD_NUMBER: _builtins.int
 WAITS_FIELD_NUMBER: _builtins.int
+ROLES_FIELD_NUMBER: _builtins.int
 limits: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.ServiceOptions, Global___ServiceLimits]
 """The limits of the service."""
 repeats: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Repeats]
@@ -154,3 +189,7 @@ timeout: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions
 """How long the gateway waits for the response, in place of ServiceLimits.timeout."""
 waits: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Waits]
 """How the call waits."""
+roles: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]]
+"""Who may call it, while callers are known (setting AUTH_MODE). An operator may call every method, and a
+submitter what a reader may, so neither is named then. Every method has at least one.
+"""

@@ -31,6 +31,11 @@ class WorkerServiceStub:
     every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
     Every call can be repeated safely. Besides the codes listed at each call, any call can fail with:
+    UNAUTHENTICATED: the server asks for a token, and the metadata `authorization` is missing (reason
+    TOKEN_MISSING) or has no valid token (TOKEN_INVALID). The worker passes the token on to the API server, which
+    decides. The call had no effect.
+    PERMISSION_DENIED: callers with this role may not make the call (reason ROLE_MISSING; metadata `role` and
+    `needed`). The call had no effect.
     UNAVAILABLE: no worker, no API server (reason API_SERVER_UNREACHABLE) or no database (DATABASE_UNAVAILABLE) can
     be reached.
     DEADLINE_EXCEEDED: the deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The outcome is unknown.
@@ -69,6 +74,11 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
     Every call can be repeated safely. Besides the codes listed at each call, any call can fail with:
+    UNAUTHENTICATED: the server asks for a token, and the metadata `authorization` is missing (reason
+    TOKEN_MISSING) or has no valid token (TOKEN_INVALID). The worker passes the token on to the API server, which
+    decides. The call had no effect.
+    PERMISSION_DENIED: callers with this role may not make the call (reason ROLE_MISSING; metadata `role` and
+    `needed`). The call had no effect.
     UNAVAILABLE: no worker, no API server (reason API_SERVER_UNREACHABLE) or no database (DATABASE_UNAVAILABLE) can
     be reached.
     DEADLINE_EXCEEDED: the deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The outcome is unknown.
@@ -103,6 +113,11 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     every worker receives it with its next heartbeat. A worker that starts later follows it too.
 
     Every call can be repeated safely. Besides the codes listed at each call, any call can fail with:
+    UNAUTHENTICATED: the server asks for a token, and the metadata `authorization` is missing (reason
+    TOKEN_MISSING) or has no valid token (TOKEN_INVALID). The worker passes the token on to the API server, which
+    decides. The call had no effect.
+    PERMISSION_DENIED: callers with this role may not make the call (reason ROLE_MISSING; metadata `role` and
+    `needed`). The call had no effect.
     UNAVAILABLE: no worker, no API server (reason API_SERVER_UNREACHABLE) or no database (DATABASE_UNAVAILABLE) can
     be reached.
     DEADLINE_EXCEEDED: the deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The outcome is unknown.
