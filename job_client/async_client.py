@@ -68,7 +68,9 @@ class AsyncJobClient(AsyncReads, AsyncOperations):
 
     @classmethod
     def from_env(cls) -> Self:
-        """A client with JOBS_URL, JOBS_CONTROL_URL, JOBS_TOKEN and JOBS_CA_FILE from the environment."""
+        """A client with JOBS_URL, JOBS_CONTROL_URL, JOBS_TOKEN or JOBS_TOKEN_FILE, and JOBS_CA_FILE from the
+        environment.
+        """
         return cls(**from_environment())
 
     async def open(self) -> Self:

@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 
+from contract_runtime.credentials import bearer, read_token
 from job_client.fields import type_name
 
 ADDRESS = "127.0.0.1:3000"
@@ -32,11 +33,11 @@ class Connection:
     address: Address
     control: Address
     credentials: grpc.ChannelCredentials | None
-    token: str | None
+    token: str | None = field(repr=False)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
+        return bearer(self.token or "")
 
     def for_control(self) -> "Connection":
         """The same, for calls of WorkerService."""
@@ -80,7 +81,8 @@ def parse(name: str, value: Any) -> Address:
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The arguments of a client from JOBS_URL, JOBS_CONTROL_URL, JOBS_TOKEN and JOBS_CA_FILE.
+    """The arguments of a client from JOBS_URL, JOBS_CONTROL_URL, JOBS_TOKEN or JOBS_TOKEN_FILE, and
+    JOBS_CA_FILE.
 
     Raises ValueError, which names the variable.
     """
@@ -89,6 +91,10 @@ def from_environment(environment: Mapping[str, str] | None = None) -> dict[str, 
     for variable, argument in (("JOBS_CONTROL_URL", "control_address"), ("JOBS_TOKEN", "token")):
         if variable in values:
             arguments[argument] = values[variable]
+    if token_file := values.get("JOBS_TOKEN_FILE"):
+        if "token" in arguments:
+            raise ValueError("JOBS_TOKEN, JOBS_TOKEN_FILE: only one of them must be set")
+        arguments["token"] = read_token(token_file, "JOBS_TOKEN_FILE")
     for variable in ("JOBS_URL", "JOBS_CONTROL_URL"):
         if variable in values:
             parse(variable, values[variable])

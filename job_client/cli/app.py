@@ -62,7 +62,8 @@ def jobctl(
     """Submit jobs, follow them, and control the workers.
 
     The server is JOBS_URL (127.0.0.1:3000), and JOBS_CONTROL_URL for workers, start and stop (port 4000 of
-    the same host). JOBS_TOKEN is sent with each call; JOBS_CA_FILE is for TLS.
+    the same host). JOBS_TOKEN, or the token in the file JOBS_TOKEN_FILE, is sent with each call; JOBS_CA_FILE
+    is for TLS.
 
     Exit status: 0 done, 1 a job failed or the server refused, 2 wrong usage, 3 no server answers, 124 the
     time of --timeout is over.

@@ -20,8 +20,9 @@ INTERRUPTED = 130
 ADVICE = {
     "JOB_NOT_FOUND": "; `jobctl list` shows the newest jobs",
     "WORKER_NOT_FOUND": "; `jobctl workers` shows the workers",
-    "UNAUTHENTICATED": "; set JOBS_TOKEN to a token that the server takes",
-    "PERMISSION_DENIED": "; set JOBS_TOKEN to a token that may do this",
+    "NOT_YOUR_JOB": "",
+    "UNAUTHENTICATED": "; set JOBS_TOKEN or JOBS_TOKEN_FILE to a token that the server takes",
+    "PERMISSION_DENIED": "; set JOBS_TOKEN or JOBS_TOKEN_FILE to a token that may do this",
     "UNIMPLEMENTED": "; the server may be older than this command, so upgrade the server",
 }
 """What to do, by the error's reason or code."""
@@ -42,7 +43,7 @@ def of_error(error: "JobClientError") -> Exit:
     code = error.code.name
     if code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}:
         return Exit(UNREACHABLE, _unreachable(error))
-    advice = ADVICE.get(error.reason) or ADVICE.get(code, "")
+    advice = ADVICE.get(error.reason, ADVICE.get(code, ""))
     return Exit(USAGE if code == "INVALID_ARGUMENT" else FAILED, (error.message or code) + advice)
 
 

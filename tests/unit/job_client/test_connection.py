@@ -9,6 +9,8 @@ import pytest
 from job_client import AsyncJobClient, JobClient
 from job_client.connection import Address, connection, from_environment
 
+SECRET = "s3cret"
+
 
 @pytest.mark.parametrize(
     ("address", "jobs", "control"),
@@ -69,3 +71,28 @@ def test_a_token_with_a_line_end_is_refused_without_showing_it(
     with pytest.raises(ValueError, match="token must have printable ASCII") as caught:
         kind.from_env()
     assert "s3cret" not in str(caught.value)
+
+
+def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{SECRET}\n")
+    assert from_environment({"JOBS_TOKEN_FILE": str(file)})["token"] == SECRET
+
+
+@pytest.mark.parametrize("content", [None, b"", b"s3cret line", b"s3cret\xff", b"s" * 4000])
+def test_a_wrong_file_is_named_and_not_shown(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"^JOBS_TOKEN_FILE") as caught:
+        from_environment({"JOBS_TOKEN_FILE": str(file)})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_token_and_a_file_contradict_each_other() -> None:
+    with pytest.raises(ValueError, match="JOBS_TOKEN, JOBS_TOKEN_FILE: only one"):
+        from_environment({"JOBS_TOKEN": "a", "JOBS_TOKEN_FILE": "/b"})
+
+
+def test_the_text_of_a_connection_has_no_token() -> None:
+    assert "s3cret" not in repr(connection("127.0.0.1:3000", None, "s3cret", None))
