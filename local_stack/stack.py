@@ -229,7 +229,11 @@ class Stack:
                 workers = http.get(f"{self.endpoints.workers_url}/state")
         except httpx.HTTPError:
             return False
-        return jobs.is_success and (workers.is_success or not self.settings.workers)
+        # A service that asks for a token is reachable too.
+        reached = [
+            each.is_success or each.status_code == httpx.codes.UNAUTHORIZED for each in (jobs, workers)
+        ]
+        return reached[0] and (reached[1] or not self.settings.workers)
 
     def _wait_until(
         self, holds: Callable[[], bool], what: str, explain: Callable[[], str] = lambda: ""

@@ -17,6 +17,7 @@ from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from job_client._gen.jobs.v1.worker_pb2 import WorkerIdentity
 from job_client._gen.jobs.v1.worker_service_pb2 import DESCRIPTOR
 from job_client._gen.jobs.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
+from service_runtime.access.gate import BearerGate
 from service_runtime.logging import show_in_every_line
 from service_runtime.server import GrpcServer
 from service_runtime.validation import ContractValidator
@@ -59,8 +60,8 @@ async def run_worker(
     prepare_process: Callable[[str], None],
     stop: asyncio.Event,
 ) -> None:
-    """Run the worker of this `name` until `stop` is set. Raises PortTaken, NameTaken, or the failure of a
-    part.
+    """Run the worker of this `name` until `stop` is set. Raises PortTaken, NameTaken, WrongToken, or the
+    failure of a part.
 
     `handlers`: of all types that this worker runs. `prepare_process` runs in each process that handlers run
     in, with the worker_id, and must be picklable.
@@ -73,9 +74,10 @@ async def run_worker(
     )
     show_in_every_line(worker_id=state.identity.worker_id)
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
+        endpoints, token = settings.api_server_endpoints, settings.token()
+        api = await stack.enter_async_context(ApiClient(endpoints, token))
         # Heartbeats and control have their own connections, so that no large call delays them.
-        control_api = await stack.enter_async_context(ApiClient(settings.api_server_endpoints))
+        control_api = await stack.enter_async_context(ApiClient(endpoints, token))
         server = control_server(settings, WorkerControl(control_api))
         await server.start()
         stack.push_async_callback(server.stop, SERVER_GRACE_SECONDS)
@@ -123,7 +125,13 @@ def lane_limits(settings: WorkerSettings) -> Mapping[str, int]:
 
 def control_server(settings: WorkerSettings, control: WorkerControl) -> GrpcServer:
     """The server of WorkerService, not started."""
-    server = GrpcServer(settings.worker_host, settings.worker_port, deadline=CALL_SECONDS)
+    server = GrpcServer(
+        settings.worker_host,
+        settings.worker_port,
+        deadline=CALL_SECONDS,
+        gate=BearerGate() if settings.auth_mode == "tokens" else None,
+        has_reflection=settings.has_reflection,
+    )
     server.add(
         DESCRIPTOR.services_by_name["WorkerService"],
         lambda grpc_server: add_WorkerServiceServicer_to_server(control, grpc_server),

@@ -2,11 +2,13 @@
 
 import asyncio
 import functools
+import os
 import socket
 from collections.abc import Mapping
 
 import structlog
 
+from contract_runtime.credentials import WrongToken
 from contract_runtime.webhooks import WEBHOOK_TYPE
 from service_runtime.log_output import print_error
 from service_runtime.run import run_service
@@ -33,6 +35,8 @@ def run(settings: WorkerSettings, number: int | None) -> int:
     """
     prepare_process = functools.partial(prepare_log, settings, number)
     log_prints()
+    # Processes that run handlers must not inherit it.
+    os.environ.pop("WORKER_TOKEN", None)
     own = settings if number is None else settings.of_process(number)
     handlers = handlers_for(own)
     name = own.worker_name or name_of_this_process()
@@ -40,7 +44,7 @@ def run(settings: WorkerSettings, number: int | None) -> int:
     async def work(stop: asyncio.Event) -> int:
         try:
             await run_worker(own, name, handlers, prepare_process, stop)
-        except PortTaken:
+        except (PortTaken, WrongToken):
             raise
         except NameTaken as error:
             print_error(f"WORKER_NAME: {error}")
@@ -54,6 +58,8 @@ def run(settings: WorkerSettings, number: int | None) -> int:
         return run_service(lambda stop: run_and_exit(work(stop)))
     except PortTaken as error:
         exit_with_wrong_settings(f"WORKER_HOST, WORKER_PORT: {error}")
+    except WrongToken as error:
+        exit_with_wrong_settings(str(error))
 
 
 def name_of_this_process() -> str:

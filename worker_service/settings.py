@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from contract_runtime.credentials import checked_token, read_token
 from service_runtime.settings import (
     Addresses,
     CommaSeparated,
@@ -60,6 +61,8 @@ class WorkerSettings(ServiceSettings):
     )
     worker_host: str = Field(default="127.0.0.1", min_length=1)
     worker_port: Port = 50151
+    worker_token: SecretStr | None = Field(default=None, description="what API servers ask for")
+    worker_token_file: Path | None = Field(default=None, description="a file with the same")
     webhook_secret: Secrets = Field(default=(), description="signs webhooks; without one none is sent")
     webhook_allowed_networks: Networks = Field(
         default=(), description="networks that webhooks may be sent to although they are not public"
@@ -77,6 +80,14 @@ class WorkerSettings(ServiceSettings):
     def webhook_keys(self) -> tuple[bytes, ...]:
         """The keys of all secrets."""
         return tuple(secret_bytes(each.get_secret_value()) for each in self.webhook_secret)
+
+    def token(self) -> str:
+        """The token that this worker sends to API servers; "" if there is none. Raises WrongToken."""
+        if self.worker_token_file is not None:
+            return read_token(self.worker_token_file, "WORKER_TOKEN_FILE")
+        if self.worker_token is not None:
+            return checked_token(self.worker_token.get_secret_value(), "WORKER_TOKEN")
+        return ""
 
     @property
     def api_server_endpoints(self) -> tuple[str, ...]:
@@ -103,6 +114,12 @@ class WorkerSettings(ServiceSettings):
                 secret_bytes(each.get_secret_value())
             except ValueError as error:
                 raise ValueError(f"WEBHOOK_SECRET: each secret {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.worker_token is not None and self.worker_token_file is not None:
+            raise ValueError("WORKER_TOKEN, WORKER_TOKEN_FILE: only one of them must be set")
         return self
 
     @model_validator(mode="after")

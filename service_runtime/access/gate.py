@@ -59,6 +59,17 @@ class TokenGate:
         return check
 
 
+class BearerGate:
+    """Takes calls that have a token, whatever it is: another server decides, which gets it with each call."""
+
+    def guard(self, method: str) -> Guard | None:
+        return None if roles_of_calls()[method] is None else _check_form
+
+
+def _check_form(context: Any) -> None:
+    bearer_token(context.invocation_metadata())
+
+
 @cache
 def roles_of_calls() -> Mapping[str, frozenset[Role] | None]:
     """Who may call each method that a server here can have. None: anybody."""

@@ -1,4 +1,4 @@
-"""Clients for the tests of what a hostile client can do, and an API server that asks for tokens."""
+"""Clients for the tests of what a hostile client can do, and a system that asks for tokens."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from local_stack.stack import Stack
 from service_runtime.access.principal import Principal
 from service_runtime.access.token_file import append_line
 from service_runtime.access.tokens import added_line, new_token, revoked_line
-from tests.conftest import API_SERVER
+from tests.conftest import API_SERVER, WORKER
 from tests.e2e.rest import PATIENCE
 from tests.fork_server import ForkServer
 
@@ -82,8 +82,10 @@ def guarded(
     stack = Stack(shared_stack.settings.model_copy(update=changed), spawn=fork_server.spawn)
     access = {"AUTH_MODE": "tokens", "LOG_LEVEL": "debug"}
     stack.set_environment("api_server", 1, {**API_SERVER, **access, "AUTH_TOKENS_FILE": str(file)})
+    worker = {"WORKER_NAME": "guarded", "WORKER_TOKEN": tokens["worker"], "LOG_FORMAT": "console"}
+    stack.set_environment("worker", 1, {**WORKER, **access, **worker})
     try:
-        for part in ("api_server", "gateway"):
+        for part in ("api_server", "worker", "gateway"):
             stack.start(part)
         yield Guarded(stack, file, tokens, invalid)
     finally:

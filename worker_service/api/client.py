@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import grpc
 
 from contract_runtime.channels import CHANNEL_OPTIONS
+from contract_runtime.credentials import bearer
 from contract_runtime.hedging import HEDGING_DELAY, Call, RetryBudget, Target, hedged_call
 from contract_runtime.limits import FLEET_SERVICE, attempt_seconds
 from contract_runtime.status_details import call_status
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 AVOID_SECONDS = 5.0
 SET_FLEET_DELAY = attempt_seconds(FLEET_SERVICE.methods_by_name["SetFleet"])
+Metadata = tuple[tuple[str, str], ...]
 T = TypeVar("T")
 
 
@@ -93,8 +95,12 @@ class ApiClient:
     endpoints when one is unavailable or gives no answer for a while.
     """
 
-    def __init__(self, addresses: Sequence[str]) -> None:
-        """`addresses`: host:port each. A host may be a DNS name with several addresses."""
+    def __init__(self, addresses: Sequence[str], token: str = "") -> None:
+        """`addresses`: host:port each. A host may be a DNS name with several addresses.
+
+        `token`: the worker's; "" if the servers ask for none.
+        """
+        self._metadata = bearer(token)
         self._channels = [
             grpc.aio.insecure_channel(f"dns:///{address}", options=CHANNEL_OPTIONS) for address in addresses
         ]
@@ -111,30 +117,49 @@ class ApiClient:
 
     async def get(self, job_id: str, wait: float) -> Job:
         request = GetRequest(id=job_id)
-        return await self._call(lambda stubs, left: stubs.jobs.Get(request, timeout=left), wait)
+        return await self._call(
+            lambda stubs, left: stubs.jobs.Get(request, timeout=left, metadata=self._metadata), wait
+        )
 
     async def batch_update_status(
         self, request: BatchUpdateStatusRequest, wait: float
     ) -> BatchUpdateStatusResponse:
-        return await self._call(lambda stubs, left: stubs.jobs.BatchUpdateStatus(request, timeout=left), wait)
-
-    async def register_worker(self, request: RegisterWorkerRequest, wait: float) -> RegisterWorkerResponse:
-        return await self._call(lambda stubs, left: stubs.fleet.RegisterWorker(request, timeout=left), wait)
-
-    async def heartbeat(self, request: HeartbeatRequest, wait: float) -> HeartbeatResponse:
-        return await self._call(lambda stubs, left: stubs.fleet.Heartbeat(request, timeout=left), wait)
-
-    async def append_log(self, request: AppendLogRequest, wait: float) -> AppendLogResponse:
-        return await self._call(lambda stubs, left: stubs.fleet.AppendLog(request, timeout=left), wait)
-
-    async def set_fleet(self, request: SetFleetRequest, wait: float) -> SetFleetResponse:
         return await self._call(
-            lambda stubs, left: stubs.fleet.SetFleet(request, timeout=left), wait, SET_FLEET_DELAY
+            lambda stubs, left: stubs.jobs.BatchUpdateStatus(request, timeout=left, metadata=self._metadata),
+            wait,
         )
 
-    async def get_fleet(self, wait: float) -> GetFleetResponse:
+    async def register_worker(self, request: RegisterWorkerRequest, wait: float) -> RegisterWorkerResponse:
         return await self._call(
-            lambda stubs, left: stubs.fleet.GetFleet(GetFleetRequest(), timeout=left), wait
+            lambda stubs, left: stubs.fleet.RegisterWorker(request, timeout=left, metadata=self._metadata),
+            wait,
+        )
+
+    async def heartbeat(self, request: HeartbeatRequest, wait: float) -> HeartbeatResponse:
+        return await self._call(
+            lambda stubs, left: stubs.fleet.Heartbeat(request, timeout=left, metadata=self._metadata), wait
+        )
+
+    async def append_log(self, request: AppendLogRequest, wait: float) -> AppendLogResponse:
+        return await self._call(
+            lambda stubs, left: stubs.fleet.AppendLog(request, timeout=left, metadata=self._metadata), wait
+        )
+
+    async def set_fleet(
+        self, request: SetFleetRequest, wait: float, authorization: Metadata = ()
+    ) -> SetFleetResponse:
+        """`authorization`: that of the operator who calls. The worker's own token is not for others."""
+        return await self._call(
+            lambda stubs, left: stubs.fleet.SetFleet(request, timeout=left, metadata=authorization),
+            wait,
+            SET_FLEET_DELAY,
+        )
+
+    async def get_fleet(self, wait: float, authorization: Metadata = ()) -> GetFleetResponse:
+        """`authorization`: as for set_fleet."""
+        return await self._call(
+            lambda stubs, left: stubs.fleet.GetFleet(GetFleetRequest(), timeout=left, metadata=authorization),
+            wait,
         )
 
     async def _call(

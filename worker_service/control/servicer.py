@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from google.protobuf.unknown_fields import UnknownFieldSet
 from google.rpc.code_pb2 import Code
 
+from contract_runtime.credentials import AUTHORIZATION
 from contract_runtime.errors import InvalidArgument, ServiceError, invalid
 from contract_runtime.statuses import status_to_error
 from job_client._gen.jobs.v1.fleet_service_pb2 import SetFleetRequest, SetFleetResponse
@@ -19,7 +20,7 @@ from job_client._gen.jobs.v1.worker_service_pb2 import (
     StopResponse,
 )
 from job_client._gen.jobs.v1.worker_service_pb2_grpc import WorkerServiceServicer
-from worker_service.api.client import ApiClient
+from worker_service.api.client import ApiClient, Metadata
 from worker_service.api.errors import ApiCallFailed
 
 SET_FLEET_SECONDS = 8.0
@@ -44,20 +45,31 @@ class WorkerControl(WorkerServiceServicer):
         self._api = api
 
     async def Start(self, request: StartRequest, context: Any) -> StartResponse:
-        answer = await self._set_fleet(request, consuming=True)
+        answer = await self._set_fleet(request, context, consuming=True)
         return StartResponse(**desired_part(answer.fleet), pending_worker_ids=answer.pending_worker_ids)
 
     async def Stop(self, request: StopRequest, context: Any) -> StopResponse:
-        answer = await self._set_fleet(request, consuming=False)
+        answer = await self._set_fleet(request, context, consuming=False)
         return StopResponse(**desired_part(answer.fleet), pending_worker_ids=answer.pending_worker_ids)
 
     async def GetState(self, request: GetStateRequest, context: Any) -> GetStateResponse:
-        answer = await reach(self._api.get_fleet(GET_FLEET_SECONDS))
+        answer = await reach(self._api.get_fleet(GET_FLEET_SECONDS, authorization_of(context)))
         return GetStateResponse(**desired_part(answer.fleet), workers=answer.workers)
 
-    async def _set_fleet(self, request: StartRequest | StopRequest, *, consuming: bool) -> SetFleetResponse:
+    async def _set_fleet(
+        self, request: StartRequest | StopRequest, context: Any, *, consuming: bool
+    ) -> SetFleetResponse:
         desired = SetFleetRequest(consuming=consuming, part=part_of(request))
-        return await reach(self._api.set_fleet(desired, SET_FLEET_SECONDS))
+        return await reach(self._api.set_fleet(desired, SET_FLEET_SECONDS, authorization_of(context)))
+
+
+def authorization_of(context: Any) -> Metadata:
+    """What the caller has sent to prove who it is, as it is: the API server decides."""
+    return tuple(
+        (name, value)
+        for name, value in context.invocation_metadata() or ()
+        if name == AUTHORIZATION and isinstance(value, str)
+    )
 
 
 def part_of(request: StartRequest | StopRequest) -> FleetPart | None:
