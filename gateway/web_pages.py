@@ -18,6 +18,7 @@ HOSTS_VARIABLE = "GATEWAY_HOSTS"
 NO_ORIGINS = "local origins = {}\n"
 """The line of the filter web_pages that gets the allowed origins."""
 ALLOWED_HEADERS = (
+    "authorization",
     "content-type",
     "idempotency-key",
     "if-none-match",

@@ -1,5 +1,7 @@
 // Calls of the REST API. All go to the host that the page came from.
 
+import * as token from "./token.js";
+
 const PATIENCE = 20_000;
 let skew = 0;
 
@@ -57,8 +59,12 @@ export function asQuery(query) {
 }
 
 async function send(url, options) {
+  const proof = token.headers();
   try {
-    return await fetch(url, { cache: "no-store", ...options });
+    const headers = { ...options.headers, ...proof };
+    const answer = await fetch(url, { cache: "no-store", ...options, headers });
+    token.note(answer.status, proof);
+    return answer;
   } catch (error) {
     if (options.signal?.aborted && options.signal.reason?.name !== "TimeoutError") throw error;
     throw new ApiError(0, "The gateway does not answer.");

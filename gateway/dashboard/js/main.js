@@ -11,7 +11,9 @@ import { JobPage } from "./pages/job.js";
 import { JobsPage } from "./pages/jobs.js";
 import { OverviewPage } from "./pages/overview.js";
 import { TypesPage } from "./pages/types.js";
+import { askForToken } from "./parts/token_dialog.js";
 import * as theme from "./theme.js";
+import * as token from "./token.js";
 
 const PAGES = [
   ["", "Overview", /^\/ui\/$/, OverviewPage],
@@ -96,6 +98,7 @@ document.addEventListener("keydown", closeMenus);
 addEventListener("popstate", open);
 keys.start({ navigate, changeTheme, showKeys, press: (key) => shown.page.press?.(key) });
 live.on("state", redraw);
+token.onWanted(askForToken);
 live.start();
 open();
 setInterval(() => document.hidden || redraw(), 1000);

@@ -9,7 +9,7 @@ import pytest
 from job_client import AsyncJobClient, JobClient
 from job_client.connection import Address, connection, from_environment
 
-SECRET = "s3cret"
+SECRET = "s3cret"  # noqa: S105 - not a secret
 
 
 @pytest.mark.parametrize(
