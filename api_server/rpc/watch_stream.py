@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from api_server.domain.errors import SlowReader
 from contract_runtime.errors import ServiceError
 from job_client._gen.jobs.v1.job_service_pb2 import WatchEnded
+from service_runtime.access.principal import check_caller_again
 from service_runtime.rest_context import rest_of
 
 WRITE_SECONDS = 60.0
@@ -33,6 +34,7 @@ async def write_responses(
     try:
         async with aclosing(events):
             async for event in events:
+                check_caller_again()
                 response = await response_of(event)
                 has_begun = True
                 await _write(context, response)

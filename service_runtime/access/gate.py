@@ -48,13 +48,21 @@ class TokenGate:
             return None
         allowed, shown = roles, method.replace(".rest.", ".")
 
-        def check(context: Any) -> None:
-            principal = self._principal_of(bearer_token(context.invocation_metadata()))
+        def principal_of(token: str) -> Principal:
+            principal = self._principal_of(token)
             if principal is None:
                 raise TokenInvalid
             if principal.role not in allowed:
                 raise RoleMissing(principal.role, allowed, shown)
-            set_caller(principal)
+            return principal
+
+        def check(context: Any) -> None:
+            token = bearer_token(context.invocation_metadata())
+
+            def check_again() -> None:
+                principal_of(token)
+
+            set_caller(principal_of(token), check_again)
 
         return check
 

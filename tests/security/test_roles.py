@@ -187,6 +187,17 @@ def test_a_new_token_counts_soon_and_a_revoked_one_no_more(guarded: Guarded, job
     wait_for(lambda: status() == 401, "the token counts no more", SOON)
 
 
+def test_a_watch_ends_with_its_token(guarded: Guarded, jobs: httpx.Client) -> None:
+    token = guarded.new("--role", "reader")
+    wait_for(lambda: jobs.get("/types", headers=bearer(token)).status_code == 200, "the token counts", SOON)
+    with jobs.stream("GET", "/jobs:watch", headers=bearer(token)) as watch:
+        lines = watch.iter_lines()
+        next(lines)
+        guarded.revoke(token)
+        [ended] = [line for line in lines if "TOKEN_INVALID" in line]
+    assert '"ended"' in ended
+
+
 def test_no_log_has_a_token(guarded: Guarded, jobs: httpx.Client) -> None:
     jobs.get("/jobs", headers=bearer(guarded.tokens["operator"]))
     logs = b"".join(path.read_bytes() for path in (guarded.stack.settings.data_dir / "logs").iterdir())
