@@ -8,7 +8,7 @@ RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/runtime.lock
 
 FROM ${PYTHON_IMAGE} AS service
-RUN useradd --system --uid 10001 --no-create-home service
+RUN useradd --system --uid 10001 --no-create-home service && install -d -o service -m 700 /srv/tokens
 COPY --from=packages /venv /venv
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -168,7 +168,7 @@ def known_job_types(settings: ApiServerSettings, stores: MongoStores) -> KnownJo
 
 def make_gate(settings: ApiServerSettings) -> Gate:
     """Raises WrongTokens."""
-    if settings.auth_mode == "none" or settings.auth_tokens_file is None:
+    if settings.auth_mode != "tokens" or settings.auth_tokens_file is None:
         return OpenGate()
     tokens = TokenFile(settings.auth_tokens_file)
     tokens.load()

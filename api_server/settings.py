@@ -17,6 +17,7 @@ from service_runtime.settings import (
     Port,
     ProcessCount,
     ServiceSettings,
+    check_host,
     check_ports,
 )
 
@@ -85,7 +86,8 @@ class ApiServerSettings(ServiceSettings):
         return self
 
     @model_validator(mode="after")
-    def _tokens_are_known(self) -> Self:
+    def _callers_are_known(self) -> Self:
+        check_host(self.auth_mode, "API_SERVER_HOST", self.api_server_host)
         if self.auth_mode == "tokens" and self.auth_tokens_file is None:
             raise ValueError(
                 "AUTH_TOKENS_FILE: must be set with AUTH_MODE=tokens: the file that "

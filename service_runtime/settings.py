@@ -2,6 +2,7 @@
 
 import re
 import sys
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
@@ -73,6 +74,24 @@ def check_ports(count_variable: str, count: int, port_variable: str, port: int) 
         )
 
 
+def check_host(auth_mode: str, variable: str, host: str) -> None:
+    """Raise ValueError if other hosts could call everything, and nobody has said that they may."""
+    if auth_mode == "none" and not is_loopback(host):
+        raise ValueError(
+            f"AUTH_MODE: none is not allowed while {variable} is {host!r}: whoever reaches the port could "
+            "call everything. Set AUTH_MODE=tokens (docs/howto/use-tokens.md), or AUTH_MODE=open if only "
+            "trusted programs can reach it"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this host can reach a server that listens there."""
+    try:
+        return ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class ServiceSettings(BaseSettings):
     """The settings of every service. A field `worker_port` is read from the variable WORKER_PORT."""
 
@@ -82,9 +101,11 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="auto: console on a terminal, else JSON"
     )
-    auth_mode: Literal["none", "tokens"] = Field(default="none", description="tokens: callers need one")
+    auth_mode: Literal["none", "open", "tokens"] = Field(
+        default="none", description="none: anybody may call, from this host only; tokens: callers need one"
+    )
     grpc_reflection: Literal["auto", "on", "off"] = Field(
-        default="auto", description="auto: on while callers need no token"
+        default="auto", description="auto: on with AUTH_MODE=none"
     )
 
     @property

@@ -16,6 +16,7 @@ from service_runtime.settings import (
     Port,
     ProcessCount,
     ServiceSettings,
+    check_host,
     check_ports,
     split,
 )
@@ -114,6 +115,11 @@ class WorkerSettings(ServiceSettings):
                 secret_bytes(each.get_secret_value())
             except ValueError as error:
                 raise ValueError(f"WEBHOOK_SECRET: each secret {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _callers_are_known(self) -> Self:
+        check_host(self.auth_mode, "WORKER_HOST", self.worker_host)
         return self
 
     @model_validator(mode="after")

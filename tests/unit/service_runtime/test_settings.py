@@ -4,7 +4,7 @@ import pytest
 
 from api_server.domain.retention import KEEP_ALL, Retention
 from api_server.settings import ApiServerSettings
-from service_runtime.settings import WrongSettings, load_settings, read_settings
+from service_runtime.settings import ServiceSettings, WrongSettings, load_settings, read_settings
 from worker_service.settings import WorkerSettings
 
 
@@ -173,3 +173,40 @@ def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_job_types_may_have_a_star(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("JOB_TYPES", value)
     assert read_settings(ApiServerSettings).job_types == tuple(value.split(","))
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable"), [(ApiServerSettings, "API_SERVER_HOST"), (WorkerSettings, "WORKER_HOST")]
+)
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.0.0.1", "web", "127.0.0.1.example"])
+def test_without_tokens_a_service_listens_on_loopback_only(
+    monkeypatch: pytest.MonkeyPatch, settings: type[ServiceSettings], variable: str, host: str
+) -> None:
+    monkeypatch.setenv(variable, host)
+    with pytest.raises(WrongSettings, match=rf"none is not allowed while {variable} is .*AUTH_MODE=tokens"):
+        read_settings(settings)
+    monkeypatch.setenv("AUTH_TOKENS_FILE", "tokens.jsonl")
+    for mode in ("tokens", "open"):
+        monkeypatch.setenv("AUTH_MODE", mode)
+        assert not read_settings(settings).has_reflection
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
+def test_loopback_needs_no_tokens(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("API_SERVER_HOST", host)
+    assert read_settings(ApiServerSettings).has_reflection
+
+
+def test_tokens_need_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_MODE", "tokens")
+    with pytest.raises(WrongSettings, match="AUTH_TOKENS_FILE: must be set with AUTH_MODE=tokens"):
+        read_settings(ApiServerSettings)
+
+
+def test_reflection_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_MODE", "tokens")
+    monkeypatch.setenv("GRPC_REFLECTION", "on")
+    assert read_settings(WorkerSettings).has_reflection
+    monkeypatch.setenv("GRPC_REFLECTION", "off")
+    monkeypatch.setenv("AUTH_MODE", "none")
+    assert not read_settings(WorkerSettings).has_reflection
