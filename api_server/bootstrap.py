@@ -182,6 +182,7 @@ def make_server(settings: ApiServerSettings, gate: Gate, servicers: Servicers) -
         deadline=settings.request_deadline,
         gate=gate,
         has_reflection=settings.has_reflection,
+        max_calls=settings.max_calls,
     )
     server.add(
         job_service_pb2.DESCRIPTOR.services_by_name["JobService"],

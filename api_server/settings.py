@@ -23,6 +23,8 @@ from service_runtime.settings import (
 
 LONGEST_WAIT = longest_wait(JOB_SERVICE.methods_by_name["Get"], JOB_SERVICE)
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+OTHER_CALLS = 1000
+"""Calls that neither wait nor watch."""
 
 
 def _retention(value: str | Retention) -> Retention:
@@ -73,6 +75,11 @@ class ApiServerSettings(ServiceSettings):
     # The gateway checks health every second, so it notices within this time.
     shutdown_delay: Annotated[float, Field(ge=0, le=3600)] = 3.0
     shutdown_grace: Seconds = 10.0
+
+    @property
+    def max_calls(self) -> int:
+        """How many calls one process takes at a time: those that wait, those that watch, and others."""
+        return self.max_waits + self.max_watches + OTHER_CALLS
 
     def of_process(self, number: int) -> Self:
         """The settings of one process, which has its own port. `number`: from 1."""

@@ -10,6 +10,11 @@ JOB_SERVICE = job_service_pb2.DESCRIPTOR.services_by_name["JobService"]
 FLEET_SERVICE = fleet_service_pb2.DESCRIPTOR.services_by_name["FleetService"]
 WORKER_SERVICE = worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"]
 
+DEFAULT_REQUEST_BYTES = 64 * 1024
+"""The largest request of a method that has no option `max_request_bytes`."""
+JSON_FACTOR = 4
+"""A request may have this many times as many bytes as JSON."""
+
 
 def limits_of(service: ServiceDescriptor) -> options_pb2.ServiceLimits:
     """The service's limits. They are zero where the contract sets none."""
@@ -44,6 +49,17 @@ def timeout_of(method: MethodDescriptor, service: ServiceDescriptor) -> float:
     if options.HasExtension(options_pb2.timeout):
         return seconds(options.Extensions[options_pb2.timeout])
     return seconds(limits_of(service).timeout)
+
+
+def request_bytes_of(method: MethodDescriptor) -> int:
+    """Bytes of the largest request of the method, as protobuf."""
+    return method.GetOptions().Extensions[options_pb2.max_request_bytes] or DEFAULT_REQUEST_BYTES
+
+
+def json_request_bytes_of(method: MethodDescriptor) -> int:
+    """The same as JSON."""
+    most = limits_of(method.containing_service).max_json_request_bytes
+    return min(JSON_FACTOR * request_bytes_of(method), most)
 
 
 def waits_of(method: MethodDescriptor) -> options_pb2.Waits | None:

@@ -26,6 +26,12 @@ def twin_of(name: str) -> str:
     return f"{package}.rest.{last}"
 
 
+def native_of(twin: str) -> str:
+    """The full name of the service or message that has this twin."""
+    package, _, last = twin.rpartition(".")
+    return f"{package.removesuffix('.rest')}.{last}"
+
+
 def has_rest(method: MethodDescriptor) -> bool:
     """Whether the contract offers the method as REST."""
     return method.GetOptions().HasExtension(annotations_pb2.http)

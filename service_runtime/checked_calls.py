@@ -21,13 +21,16 @@ from contract_runtime.rest import REQUEST_ID_HEADER
 from contract_runtime.statuses import error_to_status
 from service_runtime.access.gate import Gate, OpenGate
 from service_runtime.deadlines import Deadlines
-from service_runtime.request_stream import RequestStream, RequestStreamContext
+from service_runtime.request_limits import RequestLimits, RequestRoom
+from service_runtime.request_stream import RequestStream, RequestStreamContext, only_message
 from service_runtime.validation import ContractValidator
 
 log = structlog.get_logger()
 
 
 MAX_REQUEST_ID = 64
+RECEIVE_SECONDS = 60.0
+"""How long the request of a call may take to arrive. The call's own time starts afterwards."""
 
 
 class DeadlineExceeded(ServiceError):
@@ -64,6 +67,8 @@ class CheckedCalls:
         self._validator = validator
         self._deadlines = Deadlines(deadline)
         self._stream_deadlines = None if stream_deadline is None else Deadlines(stream_deadline)
+        self._receipts = Deadlines(RECEIVE_SECONDS)
+        self._room = RequestRoom()
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
         """Called by generated code. The methods are added as a generic handler: with registered methods
@@ -71,7 +76,7 @@ class CheckedCalls:
         call itself.
         """
         checked = {
-            name: self._checked(f"{service_name}/{name}", handler)
+            name: self._checked(f"{service_name}/{name}", handler, self._limits_of(service_name, name))
             for name, handler in method_handlers.items()
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service_name, checked),))
@@ -81,9 +86,16 @@ class CheckedCalls:
         nothing.
         """
 
-    def _checked(self, method: str, handler: Any) -> Any:
-        """The handler of a method, with checks, deadline and error translation."""
-        answer, guard = self._answer(handler), self._gate.guard(method)
+    def _limits_of(self, service_name: str, method: str) -> RequestLimits:
+        return RequestLimits.of(service_name, method)
+
+    def _checked(self, method: str, handler: Any, limits: RequestLimits) -> Any:
+        """The handler of a method, with checks, deadline and error translation.
+
+        For gRPC all requests are streams, also single ones. Then gRPC hands over a call before its request,
+        and also if the request never comes as a whole. Such a call would get no answer otherwise.
+        """
+        answer, guard = self._answer(handler, limits), self._gate.guard(method)
         is_stream = handler.request_streaming or handler.response_streaming
         deadlines = self._stream_deadlines if is_stream else self._deadlines
 
@@ -91,6 +103,8 @@ class CheckedCalls:
             try:
                 if guard is not None:
                     guard(context)
+                if not handler.request_streaming:
+                    incoming = await _in_time(only_message(context), self._receipts)
                 if deadlines is None:
                     return await answer(incoming, context)
                 return await _in_time(answer(incoming, context), deadlines)
@@ -107,7 +121,7 @@ class CheckedCalls:
         serializer = handler.response_serializer if handler.response_streaming else None
         return _handler_factory(handler)(call, response_serializer=serializer)
 
-    def _answer(self, handler: Any) -> Callable[[Any, Any], Awaitable[Any]]:
+    def _answer(self, handler: Any, limits: RequestLimits) -> Callable[[Any, Any], Awaitable[Any]]:
         """Decodes and checks requests and runs the servicer. Returns the response as bytes; a stream writes
         its responses and returns None.
         """
@@ -117,10 +131,16 @@ class CheckedCalls:
 
         async def answer(incoming: Any, context: Any) -> Any:
             if has_request_stream:
-                context = RequestStreamContext(context, lambda raw: self._read(raw, deserialize))
-                request: Any = RequestStream(context)
-            else:
-                request = await self._read(incoming, deserialize)
+                context = RequestStreamContext(context, read_one)
+                return await respond(RequestStream(context), context)
+            with self._room.admit(incoming, limits):
+                return await respond(await self._read(incoming, deserialize), context)
+
+        async def read_one(raw: bytes) -> Any:
+            limits.check(raw)
+            return await self._read(raw, deserialize)
+
+        async def respond(request: Any, context: Any) -> Any:
             served = serve(request, context)
             if not has_response_stream:
                 return serialize(await served)
@@ -159,18 +179,10 @@ def _servicer_method(handler: Any) -> Any:
 
 
 def _handler_factory(handler: Any) -> Any:
-    """The function of grpc that makes a handler of the same kind."""
-    if handler.request_streaming:
-        return (
-            grpc.stream_stream_rpc_method_handler
-            if handler.response_streaming
-            else grpc.stream_unary_rpc_method_handler
-        )
-    return (
-        grpc.unary_stream_rpc_method_handler
-        if handler.response_streaming
-        else grpc.unary_unary_rpc_method_handler
-    )
+    """The function of grpc that makes a handler for a stream of requests, and the same responses."""
+    if handler.response_streaming:
+        return grpc.stream_stream_rpc_method_handler
+    return grpc.stream_unary_rpc_method_handler
 
 
 async def _write_all(responses: Any, context: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from service_runtime.item_counts import max_items
 from service_runtime.json_body import Misfit, Twice, path_of, shown
 from service_runtime.json_structs import struct_bytes
 
@@ -101,12 +102,16 @@ def _filler(field: FieldDescriptor) -> Callable[[Message, Any], None]:
 
 
 def _list_filler(name: str, field: FieldDescriptor) -> Callable[[Message, Any], None]:
+    limit = max_items(field)
     fill_one = _message_filler(field.message_type) if field.message_type else None
     scalar = None if field.message_type else _scalar(field)
 
     def fill_list(message: Message, items: Any) -> None:
         if type(items) is not list:
             raise Misfit("must be a list", "json.type")
+        if limit is not None and len(items) > limit:
+            # Here, because a message for each item needs much more memory than the list.
+            raise Misfit(f"must have at most {limit} items, has {len(items)}", "max_items")
         target = getattr(message, name)
         for index, item in enumerate(items):
             try:

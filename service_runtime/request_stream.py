@@ -10,6 +10,8 @@ from typing import Any
 
 import grpc
 
+from contract_runtime.errors import invalid
+
 
 class RequestStreamContext:
     """gRPC's context of a call; `read` returns a valid message, or grpc.aio.EOF after the last one."""
@@ -42,3 +44,11 @@ class RequestStream:
         if message is grpc.aio.EOF:
             raise StopAsyncIteration
         return message
+
+
+async def only_message(context: Any) -> Any:
+    """The bytes of a single request. Raises InvalidArgument if it does not come as a whole."""
+    raw = await context.read()
+    if raw is grpc.aio.EOF:
+        raise invalid("", "request.whole", "the request ends before its message does")
+    return raw

@@ -16,11 +16,12 @@ from google.rpc.code_pb2 import Code
 from structlog.contextvars import bind_contextvars
 
 from contract_runtime.errors import ServiceError, invalid
-from contract_runtime.rest import BODY_NUMBER, STATUS_HEADER, twin_of
+from contract_runtime.rest import BODY_NUMBER, STATUS_HEADER, native_of, twin_of
 from service_runtime.checked_calls import CheckedCalls, request_id_of
 from service_runtime.json_body import Misfit, parse
 from service_runtime.json_messages import fill
 from service_runtime.repeated_fields import list_field, repeated_field, top_level_fields
+from service_runtime.request_limits import RequestLimits
 from service_runtime.rest_context import RestContext
 
 LARGE = 64 * 1024
@@ -43,8 +44,11 @@ class RestCalls(CheckedCalls):
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
         super().add_registered_method_handlers(twin_of(service_name), method_handlers)
 
-    def _answer(self, handler: Any) -> Callable[[Any, Any], Awaitable[Any]]:
-        answer = super()._answer(handler)
+    def _limits_of(self, service_name: str, method: str) -> RequestLimits:
+        return RequestLimits.of_json(native_of(service_name), method)
+
+    def _answer(self, handler: Any, limits: RequestLimits) -> Callable[[Any, Any], Awaitable[Any]]:
+        answer = super()._answer(handler, limits)
         has_response_stream = handler.response_streaming
 
         async def rest_answer(incoming: Any, context: Any) -> Any:

@@ -49,15 +49,19 @@ class GrpcServer:
         stream_deadline: float | None = None,
         gate: Gate | None = None,
         has_reflection: bool = True,
+        max_calls: int | None = None,
     ) -> None:
         """`deadline`: seconds that a unary call may take, unless its caller allows less.
 
         `stream_deadline`: the same for streaming calls. None: a stream lasts until its caller, its servicer
         or the server's stop ends it. `gate`: decides who may call; None: anybody may.
+
+        `max_calls`: how many calls of all kinds run at a time. gRPC refuses others with RESOURCE_EXHAUSTED.
+        None: without a limit.
         """
         self.address = f"{host}:{port}"
         self._validator = ContractValidator()
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=max_calls)
         self._calls = CheckedCalls(self._server, self._validator, deadline, stream_deadline, gate)
         self._rest_calls = RestCalls(self._server, self._validator, deadline, stream_deadline, gate)
         self._health = health.aio.HealthServicer()

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 import protovalidate
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from contract_runtime.errors import InvalidArgument, Violation
-from job_client._gen.jobs._validate import validate_pb2
+from service_runtime.item_counts import max_items
 
 MAX_SHOWN_VALUE = 60
 """An error message shows this many characters of a wrong value."""
@@ -56,9 +55,7 @@ def _limits(descriptor: Descriptor) -> dict[str, int]:
     """The maximum number of items of each list and map that has such a rule."""
     limits = {}
     for field in descriptor.fields:
-        rules: Any = field.GetOptions().Extensions[validate_pb2.field]
-        limit = rules.map.max_pairs or rules.repeated.max_items
-        if limit:
+        if limit := max_items(field):
             limits[field.name] = limit
     return limits
 

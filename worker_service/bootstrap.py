@@ -47,6 +47,8 @@ from worker_service.worker import SERVER_GRACE_SECONDS, JobPath, Worker
 
 log = structlog.get_logger()
 
+MAX_CALLS = 1000
+"""How many calls of Start, Stop and GetState the worker serves at a time."""
 WEBHOOK_SLOTS = 50
 """How many webhooks are sent at a time."""
 INLINE_SLOTS = 100
@@ -131,6 +133,7 @@ def control_server(settings: WorkerSettings, control: WorkerControl) -> GrpcServ
         deadline=CALL_SECONDS,
         gate=BearerGate() if settings.auth_mode == "tokens" else None,
         has_reflection=settings.has_reflection,
+        max_calls=MAX_CALLS,
     )
     server.add(
         DESCRIPTOR.services_by_name["WorkerService"],

@@ -14,9 +14,11 @@ SERVICE = job_service_pb2.DESCRIPTOR.services_by_name["JobService"]
 
 
 @asynccontextmanager
-async def serving(add: Callable[[Any], None], deadline: float) -> AsyncIterator[GrpcServer]:
-    """`add` adds the servicer to the server. `deadline`: see GrpcServer."""
-    server = GrpcServer("127.0.0.1", FREE_PORTS.take(), deadline=deadline)
+async def serving(
+    add: Callable[[Any], None], deadline: float, max_calls: int | None = None
+) -> AsyncIterator[GrpcServer]:
+    """`add` adds the servicer to the server. `deadline`, `max_calls`: see GrpcServer."""
+    server = GrpcServer("127.0.0.1", FREE_PORTS.take(), deadline=deadline, max_calls=max_calls)
     server.add(SERVICE, add)
     await server.start()
     try:

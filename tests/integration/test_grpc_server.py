@@ -4,7 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
 import grpc
@@ -66,6 +66,17 @@ async def channel(server: GrpcServer) -> AsyncIterator[grpc.aio.Channel]:
 
 async def send_raw(channel: Any, raw: bytes, method: str = "/jobs.v1.JobService/Create") -> Any:
     return await channel.unary_unary(method)(raw)
+
+
+async def send_half_a_message(address: str, method: str) -> grpc.aio.AioRpcError:
+    """Open a call, and end its request without a message."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        call: Any = channel.stream_unary(method)()
+        await call.done_writing()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async with asyncio.timeout(5):
+                await call
+        return caught.value
 
 
 async def failure(channel: grpc.aio.Channel, job_type: str) -> tuple[grpc.aio.AioRpcError, Any]:
@@ -288,3 +299,58 @@ async def test_a_port_that_is_in_use_is_an_error(server: GrpcServer) -> None:
     host, port = server.address.rsplit(":", 1)
     with pytest.raises(PortTaken, match=port):
         await GrpcServer(host, int(port), deadline=1).start()
+
+
+async def test_a_request_that_ends_before_its_message_is_refused(server: GrpcServer) -> None:
+    error = await send_half_a_message(server.address, "/jobs.v1.JobService/Create")
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "ends before its message" in str(error.details())
+
+
+@pytest.mark.parametrize(
+    ("method", "raw", "said"),
+    [
+        ("Get", bytes(64 * 1024 + 1), "must have at most 65536 bytes"),
+        ("Create", bytes(2 * 1024 * 1024 + 1), "must have at most 2097152 bytes"),
+        ("BatchCreate", b"\x0a\x00" * 100_000, "requests: must have at most 1000 items"),
+        ("rest.Create", bytes(4 * 1024 * 1024 + 5000), "must have at most"),
+    ],
+)
+async def test_a_request_above_its_limits_is_not_decoded(
+    channel: grpc.aio.Channel, method: str, raw: bytes, said: str
+) -> None:
+    service = "/jobs.v1.rest.JobService/" if method.startswith("rest.") else "/jobs.v1.JobService/"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await send_raw(channel, raw, service + method.removeprefix("rest."))
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert said in str(caught.value.details())
+
+
+async def negated(condition: Callable[[], Awaitable[bool]]) -> bool:
+    return not await condition()
+
+
+async def test_no_more_calls_run_than_the_server_takes() -> None:
+    servicer: Any = Servicer  # the other methods are missing on purpose
+    async with (
+        serving(adding(servicer()), deadline=5, max_calls=2) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub = job_service_pb2_grpc.JobServiceStub(channel)
+        slow = job_service_pb2.CreateRequest(type="slow", payload=dict_to_struct({}))
+        running = [stub.Create(slow), stub.Create(slow)]
+        quick = job_service_pb2.CreateRequest(type="ok", payload=dict_to_struct({}))
+
+        async def is_refused() -> bool:
+            try:
+                await stub.Create(quick)
+            except grpc.aio.AioRpcError as error:
+                return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            return False
+
+        await until(is_refused)
+        running[0].cancel()
+        await until(lambda: negated(is_refused))
+        running[1].cancel()

@@ -181,6 +181,7 @@ REPEATS_FIELD_NUMBER: _builtins.int
 TIMEOUT_FIELD_NUMBER: _builtins.int
 WAITS_FIELD_NUMBER: _builtins.int
 ROLES_FIELD_NUMBER: _builtins.int
+MAX_REQUEST_BYTES_FIELD_NUMBER: _builtins.int
 limits: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.ServiceOptions, Global___ServiceLimits]
 """The limits of the service."""
 repeats: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Repeats]
@@ -192,4 +193,8 @@ waits: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, 
 roles: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]]
 """Who may call it, while callers are known (setting AUTH_MODE). An operator may call every method, and a
 submitter what a reader may, so neither is named then. Every method has at least one.
+"""
+max_request_bytes: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.int]
+"""The largest request, as protobuf. Absent: 65,536. As JSON a request may have four times as many bytes,
+because text is longer there, up to ServiceLimits.max_json_request_bytes.
 """
