@@ -12,6 +12,7 @@ ServiceError
 ├── OperationNotFound, TooManyOperations
 ├── FleetTooLarge, AnswerTooLarge
 ├── Overloaded                            too many requests wait to be stored
+├── ReadsOverloaded                       too many reads of many or large jobs wait
 ├── TooManyWaits, TooManyWatches          too many calls wait for jobs
 ├── ResumeTokenExpired, SlowReader        a watch cannot go on
 ├── StoreUnavailable                      the database cannot be reached
@@ -196,6 +197,19 @@ class Overloaded(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("too many requests wait to be stored; try again", retry_delay=RETRY_DELAY)
+
+
+class ReadsOverloaded(ServiceError):
+    """Too many reads of many or large jobs wait. The refused call has read nothing."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "OVERLOADED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "too many calls read many or large jobs; try again, or ask for the basic view",
+            retry_delay=RETRY_DELAY,
+        )
 
 
 class TooManyWaits(ServiceError):

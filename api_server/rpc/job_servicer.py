@@ -35,6 +35,7 @@ from api_server.services.live_types import LiveTypes
 from api_server.services.operation_watches import OperationWatches
 from api_server.services.operations import OperationService
 from api_server.services.permissions import check_type
+from api_server.services.read_room import ReadRoom
 from api_server.services.stats import Stats
 from api_server.services.type_list import TypeList
 from contract_runtime.webhooks import WEBHOOK_TYPE
@@ -51,8 +52,13 @@ from service_runtime.access.principal import caller
 from service_runtime.deadlines import untimed
 
 BATCHES_AT_A_TIME = 2
-ANSWERS_AT_A_TIME = 4
+READS_AT_A_TIME = 2
 """Answers with many jobs. Each may have several MiB, and needs a few times that memory while it is made."""
+ENCODED_AT_A_TIME = 1
+"""Threads that encode such answers. Only one thread runs Python at a time: more of them would make each
+slower, and the event loop too.
+"""
+EXPLAINS_AT_A_TIME = 4
 
 
 async def _nothing() -> None:
@@ -113,7 +119,7 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
         self._logs = insight.logs
         self._live_types = live_types
         # Each examines many jobs.
-        self._explains = asyncio.Semaphore(ANSWERS_AT_A_TIME)
+        self._explains = ReadRoom(EXPLAINS_AT_A_TIME)
         self._type_list = RecentAnswer(partial(_type_list, insight.types))
         self._stats = RecentAnswer(partial(_stats, insight.stats))
         self._api_document = ApiDocument(insight.types.schemas)
@@ -121,10 +127,8 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
         self._creates, self._updates = Admission(), Admission()
         # One is prepared while another is written; more would only delay small calls.
         self._batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
-        self._batch_gets, self._lists = (
-            asyncio.Semaphore(ANSWERS_AT_A_TIME),
-            asyncio.Semaphore(ANSWERS_AT_A_TIME),
-        )
+        self._reads = ReadRoom(READS_AT_A_TIME)
+        self._encoding = asyncio.Semaphore(ENCODED_AT_A_TIME)
 
     async def Create(self, request: job_service_pb2.CreateRequest, context: Any) -> job_pb2.Job:
         if not request.HasField("wait"):
@@ -198,25 +202,27 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
     ) -> job_service_pb2.BatchGetResponse:
         job_ids = [requests.job_id(text) for text in request.ids]
         view = requests.VIEWS[request.view]
-        async with self._batch_gets:
+        async with self._reads.place():
             jobs = await self._jobs.get_batch(job_ids, view)
-            return await asyncio.to_thread(answers.found_message, job_ids, jobs, view)
+            async with self._encoding:
+                return await asyncio.to_thread(answers.found_message, job_ids, jobs, view)
 
     async def List(self, request: job_service_pb2.ListRequest, context: Any) -> job_service_pb2.ListResponse:
         wanted, oldest_first = requests.job_filter(request), request.oldest_first
         asked = requests.page_request(request, page_token.decode(request.page_token, wanted, oldest_first))
-        async with self._lists:
+        async with self._reads.place():
             page, count = await asyncio.gather(
                 self._jobs.page(wanted, asked),
                 self._jobs.count(wanted) if request.include_total_size else _nothing(),
             )
-            return await asyncio.to_thread(
-                answers.list_message,
-                page,
-                lambda after: page_token.encode(after, wanted, oldest_first),
-                asked.view,
-                count,
-            )
+            async with self._encoding:
+                return await asyncio.to_thread(
+                    answers.list_message,
+                    page,
+                    lambda after: page_token.encode(after, wanted, oldest_first),
+                    asked.view,
+                    count,
+                )
 
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
         key = requests.key_value(context.invocation_metadata())
@@ -258,7 +264,7 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
         return job_service_pb2.DeleteResponse()
 
     async def Explain(self, request: explain_pb2.ExplainRequest, context: Any) -> explain_pb2.ExplainResponse:
-        async with self._explains:
+        async with self._explains.place():
             explanation = await self._explanations.explain(requests.job_id(request.id))
         return explanation_message(explanation)
 

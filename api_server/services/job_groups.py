@@ -1,6 +1,5 @@
 """Groups the calls of many clients, each about one job, into few statements."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -14,6 +13,7 @@ from api_server.domain.payload_size import size_or_least
 from api_server.domain.resolution import Applied
 from api_server.domain.transition import Transition
 from api_server.ports import JobStore
+from api_server.services.read_room import ReadRoom
 from api_server.services.ready_jobs import ReadyJobs
 from contract_runtime.errors import ServiceError
 from service_runtime.group_commit import GroupCommit, Item
@@ -23,6 +23,8 @@ OVERHEAD_BYTES = 1000
 LARGE = 64 * 1024
 """Bytes of a payload or a result that take 10 ms to convert at worst."""
 LARGE_AT_A_TIME = 2
+LARGE_WAIT_SECONDS = 5.0
+"""How long a large job waits for its turn. Workers read the payloads of many large jobs at once."""
 SMALL_BYTES = 8 * 1024
 """Jobs up to this size (BSON) always fit into one read together."""
 
@@ -47,7 +49,7 @@ class JobGroups:
         self._ready = ready
         self._inserts: GroupCommit[tuple[Job, datetime], Job] = GroupCommit(self.insert_all)
         self._reads: GroupCommit[UUID, Job | NotRead | None] = GroupCommit(self._get_all)
-        self._large = asyncio.Semaphore(LARGE_AT_A_TIME)
+        self._large = ReadRoom(LARGE_AT_A_TIME, wait_seconds=LARGE_WAIT_SECONDS)
         self._transitions: GroupCommit[Transition, Applied] = GroupCommit(store.apply)
 
     async def insert(self, job: Job, due_time: datetime) -> Job:
@@ -67,15 +69,16 @@ class JobGroups:
         """The job, to be converted inside the block; None: no such job. Raises StoreUnavailable.
 
         LARGE_AT_A_TIME large jobs at most are in memory and being converted. Small jobs never wait for them.
+        Raises ReadsOverloaded if a large job gets no turn in time.
         """
         job = await self._reads.do(Item(job_id, OVERHEAD_BYTES))
         if job is None or (isinstance(job, Job) and not is_large(job)):
             yield job
             return
-        if self._large.locked():
+        if self._large.is_full:
             # Reading the job again costs less memory than keeping it while it waits.
             job = NotRead.READ_ALONE
-        async with self._large:
+        async with self._large.place():
             if isinstance(job, NotRead):
                 [job] = await self._store.get_all([job_id])
             yield job

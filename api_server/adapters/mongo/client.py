@@ -5,7 +5,9 @@ motor, change this module.
 """
 
 import asyncio
+import math
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC
@@ -182,16 +184,18 @@ def note_failure(error: PyMongoError) -> None:
     outage.failed(f"{type(error).__name__}: {str(error)[:300]}")
 
 
-async def read_up_to(cursor: Any, max_bytes: int) -> tuple[list[RawBSONDocument], bool]:
+async def read_up_to(
+    cursor: Any, max_bytes: int, seconds: float = math.inf
+) -> tuple[list[RawBSONDocument], bool]:
     """Documents of a cursor over RawBSONDocument, of `max_bytes` together or a single larger one; and whether
-    these are all.
+    these are all. Ends after about `seconds`, if it has read one then.
     """
     documents: list[RawBSONDocument] = []
-    size = 0
+    size, end = 0, time.monotonic() + seconds
     try:
         async for document in cursor:
             size += len(document.raw)
-            if documents and size > max_bytes:
+            if documents and (size > max_bytes or time.monotonic() > end):
                 return documents, False
             documents.append(document)
     finally:

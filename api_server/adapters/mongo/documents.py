@@ -1,4 +1,4 @@
-"""A job as a document and back. Pure.
+"""A job as a document and back.
 
 The fields of a document in `jobs`:
 
@@ -34,7 +34,8 @@ dispatches        records published since the status last changed; absent: 0
 record            {partition, offset, time}: position of the latest of them; absent if `dispatches` is
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from datetime import datetime, timedelta
 from functools import partial
@@ -63,6 +64,8 @@ from api_server.adapters.mongo.document_parts import (
 from api_server.domain.job import Job, Status
 from contract_runtime.job_fields import FIELDS, Kind
 
+AT_ONCE = 64 * 1024
+"""Bytes that are decoded on the event loop."""
 HIDDEN = {
     "lone_losses": Kind.NUMBER,
     "claim_id": Kind.TEXT,
@@ -190,6 +193,13 @@ def to_values(updated: Mapping[str, Any], removed: Iterable[str]) -> dict[str, A
         if (reader := _SMALL_READERS.get(name)) is not None:
             values[reader[0]] = _DEFAULTS[reader[0]]
     return values
+
+
+async def decode_jobs(raw: Sequence[RawBSONDocument]) -> list[Job]:
+    """The jobs in undecoded documents. Many bytes are decoded in a thread, so that other calls go on."""
+    if sum(len(document.raw) for document in raw) > AT_ONCE:
+        return await asyncio.to_thread(lambda: [decode_job(document) for document in raw])
+    return [decode_job(document) for document in raw]
 
 
 def decode_job(raw: RawBSONDocument) -> Job:

@@ -21,7 +21,7 @@ from api_server.adapters.mongo.client import (
 )
 from api_server.adapters.mongo.deletion import delete_ended
 from api_server.adapters.mongo.document_parts import to_tries
-from api_server.adapters.mongo.documents import LARGE, decode_job, to_document
+from api_server.adapters.mongo.documents import LARGE, decode_job, decode_jobs, to_document
 from api_server.adapters.mongo.expiry import release_all
 from api_server.adapters.mongo.listing import count_jobs, read_by_ids, read_page
 from api_server.adapters.mongo.plan import EncodedTransition, Statement, encode, plan, write_of_one
@@ -69,8 +69,8 @@ class MongoJobStore:
         return [outcomes[job.id] for job, _ in jobs]
 
     async def get_all(self, job_ids: Sequence[UUID], view: View = View.FULL) -> list[Job | None]:
-        jobs = await self._reads.run(lambda: read_by_ids(self._jobs, job_ids, view, MAX_BYTES))
-        found = {job.id: job for job in jobs}
+        documents = await self._reads.run(lambda: read_by_ids(self._jobs, job_ids, view, MAX_BYTES))
+        found = {job.id: job for job in await decode_jobs(documents)}
         return [found.get(job_id) for job_id in job_ids]
 
     async def sizes(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
@@ -106,7 +106,8 @@ class MongoJobStore:
         return await self._writes.run(partial(delete_ended, self._jobs, self._reads, job_id))
 
     async def page(self, wanted: JobFilter, page: PageRequest) -> JobPage:
-        return await self._reads.run(lambda: read_page(self._jobs, wanted, page))
+        found = await self._reads.run(lambda: read_page(self._jobs, wanted, page))
+        return JobPage(await decode_jobs(found.documents), found.next_after)
 
     async def count(self, wanted: JobFilter) -> JobCount:
         return await self._reads.run(lambda: count_jobs(self._jobs, wanted))

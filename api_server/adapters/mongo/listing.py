@@ -5,19 +5,22 @@ some fields of large documents are read, the walk is done in stretches, see stre
 """
 
 from collections.abc import Collection as Group
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pymongo
 from bson.raw_bson import RawBSONDocument
 
 from api_server.adapters.mongo.client import RAW_CODEC, Collection, Document, read_up_to
-from api_server.adapters.mongo.documents import decode_job
-from api_server.adapters.mongo.stretches import EXAMINED, STRETCH_SECONDS, examine_in_stretches
+from api_server.adapters.mongo.stretches import (
+    EXAMINED,
+    SEARCH_SECONDS,
+    STRETCH_SECONDS,
+    examine_in_stretches,
+)
 from api_server.adapters.mongo.walk import Walk, plan_walk
 from api_server.domain.errors import AnswerTooLarge
-from api_server.domain.job import Job
-from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest, View
+from api_server.domain.listing import JobCount, JobFilter, PageRequest, View
 
 PAGE_BYTES = 4 * 1024 * 1024
 """Bytes that are read for a page, as stored. A larger job is a page of its own."""
@@ -29,23 +32,31 @@ MongoDB reads to return a small part of it.
 """
 
 
-async def read_page(jobs: Collection, wanted: JobFilter, page: PageRequest) -> JobPage:
+class RawPage(NamedTuple):
+    """A JobPage whose jobs are not decoded. That takes long, and has nothing to do with the database."""
+
+    documents: list[RawBSONDocument]
+    next_after: UUID | None
+
+
+async def read_page(jobs: Collection, wanted: JobFilter, page: PageRequest) -> RawPage:
     """See JobStore.page."""
     walk = plan_walk(wanted, oldest_first=page.oldest_first)
     if walk is None:
-        return JobPage([], None)
+        return RawPage([], None)
     if page.after is not None:
         walk = walk.after(page.after)
     if walk.conditions or page.view is not View.FULL:
         return await _search(jobs, walk, page)
     # One more than wanted shows whether this is the last page.
-    documents, complete = await read_up_to(find_jobs(jobs, walk, page.size + 1), PAGE_BYTES)
-    found = [decode_job(document) for document in documents[: page.size]]
-    return JobPage(found, None if complete and len(documents) <= page.size else found[-1].id)
+    cursor = find_jobs(jobs, walk, page.size + 1)
+    documents, complete = await read_up_to(cursor, PAGE_BYTES, SEARCH_SECONDS)
+    found = documents[: page.size]
+    return RawPage(found, None if complete and len(documents) <= page.size else found[-1]["_id"])
 
 
-async def _search(jobs: Collection, walk: Walk, page: PageRequest) -> JobPage:
-    found: list[Job] = []
+async def _search(jobs: Collection, walk: Walk, page: PageRequest) -> RawPage:
+    found: list[RawBSONDocument] = []
     bytes_left = PAGE_BYTES
     is_cut = False
 
@@ -53,13 +64,13 @@ async def _search(jobs: Collection, walk: Walk, page: PageRequest) -> JobPage:
         nonlocal bytes_left, is_cut
         room = page.size - len(found)
         documents, complete = await read_stretch(jobs, stretch, room + 1, bytes_left, page.view)
-        found.extend(map(decode_job, documents[:room]))
+        found.extend(documents[:room])
         is_cut = not complete or len(documents) > room
         bytes_left -= sum(len(document.raw) for document in documents)
         return not is_cut and len(found) < page.size and bytes_left > 0
 
     reached = await examine_in_stretches(jobs, walk, examine)
-    return JobPage(found, found[-1].id if is_cut else reached)
+    return RawPage(found, found[-1]["_id"] if is_cut else reached)
 
 
 async def count_jobs(jobs: Collection, wanted: JobFilter) -> JobCount:
@@ -82,12 +93,14 @@ async def count_jobs(jobs: Collection, wanted: JobFilter) -> JobCount:
     return JobCount(count, is_capped=reached is not None)
 
 
-async def read_by_ids(jobs: Collection, job_ids: Group[UUID], view: View, max_bytes: int) -> list[Job]:
+async def read_by_ids(
+    jobs: Collection, job_ids: Group[UUID], view: View, max_bytes: int
+) -> list[RawBSONDocument]:
     """The jobs that exist, in any order. Raises AnswerTooLarge above `max_bytes`, as they are read."""
     ids = list(job_ids)
     together = len(ids) if view is View.FULL else TOGETHER
     undecoded = jobs.with_options(codec_options=RAW_CODEC)
-    found: list[Job] = []
+    found: list[RawBSONDocument] = []
     bytes_left = max_bytes
     for start in range(0, len(ids), max(together, 1)):
         where = {"_id": {"$in": ids[start : start + together]}}
@@ -95,7 +108,7 @@ async def read_by_ids(jobs: Collection, job_ids: Group[UUID], view: View, max_by
         bytes_left -= sum(len(document.raw) for document in documents)
         if not complete or (found and bytes_left < 0):
             raise AnswerTooLarge(max_bytes)
-        found += map(decode_job, documents)
+        found += documents
     return found
 
 

@@ -5,9 +5,13 @@ them.
 import asyncio
 from uuid import UUID
 
+import pytest
+
 from api_server.adapters.mongo.stores import MongoStores
+from api_server.domain.errors import ReadsOverloaded
 from api_server.domain.job import Job
 from api_server.services.job_groups import LARGE_AT_A_TIME, JobGroups
+from api_server.services.read_room import ReadRoom
 from api_server.services.ready_jobs import ReadyJobs
 from tests.integration.mongo.jobs import stored
 from tests.integration.mongo.services import Offered
@@ -21,8 +25,9 @@ MANY = 12
 class Readers:
     """Callers that read one job each, and keep it until the test releases it."""
 
-    def __init__(self, stores: MongoStores) -> None:
+    def __init__(self, stores: MongoStores, wait_seconds: float = DEADLINE) -> None:
         self.groups = JobGroups(stores.jobs, ReadyJobs(Offered(), stores.clock))
+        self.groups._large = ReadRoom(LARGE_AT_A_TIME, wait_seconds=wait_seconds)
         self.end = asyncio.Event()
         self.kept: list[UUID] = []
         self.most_kept = 0
@@ -79,3 +84,18 @@ async def test_a_caller_that_fails_or_is_cancelled_makes_room_for_the_next(store
         readers.kept.clear()
         readers.end.set()
         assert await readers.read(large[0].id) == large[0]
+
+
+async def test_a_large_job_that_gets_no_turn_is_refused_and_small_ones_are_read(stores: MongoStores) -> None:
+    large = [await stored(stores, payload={"text": "x" * 900_000}) for _ in range(LARGE_AT_A_TIME + 1)]
+    small = await stored(stores)
+    readers = Readers(stores, wait_seconds=0.01)
+    reading = [asyncio.create_task(readers.read(job.id)) for job in large[:-1]]
+    async with asyncio.timeout(DEADLINE):
+        await until(lambda: len(readers.kept) >= LARGE_AT_A_TIME)
+        with pytest.raises(ReadsOverloaded):
+            await readers.read(large[-1].id)
+        assert await readers.read(small.id) == small
+        readers.end.set()
+        await asyncio.gather(*reading)
+        assert await readers.read(large[-1].id) == large[-1]

@@ -226,6 +226,19 @@ async def test_a_page_ends_at_four_mebibytes(empty_stores: MongoStores) -> None:
     assert await read_all(empty_stores, JobFilter(), 100) == [job.id for job in jobs[::-1]]
 
 
+async def test_a_page_that_is_read_slowly_ends_early_and_the_next_goes_on(
+    empty_stores: MongoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = await fill(empty_stores, 5, now())
+    monkeypatch.setattr(mongo_listing, "SEARCH_SECONDS", 0.0)
+
+    page = await page_of(empty_stores, JobFilter(), None, size=5)
+
+    assert [job.id for job in page.jobs] == [jobs[0].id]
+    assert page.next_after == jobs[0].id
+    assert await read_all(empty_stores, JobFilter(), size=5) == [job.id for job in jobs]
+
+
 async def test_a_single_job_above_the_limit_is_a_page(empty_stores: MongoStores) -> None:
     job = new_job(payload={"text": "x" * (PAGE_BYTES + 1)})
     await insert(empty_stores, job, now())
