@@ -8,12 +8,14 @@ import fcntl
 import os
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 FOLDER = "distributed-processing-workers"
 MAX_NUMBER = 1000
 MAX_NAME = 128
 """Characters; the contract's limit for a worker's name."""
+MAX_STEM = MAX_NAME - len(f"-{MAX_NUMBER}")
 
 
 class NoFreeName(Exception):
@@ -24,20 +26,30 @@ def take_default_name(host: str) -> str:
     """A name that belongs to this process until it ends. Raises NoFreeName."""
     stem = name_stem(host)
     try:
-        folder = _shared_folder()
-        for number in range(1, MAX_NUMBER + 1):
-            name = f"{stem}-{number}"
-            if _take(folder / name):
-                return name
+        try:
+            return _take_first(_shared_folder(), stem)
+        except (OSError, NoFreeName):
+            # Another user has made the folder, and not for all, or has taken all numbers. The name has our
+            # user's number, because workers of other users do not see our locks.
+            user = os.getuid()
+            return _take_first(_own_folder(user), f"{stem[: MAX_STEM - len(f'-{user}')]}-{user}")
     except OSError as error:
         raise NoFreeName(str(error)) from None
+
+
+def _take_first(folder: Path, stem: str) -> str:
+    """The name with the lowest free number. Raises NoFreeName, and OSError if the folder cannot be used."""
+    for number in range(1, MAX_NUMBER + 1):
+        name = f"{stem}-{number}"
+        if _take(folder / name):
+            return name
     raise NoFreeName(f"all numbers up to {MAX_NUMBER} are taken in {folder}")
 
 
 def name_stem(host: str) -> str:
     """The host's name, cut and cleaned so that with any number it is a worker's name."""
     cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", host)
-    return cleaned[: MAX_NAME - len(f"-{MAX_NUMBER}")] or "worker"
+    return cleaned[:MAX_STEM] or "worker"
 
 
 def _shared_folder() -> Path:
@@ -46,9 +58,22 @@ def _shared_folder() -> Path:
     try:
         folder.mkdir()
     except FileExistsError:
+        if folder.is_symlink():
+            # It may lead to any other folder.
+            raise
         return folder
     # The umask changes the mode that is given to mkdir.
     folder.chmod(0o1777)
+    return folder
+
+
+def _own_folder(user: int) -> Path:
+    """The folder of one user. Raises OSError if somebody else has made it."""
+    folder = Path(tempfile.gettempdir()) / f"{FOLDER}-{user}"
+    with suppress(FileExistsError):
+        folder.mkdir(0o700)
+    if folder.is_symlink() or folder.lstat().st_uid != user:
+        raise PermissionError(f"{folder} belongs to another user; set WORKER_NAME")
     return folder
 
 
