@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pymongo
+import structlog
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
@@ -22,9 +23,12 @@ from api_server.adapters.mongo.indexes import BUILD_SECONDS, QUORUM, built
 from api_server.domain.errors import StoreUnavailable
 from api_server.domain.retention import Retention
 
+log = structlog.get_logger()
+
 BY_END_TIME = [("end_time", 1)]
 USUAL_NAME = "end_time_1"
 ENDED = {"end_time": {"$exists": True}}
+UNAUTHORIZED = 13
 INDEX_NOT_FOUND = 27
 CONFLICTS = frozenset({85, 86})
 """IndexOptionsConflict and IndexKeySpecsConflict: another server has just created the index otherwise."""
@@ -74,8 +78,7 @@ async def set_retention(database: Any, retention: Retention) -> None:
                 if name not in wanted or wanted[name].contains != expiry.contains:
                     await _if_exists(jobs.drop_index(name))
             for name, expiry in wanted.items():
-                index = {"name": name, "expireAfterSeconds": expiry.seconds}
-                if not await _if_exists(database.command("collMod", jobs.name, index=index)):
+                if present.get(name) != expiry and not await _change(database, jobs, name, expiry):
                     await _create(jobs, name, expiry)
 
 
@@ -87,6 +90,20 @@ async def _present(jobs: Any) -> dict[str, Expiry]:
         for name, index in information.items()
         if list(index["key"]) == BY_END_TIME
     }
+
+
+async def _change(database: Any, jobs: Any, name: str, expiry: Expiry) -> bool:
+    """Change the time of an index. False: there is no such index now, so create it."""
+    index = {"name": name, "expireAfterSeconds": expiry.seconds}
+    try:
+        return await _if_exists(database.command("collMod", jobs.name, index=index))
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        # The role readWrite may not change an index, but drop and create it. Meanwhile nothing is deleted.
+        log.info("retention_index_is_rebuilt", index=name, reason="the MongoDB user has no right collMod")
+        await _if_exists(jobs.drop_index(name))
+        return False
 
 
 async def _create(jobs: Any, name: str, expiry: Expiry) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pymongo.errors import OperationFailure
 
-from api_server.adapters.mongo.retention import USUAL_NAME
+from api_server.adapters.mongo.retention import USUAL_NAME, set_retention
 from api_server.adapters.mongo.stores import MongoStores, connect
 from api_server.domain.retention import KEEP_ALL, Retention
 from api_server.domain.transitions import retry
@@ -91,3 +92,28 @@ async def test_an_index_contains_only_ended_jobs_of_its_types(
             assert {document["_id"] async for document in selected} == {
                 job_id for job_type in types for job_id in ended[job_type]
             }
+
+
+class WithoutCollMod:
+    """A database whose user has the role readWrite."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+
+    def __getitem__(self, name: str) -> Any:
+        return self._database[name]
+
+    async def command(self, name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "collMod":
+            raise OperationFailure("not authorized on jobs to execute command", 13)
+        return await self._database.command(name, *arguments, **options)
+
+
+async def test_a_user_without_the_right_to_change_an_index_can_change_the_setting(
+    empty_stores: MongoStores,
+) -> None:
+    database = WithoutCollMod(empty_stores.jobs._jobs.database)
+    for retention in (Retention(60), Retention(60), Retention(90, {"compute": 5}), Retention(90), KEEP_ALL):
+        await set_retention(database, retention)
+
+        assert await times_in_the_database(empty_stores) == expected(retention)
