@@ -16,9 +16,10 @@ from typing import Any, Protocol
 
 import structlog
 
+from contract_runtime.safe_text import safe_block, safe_line
 from service_runtime.log_lines import LogLines
 from service_runtime.log_output import STANDARD_ERROR, keep_standard_files_open, standard_error
-from service_runtime.log_values import bounded_event, repr_of, text_of
+from service_runtime.log_values import TRACES, bounded_event, repr_of, text_of
 from service_runtime.never_raising import never_raising
 from service_runtime.settings import ServiceSettings
 from service_runtime.traces import format_error
@@ -189,7 +190,18 @@ def error_of(exc_info: Any) -> BaseException | None:
 
 def _console(*, colors: bool) -> Render:
     renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    return lambda event: renderer(None, "", dict(event))
+    return lambda event: renderer(None, "", _harmless(event))
+
+
+def _harmless(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event without characters that a terminal obeys. JSON escapes them anyway, and so does `repr`, which
+    shows the values inside of lists and objects.
+    """
+    shown = {}
+    for key, value in event.items():
+        is_text = type(value) is str
+        shown[safe_line(key)] = (safe_block if key in TRACES else safe_line)(value) if is_text else value
+    return shown
 
 
 class _LineLogger:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from job_client.cli.safe_text import shorten
+from contract_runtime.safe_text import shorten
 
 STDIN = "-"
 MAX_INPUT = 8 * 1024 * 1024

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from contract_runtime.safe_text import shorten
 from job_client.cli.json_form import utc_text
 from job_client.cli.output import BOLD, DIM, GREEN, RED, YELLOW, Cell, Styled
-from job_client.cli.safe_text import shorten
 from job_client.cli.times import clock_text, duration_text, from_now
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
+from contract_runtime.safe_text import safe_block, safe_json, safe_line
 from job_client.cli.json_form import plain
 from job_client.cli.progress_bar import NoBar, ProgressBar, TerminalBar
-from job_client.cli.safe_text import safe_block, safe_json, safe_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from job_client.cli.safe_text import safe_line, shorten
+from contract_runtime.safe_text import safe_line, shorten
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_client.cli.safe_text import safe_block, safe_json, safe_line, shorten
+from contract_runtime.safe_text import safe_block, safe_json, safe_line, shorten
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
