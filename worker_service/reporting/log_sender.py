@@ -14,6 +14,7 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.code_pb2 import Code
 
+from contract_runtime.status_details import asks_for_retry
 from job_client._gen.jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse, AttemptLog, LogEntry
 from service_runtime.outage import Outage
 from service_runtime.waiting import ends_within
@@ -115,7 +116,7 @@ class LogSender:
                 await self._api.append_log(self._request(batch), CALL_SECONDS)
             except ApiCallFailed as error:
                 self._stay_quiet()
-                if error.code not in REFUSED:
+                if error.code not in REFUSED or asks_for_retry(error.status):
                     self._outage.failed(str(error))
                     return False
                 log.warning("job_lines_refused", code=error.code_name, message=error.message)

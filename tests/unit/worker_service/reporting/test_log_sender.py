@@ -9,6 +9,7 @@ import pytest
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
+from contract_runtime.statuses import error_to_status
 from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from job_client._gen.jobs.v1.job_service_pb2 import (
     BatchUpdateStatusResponse,
@@ -16,6 +17,7 @@ from job_client._gen.jobs.v1.job_service_pb2 import (
     UpdateOutcome,
 )
 from job_client._gen.jobs.v1.log_pb2 import AppendLogRequest, AppendLogResponse, LogEntry
+from service_runtime.request_limits import TooManyLargeRequests
 from service_runtime.validation import ContractValidator
 from tests.clocks import MonotonicClock
 from tests.unit.worker_service.job_service_fake import api_of
@@ -51,6 +53,7 @@ class Server:
     def __init__(self) -> None:
         self.requests: list[AppendLogRequest] = []
         self.code = Code.OK
+        self.status: Status | None = None
         self.hangs = False
         self.lines = JobLines()
         self.clock = MonotonicClock()
@@ -63,7 +66,7 @@ class Server:
         if self.hangs:
             await asyncio.Event().wait()
         if self.code != Code.OK:
-            raise ApiCallFailed(Status(code=self.code, message="no"))
+            raise ApiCallFailed(self.status or Status(code=self.code, message="no"))
         return AppendLogResponse()
 
     def log(self, number: int, message: str = "hello", times: int = 1) -> None:
@@ -156,6 +159,16 @@ async def test_lines_that_would_be_refused_again_are_dropped(code: Any) -> None:
     server.log(1)
     assert await server.sender.flush(5)
     assert len(server.requests) == 1
+
+
+async def test_lines_are_kept_while_the_server_is_overloaded() -> None:
+    server = Server()
+    server.code, server.status = Code.RESOURCE_EXHAUSTED, error_to_status(TooManyLargeRequests())
+    server.log(1)
+    await server.sender.send_of([claimed(1)])
+    server.code = Code.OK
+    assert await server.sender.flush(5)
+    assert len(server.requests) == 2
 
 
 async def test_lines_of_jobs_that_have_ended_do_not_wait_for_those_of_others() -> None:
