@@ -9,7 +9,7 @@ import sys
 from api_server import tokens_command
 from api_server.settings import ApiServerSettings
 from service_runtime.logging import configure_logging
-from service_runtime.settings import load_settings
+from service_runtime.settings import load_settings, warn_of_mistyped_settings
 from service_runtime.supervisor import join_supervisor, supervise
 
 
@@ -20,6 +20,8 @@ def main() -> int:
     settings = load_settings(ApiServerSettings)
     number = join_supervisor(sys.argv[1:])
     configure_logging(settings, number)
+    if number is None:
+        warn_of_mistyped_settings(ApiServerSettings)
     if number is None and settings.api_server_processes > 1:
         return supervise("api_server", settings.api_server_processes)
     # Imported late: a parent process needs none of it.

@@ -1,15 +1,18 @@
 """Reads settings from environment variables and checks them at start."""
 
+import os
 import re
 import sys
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
+import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract_runtime.job_types import JOB_TYPE_PATTERN
 from service_runtime.log_output import print_error
+from service_runtime.unknown_settings import mistyped, unserved
 
 WRONG_SETTINGS_STATUS = 2
 """Exit status of a process with invalid settings."""
@@ -131,9 +134,38 @@ def read_settings(settings_class: type[S]) -> S:
 def load_settings(settings_class: type[S]) -> S:
     """Read the environment. If it is invalid, print why on standard error and end with status 2."""
     try:
-        return read_settings(settings_class)
+        settings = read_settings(settings_class)
+        _check_unserved(settings_class)
     except WrongSettings as error:
         exit_with_wrong_settings(str(error))
+    return settings
+
+
+def _check_unserved(settings_class: type[ServiceSettings]) -> None:
+    """Raise WrongSettings if a variable asks for a protection that the service does not have.
+
+    Whoever has set it believes that connections are protected, so a warning is not enough.
+    """
+    if found := unserved(_names_in_use(), variables(settings_class)):
+        raise WrongSettings(
+            "\n".join(f"{name}: is not a setting: connections to Kafka are plain text" for name in found)
+        )
+
+
+def warn_of_mistyped_settings(settings_class: type[ServiceSettings]) -> None:
+    """Log variables that are probably mistyped settings. They have no effect."""
+    for name, nearest in mistyped(_names_in_use(), variables(settings_class)).items():
+        structlog.get_logger().warning("unknown_setting", variable=name, perhaps=nearest)
+
+
+def _names_in_use() -> list[str]:
+    """An empty variable counts as absent."""
+    return [name for name, value in os.environ.items() if value]
+
+
+def variables(settings_class: type[ServiceSettings]) -> set[str]:
+    """The variables that the settings are read from."""
+    return {name.upper() for name in settings_class.model_fields}
 
 
 def exit_with_wrong_settings(message: str) -> NoReturn:
