@@ -5,6 +5,7 @@ import logging
 import structlog
 
 from api_server.bootstrap import make_gate, serve
+from api_server.domain.errors import WrongStoreAddress
 from api_server.settings import ApiServerSettings
 from service_runtime.access.tokens import WrongTokens
 from service_runtime.run import run_service
@@ -15,7 +16,8 @@ from service_runtime.settings import exit_with_wrong_settings
 def run(settings: ApiServerSettings) -> int:
     """Serve until the signal. Returns the exit status: 0 after an orderly end, 1 after a failure.
 
-    If the port is taken, or the file with the tokens is wrong, the process exits with status 2.
+    If the port is taken, or the file with the tokens or the address of the database is wrong, the process exits
+    with status 2.
     """
     try:
         gate = make_gate(settings)
@@ -27,6 +29,8 @@ def run(settings: ApiServerSettings) -> int:
         run_service(lambda stop: serve(settings, gate, stop))
     except PortTaken as error:
         exit_with_wrong_settings(f"API_SERVER_HOST, API_SERVER_PORT: {error}")
+    except WrongStoreAddress as error:
+        exit_with_wrong_settings(f"MONGODB_URI: {error}")
     except Exception:  # noqa: BLE001 - the last resort, so that the log says why the process ends
         structlog.get_logger().exception("api_server_failed")
         return 1

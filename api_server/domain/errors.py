@@ -265,6 +265,12 @@ class AnswerTooLarge(ServiceError):
         super().__init__(f"the jobs are larger than {limit} bytes together; request fewer at a time")
 
 
+class WrongStoreAddress(Exception):
+    """The address of the database is wrong. The message says how to write it. It does not show it: an address
+    may contain a password.
+    """
+
+
 class StoreUnavailable(ServiceError):
     """The database cannot be reached, or does not answer in time. Nothing that was acknowledged is lost."""
 

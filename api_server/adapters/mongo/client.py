@@ -18,13 +18,15 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import (
     BulkWriteError,
+    ConfigurationError,
     ConnectionFailure,
+    InvalidName,
     OperationFailure,
     PyMongoError,
     WriteConcernError,
 )
 
-from api_server.domain.errors import StoreUnavailable
+from api_server.domain.errors import StoreUnavailable, WrongStoreAddress
 from service_runtime.outage import Outage
 
 OPERATIONS = 200
@@ -90,16 +92,21 @@ INTERRUPTED = frozenset(
 )
 """Server error codes after which the same statement may succeed."""
 
+URI_RULE = (
+    "must be a URI such as mongodb://user:password@host:27017/?replicaSet=rs0, with : / ? # [ ] @ and % in "
+    "user and password escaped (%40 for @); files that it names must be readable"
+)
+
 outage = Outage("mongodb", quiet_seconds=5.0)
 
 
 @asynccontextmanager
 async def open_client(uri: str) -> AsyncIterator[Client]:
-    """A client for `uri`, not connected yet.
+    """A client for `uri`, not connected yet. Raises WrongStoreAddress.
 
     The write and read concerns set here override options in the URI.
     """
-    client: Client = AsyncIOMotorClient(
+    client = _client(
         uri,
         timeoutMS=int(OPERATION_SECONDS * 1000),
         serverSelectionTimeoutMS=int(OPERATION_SECONDS * 1000),
@@ -131,7 +138,7 @@ async def open_stream_client(uri: str) -> AsyncIterator[Client]:
 
     The other client limits each operation to OPERATION_SECONDS, and tells mongod to stop it then.
     """
-    client: Client = AsyncIOMotorClient(
+    client = _client(
         uri,
         timeoutMS=None,
         serverSelectionTimeoutMS=int(OPERATION_SECONDS * 1000),
@@ -143,6 +150,14 @@ async def open_stream_client(uri: str) -> AsyncIterator[Client]:
         yield client
     finally:
         client.close()
+
+
+def _client(uri: str, **options: Any) -> Client:
+    try:
+        return AsyncIOMotorClient(uri, **options)
+    except (ConfigurationError, InvalidName, ValueError, OSError):
+        # The driver's own text may show a part of the URI: of a password that is not escaped, for example.
+        raise WrongStoreAddress(URI_RULE) from None
 
 
 def is_outage(error: PyMongoError) -> bool:
