@@ -22,6 +22,9 @@ LEAK = re.compile(
 """Names of internals that no caller may see, unless the caller has sent the word itself."""
 WITHOUT_FIELD = {
     "decode",
+    "request.max_bytes",
+    "request.max_fields",
+    "request.whole",
     "body.json",
     "part.known",
     *(

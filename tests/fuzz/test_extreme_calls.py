@@ -277,7 +277,7 @@ async def test_a_large_message(world: World, name: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 async def test_bytes_that_are_not_a_message(world: World, method: MethodDescriptor) -> None:
-    """Size is the same to all methods of a service, so only the first gets all large messages.
+    """Most methods have the same size, so only the first one gets all large messages.
 
     The others get a third of them each. With MANY_INPUTS, all get all.
     """
