@@ -43,6 +43,9 @@ class JobServiceStub:
     `needed`). The roles that may are the option `roles` of each call. The call had no effect.
     UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
     send the same call again.
+    RESOURCE_EXHAUSTED: the server is busy (reason OVERLOADED, with RetryInfo): too many calls read many or large
+    jobs, or the present large requests need all the memory for them. Nothing was done; send the call again after
+    the delay. Without details: the server process serves as many calls as it can.
     DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
     outcome is unknown; send the call again.
     INTERNAL: the server has a fault.
@@ -184,6 +187,9 @@ class JobServiceServicer:
     `needed`). The roles that may are the option `roles` of each call. The call had no effect.
     UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
     send the same call again.
+    RESOURCE_EXHAUSTED: the server is busy (reason OVERLOADED, with RetryInfo): too many calls read many or large
+    jobs, or the present large requests need all the memory for them. Nothing was done; send the call again after
+    the delay. Without details: the server process serves as many calls as it can.
     DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
     outcome is unknown; send the call again.
     INTERNAL: the server has a fault.
@@ -683,6 +689,9 @@ class JobService:
     `needed`). The roles that may are the option `roles` of each call. The call had no effect.
     UNAVAILABLE: the database cannot be reached (reason DATABASE_UNAVAILABLE, with RetryInfo). Nothing is lost;
     send the same call again.
+    RESOURCE_EXHAUSTED: the server is busy (reason OVERLOADED, with RetryInfo): too many calls read many or large
+    jobs, or the present large requests need all the memory for them. Nothing was done; send the call again after
+    the delay. Without details: the server process serves as many calls as it can.
     DEADLINE_EXCEEDED: the caller's or the server's deadline has passed (reason SERVER_DEADLINE_EXCEEDED). The
     outcome is unknown; send the call again.
     INTERNAL: the server has a fault.

@@ -6,8 +6,9 @@ import pytest
 from google.protobuf.json_format import ParseDict
 
 from api_server.adapters.mongo.stores import MongoStores
-from api_server.domain.errors import TransitionRefused
+from api_server.domain.errors import ReadsOverloaded, TransitionRefused
 from api_server.rpc.job_servicer import JobServicer
+from api_server.services.read_room import ReadRoom
 from job_client._gen.jobs.v1 import job_pb2, job_service_pb2
 from tests.integration.mongo import services
 
@@ -94,3 +95,19 @@ async def test_a_batch_answers_each_report(servicer: JobServicer) -> None:
             job_pb2.Job.failed,
             job_pb2.Job.queued,
         ]
+
+
+async def test_lists_without_a_place_are_refused_and_other_reads_go_on(servicer: JobServicer) -> None:
+    job = await create(servicer)
+    page, batch = job_service_pb2.ListRequest(page_size=1), job_service_pb2.BatchGetRequest(ids=[job.id])
+    servicer._reads = ReadRoom(1, wait_seconds=0.01)
+
+    async with servicer._reads.place():
+        with pytest.raises(ReadsOverloaded):
+            await servicer.List(page, NoMetadata())
+        with pytest.raises(ReadsOverloaded):
+            await servicer.BatchGet(batch, NoMetadata())
+        assert (await servicer.Get(job_service_pb2.GetRequest(id=job.id), NoMetadata())).id == job.id
+
+    assert len((await servicer.List(page, NoMetadata())).jobs) == 1
+    assert [each.id for each in (await servicer.BatchGet(batch, NoMetadata())).jobs] == [job.id]
