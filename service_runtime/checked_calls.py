@@ -68,15 +68,16 @@ class CheckedCalls:
         self._deadlines = Deadlines(deadline)
         self._stream_deadlines = None if stream_deadline is None else Deadlines(stream_deadline)
         self._receipts = Deadlines(RECEIVE_SECONDS)
-        self._room = RequestRoom()
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
         """Called by generated code. The methods are added as a generic handler: with registered methods
         grpcio waits for the next call of every method again after each call, which takes longer than an empty
         call itself.
         """
+        # One for each service: requests of clients never take the room of workers.
+        room = RequestRoom()
         checked = {
-            name: self._checked(f"{service_name}/{name}", handler, self._limits_of(service_name, name))
+            name: self._checked(f"{service_name}/{name}", handler, self._limits_of(service_name, name), room)
             for name, handler in method_handlers.items()
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service_name, checked),))
@@ -89,13 +90,13 @@ class CheckedCalls:
     def _limits_of(self, service_name: str, method: str) -> RequestLimits:
         return RequestLimits.of(service_name, method)
 
-    def _checked(self, method: str, handler: Any, limits: RequestLimits) -> Any:
+    def _checked(self, method: str, handler: Any, limits: RequestLimits, room: RequestRoom) -> Any:
         """The handler of a method, with checks, deadline and error translation.
 
         For gRPC all requests are streams, also single ones. Then gRPC hands over a call before its request,
         and also if the request never comes as a whole. Such a call would get no answer otherwise.
         """
-        answer, guard = self._answer(handler, limits), self._gate.guard(method)
+        answer, guard = self._answer(handler, limits, room), self._gate.guard(method)
         is_stream = handler.request_streaming or handler.response_streaming
         deadlines = self._stream_deadlines if is_stream else self._deadlines
 
@@ -121,7 +122,9 @@ class CheckedCalls:
         serializer = handler.response_serializer if handler.response_streaming else None
         return _handler_factory(handler)(call, response_serializer=serializer)
 
-    def _answer(self, handler: Any, limits: RequestLimits) -> Callable[[Any, Any], Awaitable[Any]]:
+    def _answer(
+        self, handler: Any, limits: RequestLimits, room: RequestRoom
+    ) -> Callable[[Any, Any], Awaitable[Any]]:
         """Decodes and checks requests and runs the servicer. Returns the response as bytes; a stream writes
         its responses and returns None.
         """
@@ -133,7 +136,7 @@ class CheckedCalls:
             if has_request_stream:
                 context = RequestStreamContext(context, read_one)
                 return await respond(RequestStream(context), context)
-            with self._room.admit(incoming, limits):
+            with room.admit(incoming, limits):
                 return await respond(await self._read(incoming, deserialize), context)
 
         async def read_one(raw: bytes) -> Any:

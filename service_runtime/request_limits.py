@@ -14,8 +14,8 @@ from service_runtime.item_counts import MessageFields, counted_fields, too_many_
 
 SMALL = 64 * 1024
 """Requests up to this size are not counted: they never need much memory."""
-MEMORY = 512 * 1024 * 1024
-"""Bytes of memory of all requests above SMALL that a server process serves at a time."""
+MEMORY = 256 * 1024 * 1024
+"""Bytes of memory of all requests above SMALL to one service that a server process serves at a time."""
 NODE_BYTES = 128
 """Memory of one decoded message, such as a value in a payload, and of one value of parsed JSON."""
 TEXT_FACTOR = 4
@@ -36,14 +36,12 @@ class TooManyLargeRequests(ServiceError):
 
 
 class RequestLimits(NamedTuple):
-    """The limits of one method.
-
-    `lists`: see item_counts. Empty for requests with a JSON body: their lists are counted after parsing.
-    """
+    """The limits of one method. `lists`: see item_counts. Those of a JSON body are counted after parsing."""
 
     max_bytes: int
     lists: MessageFields
-    is_json: bool = False
+    has_json: bool = False
+    """Whether a part of the request is a JSON body."""
 
     @classmethod
     def of(cls, service: str, method: str) -> Self:
@@ -59,7 +57,7 @@ class RequestLimits(NamedTuple):
         found = _find(service, method)
         if found is None:
             raise LookupError(f"{service}/{method} is not in the contract")
-        return cls(json_request_bytes_of(found) + WRAPPING, {}, is_json=True)
+        return cls(json_request_bytes_of(found) + WRAPPING, counted_fields(found.input_type), has_json=True)
 
     def check(self, raw: bytes) -> None:
         """Raise InvalidArgument if the request has too many bytes or items."""
@@ -73,7 +71,10 @@ class RequestLimits(NamedTuple):
         """Bytes of memory that the decoded request takes at most. 0 for a small one."""
         if len(raw) <= SMALL:
             return 0
-        return TEXT_FACTOR * len(raw) + NODE_BYTES * (_json_nodes(raw) if self.is_json else _nodes(raw))
+        nodes = _nodes(raw)
+        if self.has_json:
+            nodes = max(nodes, _json_nodes(raw))
+        return TEXT_FACTOR * len(raw) + NODE_BYTES * nodes
 
 
 class RequestRoom:

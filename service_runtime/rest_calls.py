@@ -21,7 +21,7 @@ from service_runtime.checked_calls import CheckedCalls, request_id_of
 from service_runtime.json_body import Misfit, parse
 from service_runtime.json_messages import fill
 from service_runtime.repeated_fields import list_field, repeated_field, top_level_fields
-from service_runtime.request_limits import RequestLimits
+from service_runtime.request_limits import RequestLimits, RequestRoom
 from service_runtime.rest_context import RestContext
 
 LARGE = 64 * 1024
@@ -47,8 +47,10 @@ class RestCalls(CheckedCalls):
     def _limits_of(self, service_name: str, method: str) -> RequestLimits:
         return RequestLimits.of_json(native_of(service_name), method)
 
-    def _answer(self, handler: Any, limits: RequestLimits) -> Callable[[Any, Any], Awaitable[Any]]:
-        answer = super()._answer(handler, limits)
+    def _answer(
+        self, handler: Any, limits: RequestLimits, room: RequestRoom
+    ) -> Callable[[Any, Any], Awaitable[Any]]:
+        answer = super()._answer(handler, limits, room)
         has_response_stream = handler.response_streaming
 
         async def rest_answer(incoming: Any, context: Any) -> Any:

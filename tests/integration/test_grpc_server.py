@@ -314,6 +314,7 @@ async def test_a_request_that_ends_before_its_message_is_refused(server: GrpcSer
         ("Get", bytes(64 * 1024 + 1), "must have at most 65536 bytes"),
         ("Create", bytes(2 * 1024 * 1024 + 1), "must have at most 2097152 bytes"),
         ("BatchCreate", b"\x0a\x00" * 100_000, "requests: must have at most 1000 items"),
+        ("rest.BatchCreate", b"\x0a\x00" * 100_000, "requests: must have at most 1000 items"),
         ("rest.Create", bytes(4 * 1024 * 1024 + 5000), "must have at most"),
     ],
 )

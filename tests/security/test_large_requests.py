@@ -1,9 +1,12 @@
 """Requests above their limits, through the gateway and past it, while another client goes on."""
 
+from typing import Any
+
 import grpc
 import httpx
 import pytest
 
+from contract_runtime.structs import dict_to_struct
 from job_client._gen.jobs.v1 import job_service_pb2, job_service_pb2_grpc
 from local_stack.stack import Stack
 from tests.e2e.jobs_api import jobs_client
@@ -19,8 +22,9 @@ def channel(stack: Stack, request: pytest.FixtureRequest) -> grpc.Channel:
 
 
 def refusal(channel: grpc.Channel, method: str, raw: bytes) -> str:
+    call: Any = channel.unary_unary(f"/jobs.v1.JobService/{method}")
     with channel, pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(f"/jobs.v1.JobService/{method}")(raw, timeout=60)
+        call(raw, timeout=60)
     error: grpc.RpcError = caught.value
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     return str(error.details())
@@ -64,8 +68,9 @@ def test_a_rest_batch_of_many_empty_jobs_is_refused(stack: Stack) -> None:
 
 
 def test_the_largest_batch_of_small_jobs_is_stored(channel: grpc.Channel) -> None:
+    payload = dict_to_struct({"n": "x" * 200})
     batch = job_service_pb2.BatchCreateRequest(
-        requests=[job_service_pb2.CreateRequest(type="unworked", payload={"n": "x" * 200})] * 1000
+        requests=[job_service_pb2.CreateRequest(type="unworked", payload=payload)] * 1000
     )
     assert batch.ByteSize() > 64 * KIB
     with channel:
