@@ -16,7 +16,7 @@ from service_runtime.settings import exit_with_wrong_settings
 def run(settings: ApiServerSettings) -> int:
     """Serve until the signal. Returns the exit status: 0 after an orderly end, 1 after a failure.
 
-    If the port is taken, or the file of tokens or the address of the database is wrong, the process exits with
+    If the port is taken, or the file of tokens or the address of MongoDB is wrong, the process exits with
     status 2.
     """
     try:
