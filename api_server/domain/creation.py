@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from api_server.domain.job import Job, Status
 from api_server.domain.notify import Notify
 from api_server.domain.retry import DEFAULT_POLICY, RetryPolicy
+from contract_runtime.content_digest import content_digest
 from contract_runtime.errors import invalid
 from contract_runtime.value import value
 
@@ -21,6 +22,7 @@ The dispatcher gives more time while it has a backlog.
 """
 ID_TIME_BEFORE, ID_TIME_AFTER = timedelta(hours=24), timedelta(minutes=5)
 """How far the time in a client-chosen id may lie before and after now. List relies on these limits."""
+MICROSECOND = timedelta(microseconds=1)
 LONGEST_SCHEDULE = timedelta(days=366)
 """How far ahead a job may be scheduled."""
 
@@ -43,6 +45,8 @@ class NewJob:
     """See Job.payload_size."""
     owner: str = field(default="", compare=False)
     """See Job.owner."""
+    canonical_payload: bytes | None = field(default=None, compare=False, repr=False)
+    """See content_digest. None: the payload is not sent in a record."""
 
     def check_times(self, now: datetime) -> None:
         """Raises InvalidArgument if a time is too far ahead, or the times are in the wrong order."""
@@ -73,6 +77,19 @@ class NewJob:
             next_attempt_time=self.schedule_time if is_waiting else None,
             payload_size=self.payload_size,
             owner=self.owner,
+            content_digest=self._content_digest(job_id),
+        )
+
+    def _content_digest(self, job_id: UUID) -> str:
+        if self.canonical_payload is None:
+            return ""
+        return content_digest(
+            job_id.hex,
+            self.type,
+            self.canonical_payload,
+            self.labels,
+            self.retry_policy.max_attempts,
+            0 if self.timeout is None else self.timeout // MICROSECOND,
         )
 
 

@@ -91,6 +91,11 @@ class Job:
     """Identifies the latest Retry that was applied. Never shown to readers."""
     owner: str = ""
     """The principal that created it; "" if callers were not known. Never shown to readers."""
+    content_digest: str = ""
+    """The digest of what the handler receives, see contract_runtime.content_digest. Never shown to readers.
+
+    "": a record does not carry the payload, or an earlier release stored the job.
+    """
     payload_size: int | None = field(default=None, compare=False)
     """Bytes of the payload as protobuf, measured once when the request arrives.
 

@@ -13,6 +13,8 @@ from uuid import UUID
 from api_server.domain.job import Job, Status
 from api_server.domain.notify import Notify
 from api_server.domain.retry import RetryPolicy
+from contract_runtime.content_digest import canonical_payload, content_digest
+from contract_runtime.structs import dict_to_struct
 from contract_runtime.value import value
 from contract_runtime.webhooks import WEBHOOK_TYPE
 
@@ -79,16 +81,26 @@ def webhook_job(ended: EndedJob) -> Job:
             "revision": ended.revision,
         },
     }
+    job_id, payload = webhook_id(ended), {"url": ended.url, "event": event}
+    labels = {JOB_LABEL: str(ended.id)}
     return Job(
-        webhook_id(ended),
+        job_id,
         WEBHOOK_TYPE,
         Status.QUEUED,
-        {"url": ended.url, "event": event},
+        payload,
         create_time=ended.end_time,
         update_time=ended.end_time,
-        labels={JOB_LABEL: str(ended.id)},
+        labels=labels,
         retry_policy=RETRY_POLICY,
         timeout=ATTEMPT_TIMEOUT,
+        content_digest=content_digest(
+            job_id.hex,
+            WEBHOOK_TYPE,
+            canonical_payload(dict_to_struct(payload)),
+            labels,
+            RETRY_POLICY.max_attempts,
+            ATTEMPT_TIMEOUT // timedelta(microseconds=1),
+        ),
     )
 
 

@@ -43,7 +43,7 @@ def resolve(transition: Transition, job: Job | None) -> Resolution:
     status = applied_status(transition, job)
     if status is not None:
         return Applied(status, transition.attempt_after, _is_replay(transition, job))
-    if transition.guard.admits(job):
+    if transition.guard.admits(job) and transition.fits_content(job):
         return Eligible()
     reason, message = _refusal(transition, job)
     metadata = {"id": str(job.id), "status": job.status.value, "attempt": str(job.attempt)}
@@ -115,7 +115,7 @@ def _reported_attempt(transition: Transition, job: Job) -> Attempt | None:
 
 def _refusal(transition: Transition, job: Job) -> tuple[str, str]:
     """The reason of the first check that fails, and its message."""
-    for check in (_refusal_by_holder, _refusal_by_time):
+    for check in (_refusal_by_holder, _refusal_by_time, _refusal_by_content):
         if (refusal := check(transition, job)) is not None:
             return refusal
     return (
@@ -150,6 +150,12 @@ def _refusal_by_time(transition: Transition, job: Job) -> tuple[str, str] | None
     if guard.startable_at is not None and job.is_waiting(guard.startable_at):
         return "NOT_DUE", f"must not start yet: its next_attempt_time is {job.next_attempt_time}"
     return None
+
+
+def _refusal_by_content(transition: Transition, job: Job) -> tuple[str, str] | None:
+    if job.status not in transition.guard.statuses or transition.fits_content(job):
+        return None
+    return "RECORD_MISMATCH", "has another content than the record that the request was made from"
 
 
 def _is_held_by_another(transition: Transition, job: Job) -> bool:

@@ -17,12 +17,16 @@ from contract_runtime.value import value
 
 @value
 class Claim:
-    """A worker claims the job, provided that it was claimed exactly `expected_attempt` times before."""
+    """A worker claims the job, provided that it was claimed exactly `expected_attempt` times before.
+
+    `content_digest`: of what it is about to run; "": not checked.
+    """
 
     worker_id: str
     expected_attempt: int
     expected_type: str | None = None
     alone: bool = False
+    content_digest: str = ""
 
 
 @value
@@ -118,9 +122,16 @@ def to_transition(  # noqa: C901, PLR0911 - a table: one case for each kind of u
     now, leases = given.now, given.leases
     _check_outcome(update)
     match update.status, update.guard:
-        case Status.PROCESSING, Claim(worker_id, attempt, job_type, alone):
+        case Status.PROCESSING, Claim(worker_id, attempt, job_type, alone, digest):
             return transitions.claim(
-                update.job_id, worker_id, attempt, now, leases.worker, job_type, alone=alone
+                update.job_id,
+                worker_id,
+                attempt,
+                now,
+                leases.worker,
+                job_type,
+                alone=alone,
+                content_digest=digest,
             )
         case Status.PROCESSING, Token(worker_id, attempt):
             return transitions.end_solitude(update.job_id, worker_id, attempt, now, leases.worker)

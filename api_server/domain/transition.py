@@ -101,7 +101,8 @@ class Transition:
     """A transition of one job.
 
     Jobs that change together have an equal `guard` and an equal `change`; the other fields belong to the one
-    job. `next_attempt_time`: if set, it replaces the change's `due_time`.
+    job. `next_attempt_time`: if set, it replaces the change's `due_time`. `content_digest`: the job must have
+    this one; "": any. It is a condition like those of the guard, but each job has another one.
     """
 
     job_id: UUID
@@ -111,6 +112,11 @@ class Transition:
     failure: Failure | None = None
     claim_id: str = ""
     next_attempt_time: datetime | None = None
+    content_digest: str = ""
+
+    def fits_content(self, job: Job) -> bool:
+        """Whether the job's content is what the caller takes it for."""
+        return self.content_digest in ("", job.content_digest)
 
     @property
     def attempt_after(self) -> int | None:

@@ -34,11 +34,16 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 
 WAITING, HELD = (Status.QUEUED,), (Status.PROCESSING,)
 
+CLOCK_TOLERANCE = timedelta(seconds=1)
+"""A record is published when its job's next_attempt_time has come by the clock of one API server. The server
+that gets the claim may know the database's time less well. It does not refuse the claim for that.
+"""
+
 EXPIRED = Failure(Code.DEADLINE_EXCEEDED, "its expire_time passed while it waited", "EXPIRED")
 POISON = Failure(Code.ABORTED, f"{MAX_LONE_LOSSES} workers were lost that held only this job", "POISON")
 
 
-def claim(
+def claim(  # noqa: PLR0913 - the fields of a claim
     job_id: UUID,
     worker_id: str,
     expected_attempt: int,
@@ -47,14 +52,16 @@ def claim(
     expected_type: str | None = None,
     *,
     alone: bool = False,
+    content_digest: str = "",
 ) -> Transition:
     """A worker claims a queued job that was claimed exactly `expected_attempt` times before.
 
-    The job's next_attempt_time is not checked: the record was published because that time had come. `alone`:
-    the worker holds only this job, until `end_solitude`.
+    `alone`: the worker holds only this job, until `end_solitude`. `content_digest`: of what the worker is
+    about to run.
     """
     guard = _claimable(expected_attempt, expected_type, now)
-    return Transition(job_id, guard, _start(worker_id, now, lease, alone=alone))
+    change = _start(worker_id, now, lease, alone=alone)
+    return Transition(job_id, guard, change, content_digest=content_digest)
 
 
 def end_solitude(job_id: UUID, worker_id: str, attempt: int, now: datetime, lease: timedelta) -> Transition:
@@ -181,7 +188,9 @@ def retry(job_id: UUID, call_id: str, now: datetime, expire_time: datetime | Non
 
 @lru_cache(maxsize=64)
 def _claimable(attempt: int, job_type: str | None, now: datetime) -> Guard:
-    return Guard(WAITING, attempt=attempt, type=job_type, unexpired_at=now)
+    return Guard(
+        WAITING, attempt=attempt, type=job_type, unexpired_at=now, startable_at=now + CLOCK_TOLERANCE
+    )
 
 
 @lru_cache(maxsize=64)

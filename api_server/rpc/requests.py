@@ -19,9 +19,11 @@ from api_server.domain.fleet import OneType, OneWorker, Part, WorkerReport
 from api_server.domain.job import ProgressNote, Status
 from api_server.domain.listing import JobFilter, PageRequest, View
 from api_server.domain.notify import Notify
+from api_server.domain.payload_size import MAX_TRAVELLING_BYTES
 from api_server.domain.retry import DEFAULT_POLICY, FailureHint, RetryPolicy
 from api_server.domain.status_update import UNEXPLAINED, Claim, StatusUpdate, Token
 from api_server.services.creation import IdempotencyKey
+from contract_runtime.content_digest import canonical_payload
 from contract_runtime.errors import InvalidArgument, Violation, invalid
 from contract_runtime.structs import StructError, struct_to_dict_and_size
 from job_client._gen.jobs.v1 import fleet_service_pb2, job_pb2, job_service_pb2, worker_pb2
@@ -53,6 +55,9 @@ def new_job(request: job_service_pb2.CreateRequest, owner: str = "") -> NewJob:
         type=request.type,
         payload=payload,
         payload_size=payload_size,
+        canonical_payload=canonical_payload(request.payload)
+        if payload_size <= MAX_TRAVELLING_BYTES
+        else None,
         labels=dict(request.labels),
         id=job_id(request.id) if request.id else None,
         retry_policy=_policy(request.retry_policy) if request.HasField("retry_policy") else DEFAULT_POLICY,
@@ -154,6 +159,7 @@ def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:
             request.claim.expected_attempt,
             request.claim.expected_type or None,
             request.claim.alone,
+            request.claim.content_digest,
         )
     elif request.HasField("token"):
         guard = Token(request.token.worker_id, request.token.attempt, request.token.type)

@@ -224,6 +224,7 @@ ERRORS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "WRONG_TYPE": (f"job {ID} has another type", {**_CHANGED, "status": "queued"}),
     "EXPIRED": (f"job {ID} has expired", {**_CHANGED, "status": "failed"}),
     "NOT_DUE": (f"job {ID} is not due yet", {**_CHANGED, "status": "queued"}),
+    "RECORD_MISMATCH": (f"job {ID} has another content than the record", {**_CHANGED, "status": "queued"}),
     "FLEET_STOPPED": (f"job {ID} must not be claimed: the fleet is stopped", {"id": ID}),
     "WORKER_STOPPED": (f"job {ID} must not be claimed: the worker is stopped", {"id": ID}),
     "TYPE_STOPPED": (f"job {ID} must not be claimed: its type is stopped", {"id": ID}),

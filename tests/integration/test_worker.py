@@ -79,7 +79,9 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 
 def record_of(job: dict[str, Any]) -> bytes:
     payload = dict_to_struct(job["payload"])
-    return DispatchRecord(id=job["id"], type=job["type"], attempt=0, payload=payload).SerializeToString()
+    record = DispatchRecord(id=job["id"], type=job["type"], attempt=0, payload=payload)
+    record.max_attempts = job["retryPolicy"]["maxAttempts"]
+    return record.SerializeToString()
 
 
 def unknown_record(job_type: str) -> bytes:

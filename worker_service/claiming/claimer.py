@@ -12,6 +12,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from contract_runtime.status_details import reason_of
+from job_client._gen.jobs.v1.dispatch_pb2 import DispatchRecord
 from job_client._gen.jobs.v1.job_pb2 import Job
 from job_client._gen.jobs.v1.job_service_pb2 import Claim, Token, UpdateOutcome, UpdateStatusRequest
 from service_runtime.waiting import ends_within
@@ -24,6 +25,7 @@ from worker_service.claiming.in_flight import Claimed, Claiming
 from worker_service.claiming.ports import ClaimedJobs
 from worker_service.claiming.worker_state import WorkerState
 from worker_service.kafka.ports import FinishedRecords
+from worker_service.kafka.records import digest_of, without_content
 
 log = structlog.get_logger()
 
@@ -32,6 +34,8 @@ PROCESSING = Job.Status.processing
 TYPE_STOPPED = "TYPE_STOPPED"
 STOPS = {"FLEET_STOPPED", "WORKER_STOPPED", TYPE_STOPPED}
 """Reasons of a refusal: an operator has stopped the fleet, this worker or the job's type."""
+RECORD_MISMATCH = "RECORD_MISMATCH"
+"""Reason of a refusal: the record's content is not that of the job."""
 END_SOLITUDE_AGAIN_SECONDS = 1.0
 
 
@@ -153,6 +157,7 @@ class Claimer:
             expected_attempt=record.attempt,
             expected_type=record.type,
             alone=claiming.alone,
+            content_digest=digest_of(record),
         )
         return UpdateStatusRequest(id=record.id, status=PROCESSING, claim=claim)
 
@@ -161,6 +166,8 @@ class Claimer:
             self._start(claiming, outcome.accepted.attempt)
         elif (reason := reason_of(outcome.error)) in STOPS:
             self._put_back(claiming, reason)
+        elif reason == RECORD_MISMATCH and not claiming.record.payload_omitted:
+            self._distrust(claiming, outcome.error)
         else:
             self._drop(claiming, outcome.error, reason)
 
@@ -180,9 +187,34 @@ class Claimer:
         """The API server knows of a stop before this worker does, so the job goes on waiting, in its lane."""
         log.info("claim_stopped", job_id=claiming.record.id, type=claiming.record.type, reason=reason)
         self._state.desired.assume_stopped(claiming.record.type if reason == TYPE_STOPPED else None)
+        self._wait_again(claiming, claiming.record)
+
+    def _distrust(self, claiming: Claiming, error: Status) -> None:
+        """Somebody else wrote the record, or an earlier release stored the job.
+
+        The job exists and waits, so it is claimed as a job without its payload in the record: everything that
+        its handler receives is then read from the API server.
+        """
+        self._state.totals.bad_records += 1
+        record = claiming.record
+        partition, offset = claiming.tickets[0].partition, claiming.tickets[0].offset
+        log.warning(
+            "record_not_used",
+            job_id=record.id,
+            type=record.type,
+            attempt=record.attempt,
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=offset,
+            message=error.message,
+            remedy="the job runs as it is stored; allow only API servers to write to the topics of jobs",
+        )
+        self._wait_again(claiming, without_content(record))
+
+    def _wait_again(self, claiming: Claiming, record: DispatchRecord) -> None:
         self._in_flight.remove(claiming)
         for ticket in claiming.tickets:
-            claiming.lane.add(WaitingRecord(claiming.record, ticket, claiming.size))
+            claiming.lane.add(WaitingRecord(record, ticket, claiming.size))
 
     def _drop(self, claiming: Claiming, error: Status, reason: str) -> None:
         record = claiming.record

@@ -1,6 +1,6 @@
-"""The payloads of jobs: from their records or, if too large for a record, from the API server.
+"""What handlers receive: from a job's record or, if its payload is not in the record, from the API server.
 
-However many jobs need one, only a few are read at a time, and their bytes in memory are limited.
+However many jobs are read, only a few are read at a time, and their bytes in memory are limited.
 """
 
 import asyncio
@@ -13,12 +13,15 @@ import structlog
 from google.rpc.code_pb2 import Code
 
 from contract_runtime.structs import MAX_BYTES, StructError, struct_to_dict, struct_to_dict_and_size
+from job_client._gen.jobs.v1 import job_pb2
 from service_runtime.byte_budget import ByteBudget
 from service_runtime.outage import Outage
 from worker_service.api.backoff import Backoff
 from worker_service.api.client import ApiClient
 from worker_service.api.errors import ApiCallFailed
 from worker_service.claiming.in_flight import MAX_LARGE, Claimed
+from worker_service.handler_api.job import Job
+from worker_service.kafka.records import time_limit_of
 
 log = structlog.get_logger()
 
@@ -37,7 +40,7 @@ class JobGone(Exception):
 
 
 class Payloads:
-    """Gives each job its payload for as long as the job runs."""
+    """Gives each claimed job as its handler receives it, for as long as the job runs."""
 
     def __init__(
         self,
@@ -53,33 +56,34 @@ class Payloads:
         self._outage = Outage("payloads", quiet_seconds=5.0)
 
     @asynccontextmanager
-    async def of(self, claimed: Claimed) -> AsyncIterator[dict[str, Any]]:
-        """The job's payload. A large one counts as in memory inside `async with`. Raises JobGone."""
+    async def of(self, claimed: Claimed) -> AsyncIterator[Job]:
+        """The job. One that is read counts as in memory inside `async with`. Raises JobGone."""
         payload = _from_record(claimed)
         if payload is not None:
-            yield payload
+            yield job_from_record(claimed, payload)
             return
         # The record does not contain the size.
         held = MAX_BYTES
         await self._memory.acquire(held)
         try:
-            payload, size = await self._read(claimed)
+            job, size = await self._read(claimed)
             self._memory.release(held - size)
             held = size
-            yield payload
+            yield job
         finally:
             self._memory.release(held)
 
-    async def _read(self, claimed: Claimed) -> tuple[dict[str, Any], int]:
-        """The payload and its size in bytes. Asks until the payload comes. Raises JobGone."""
+    async def _read(self, claimed: Claimed) -> tuple[Job, int]:
+        """The stored job, and its payload's size in bytes. Asks until it comes. Raises JobGone."""
         backoff = self._new_backoff()
         not_found_since: float | None = None
         while True:
             try:
                 async with self._reads:
-                    payload = (await self._api.get(claimed.id, GET_SECONDS)).payload
+                    stored = await self._api.get(claimed.id, GET_SECONDS)
                     self._outage.succeeded()
-                    return await asyncio.to_thread(struct_to_dict_and_size, payload)
+                    payload, size = await asyncio.to_thread(struct_to_dict_and_size, stored.payload)
+                    return _stored_job(claimed, stored, payload), size
             except ApiCallFailed as error:
                 if error.code != Code.NOT_FOUND:
                     not_found_since = None
@@ -93,6 +97,33 @@ class Payloads:
                 elif self._clock() - not_found_since >= GONE_SECONDS:
                     raise JobGone from None
             await asyncio.sleep(backoff.next())
+
+
+def job_from_record(claimed: Claimed, payload: dict[str, Any]) -> Job:
+    """The job as its record describes it. The claim's guard has compared the record with what is stored."""
+    record = claimed.record
+    return Job(
+        claimed.id,
+        claimed.type,
+        claimed.attempt,
+        payload,
+        # A message's own map cannot be sent to a process.
+        dict(record.labels) if record.labels else {},
+        record.max_attempts,
+        time_limit_of(record),
+    )
+
+
+def _stored_job(claimed: Claimed, stored: job_pb2.Job, payload: dict[str, Any]) -> Job:
+    return Job(
+        claimed.id,
+        claimed.type,
+        claimed.attempt,
+        payload,
+        dict(stored.labels),
+        stored.retry_policy.max_attempts,
+        time_limit_of(stored),
+    )
 
 
 def _from_record(claimed: Claimed) -> dict[str, Any] | None:

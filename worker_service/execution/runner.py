@@ -19,7 +19,7 @@ from worker_service.execution.executor import Executor
 from worker_service.execution.inline_runs import InlineRuns
 from worker_service.execution.loop_watch import LoopStuck
 from worker_service.execution.outcome import Failed, Interrupted, Outcome, Reason
-from worker_service.execution.payloads import JobGone, Payloads
+from worker_service.execution.payloads import JobGone, Payloads, job_from_record
 from worker_service.execution.ports import OutcomeSink
 from worker_service.execution.progress_board import LatestProgress, ProgressBoard
 from worker_service.execution.slot import Slot
@@ -27,7 +27,6 @@ from worker_service.handler_api.handler import RunIn
 from worker_service.handler_api.job import Job
 from worker_service.handler_api.progress import ProgressUpdate
 from worker_service.handlers.registry import HandlerSpec
-from worker_service.kafka.records import time_limit_of
 
 log = structlog.get_logger()
 
@@ -206,9 +205,8 @@ class Runner(ClaimedJobs):
             return None
         started = self._clock()
         # Progress could be sent only after the handler has ended, so it is not collected.
-        outcome = self._executor.run_inline(
-            self._handlers[claimed.type], _job(claimed, payload), seconds=time_limit_of(claimed.record)
-        )
+        job = job_from_record(claimed, payload)
+        outcome = self._executor.run_inline(self._handlers[claimed.type], job, seconds=job.timeout)
         return _InlineRun(outcome, self._clock() - started)
 
     def _end_inline(self, claimed: Claimed, run: _InlineRun | None) -> None:
@@ -233,36 +231,22 @@ class Runner(ClaimedJobs):
 
     async def _outcome(self, claimed: Claimed, slot: Slot) -> Outcome:
         try:
-            async with self._payloads.of(claimed) as payload:
-                return await self._outcome_of(claimed, payload, slot)
+            async with self._payloads.of(claimed) as job:
+                return await self._outcome_of(claimed, job, slot)
         except JobGone:
             return Failed(Reason.HANDLER_ERROR, "the job does not exist any more", permanent=True)
 
-    async def _outcome_of(self, claimed: Claimed, payload: dict[str, Any], slot: Slot) -> Outcome:
+    async def _outcome_of(self, claimed: Claimed, job: Job, slot: Slot) -> Outcome:
         latest = self._board.open(claimed.id, claimed.attempt)
         try:
             return await self._executor.run(
                 self._handlers[claimed.type],
-                _job(claimed, payload),
-                seconds=time_limit_of(claimed.record),
+                job,
+                seconds=job.timeout,
                 listener=_SlotListener(claimed, slot, latest),
             )
         finally:
             self._board.close(latest)
-
-
-def _job(claimed: Claimed, payload: dict[str, Any]) -> Job:
-    record = claimed.record
-    return Job(
-        claimed.id,
-        claimed.type,
-        claimed.attempt,
-        payload,
-        # A message's own map cannot be sent to a process.
-        dict(record.labels) if record.labels else {},
-        record.max_attempts,
-        time_limit_of(record),
-    )
 
 
 def _log_given_up(job: Claimed) -> None:

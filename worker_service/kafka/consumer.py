@@ -16,6 +16,7 @@ from worker_service.kafka.committer import CommitFailed, Committer, PartitionsLo
 from worker_service.kafka.group_members import remove_members
 from worker_service.kafka.offsets import Partition
 from worker_service.kafka.ports import OffsetStore, RecordSink
+from worker_service.kafka.uncompressed import skip_compressed_batches
 
 log = structlog.get_logger()
 
@@ -103,6 +104,7 @@ class JobConsumer(OffsetStore):
         Try until Kafka answers and has the topics, apart from those that may be missing. A worker without
         any topic waits for them, too.
         """
+        skip_compressed_batches()
         while True:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=list(self._address.bootstrap_servers),

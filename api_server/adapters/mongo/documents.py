@@ -15,6 +15,7 @@ claim_id          string, of an unfenced claim
 cancel_id         string, of the latest Cancel
 retry_id          string, of the latest Retry
 owner             string, the principal that created the job; absent if callers were not known
+content_digest    string, see contract_runtime.content_digest; absent if no record carries the payload
 labels            sorted list of "key=value", absent when empty
 create_time, update_time, start_time, end_time, schedule_time, expire_time
 timeout           seconds (double)
@@ -72,6 +73,7 @@ HIDDEN = {
     "cancel_id": Kind.TEXT,
     "retry_id": Kind.TEXT,
     "owner": Kind.TEXT,
+    "content_digest": Kind.TEXT,
 }
 """Fields that are stored and never shown."""
 STORED = {**FIELDS, **HIDDEN}

@@ -63,7 +63,8 @@ def plan(transitions: Iterable[EncodedTransition]) -> list[Statement]:
     """Statements for all transitions, which must be of different jobs."""
     groups: dict[Any, list[EncodedTransition]] = {}
     for each in transitions:
-        key = each.transition.guard, each.transition.change, tuple(each.own)
+        transition = each.transition
+        key = transition.guard, transition.change, tuple(each.own), bool(transition.content_digest)
         groups.setdefault(key, []).append(each)
     largest_first = sorted(groups.values(), key=len, reverse=True)
     together = largest_first if len(groups) <= MAX_STATEMENTS else largest_first[: MAX_STATEMENTS - 1]
@@ -90,8 +91,11 @@ def _parts(transitions: Sequence[EncodedTransition]) -> Iterator[list[EncodedTra
 def write_of_one(encoded: EncodedTransition) -> Document:
     """The keyword arguments of UpdateOne, or of another call that updates one document."""
     guard = encoded.transition.guard
+    where = {"_id": from_id(encoded.transition.job_id), **guard_filter(guard)}
+    if encoded.transition.content_digest:
+        where["content_digest"] = encoded.transition.content_digest
     return {
-        "filter": {"_id": from_id(encoded.transition.job_id), **guard_filter(guard)},
+        "filter": where,
         "update": update_one(encoded.transition.change, encoded.own),
         "hint": _hint(guard),
     }
@@ -107,7 +111,10 @@ def _for_all(group: Sequence[EncodedTransition]) -> UpdateOne | UpdateMany:
         return _for_one(first)
     ids = [from_id(each.transition.job_id) for each in group]
     guard = first.transition.guard
-    where = {"_id": {"$in": ids}, **guard_filter(guard)}
+    where: Document = {"_id": {"$in": ids}, **guard_filter(guard)}
+    if first.transition.content_digest:
+        # A digest contains the id of its job. So one of the list that fits a job is the digest for this job.
+        where["content_digest"] = {"$in": [each.transition.content_digest for each in group]}
     own = {name: [each.own[name] for each in group] for name in first.own}
     return UpdateMany(where, update_many(first.transition.change, ids, own), hint=_hint(guard))
 

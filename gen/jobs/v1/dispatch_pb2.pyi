@@ -23,7 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class DispatchRecord(_message.Message):
     """The value of one record in a topic `jobs.<type>`. It tells a worker that a job waits. Records have no key.
-    They can be duplicated, reordered or outdated: only the claim decides who runs the job.
+    They can be duplicated, reordered, outdated or forged: only the claim decides who runs the job. It also
+    compares the content with what is stored (Claim.content_digest), so a record never decides what is run.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -64,7 +65,9 @@ class DispatchRecord(_message.Message):
     attempt: _builtins.int
     """The job's attempt when the record was made. It becomes Claim.expected_attempt."""
     payload_omitted: _builtins.bool
-    """True: the payload is larger than 128 KiB. The worker reads it with Get."""
+    """True: the payload is larger than 128 KiB. The worker reads the job with Get, and uses neither the labels
+    nor the limits in the record.
+    """
     losses: _builtins.int
     """Job.losses when the record was made. From 2 on, the job may be the cause that workers are lost: a worker
     runs only a few such jobs at a time. From 4 on, a worker runs it alone, with no other job in flight.

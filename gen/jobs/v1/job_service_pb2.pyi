@@ -629,6 +629,7 @@ class Claim(_message.Message):
     EXPECTED_ATTEMPT_FIELD_NUMBER: _builtins.int
     EXPECTED_TYPE_FIELD_NUMBER: _builtins.int
     ALONE_FIELD_NUMBER: _builtins.int
+    CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """The worker, as registered."""
     expected_attempt: _builtins.int
@@ -642,6 +643,12 @@ class Claim(_message.Message):
     processing and its token. If the worker is lost before that update, this job counts as the cause: after
     three such losses it fails with reason POISON.
     """
+    content_digest: _builtins.str
+    """The digest of what the worker is about to run, if it has that from a dispatch record; 32 hexadecimal
+    digits, see contract_runtime/content_digest.py. The claim is refused if the job has another one (reason
+    RECORD_MISMATCH): then the record is not the API server's. Empty: not checked, because the worker reads
+    the job with Get.
+    """
     def __init__(
         self,
         *,
@@ -649,10 +656,11 @@ class Claim(_message.Message):
         expected_attempt: _builtins.int = ...,
         expected_type: _builtins.str = ...,
         alone: _builtins.bool = ...,
+        content_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "expected_attempt", b"expected_attempt", "expected_type", b"expected_type", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "content_digest", b"content_digest", "expected_attempt", b"expected_attempt", "expected_type", b"expected_type", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

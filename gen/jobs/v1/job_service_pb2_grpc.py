@@ -290,8 +290,9 @@ class JobServiceServicer:
 
         `status` and `guard` together select the update:
         processing + claim    A worker takes the job. The job must be queued, with exactly
-        claim.expected_attempt claims. `attempt` increases by one and the worker gets
-        a lease. The same claim again succeeds.
+        claim.expected_attempt claims, and its next_attempt_time must have come (1 s is
+        allowed, for the clocks of servers). `attempt` increases by one and the worker
+        gets a lease. The same claim again succeeds.
         processing + token    A worker that claimed the job alone (see Claim.alone) is about to claim other
         jobs too. The same update again succeeds.
         processing, no guard  A caller without a worker's name takes the job for one hour. It is safe to send
@@ -309,8 +310,8 @@ class JobServiceServicer:
         NOT_FOUND: there is no such job (reason JOB_NOT_FOUND).
         FAILED_PRECONDITION: the update is not allowed now. The reason is ILLEGAL_TRANSITION, JOB_TERMINAL,
         ATTEMPT_SUPERSEDED (another claim came after the token's), HELD_BY_WORKER, WRONG_TYPE, EXPIRED (its
-        expire_time has passed) or NOT_DUE (a caller without a worker's name came before next_attempt_time). The
-        metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
+        expire_time has passed), NOT_DUE (a claim came before next_attempt_time) or RECORD_MISMATCH (the worker
+        would run another content than the job's). The metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
         WORKER_STOPPED or TYPE_STOPPED): the job stays queued, and the worker learns of the stop with its next
         heartbeat.
         RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was

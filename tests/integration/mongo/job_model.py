@@ -11,6 +11,7 @@ from typing import Any
 LEASE = timedelta(seconds=15)
 UNFENCED_LEASE = timedelta(hours=1)
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=1), timedelta(minutes=5)
+CLOCK_TOLERANCE = timedelta(seconds=1)
 MAX_LONE_LOSSES = 3
 MAX_HISTORY = 20
 
@@ -62,6 +63,8 @@ class ModelJob:
         if self.holds((worker, expected + 1)):
             return True
         if self.status != "queued" or self.attempt != expected or self.expired(now):
+            return False
+        if self.waiting(now + CLOCK_TOLERANCE):
             return False
         self._start(worker, now + LEASE)
         self.alone = alone

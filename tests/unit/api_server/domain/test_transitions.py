@@ -14,6 +14,7 @@ from api_server.domain.resolution import Applied, Eligible, resolve
 from api_server.domain.retry import RetryPolicy
 from api_server.domain.transition import Transition
 from api_server.domain.transitions import (
+    CLOCK_TOLERANCE,
     TRANSITIONS,
     cancel,
     claim,
@@ -73,7 +74,10 @@ STATES: dict[str, Job] = {
         job(Status.QUEUED, 2), failures=1, past=(past(2, Outcome.ERRORED, FAILURE),)
     ),
     "queued_but_expired": replace(job(Status.QUEUED, 1), expire_time=NOW),
-    "queued_for_later": replace(job(Status.QUEUED, 1), next_attempt_time=NOW + SECOND),
+    "queued_for_much_later": replace(
+        job(Status.QUEUED, 1), next_attempt_time=NOW + CLOCK_TOLERANCE + SECOND / 1000
+    ),
+    "queued_for_later": replace(job(Status.QUEUED, 1), next_attempt_time=NOW + CLOCK_TOLERANCE),
     "mine": job(Status.PROCESSING, 2, ME),
     "mine_and_expired": replace(job(Status.PROCESSING, 2, ME), expire_time=NOW),
     "anothers": job(Status.PROCESSING, 2, OTHER),
@@ -116,6 +120,8 @@ TABLE: dict[str, list[str]] = {
         ]
     ],
     "queued_but_expired": [EXPIRED, EXPIRED, *[SUPERSEDED] * 5, ILLEGAL, OK, ILLEGAL],
+    "queued_for_much_later": [NOT_DUE, NOT_DUE, *[SUPERSEDED] * 5, ILLEGAL, OK, ILLEGAL],
+    # Another API server's clock may be a little ahead.
     "queued_for_later": [OK, NOT_DUE, *[SUPERSEDED] * 5, ILLEGAL, OK, ILLEGAL],
     "mine": [APPLIED, HELD, OK, OK, OK, OK, APPLIED, HELD, OK, ILLEGAL],
     "mine_and_expired": [APPLIED, HELD, OK, OK, OK, OK, APPLIED, HELD, OK, ILLEGAL],
@@ -438,3 +444,16 @@ def test_requests_are_equal_only_with_equal_times_and_policy_except_the_expire_t
         replace(one, retry_policy=RetryPolicy(6)),
     ):
         assert not one.same_request(other)
+
+
+def test_a_claim_of_another_content_is_refused_and_a_claim_that_was_applied_is_not() -> None:
+    forged = claim(ID, ME, 1, NOW, LEASE, content_digest="f" * 32)
+    true = claim(ID, ME, 1, NOW, LEASE, content_digest="a" * 32)
+    waiting = replace(STATES["queued"], content_digest="a" * 32)
+    refusal = resolve(forged, waiting)
+    assert isinstance(refusal, TransitionRefused)
+    assert refusal.reason == "RECORD_MISMATCH"
+    assert resolve(true, waiting) == Eligible()
+    assert resolve(claim(ID, ME, 1, NOW, LEASE), waiting) == Eligible()
+    held = replace(STATES["mine"], content_digest="a" * 32)
+    assert resolve(true, held) == Applied(Status.PROCESSING, 2)

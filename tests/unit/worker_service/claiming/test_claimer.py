@@ -32,6 +32,7 @@ from worker_service.api.status_updates import StatusUpdates
 from worker_service.claiming.backlog import WaitingRecord
 from worker_service.claiming.claimer import Claimer
 from worker_service.kafka.offsets import Partition, Ticket
+from worker_service.kafka.records import digest_of
 
 DEADLINE = 20.0
 
@@ -49,6 +50,8 @@ class Claims:
         self.requests = list[UpdateStatusRequest]()
         self.stopped: dict[str, str] = {}
         """Reasons for which the server refuses claims, by type."""
+        self.mismatches: set[str] = set()
+        """Jobs whose content is not that of their records."""
         self.refusals: dict[str, Code.ValueType] = {}
         """Codes with which the server refuses claims, by job."""
 
@@ -62,6 +65,9 @@ class Claims:
             if (reason := self.stopped.get(item.claim.expected_type)) is not None:
                 outcome.error.code = Code.FAILED_PRECONDITION
                 outcome.error.details.add().Pack(ErrorInfo(reason=reason, domain="jobs.v1"))
+            if item.id in self.mismatches and item.claim.content_digest:
+                outcome.error.code = Code.FAILED_PRECONDITION
+                outcome.error.details.add().Pack(ErrorInfo(reason="RECORD_MISMATCH", domain="jobs.v1"))
             if (code := self.refusals.get(item.id)) is not None:
                 outcome.error.code = code
                 outcome.error.message = "no"
@@ -179,12 +185,37 @@ async def test_a_claim_names_the_worker_and_what_the_record_says_of_the_job(clai
     claims.add("job", "data", attempt=2)
     await claims.starts("job")
 
-    claim = Claim(worker_id="test/1", expected_attempt=2, expected_type="data")
+    digest = digest_of(claims.jobs.started[0].record)
+    assert digest
+    claim = Claim(worker_id="test/1", expected_attempt=2, expected_type="data", content_digest=digest)
     assert claims.requests == [UpdateStatusRequest(id="job", status=Job.Status.processing, claim=claim)]
     [claimed] = claims.jobs.started
     assert (claimed.record.attempt, claimed.attempt) == (2, 1)
     assert claims.state.in_flight.held == {"job": claimed}
     assert claims.state.in_flight.claiming == {}
+
+
+async def test_a_record_that_is_not_the_jobs_is_logged_once_and_the_job_is_claimed_as_it_is_stored(
+    claims: Claims,
+) -> None:
+    claims.desired.receive(Fleet(consuming=True, revision=1))
+    claims.mismatches = {"job"}
+    with capture_logs() as logs:
+        claims.add("job", "data", attempt=2, offset=7)
+        claims.answer.release()
+        claims.answer.release()
+        await claims.starts("job")
+
+    first, second = (request.claim for request in claims.requests)
+    assert first.content_digest
+    assert not second.content_digest
+    assert (first.expected_attempt, second.expected_attempt) == (2, 2)
+    [claimed] = claims.jobs.started
+    assert claimed.record.payload_omitted
+    assert [(line["topic"], line["partition"], line["offset"]) for line in logs] == [("jobs.data", 0, 7)]
+    assert claims.records.finished == [7]
+    assert claims.state.totals.bad_records == 1
+    assert claims.state.in_flight.large == 1
 
 
 @pytest.mark.parametrize(

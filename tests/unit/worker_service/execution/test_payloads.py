@@ -28,6 +28,7 @@ class Reads:
 
     def __init__(self) -> None:
         self.size = LARGEST
+        self.stored = Job()
         self.time = 0.0
         self.seconds_per_call = 0.0
         self.under_way = self.most_under_way = 0
@@ -47,16 +48,21 @@ class Reads:
         self.most_under_way = max(self.under_way, self.most_under_way)
         await self.answers.acquire()
         self.under_way -= 1
-        job = Job(id=request.id)
+        job = Job()
+        job.CopyFrom(self.stored)
+        job.id = request.id
         job.payload["text"] = "x" * self.size
         return job
 
     def claimed(self, name: str) -> Claimed:
-        return Claimed(DispatchRecord(id=name, payload_omitted=True), self._lane, 1)
+        return self.claimed_from(DispatchRecord(id=name, payload_omitted=True))
+
+    def claimed_from(self, record: DispatchRecord) -> Claimed:
+        return Claimed(record, self._lane, 1)
 
     async def run(self, name: str, end: asyncio.Event) -> None:
-        async with self.payloads.of(self.claimed(name)) as payload:
-            assert len(payload["text"]) == self.size
+        async with self.payloads.of(self.claimed(name)) as job:
+            assert len(job.payload["text"]) == self.size
             self.running.append(name)
             await end.wait()
 
@@ -117,8 +123,8 @@ async def test_a_job_that_is_not_found_is_asked_for_again_and_counts_as_gone_aft
     reads.faults = [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.NOT_FOUND]
     reads.answers.release()
     async with AsyncExitStack() as stack:
-        payload = await stack.enter_async_context(reads.payloads.of(reads.claimed("late")))
-        assert len(payload["text"]) == LARGEST
+        job = await stack.enter_async_context(reads.payloads.of(reads.claimed("late")))
+        assert len(job.payload["text"]) == LARGEST
 
     reads.faults = [grpc.StatusCode.NOT_FOUND] * 1000
     gone = asyncio.create_task(reads.run("gone", asyncio.Event()))
@@ -134,5 +140,17 @@ async def test_other_failures_do_not_count_as_not_found(reads: Reads) -> None:
     reads.faults = [grpc.StatusCode.UNAVAILABLE, fault, fault, not_found, fault, not_found]
     reads.seconds_per_call = payloads_module.GONE_SECONDS
     reads.answers.release()
-    async with reads.payloads.of(reads.claimed("there")) as payload:
-        assert len(payload["text"]) == LARGEST
+    async with reads.payloads.of(reads.claimed("there")) as job:
+        assert len(job.payload["text"]) == LARGEST
+
+
+async def test_a_job_that_is_read_has_nothing_from_its_record(reads: Reads) -> None:
+    reads.size, reads.stored = 1, Job(labels={"team": "a"})
+    reads.stored.timeout.FromMilliseconds(1500)
+    reads.stored.retry_policy.max_attempts = 4
+    forged = DispatchRecord(id="job", payload_omitted=True, labels={"team": "b"}, max_attempts=9)
+    forged.timeout.FromSeconds(99)
+    reads.answers.release()
+    async with reads.payloads.of(reads.claimed_from(forged)) as job:
+        assert (job.labels, job.timeout, job.max_attempts) == ({"team": "a"}, 1.5, 4)
+        assert job.payload == {"text": "x"}
