@@ -21,8 +21,9 @@ from api_server.domain.listing import JobCount, JobFilter, JobPage, PageRequest,
 from api_server.domain.record_positions import RecordPosition
 from api_server.domain.resolution import Applied
 from api_server.domain.retry import Tries
+from api_server.domain.status_update import StatusUpdate
 from api_server.domain.transition import Transition
-from contract_runtime.errors import InvalidArgument
+from contract_runtime.errors import InvalidArgument, ServiceError
 
 # --- Time and availability ---
 
@@ -133,9 +134,15 @@ class WorkerStore(Protocol):
     """The latest worker of each name. It is forgotten after an hour without a heartbeat."""
 
     async def take_name(
-        self, identity: WorkerIdentity, may_replace: Callable[[Worker], bool], now: datetime
+        self,
+        identity: WorkerIdentity,
+        may_replace: Callable[[Worker], bool],
+        now: datetime,
+        session: str = "",
     ) -> Worker:
         """Register a worker unless its name's holder may not be replaced. Returns the holder afterwards.
+
+        A holder that is the worker itself, but with another session, stays as it is.
 
         The same call again is harmless. A holder keeps its name if its heartbeat arrives while it is being
         replaced.
@@ -152,6 +159,20 @@ class WorkerStore(Protocol):
 
         For each type the ids of the schemas that these workers have; "": one of them has none.
         """
+
+
+class SessionStore(Protocol):
+    """The sessions of registered workers."""
+
+    async def sessions(self, worker_ids: Collection[str]) -> Mapping[str, str]:
+        """The stored hash of each registered worker among these; "": it registered without a secret."""
+
+
+class UpdateRefusals(Protocol):
+    """Says which updates are not allowed, apart from what their jobs are like."""
+
+    async def refusals(self, updates: Mapping[int, StatusUpdate]) -> Mapping[int, ServiceError]:
+        """The refusals for forbidden updates, by the keys of `updates`. Raises StoreUnavailable."""
 
 
 class FleetStore(Protocol):

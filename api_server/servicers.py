@@ -35,6 +35,7 @@ from api_server.services.permissions import JobPermissions
 from api_server.services.stats import Stats
 from api_server.services.stopped_claims import StoppedClaims
 from api_server.services.type_list import TypeList
+from api_server.services.worker_sessions import UpdatesOfWorkers, WorkerSessions
 from api_server.settings import ApiServerSettings
 from api_server.stats_ports import ActivityLog
 
@@ -96,9 +97,10 @@ def make_servicers(parts: Parts) -> Servicers:
     schemas = PayloadSchemas(stores.schemas, compile_schema)
     type_list = TypeList(parts.types, fleet, stores.counts, schemas)
     live_types = LiveTypes(stores.workers, clock, parts.times, schemas)
+    sessions = WorkerSessions(stores.workers)
     logs = JobLogs(stores.job_logs)
     jobs = JobServicer(
-        job_service(parts, schemas),
+        job_service(parts, schemas, sessions),
         JobWaits(parts.jobs, feed.waits, settings.max_wait),
         job_watches(parts, logs),
         live_types,
@@ -111,7 +113,7 @@ def make_servicers(parts: Parts) -> Servicers:
             logs,
         ),
     )
-    fleet_servicer = FleetServicer(fleet, logs, stores.schemas, JobPermissions(parts.jobs))
+    fleet_servicer = FleetServicer(fleet, logs, stores.schemas, sessions, JobPermissions(parts.jobs))
     return Servicers(jobs, fleet_servicer, type_list, live_types)
 
 
@@ -122,14 +124,14 @@ def job_watches(parts: Parts, logs: JobLogs) -> JobWatches:
     )
 
 
-def job_service(parts: Parts, payloads: PayloadCheck) -> JobService:
+def job_service(parts: Parts, payloads: PayloadCheck, sessions: WorkerSessions) -> JobService:
     unfenced = timedelta(seconds=parts.settings.unfenced_lease)
     return JobService(
         parts.jobs,
         parts.stores.keys,
         parts.stores.clock,
         parts.dispatcher,
-        StoppedClaims(parts.fence, parts.stores.jobs),
+        UpdatesOfWorkers(sessions, StoppedClaims(parts.fence, parts.stores.jobs)),
         JobRules(
             parts.types,
             Leases(worker=parts.times.lease, unfenced=unfenced),

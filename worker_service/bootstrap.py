@@ -49,6 +49,7 @@ log = structlog.get_logger()
 
 MAX_CALLS = 1000
 """How many calls of Start, Stop and GetState the worker serves at a time."""
+SESSION_BYTES = 32
 WEBHOOK_SLOTS = 50
 """How many webhooks are sent at a time."""
 INLINE_SLOTS = 100
@@ -77,9 +78,11 @@ async def run_worker(
     show_in_every_line(worker_id=state.identity.worker_id)
     async with AsyncExitStack() as stack:
         endpoints, token = settings.api_server_endpoints, settings.token()
-        api = await stack.enter_async_context(ApiClient(endpoints, token))
+        # Shows that a call comes from the process that has registered, not from another that knows its id.
+        session = secrets.token_urlsafe(SESSION_BYTES)
+        api = await stack.enter_async_context(ApiClient(endpoints, token, session))
         # Heartbeats and control have their own connections, so that no large call delays them.
-        control_api = await stack.enter_async_context(ApiClient(endpoints, token))
+        control_api = await stack.enter_async_context(ApiClient(endpoints, token, session))
         server = control_server(settings, WorkerControl(control_api))
         await server.start()
         stack.push_async_callback(server.stop, SERVER_GRACE_SECONDS)

@@ -10,7 +10,7 @@ ServiceError
 ├── WorkerNotRegistered, WorkerNotFound
 ├── WorkerNameTaken                       another process has the name and may be alive
 ├── OperationNotFound, TooManyOperations
-├── FleetTooLarge, AnswerTooLarge
+├── AnswerTooLarge
 ├── Overloaded                            too many requests wait to be stored
 ├── ReadsOverloaded                       too many reads of many or large jobs wait
 ├── TooManyWaits, TooManyWatches          too many calls wait for jobs
@@ -159,6 +159,19 @@ class WorkerNameTaken(ServiceError):
         )
 
 
+class WorkerSessionWrong(ServiceError):
+    """The call names a worker without the session that the worker has registered with."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "WORKER_SESSION_WRONG"
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(
+            f"worker {worker_id} is registered: who acts in its name must send its worker-session",
+            {"worker_id": worker_id},
+        )
+
+
 class OperationNotFound(ServiceError):
     """There is no operation with this id."""
 
@@ -177,16 +190,6 @@ class TooManyOperations(ServiceError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} operations have not ended; wait, or cancel one", retry_delay=RETRY_DELAY)
-
-
-class FleetTooLarge(ServiceError):
-    """The reports of all workers are larger than an answer may be."""
-
-    code = Code.RESOURCE_EXHAUSTED
-    reason = "FLEET_TOO_LARGE"
-
-    def __init__(self, workers: int) -> None:
-        super().__init__(f"the reports of {workers} workers do not fit into one answer")
 
 
 class Overloaded(ServiceError):

@@ -124,12 +124,17 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The worker that has a name. `predecessor`: the worker_id that had the name before; "" if none."""
+    """The worker that has a name. `predecessor`: the worker_id that had the name before; "" if none.
+
+    `session`: the hash of the secret that its calls carry; "": it has none, as workers of earlier versions.
+    Never shown to readers.
+    """
 
     identity: WorkerIdentity
     report: WorkerReport
     last_heartbeat_time: datetime
     predecessor: str = ""
+    session: str = field(default="", repr=False)
 
     @property
     def has_ended(self) -> bool:

@@ -51,6 +51,8 @@ class StatusUpdate:
     result: Mapping[str, Any] | None = None
     failure: Failure | None = None
     hint: FailureHint | None = None
+    session: str = field(default="", compare=False, repr=False)
+    """The hash of the session that came with the call; "": none came."""
     result_size: int | None = field(default=None, compare=False)
     """Bytes of the result as protobuf, measured once when its request comes in. None: not measured."""
 

@@ -65,9 +65,13 @@ def claim(  # noqa: PLR0913 - the fields of a claim
 
 
 def end_solitude(job_id: UUID, worker_id: str, attempt: int, now: datetime, lease: timedelta) -> Transition:
-    """The holder is about to claim other jobs."""
+    """The holder is about to claim other jobs.
+
+    A second call changes nothing: otherwise it would be a way to prolong a lease without heartbeats.
+    """
+    guard = Guard(HELD, attempt=attempt, worker_id=worker_id, alone=True)
     change = Change(Status.PROCESSING, now, due_time=now + lease, alone=False)
-    return Transition(job_id, _held_by(worker_id, attempt), change)
+    return Transition(job_id, guard, change)
 
 
 def claim_unfenced(job_id: UUID, claim_id: str, now: datetime, lease: timedelta) -> Transition:

@@ -31,6 +31,10 @@ OBJECTS = names_of(Kind.OBJECT)
 """The fields of each kind. They have the same names in the contract and in the domain."""
 _plain, _times = attrgetter(*PLAIN), attrgetter(*TIMES)
 """All values of a kind at once, which is faster than one by one."""
+FIELD_BYTES = 4
+"""The tag and the length of a worker in a list."""
+MAX_FLEET_BYTES = 256 * 1024
+"""The desired state with all names that can be stopped."""
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """The default limit of gRPC clients.
 
@@ -218,6 +222,23 @@ def fleet_message(fleet: Fleet) -> worker_pb2.Fleet:
         stopped_workers=fleet.stopped_workers,
         stopped_types=fleet.stopped_types,
     )
+
+
+def worker_messages(workers: Sequence[Worker]) -> list[worker_pb2.Worker]:
+    """The workers that fit into one answer, the smallest first to get a place, in the given order.
+
+    A registration may be large. So a few large ones never keep the others out.
+    """
+    messages = [worker_message(worker) for worker in workers]
+    sizes = [message.ByteSize() + FIELD_BYTES for message in messages]
+    room = MAX_ANSWER_BYTES - MAX_FLEET_BYTES
+    shown: set[int] = set()
+    for index in sorted(range(len(sizes)), key=sizes.__getitem__):
+        room -= sizes[index]
+        if room < 0:
+            break
+        shown.add(index)
+    return [message for index, message in enumerate(messages) if index in shown]
 
 
 def worker_message(worker: Worker) -> worker_pb2.Worker:

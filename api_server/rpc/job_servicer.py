@@ -27,6 +27,7 @@ from api_server.rpc.stats_message import stats_message
 from api_server.rpc.types_message import types_message
 from api_server.rpc.wait_time import wait_seconds
 from api_server.rpc.watching import Watching
+from api_server.rpc.worker_session import session_hash
 from api_server.services.insight import Insight
 from api_server.services.job_waits import JobWaits
 from api_server.services.job_watches import JobWatches
@@ -225,19 +226,20 @@ class JobServicer(  # type: ignore[misc]  # - WatchOperation writes its response
                 )
 
     async def UpdateStatus(self, request: job_service_pb2.UpdateStatusRequest, context: Any) -> job_pb2.Job:
-        key = requests.key_value(context.invocation_metadata())
+        metadata = context.invocation_metadata()
+        key = requests.key_value(metadata)
+        convert = partial(requests.update, session=session_hash(metadata))
         with self._updates.admit(request.ByteSize()) as size:
-            job, is_replay = await self._jobs.update_or_replay(
-                await decoded(requests.update, request, size), key
-            )
+            job, is_replay = await self._jobs.update_or_replay(await decoded(convert, request, size), key)
         rest_answers.note_job(context, job, is_replay=is_replay)
         return await encoded(job)
 
     async def BatchUpdateStatus(
         self, request: job_service_pb2.BatchUpdateStatusRequest, context: Any
     ) -> job_service_pb2.BatchUpdateStatusResponse:
+        convert = partial(requests.updates, session=session_hash(context.invocation_metadata()))
         with self._updates.admit(request.ByteSize()) as size:
-            updates = await decoded(requests.updates, request, size)
+            updates = await decoded(convert, request, size)
             outcomes = await self._jobs.update_batch(updates, caller())
         return job_service_pb2.BatchUpdateStatusResponse(
             outcomes=[answers.outcome_message(outcome) for outcome in outcomes]

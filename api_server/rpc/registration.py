@@ -39,6 +39,10 @@ def worker_identity(
     identity: worker_pb2.WorkerIdentity, schemas: Sequence[HandlerSchema] = ()
 ) -> WorkerIdentity:
     """Raises InvalidArgument."""
+    if identity.worker_id.rpartition("/")[0] != identity.name:
+        # Otherwise a worker could register the id of another one under a name of its own.
+        rule = f"must be the name and an incarnation, as in {identity.name}/1, is {identity.worker_id!r}"
+        raise invalid("worker.worker_id", "worker_id.name", rule)
     return WorkerIdentity(
         identity.worker_id,
         identity.name,

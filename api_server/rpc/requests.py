@@ -150,8 +150,8 @@ def page_request(request: job_service_pb2.ListRequest, after: UUID | None) -> Pa
     return PageRequest(size, after, request.oldest_first, VIEWS[request.view])
 
 
-def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:
-    """Raises InvalidArgument if the result exceeds a limit."""
+def update(request: job_service_pb2.UpdateStatusRequest, session: str = "") -> StatusUpdate:
+    """`session`: see worker_session.session_hash. Raises InvalidArgument if the result exceeds a limit."""
     guard: Claim | Token | None = None
     if request.HasField("claim"):
         guard = Claim(
@@ -170,14 +170,18 @@ def update(request: job_service_pb2.UpdateStatusRequest) -> StatusUpdate:
         guard=guard,
         result=result,
         result_size=result_size,
+        session=session,
         failure=_failure(request.error) if request.HasField("error") else None,
         hint=_hint(request.failure_hint) if request.HasField("failure_hint") else None,
     )
 
 
-def updates(request: job_service_pb2.BatchUpdateStatusRequest) -> list[StatusUpdate | InvalidArgument]:
+def updates(
+    request: job_service_pb2.BatchUpdateStatusRequest, session: str = ""
+) -> list[StatusUpdate | InvalidArgument]:
     """For each item, its update or its error."""
-    return [_or_error(update, item) for item in request.requests]
+    convert = partial(update, session=session)
+    return [_or_error(convert, item) for item in request.requests]
 
 
 def worker_report(report: worker_pb2.WorkerReport) -> WorkerReport:

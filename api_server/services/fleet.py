@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotRegistered
+from api_server.domain.errors import WorkerNameTaken, WorkerNotFound, WorkerNotRegistered, WorkerSessionWrong
 from api_server.domain.fleet import Fleet, OneType, OneWorker, Part, Worker, WorkerIdentity, WorkerReport
 from api_server.domain.heartbeat_times import HeartbeatTimes
 from api_server.domain.job import ProgressNote
@@ -56,14 +56,17 @@ class FleetService:
         self.times = times
         self.job_types = job_types
 
-    async def register(self, identity: WorkerIdentity) -> Fleet:
+    async def register(self, identity: WorkerIdentity, session: str = "") -> Fleet:
         """Register a worker and its job types, and end the leases of the dead holder of its name.
 
-        Returns the desired state. Raises WorkerNameTaken.
+        `session`: the hash of the worker's secret. Returns the desired state. Raises WorkerNameTaken,
+        WorkerSessionWrong.
         """
-        holder = await self._workers.take_name(identity, self._is_gone, self._clock.now())
+        holder = await self._workers.take_name(identity, self._is_gone, self._clock.now(), session)
         if holder.identity.worker_id != identity.worker_id:
             raise WorkerNameTaken(holder)
+        if holder.session != session:
+            raise WorkerSessionWrong(identity.worker_id)
         if holder.predecessor:
             # Repeated when it registers again: the server that gave it the name may have died before this.
             ended = await self._leases.release_all(holder.predecessor, self._clock.now())

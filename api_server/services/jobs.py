@@ -21,7 +21,7 @@ from api_server.domain.notification import NOBODY, NotifyDefaults
 from api_server.domain.resolution import Applied
 from api_server.domain.status_update import Leases, StatusUpdate
 from api_server.domain.transitions import cancel, retry
-from api_server.ports import Clock, Dispatcher, JobStore, KeyStore
+from api_server.ports import Clock, Dispatcher, JobStore, KeyStore, UpdateRefusals
 from api_server.schema_ports import PayloadCheck, UncheckedPayloads
 from api_server.services.batch_ids import check_each_once
 from api_server.services.creation import CreationRules, IdempotencyKey, JobCreation
@@ -29,7 +29,6 @@ from api_server.services.job_groups import JobGroups
 from api_server.services.permissions import JobPermissions
 from api_server.services.ready_jobs import ReadyJobs
 from api_server.services.status_updates import StatusUpdates
-from api_server.services.stopped_claims import StoppedClaims
 from api_server.stats_ports import ActivityLog, JobTypes
 from contract_runtime.errors import InvalidArgument, ServiceError
 from service_runtime.access.principal import Principal
@@ -62,7 +61,7 @@ class JobService:
         keys: KeyStore,
         clock: Clock,
         dispatcher: Dispatcher,
-        stopped: StoppedClaims,
+        forbidden: UpdateRefusals,
         rules: JobRules,
         activity: ActivityLog,
     ) -> None:
@@ -80,7 +79,7 @@ class JobService:
             CreationRules(rules.types, rules.payloads, rules.notify),
         )
         self._updates = StatusUpdates(
-            store, self._groups, clock, dispatcher, rules.leases, stopped, rules.chance
+            store, self._groups, clock, dispatcher, rules.leases, forbidden, rules.chance
         )
         self._activity = activity
         self._permissions = JobPermissions(store)

@@ -10,10 +10,9 @@ from api_server.domain.resolution import Applied
 from api_server.domain.retry import UNTRIED, Tries
 from api_server.domain.status_update import Leases, StatusUpdate, UpdateContext, to_transition
 from api_server.domain.transition import Transition
-from api_server.ports import Clock, Dispatcher, JobStore
+from api_server.ports import Clock, Dispatcher, JobStore, UpdateRefusals
 from api_server.services.batch_ids import check_each_once
 from api_server.services.job_groups import JobGroups
-from api_server.services.stopped_claims import StoppedClaims
 from contract_runtime.errors import InvalidArgument, ServiceError
 
 
@@ -27,7 +26,7 @@ class StatusUpdates:
         clock: Clock,
         dispatcher: Dispatcher,
         leases: Leases,
-        stopped: StoppedClaims,
+        forbidden: UpdateRefusals,
         chance: Callable[[], float],
     ) -> None:
         """`chance`: a number from 0 to 1, which spreads the next tries of jobs."""
@@ -36,7 +35,7 @@ class StatusUpdates:
         self._clock = clock
         self._dispatcher = dispatcher
         self._leases = leases
-        self._stopped = stopped
+        self._forbidden = forbidden
         self._chance = chance
 
     async def apply_all(
@@ -60,7 +59,7 @@ class StatusUpdates:
                 transitions[index] = to_transition(update, self._context(update, context, tries, key))
             except InvalidArgument as error:
                 outcomes[index] = error
-        refusals = await self._stopped.refusals({index: valid[index] for index in transitions})
+        refusals = await self._forbidden.refusals({index: valid[index] for index in transitions})
         allowed = {index: each for index, each in transitions.items() if index not in refusals}
         applied = await self._apply(allowed, valid) if allowed else []
         self._tell_dispatcher(allowed.values(), applied)

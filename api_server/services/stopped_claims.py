@@ -5,10 +5,10 @@ from uuid import UUID
 
 from api_server.domain.errors import ClaimStopped
 from api_server.domain.status_update import Claim, StatusUpdate
-from api_server.ports import DesiredFleet, LeaseStore
+from api_server.ports import DesiredFleet, LeaseStore, UpdateRefusals
 
 
-class StoppedClaims:
+class StoppedClaims(UpdateRefusals):
     """Compares claims with the desired state of the fleet. A claim costs no read while nothing is stopped."""
 
     def __init__(self, fleet: DesiredFleet, leases: LeaseStore) -> None:

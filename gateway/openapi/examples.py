@@ -173,6 +173,7 @@ RESPONSES: Mapping[str, Any] = {
         "workers": [],
         "stoppedWorkers": [],
         "stoppedTypes": [],
+        "workersOmitted": 0,
     },
 }
 """The response of each method."""
@@ -235,7 +236,7 @@ ERRORS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "TOO_MANY_WATCHES": ("2000 calls watch jobs already; try again", {}),
     "TOO_MANY_OPERATIONS": ("100 operations have not ended; wait, or cancel one", {}),
     "ANSWER_TOO_LARGE": ("the jobs are larger than 4 MiB; ask for fewer, or for the basic view", {}),
-    "FLEET_TOO_LARGE": ("the reports of the workers are larger than 4 MiB", {}),
+    "WORKER_SESSION_WRONG": ("worker w/1 is registered", {"worker_id": "w/1"}),
     "INTERNAL": ("internal error", {}),
     "DATABASE_UNAVAILABLE": ("the database cannot be reached; try again", {}),
     "API_SERVER_UNREACHABLE": ("no API server can be reached; try again", {}),

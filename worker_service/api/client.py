@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from job_client._gen.jobs.v1.fleet_service_pb2_grpc import FleetServiceAsyncStub
     from job_client._gen.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
+SESSION_HEADER = "worker-session"
 AVOID_SECONDS = 5.0
 SET_FLEET_DELAY = attempt_seconds(FLEET_SERVICE.methods_by_name["SetFleet"])
 Metadata = tuple[tuple[str, str], ...]
@@ -95,12 +96,14 @@ class ApiClient:
     endpoints when one is unavailable or gives no answer for a while.
     """
 
-    def __init__(self, addresses: Sequence[str], token: str = "") -> None:
+    def __init__(self, addresses: Sequence[str], token: str = "", session: str = "") -> None:
         """`addresses`: host:port each. A host may be a DNS name with several addresses.
 
-        `token`: the worker's; "" if the servers ask for none.
+        `token`: the worker's; "" if the servers ask for none. `session`: the secret of the worker that calls;
+        "": it does not act in the name of a worker.
         """
-        self._metadata = bearer(token)
+        own = ((SESSION_HEADER, session),) if session else ()
+        self._metadata = (*bearer(token), *own)
         self._channels = [
             grpc.aio.insecure_channel(f"dns:///{address}", options=CHANNEL_OPTIONS) for address in addresses
         ]

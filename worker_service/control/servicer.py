@@ -54,7 +54,9 @@ class WorkerControl(WorkerServiceServicer):
 
     async def GetState(self, request: GetStateRequest, context: Any) -> GetStateResponse:
         answer = await reach(self._api.get_fleet(GET_FLEET_SECONDS, authorization_of(context)))
-        return GetStateResponse(**desired_part(answer.fleet), workers=answer.workers)
+        return GetStateResponse(
+            **desired_part(answer.fleet), workers=answer.workers, workers_omitted=answer.workers_omitted
+        )
 
     async def _set_fleet(
         self, request: StartRequest | StopRequest, context: Any, *, consuming: bool

@@ -5,7 +5,7 @@ had the name before is unknown from then on.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from functools import partial
@@ -34,20 +34,28 @@ class MongoWorkerStore:
         self._clock = clock
 
     async def take_name(
-        self, identity: WorkerIdentity, may_replace: Callable[[Worker], bool], now: datetime
+        self,
+        identity: WorkerIdentity,
+        may_replace: Callable[[Worker], bool],
+        now: datetime,
+        session: str = "",
     ) -> Worker:
         async def write() -> Worker:
             for pause in pauses():
                 holder = await resend(lambda: self._holder(identity.name))
                 where: Document | None = None
                 if holder is None:
-                    worker = Worker(identity, WorkerReport(), now)
+                    worker = Worker(identity, WorkerReport(), now, session=session)
                 elif holder.identity.worker_id == identity.worker_id:
+                    if holder.session != session:
+                        return holder
                     last_heartbeat = max(now, holder.last_heartbeat_time)
-                    worker = Worker(identity, holder.report, last_heartbeat, holder.predecessor)
+                    worker = Worker(identity, holder.report, last_heartbeat, holder.predecessor, session)
                     where = {"worker_id": identity.worker_id}
                 elif may_replace(holder):
-                    worker = Worker(identity, WorkerReport(), now, predecessor=holder.identity.worker_id)
+                    worker = Worker(
+                        identity, WorkerReport(), now, predecessor=holder.identity.worker_id, session=session
+                    )
                     # Only in the state that `may_replace` has seen: a heartbeat since then keeps the name.
                     where = {
                         "worker_id": holder.identity.worker_id,
@@ -79,6 +87,14 @@ class MongoWorkerStore:
         async def read() -> list[Worker]:
             cursor = self._workers.find({"last_heartbeat_time": {"$gte": since}}).sort("worker_id", 1)
             return [_to_worker(document) async for document in cursor]
+
+        return await self._reads.run(read)
+
+    async def sessions(self, worker_ids: Iterable[str]) -> Mapping[str, str]:
+        async def read() -> dict[str, str]:
+            wanted, fields = {"worker_id": {"$in": list(worker_ids)}}, {"worker_id": 1, "session": 1}
+            cursor = self._workers.find(wanted, fields)
+            return {document["worker_id"]: document.get("session", "") async for document in cursor}
 
         return await self._reads.run(read)
 
@@ -147,6 +163,7 @@ def _to_worker(document: Mapping[str, Any]) -> Worker:
         ),
         document["last_heartbeat_time"],
         document["predecessor"],
+        document.get("session", ""),
     )
 
 
@@ -164,6 +181,7 @@ def _from_worker(worker: Worker) -> Document:
         "report": _from_report(worker.report),
         "last_heartbeat_time": worker.last_heartbeat_time,
         "predecessor": worker.predecessor,
+        "session": worker.session,
     }
 
 

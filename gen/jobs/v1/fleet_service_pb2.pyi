@@ -321,23 +321,29 @@ class GetFleetResponse(_message.Message):
 
     FLEET_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
+    WORKERS_OMITTED_FIELD_NUMBER: _builtins.int
+    workers_omitted: _builtins.int
+    """How many workers were left out."""
     @_builtins.property
     def fleet(self) -> _worker_pb2.Fleet:
         """The desired state of the fleet."""
 
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[_worker_pb2.Worker]:
-        """All workers that sent a heartbeat in the last hour and have not ended in order, by worker_id."""
+        """All workers that sent a heartbeat in the last hour and have not ended in order, by worker_id. If they do
+        not fit into one response, those with the largest registrations and reports are left out.
+        """
 
     def __init__(
         self,
         *,
         fleet: _worker_pb2.Fleet | None = ...,
         workers: _abc.Iterable[_worker_pb2.Worker] | None = ...,
+        workers_omitted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fleet", b"fleet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fleet", b"fleet", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fleet", b"fleet", "workers", b"workers", "workers_omitted", b"workers_omitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

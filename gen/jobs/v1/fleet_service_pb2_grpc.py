@@ -30,6 +30,13 @@ class FleetServiceStub:
     """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
     not call it. A client that controls workers calls WorkerService.
 
+    A worker chooses a secret, its session: 32 to 255 characters. It sends it as the metadata `worker-session`
+    with each call that names its worker_id: RegisterWorker, Heartbeat, AppendLog, UpdateStatus and
+    BatchUpdateStatus. The server keeps a hash of it, and never shows it. Once a worker is registered with a
+    session, calls in its name without that session are refused (PERMISSION_DENIED, reason
+    WORKER_SESSION_WRONG, metadata `worker_id`). A worker of an earlier version has no session. Anybody can act
+    in its name, as in the name of a worker_id that nobody has registered.
+
     Every call can be repeated safely. Errors are as for JobService.
     """
 
@@ -70,6 +77,13 @@ class FleetServiceServicer:
     """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
     not call it. A client that controls workers calls WorkerService.
 
+    A worker chooses a secret, its session: 32 to 255 characters. It sends it as the metadata `worker-session`
+    with each call that names its worker_id: RegisterWorker, Heartbeat, AppendLog, UpdateStatus and
+    BatchUpdateStatus. The server keeps a hash of it, and never shows it. Once a worker is registered with a
+    session, calls in its name without that session are refused (PERMISSION_DENIED, reason
+    WORKER_SESSION_WRONG, metadata `worker_id`). A worker of an earlier version has no session. Anybody can act
+    in its name, as in the name of a worker_id that nobody has registered.
+
     Every call can be repeated safely. Errors are as for JobService.
     """
 
@@ -84,6 +98,7 @@ class FleetServiceServicer:
         ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
         metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
         heartbeat of that process is older than three heartbeat intervals.
+        PERMISSION_DENIED: this worker_id is registered with another session (reason WORKER_SESSION_WRONG).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,6 +110,7 @@ class FleetServiceServicer:
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
+        PERMISSION_DENIED: the call has not the worker's session (reason WORKER_SESSION_WRONG).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,9 +129,7 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetFleet(self, request, context):
-        """Returns the desired state of the fleet and all known workers.
-
-        RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
+        """Returns the desired state of the fleet and the known workers, as many as fit into 4 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,7 +144,8 @@ class FleetServiceServicer:
         same call again is harmless.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
+        PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED), or the call has
+        not the worker's session (reason WORKER_SESSION_WRONG).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,6 +190,13 @@ def add_FleetServiceServicer_to_server(servicer, server):
 class FleetService:
     """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
     not call it. A client that controls workers calls WorkerService.
+
+    A worker chooses a secret, its session: 32 to 255 characters. It sends it as the metadata `worker-session`
+    with each call that names its worker_id: RegisterWorker, Heartbeat, AppendLog, UpdateStatus and
+    BatchUpdateStatus. The server keeps a hash of it, and never shows it. Once a worker is registered with a
+    session, calls in its name without that session are refused (PERMISSION_DENIED, reason
+    WORKER_SESSION_WRONG, metadata `worker_id`). A worker of an earlier version has no session. Anybody can act
+    in its name, as in the name of a worker_id that nobody has registered.
 
     Every call can be repeated safely. Errors are as for JobService.
     """

@@ -31,6 +31,13 @@ class FleetServiceStub:
     """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
     not call it. A client that controls workers calls WorkerService.
 
+    A worker chooses a secret, its session: 32 to 255 characters. It sends it as the metadata `worker-session`
+    with each call that names its worker_id: RegisterWorker, Heartbeat, AppendLog, UpdateStatus and
+    BatchUpdateStatus. The server keeps a hash of it, and never shows it. Once a worker is registered with a
+    session, calls in its name without that session are refused (PERMISSION_DENIED, reason
+    WORKER_SESSION_WRONG, metadata `worker_id`). A worker of an earlier version has no session. Anybody can act
+    in its name, as in the name of a worker_id that nobody has registered.
+
     Every call can be repeated safely. Errors are as for JobService.
     """
 
@@ -49,6 +56,7 @@ class FleetServiceStub:
     ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
     metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
     heartbeat of that process is older than three heartbeat intervals.
+    PERMISSION_DENIED: this worker_id is registered with another session (reason WORKER_SESSION_WRONG).
     """
     Heartbeat: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.HeartbeatRequest, _fleet_service_pb2.HeartbeatResponse]
     """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers
@@ -56,6 +64,7 @@ class FleetServiceStub:
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
+    PERMISSION_DENIED: the call has not the worker's session (reason WORKER_SESSION_WRONG).
     """
     SetFleet: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.SetFleetRequest, _fleet_service_pb2.SetFleetResponse]
     """Stores whether the fleet, or a part of it, shall consume. Then waits until every live worker has
@@ -66,10 +75,7 @@ class FleetServiceStub:
     NOT_FOUND: a stop names a worker that sent no heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetFleet: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.GetFleetRequest, _fleet_service_pb2.GetFleetResponse]
-    """Returns the desired state of the fleet and all known workers.
-
-    RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
-    """
+    """Returns the desired state of the fleet and the known workers, as many as fit into 4 MiB."""
     AppendLog: _grpc.UnaryUnaryMultiCallable[_log_pb2.AppendLogRequest, _log_pb2.AppendLogResponse]
     """Stores what handlers of a worker logged. A worker that has nothing to store does not call it. The call is
     apart from Heartbeat, so that a large log delays no lease.
@@ -79,13 +85,21 @@ class FleetServiceStub:
     same call again is harmless.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
+    PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED), or the call has
+    not the worker's session (reason WORKER_SESSION_WRONG).
     """
 
 @_typing.type_check_only
 class FleetServiceAsyncStub(FleetServiceStub):
     """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
     not call it. A client that controls workers calls WorkerService.
+
+    A worker chooses a secret, its session: 32 to 255 characters. It sends it as the metadata `worker-session`
+    with each call that names its worker_id: RegisterWorker, Heartbeat, AppendLog, UpdateStatus and
+    BatchUpdateStatus. The server keeps a hash of it, and never shows it. Once a worker is registered with a
+    session, calls in its name without that session are refused (PERMISSION_DENIED, reason
+    WORKER_SESSION_WRONG, metadata `worker_id`). A worker of an earlier version has no session. Anybody can act
+    in its name, as in the name of a worker_id that nobody has registered.
 
     Every call can be repeated safely. Errors are as for JobService.
     """
@@ -102,6 +116,7 @@ class FleetServiceAsyncStub(FleetServiceStub):
     ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
     metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
     heartbeat of that process is older than three heartbeat intervals.
+    PERMISSION_DENIED: this worker_id is registered with another session (reason WORKER_SESSION_WRONG).
     """
     Heartbeat: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.HeartbeatRequest, _fleet_service_pb2.HeartbeatResponse]  # type: ignore[assignment]
     """Shows that a worker lives. Extends the leases of its jobs in flight and stores the progress that handlers
@@ -109,6 +124,7 @@ class FleetServiceAsyncStub(FleetServiceStub):
 
     INVALID_ARGUMENT: a field breaks its rule.
     NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
+    PERMISSION_DENIED: the call has not the worker's session (reason WORKER_SESSION_WRONG).
     """
     SetFleet: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.SetFleetRequest, _fleet_service_pb2.SetFleetResponse]  # type: ignore[assignment]
     """Stores whether the fleet, or a part of it, shall consume. Then waits until every live worker has
@@ -119,10 +135,7 @@ class FleetServiceAsyncStub(FleetServiceStub):
     NOT_FOUND: a stop names a worker that sent no heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetFleet: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.GetFleetRequest, _fleet_service_pb2.GetFleetResponse]  # type: ignore[assignment]
-    """Returns the desired state of the fleet and all known workers.
-
-    RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
-    """
+    """Returns the desired state of the fleet and the known workers, as many as fit into 4 MiB."""
     AppendLog: _aio.UnaryUnaryMultiCallable[_log_pb2.AppendLogRequest, _log_pb2.AppendLogResponse]  # type: ignore[assignment]
     """Stores what handlers of a worker logged. A worker that has nothing to store does not call it. The call is
     apart from Heartbeat, so that a large log delays no lease.
@@ -132,12 +145,20 @@ class FleetServiceAsyncStub(FleetServiceStub):
     same call again is harmless.
 
     INVALID_ARGUMENT: a field breaks its rule.
-    PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
+    PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED), or the call has
+    not the worker's session (reason WORKER_SESSION_WRONG).
     """
 
 class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Connects the workers with the API servers. It is internal: the gateway does not serve it, and clients do
     not call it. A client that controls workers calls WorkerService.
+
+    A worker chooses a secret, its session: 32 to 255 characters. It sends it as the metadata `worker-session`
+    with each call that names its worker_id: RegisterWorker, Heartbeat, AppendLog, UpdateStatus and
+    BatchUpdateStatus. The server keeps a hash of it, and never shows it. Once a worker is registered with a
+    session, calls in its name without that session are refused (PERMISSION_DENIED, reason
+    WORKER_SESSION_WRONG, metadata `worker_id`). A worker of an earlier version has no session. Anybody can act
+    in its name, as in the name of a worker_id that nobody has registered.
 
     Every call can be repeated safely. Errors are as for JobService.
     """
@@ -158,6 +179,7 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         ALREADY_EXISTS: another process has the name and sent a heartbeat recently (reason WORKER_NAME_TAKEN;
         metadata `worker_id`, `host`, `pid`, `last_heartbeat_time`). The name becomes free when the last
         heartbeat of that process is older than three heartbeat intervals.
+        PERMISSION_DENIED: this worker_id is registered with another session (reason WORKER_SESSION_WRONG).
         """
 
     @_abc_1.abstractmethod
@@ -171,6 +193,7 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: a field breaks its rule.
         NOT_FOUND: the worker is not registered (reason WORKER_NOT_REGISTERED). It has to register first.
+        PERMISSION_DENIED: the call has not the worker's session (reason WORKER_SESSION_WRONG).
         """
 
     @_abc_1.abstractmethod
@@ -193,10 +216,7 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_service_pb2.GetFleetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.GetFleetResponse, _abc.Awaitable[_fleet_service_pb2.GetFleetResponse]]:
-        """Returns the desired state of the fleet and all known workers.
-
-        RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
-        """
+        """Returns the desired state of the fleet and the known workers, as many as fit into 4 MiB."""
 
     @_abc_1.abstractmethod
     def AppendLog(
@@ -212,7 +232,8 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         same call again is harmless.
 
         INVALID_ARGUMENT: a field breaks its rule.
-        PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED).
+        PERMISSION_DENIED: the worker's token is limited to other types (reason TYPE_NOT_ALLOWED), or the call has
+        not the worker's session (reason WORKER_SESSION_WRONG).
         """
 
 def add_FleetServiceServicer_to_server(servicer: FleetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -314,6 +314,9 @@ class JobServiceServicer:
         would run another content than the job's). The metadata has `status` and `attempt`. A claim is also refused while a stop forbids it (FLEET_STOPPED,
         WORKER_STOPPED or TYPE_STOPPED): the job stays queued, and the worker learns of the stop with its next
         heartbeat.
+        PERMISSION_DENIED: the guard names a worker that is registered, and the call has not its session (reason
+        WORKER_SESSION_WRONG). A worker_id that nobody has registered needs none: so a job can be claimed and
+        reported by hand.
         RESOURCE_EXHAUSTED: too many bytes wait to be stored (reason OVERLOADED, with RetryInfo). Nothing was
         applied.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME - PATCH /jobs/{id} returns the job itself, as in AIP-134

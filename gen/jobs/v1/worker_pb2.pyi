@@ -34,7 +34,7 @@ class WorkerIdentity(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """The id of one process, new at each start: `<name>/<incarnation>`."""
+    """The id of one process, new at each start: `<name>/<incarnation>`. Another form is refused."""
     name: _builtins.str
     """The worker's name, which stays the same after restarts (setting WORKER_NAME)."""
     host: _builtins.str

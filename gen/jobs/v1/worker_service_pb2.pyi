@@ -208,11 +208,16 @@ class GetStateResponse(_message.Message):
     WORKERS_FIELD_NUMBER: _builtins.int
     STOPPED_WORKERS_FIELD_NUMBER: _builtins.int
     STOPPED_TYPES_FIELD_NUMBER: _builtins.int
+    WORKERS_OMITTED_FIELD_NUMBER: _builtins.int
     consuming: _builtins.bool
     """Whether the fleet is to consume."""
+    workers_omitted: _builtins.int
+    """How many workers were left out."""
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[_worker_pb2.Worker]:
-        """All workers that sent a heartbeat in the last hour and have not ended in order, by worker_id."""
+        """All workers that sent a heartbeat in the last hour and have not ended in order, by worker_id. If they do
+        not fit into a response of 4 MiB, those with the largest registrations and reports are left out.
+        """
 
     @_builtins.property
     def stopped_workers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -229,10 +234,11 @@ class GetStateResponse(_message.Message):
         workers: _abc.Iterable[_worker_pb2.Worker] | None = ...,
         stopped_workers: _abc.Iterable[_builtins.str] | None = ...,
         stopped_types: _abc.Iterable[_builtins.str] | None = ...,
+        workers_omitted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "stopped_types", b"stopped_types", "stopped_workers", b"stopped_workers", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consuming", b"consuming", "stopped_types", b"stopped_types", "stopped_workers", b"stopped_workers", "workers", b"workers", "workers_omitted", b"workers_omitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

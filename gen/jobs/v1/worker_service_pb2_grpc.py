@@ -105,9 +105,7 @@ class WorkerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetState(self, request, context):
-        """Returns the workers and what each is doing.
-
-        RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
+        """Returns the workers and what each is doing, as many as fit into 4 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

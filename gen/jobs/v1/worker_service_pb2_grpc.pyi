@@ -63,10 +63,7 @@ class WorkerServiceStub:
     NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]
-    """Returns the workers and what each is doing.
-
-    RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
-    """
+    """Returns the workers and what each is doing, as many as fit into 4 MiB."""
 
 @_typing.type_check_only
 class WorkerServiceAsyncStub(WorkerServiceStub):
@@ -103,10 +100,7 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     NOT_FOUND: no worker with this name sent a heartbeat in the last hour (reason WORKER_NOT_FOUND).
     """
     GetState: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.GetStateRequest, _worker_service_pb2.GetStateResponse]  # type: ignore[assignment]
-    """Returns the workers and what each is doing.
-
-    RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
-    """
+    """Returns the workers and what each is doing, as many as fit into 4 MiB."""
 
 class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Controls the workers. Any worker answers for the whole fleet. The API server stores the desired state, and
@@ -158,9 +152,6 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_service_pb2.GetStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.GetStateResponse, _abc.Awaitable[_worker_service_pb2.GetStateResponse]]:
-        """Returns the workers and what each is doing.
-
-        RESOURCE_EXHAUSTED: the workers do not fit into one response of 4 MiB (reason FLEET_TOO_LARGE).
-        """
+        """Returns the workers and what each is doing, as many as fit into 4 MiB."""
 
 def add_WorkerServiceServicer_to_server(servicer: WorkerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

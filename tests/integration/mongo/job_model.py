@@ -73,6 +73,8 @@ class ModelJob:
     def end_solitude(self, token: Token, now: datetime) -> bool:
         if not self.holds(token):
             return False
+        if not self.alone:
+            return True
         self.alone = False
         self.due_time = now + LEASE
         self.changes += 1

@@ -121,6 +121,11 @@ async def test_a_job_that_is_not_alone_any_more_counts_no_lone_loss(empty_stores
     transition = end_solitude(job.id, WORKER, 1, now(), LEASE)
     for _ in range(2):
         assert await empty_stores.jobs.apply([transition]) == [Applied(Status.PROCESSING, 1)]
+    # Only a heartbeat prolongs a lease again and again.
+    later = end_solitude(job.id, WORKER, 1, now() + MINUTE, LEASE)
+    lease_end = (await document(empty_stores, job.id))["due_time"]
+    assert await empty_stores.jobs.apply([later]) == [Applied(Status.PROCESSING, 1)]
+    assert (await document(empty_stores, job.id))["due_time"] == lease_end
     assert (await empty_stores.jobs.release_all(WORKER, now())).count == 1
     after = await read(empty_stores, job.id)
     assert (after.status, after.losses, after.lone_losses) == (Status.QUEUED, 1, 2)

@@ -168,3 +168,17 @@ async def test_heartbeats_are_found_by_an_index(empty_stores: MongoStores) -> No
         await empty_stores.workers.take_name(identity(name), never, now())
     plan = await empty_stores.workers._workers.find({"worker_id": "c/1"}).explain()
     assert plan["executionStats"]["totalDocsExamined"] == 1
+
+
+async def test_a_worker_keeps_the_session_that_it_has_registered_with(empty_stores: MongoStores) -> None:
+    workers, time = empty_stores.workers, now()
+    await workers.take_name(identity("a"), never, time, "mine")
+    await workers.take_name(identity("b"), never, time)
+    assert await workers.sessions(["a/1", "b/1", "c/1"]) == {"a/1": "mine", "b/1": ""}
+    assert (await workers.take_name(identity("a"), always, time, "other")).session == "mine"
+    assert await workers.sessions(["a/1"]) == {"a/1": "mine"}
+    await workers.heartbeat("a/1", REPORT, time)
+    assert await workers.sessions(["a/1"]) == {"a/1": "mine"}
+
+    await workers.take_name(identity("a", 2), always, time + SECOND, "newcomer")
+    assert await workers.sessions(["a/1", "a/2"]) == {"a/2": "newcomer"}

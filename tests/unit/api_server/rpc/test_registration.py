@@ -137,3 +137,10 @@ def test_readers_see_the_schemas_until_the_answer_is_full(monkeypatch: pytest.Mo
     assert (b.HasField("payload_schema"), b.schema_problem) == (False, types_message.LEFT_OUT)
     assert (c.HasField("payload_schema"), c.schema_problem) == (False, "")
     assert d.HasField("payload_schema")
+
+
+@pytest.mark.parametrize("worker_id", ["w", "w2/1", "w/x/1", "/1"])
+def test_a_worker_registers_only_an_id_that_begins_with_its_name(worker_id: str) -> None:
+    assert worker_identity(WorkerIdentity(worker_id="w/1", name="w")).worker_id == "w/1"
+    with pytest.raises(InvalidArgument):
+        worker_identity(WorkerIdentity(worker_id=worker_id, name="w"))

@@ -19,6 +19,7 @@ from api_server.domain.listing import JobFilter, PageRequest, View
 from api_server.domain.retry import FailureHint, RetryPolicy, Tries
 from api_server.domain.status_update import Claim, Leases, StatusUpdate, Token, UpdateContext, to_transition
 from api_server.rpc import page_token, requests
+from api_server.rpc.worker_session import session_hash
 from api_server.services.batch_ids import check_each_once
 from contract_runtime.errors import InvalidArgument
 from contract_runtime.structs import dict_to_struct
@@ -570,3 +571,36 @@ def test_a_batch_does_not_wait() -> None:
     assert isinstance(refused, InvalidArgument)
     assert refused.message == "wait: must not be set in a batch, which does not wait"
     assert isinstance(accepted, NewJob)
+
+
+def test_the_session_of_a_call_is_kept_as_a_hash() -> None:
+    secret = "s" * 43
+    hashed = session_hash((("x", "y"), ("worker-session", secret)))
+    assert (len(hashed), secret in hashed) == (64, False)
+    assert hashed == session_hash((("worker-session", secret),))
+    assert hashed != session_hash((("worker-session", "t" * 43),))
+    assert session_hash((("x", "y"),)) == ""
+    request = job_service_pb2.UpdateStatusRequest(id=str(ID), status=job_pb2.Job.processing)
+    assert requests.update(request, hashed).session == hashed
+    [item] = requests.updates(job_service_pb2.BatchUpdateStatusRequest(requests=[request]), hashed)
+    assert isinstance(item, StatusUpdate)
+    assert item.session == hashed
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        (("worker-session", "s" * 31),),
+        (("worker-session", "s" * 256),),
+        (("worker-session", "s" * 43), ("worker-session", "s" * 43)),
+        (("worker-session", b"s" * 43),),
+    ],
+)
+def test_a_session_of_another_form_is_refused(metadata: requests.Metadata) -> None:
+    with pytest.raises(InvalidArgument):
+        session_hash(metadata)
+
+
+@pytest.mark.parametrize("length", [32, 255])
+def test_the_shortest_and_the_longest_session_are_taken(length: int) -> None:
+    assert session_hash((("worker-session", "s" * length),))
