@@ -26,7 +26,6 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "tests/e2e/",
         "tests/security/",
         "tests/fuzz/test_",
-        "tests/security/",
         "tests/stubs/",
         "tests/integration/test_worker.py",
         "tests/integration/test_worker_calls.py",
