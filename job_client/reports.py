@@ -220,12 +220,16 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All workers, and what is stopped."""
+    """All workers, and what is stopped.
+
+    `workers_omitted`: how many more there are, whose reports are too large for one answer.
+    """
 
     consuming: bool
     workers: tuple[Worker, ...]
     stopped_workers: tuple[str, ...]
     stopped_types: tuple[str, ...]
+    workers_omitted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ An empty item has two bytes on the wire and takes more than a hundred in memory.
 counted: the items of other lists stay small. Pure.
 """
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -12,17 +11,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from contract_runtime.errors import Violation
 from job_client._gen.jobs._validate import validate_pb2
+from service_runtime.wire_fields import top_level_fields
 
-VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5
-FIXED_SIZES = {FIXED_64: 8, FIXED_32: 4}
-GROUPS = (3, 4)
-"""Begin and end of a group. The contract has none, and protobuf skips unknown ones. Here the fields in it
-count as fields of the message: so no item that protobuf decodes is overlooked.
-"""
 MAX_FIELDS = 50_000
 """Fields that are looked at. No valid request has as many, and so the count takes little time."""
-MAX_VARINT = 10
-"""Bytes of the longest number on the wire."""
 
 
 class MessageField(NamedTuple):
@@ -75,7 +67,7 @@ class _Count:
         self._fields_left = MAX_FIELDS
 
     def search(self, raw: memoryview, fields: MessageFields, path: str) -> Violation | None:
-        for number, content in _fields_of(raw):
+        for number, content, _ in top_level_fields(raw):
             self._fields_left -= 1
             if self._fields_left < 0:
                 return Violation("", "request.max_fields", "the request has too many fields")
@@ -99,38 +91,3 @@ def _is_of_contract(field: FieldDescriptor, descriptor: Descriptor) -> bool:
     if inner is None or inner.GetOptions().map_entry:
         return False
     return bool(inner.file.package == descriptor.file.package)
-
-
-def _fields_of(raw: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """Number and content of each field; None: it has no length. Ends at the first byte that is not valid."""
-    at, end = 0, len(raw)
-    while at < end:
-        key, at = _varint(raw, at)
-        number, wire_type, content = key >> 3, key & 7, None
-        if wire_type == LENGTH_DELIMITED:
-            size, at = _varint(raw, at)
-            if size < 0 or at + size > end:
-                return
-            content = raw[at : at + size]
-            at += size
-        elif wire_type == VARINT:
-            _, at = _varint(raw, at)
-        elif wire_type in FIXED_SIZES:
-            at += FIXED_SIZES[wire_type]
-        elif wire_type not in GROUPS:
-            return
-        if number < 1:
-            return
-        yield number, content
-
-
-def _varint(raw: memoryview, at: int) -> tuple[int, int]:
-    """The number that starts at `at`, and the position after it. (-1, the end) if there is none."""
-    value = shift = 0
-    for position in range(at, min(at + MAX_VARINT, len(raw))):
-        byte = raw[position]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position + 1
-        shift += 7
-    return -1, len(raw)

@@ -4,14 +4,12 @@ Protobuf merges such fields, or the last one wins. A REST client does not expect
 payloads would create a job with a mixture of both.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5
-FIXED_SIZES = {FIXED_64: 8, FIXED_32: 4}
+from service_runtime.wire_fields import top_level_fields
 
 
 def repeated_field(raw: bytes, message: Message) -> str:
@@ -53,41 +51,3 @@ def _is_ours(field: FieldDescriptor) -> bool:
     if inner is None:
         return False
     return not inner.GetOptions().map_entry and inner.file.package != "google.protobuf"
-
-
-def top_level_fields(raw: bytes | memoryview) -> Iterator[tuple[int, memoryview | None, memoryview]]:
-    """Number, content and all bytes of each field. The content is None unless it is length-delimited.
-
-    `raw` must be a valid message.
-    """
-    raw = memoryview(raw)
-    at = 0
-    while at < len(raw):
-        begin = at
-        key, at = _varint(raw, at)
-        number, wire_type = key >> 3, key & 7
-        content = None
-        if wire_type == LENGTH_DELIMITED:
-            size, at = _varint(raw, at)
-            content = raw[at : at + size]
-            at += size
-        elif wire_type == VARINT:
-            _, at = _varint(raw, at)
-        elif wire_type in FIXED_SIZES:
-            at += FIXED_SIZES[wire_type]
-        else:
-            # A group. The contract has none, so it is an unknown field.
-            return
-        yield number, content, raw[begin:at]
-
-
-def _varint(raw: memoryview, at: int) -> tuple[int, int]:
-    """The number that starts at `at`, and the position after it."""
-    value = shift = 0
-    while True:
-        byte = raw[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7

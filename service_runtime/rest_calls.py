@@ -20,9 +20,10 @@ from contract_runtime.rest import BODY_NUMBER, STATUS_HEADER, native_of, twin_of
 from service_runtime.checked_calls import CheckedCalls, request_id_of
 from service_runtime.json_body import Misfit, parse
 from service_runtime.json_messages import fill
-from service_runtime.repeated_fields import list_field, repeated_field, top_level_fields
+from service_runtime.repeated_fields import list_field, repeated_field
 from service_runtime.request_limits import RequestLimits, RequestRoom
 from service_runtime.rest_context import RestContext
+from service_runtime.wire_fields import top_level_fields
 
 LARGE = 64 * 1024
 """Bodies above this size are parsed in a thread, so that they do not delay other calls."""

@@ -4,12 +4,14 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
 from local_stack.stack import Stack
 from local_stack.testing import running_stack
+from tests.e2e.rest import PATIENCE
 from tests.fork_server import ForkServer
 from tests.gate import Gate
 from tests.groups import GroupScheduling, group_of, in_order_of_start
@@ -77,6 +79,19 @@ def stack(shared_stack: Stack) -> Stack:
     """Everything, up, on free ports. A test that stops, kills or freezes a part sets it right again."""
     shared_stack.up()
     return shared_stack
+
+
+@pytest.fixture
+def jobs(stack: Stack) -> Iterator[httpx.Client]:
+    """A REST client of the jobs port; likewise `workers`."""
+    with httpx.Client(base_url=stack.endpoints.jobs_url, timeout=PATIENCE) as client:
+        yield client
+
+
+@pytest.fixture
+def workers(stack: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.endpoints.workers_url, timeout=PATIENCE) as client:
+        yield client
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Clients for the tests of what a hostile client can do, and a system that asks for tokens."""
+"""A system that asks for tokens, beside the shared one."""
 
 import subprocess
 import sys
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
 from contract_runtime.roles import Role
@@ -17,7 +16,6 @@ from service_runtime.access.principal import Principal
 from service_runtime.access.token_file import append_line
 from service_runtime.access.tokens import added_line, new_token, revoked_line
 from tests.conftest import API_SERVER, WORKER
-from tests.e2e.rest import PATIENCE
 from tests.fork_server import ForkServer
 
 OWN_PORTS = ("api_server_port", "worker_port", "jobs_port", "workers_port")
@@ -45,18 +43,6 @@ class Guarded:
         command = [sys.executable, "-m", "api_server", "tokens", "--file", str(self.tokens_file)]
         run = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True)
         return run.stdout.strip()
-
-
-@pytest.fixture
-def jobs(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.endpoints.jobs_url, timeout=PATIENCE) as client:
-        yield client
-
-
-@pytest.fixture
-def workers(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.endpoints.workers_url, timeout=PATIENCE) as client:
-        yield client
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,8 @@ def workers(output: options.OutputOption = Format.table) -> None:
     out.table(WORKERS_HEADER, [worker_row(worker, fleet, now) for worker in fleet.workers])
     if not fleet.workers:
         out.note("No worker runs; `make up` starts one on this machine")
+    if fleet.workers_omitted:
+        out.note(f"{fleet.workers_omitted} more workers are not shown: their reports are too large")
     if stops := stops_text(fleet):
         out.note(stops)
 

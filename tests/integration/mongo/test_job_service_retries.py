@@ -50,8 +50,8 @@ def failing(job_id: UUID, attempt: int = 1, **fields: Any) -> StatusUpdate:
 
 
 async def test_a_job_is_tried_three_times_with_growing_waits(stores: MongoStores) -> None:
-    job = await created(stores)
-    for attempt, wait in ((1, SECOND), (2, 2 * SECOND)):
+    job = await created(stores, retry_policy=RetryPolicy(3, SECOND / 10, HOUR, 2.0, 0.0))
+    for attempt, wait in ((1, SECOND / 10), (2, SECOND / 5)):
         await claimed(stores, job.id, attempt - 1)
         waiting = await service(stores).update(failing(job.id, attempt))
         assert (waiting.status, waiting.failures, waiting.error) == (Status.QUEUED, attempt, None)

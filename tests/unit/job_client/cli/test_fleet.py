@@ -86,6 +86,8 @@ def test_workers_say_what_they_do(client: FakeClient, run: Run) -> None:
     assert rows[0][6:] == ["2h ago", "1.2", "a, b"]
     assert "stopped workers: two, three; stopped types: a" in run("workers", terminal=True).stderr
     assert run("workers", "-o", "json").json["stoppedTypes"] == ["a"]
+    client.answers["workers"] = Fleet(True, workers, (), (), workers_omitted=2)
+    assert "2 more workers are not shown" in run("workers", terminal=True).stderr
     client.answers["workers"] = Fleet(False, (), (), ())
     assert "No worker runs" in run("workers", terminal=True).stderr
 
