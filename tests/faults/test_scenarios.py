@@ -17,6 +17,7 @@ from tests.faults.scenarios import (
     poison,
     rolling_restarts,
     topic_deleted,
+    worker_frozen,
     wrong_clocks,
 )
 from tests.faults.settings import FaultSettings
@@ -25,7 +26,7 @@ from tests.faults.trial import Result, Scenario, run_trial
 RunScenarios = Callable[[Sequence[Scenario], int, float], Awaitable[Result]]
 """Arguments: the scenarios in their order, the jobs for each, and the seconds until all jobs must end."""
 TRIALS = SCENARIOS if FaultSettings().joined else [[scenario] for joined in SCENARIOS for scenario in joined]
-SLOW = {kafka_frozen, nothing, poison, rolling_restarts, topic_deleted, wrong_clocks}
+SLOW = {kafka_frozen, nothing, poison, rolling_restarts, topic_deleted, worker_frozen, wrong_clocks}
 """Smaller tests of `make test` show the same."""
 
 pytestmark = pytest.mark.timeout(3600)

@@ -51,6 +51,7 @@ def update(number: int) -> job_service_pb2.UpdateStatusRequest:
     )
 
 
+SLOW = ("1000 jobs to store", "a batch of 7 MiB")
 MESSAGES: dict[str, tuple[str, Callable[[], Message]]] = {
     "a text of 7 MiB": (
         "Create",
@@ -269,7 +270,9 @@ async def others_are_served(stack: Stack) -> AsyncIterator[None]:
     await calling
 
 
-@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else []) for name in MESSAGES]
+)
 async def test_a_large_message(world: World, name: str) -> None:
     method, make = MESSAGES[name]
     await world.play([native(METHOD[method], make().SerializeToString())])

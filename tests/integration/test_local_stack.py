@@ -223,6 +223,7 @@ def test_only_an_api_server_beside_others_waits_until_callers_have_turned_to_the
     assert "SHUTDOWN_DELAY" not in services.api_server(alone, 1).environment
 
 
+@pytest.mark.slow
 def test_what_one_process_holds_another_can_stop_at_once(settings: StackSettings) -> None:
     # The one that started it does not reap it.
     code = f"""
@@ -296,6 +297,7 @@ def test_ctrl_c_while_starting_ends_what_was_started_and_shows_no_trace(settings
     assert Stack(settings).status() == []
 
 
+@pytest.mark.slow
 def test_java_ignores_stored_classes_that_do_not_fit(tmp_path: Path) -> None:
     cache = StackSettings().cache_dir
     fetch_jars(cache)

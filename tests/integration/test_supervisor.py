@@ -124,6 +124,7 @@ def test_processes_that_are_still_starting_end_too(start: Callable[..., Service]
     assert have_ended([line["pid"] for line in service.logged("process_started")])
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_neither_the_parent_nor_its_processes(start: Callable[..., Service]) -> None:
     service = start(2, log=Path("/dev/full"))
     first, other = service.pids()
@@ -165,6 +166,7 @@ def test_a_port_that_is_in_use_at_the_first_start_ends_all_with_status_two(
     assert "TINY_PORT: " in service.log.read_text()
 
 
+@pytest.mark.slow
 def test_wrong_settings_at_a_later_start_end_only_that_process(
     start: Callable[..., Service],
 ) -> None:

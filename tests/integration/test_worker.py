@@ -130,6 +130,7 @@ async def test_a_job_with_duplicate_records_runs_once(kafka: Kafka, client: http
     assert gate.runs(job["id"]) == [1]
 
 
+@pytest.mark.slow
 async def test_a_full_lane_delays_only_its_own_types(kafka: Kafka, client: httpx.Client, gate: Gate) -> None:
     # One job for each thread: the thread lane can claim no more.
     running = [create(client, "gated-thread", gate.payload)["id"] for _ in range(os.cpu_count() or 1)]

@@ -265,6 +265,7 @@ def test_a_handler_that_blocks_the_event_loop_for_longer_than_the_lease_fails_al
     assert worker.process.wait(END_DEADLINE) == 0
 
 
+@pytest.mark.slow
 def test_a_worker_whose_event_loop_stays_blocked_releases_its_jobs_and_fails(
     client: httpx.Client, gate: Gate, start_worker: Callable[..., WorkerProcess]
 ) -> None:

@@ -23,7 +23,11 @@ def state_of(workers: httpx.Client) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "listed"), [("worker worker-1", "stoppedWorkers"), ("type unworked", "stoppedTypes")]
+    ("name", "listed"),
+    [
+        ("worker worker-1", "stoppedWorkers"),
+        pytest.param("type unworked", "stoppedTypes", marks=pytest.mark.slow),
+    ],
 )
 async def test_a_part_is_stopped_and_started(
     page: Page, workers: httpx.Client, name: str, listed: str

@@ -7,6 +7,7 @@ from playwright.async_api import Page, expect
 from tests.e2e.dashboard.jobs import completed
 
 
+@pytest.mark.slow
 async def test_keys_lead_to_pages_and_through_the_list(page: Page, client: httpx.Client) -> None:
     older, newer = completed(client), completed(client)
     await page.goto("/ui/")

@@ -27,6 +27,8 @@ from tests.integration.mongo.jobs import get, insert, new_job, now
 from tests.integration.mongo.replica_set import ReplicaSet
 from tests.waiting import DEADLINE, until
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 
@@ -89,7 +91,6 @@ async def elected(replica_set: ReplicaSet, change: Callable[[], Awaitable[T]]) -
     return Election(replica_set, heirs), done
 
 
-@pytest.mark.slow
 async def test_no_read_is_older_than_an_acknowledged_write_after_an_election(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:
@@ -135,7 +136,6 @@ async def test_an_election_costs_a_reader_one_write(replica_set: ReplicaSet, sto
     assert before < await written() <= before + 5
 
 
-@pytest.mark.slow
 async def test_writes_and_the_due_lease_continue_while_a_majority_lags_by_three_seconds(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:
@@ -195,7 +195,6 @@ async def test_writes_that_wait_for_a_majority_do_not_delay_reads(
     await asyncio.gather(*writes, return_exceptions=True)
 
 
-@pytest.mark.slow
 async def test_after_a_primary_froze_everything_continues_with_the_next_one(
     replica_set: ReplicaSet, stores: MongoStores
 ) -> None:

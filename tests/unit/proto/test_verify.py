@@ -126,6 +126,7 @@ def test_an_added_field_and_an_added_call_pass(copy: Copy) -> None:
     assert copy.verify() == (0, "")
 
 
+@pytest.mark.slow
 def test_a_newer_tag_is_compared_with_too(copy: Copy) -> None:
     copy.replace(
         JOB_SERVICE,
