@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-async def context(browser: Browser, guarded: Guarded) -> AsyncIterator[BrowserContext]:  # noqa: F811
+async def context(browser: Browser, guarded: Guarded) -> AsyncIterator[BrowserContext]:  # noqa: F811 - pytest hands the fixture over
     context = await browser.new_context(base_url=guarded.stack.endpoints.jobs_url)
     context.set_default_timeout(PATIENCE)
     yield context
