@@ -15,6 +15,7 @@ from local_stack.stack import Stack
 from tests.e2e.upstreams import admin_client
 from tests.security.http2 import Http2, closed
 from tests.security.victim import unharmed
+from tests.waiting import until
 
 SCALE = float(os.environ.get("SECURITY_SCALE", "0.1"))
 MIB = 1024 * 1024
@@ -94,8 +95,7 @@ async def test_streams_that_never_end_take_no_room_from_calls(stack: Stack) -> N
         channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(count // 100 + 1)]
         watches = [asyncio.create_task(watch(channels[each % len(channels)])) for each in range(count)]
         seen = victim.calls
-        while victim.calls < seen + 20:
-            await asyncio.sleep(0.1)
+        await until(lambda: victim.calls >= seen + 20, "others are served meanwhile")
         for each in watches:
             each.cancel()
         for channel in channels:
