@@ -75,7 +75,7 @@ test: $(DEV) browser ## Run the tests, on real MongoDB, Kafka and Envoy, in LANE
 test-all: $(DEV) browser ## Run the slow tests too, before a release: more faults, outages and variants
 	@exec pytest -n $(LANES) -m ""
 
-test-fast: $(DEV) ## Run the tests that need no server: about a minute
+test-fast: $(DEV) ## Run the tests that need no server: a minute or two
 	@exec pytest -n $(shell nproc) $(FAST_TESTS)
 
 test-properties: $(DEV) ## Run the property tests of tests/unit with 500 examples each, instead of 20: minutes

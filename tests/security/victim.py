@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from job_client._gen.jobs.v1 import job_service_pb2, job_service_pb2_grpc
 from tests.conftest import UNWORKED
 from tests.e2e.rest import PATIENCE
+from tests.waiting import until
 
 PAUSE = 0.05
 """Seconds between two calls."""
@@ -51,8 +52,7 @@ async def unharmed(address: str) -> AsyncIterator[Victim]:
         yield victim
         # Also after the attack.
         seen = victim.calls
-        while victim.calls < seen + 4:
-            await asyncio.sleep(PAUSE)
+        await until(lambda: victim.calls >= seen + 4, "calls are made after the attack")
     finally:
         calls.cancel()
     assert not victim.failures, f"{len(victim.failures)} of {victim.calls}: {victim.failures[0]}"
